@@ -1,0 +1,39 @@
+/**
+ * Every limit that a user can meet, in one place. Errors name the constant. Tuning values that no user meets live in
+ * the `config.ts` of the part they belong to. Relations between limits are asserted in test/common/limits.test.ts.
+ */
+export const LIMITS = {
+  /** A service, network, secret or volume name: one DNS label (Swarm's rule). */
+  NAME_LENGTH: 63,
+  LABEL_KEY_LENGTH: 256,
+  LABEL_VALUE_BYTES: 64 * 1024,
+  LABELS_PER_OBJECT: 256,
+  ENV_ENTRY_BYTES: 128 * 1024, // MAX_ARG_STRLEN of Linux
+  ENV_TOTAL_BYTES: 1024 * 1024,
+  ARGS_TOTAL_BYTES: 1024 * 1024,
+  SPEC_BYTES: 2 * 1024 * 1024,
+  MOUNTS_PER_SERVICE: 128,
+  PORTS_PER_SERVICE: 1024,
+  CONSTRAINTS_PER_SERVICE: 64,
+  PREFERENCES_PER_SERVICE: 8,
+  REPLICAS_PER_SERVICE: 100_000,
+  SERVICES_PER_CLUSTER: 10_000,
+  NODES_PER_CLUSTER: 10_000,
+  SECRET_BYTES: 500 * 1024,
+  CONFIG_BYTES: 1000 * 1024,
+  REVISIONS_KEPT: 10,
+  /** Changes in one store transaction, and their encoded size. */
+  CHANGES_PER_TRANSACTION: 200,
+  TRANSACTION_BYTES: 4 * 1024 * 1024,
+  /** One gRPC message, either way. */
+  MESSAGE_BYTES: 8 * 1024 * 1024,
+  /** Pages: one list answer carries at most this many objects; the rest follows in the stream. */
+  LIST_PAGE: 1000,
+  MIN_CPU_NANOS: 1_000_000, // 0.001 CPU
+  MIN_MEMORY_BYTES: 4 * 1024 * 1024,
+  MIN_CERT_EXPIRY_MS: 60 * 60 * 1000,
+  DESCRIPTION_BYTES: 64 * 1024,
+  CSR_BYTES: 16 * 1024,
+} as const;
+
+export type LimitName = keyof typeof LIMITS;
