@@ -1,0 +1,10 @@
+export type {
+  Executor,
+  FoundTask,
+  LogLine,
+  LogQuery,
+  PreparedTask,
+  TaskAssignment,
+  TaskExit,
+  TaskStatistics,
+} from './executor.ts';
