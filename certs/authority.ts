@@ -1,0 +1,116 @@
+/** The cluster's certificate authority: a root certificate, its key, and what they sign. */
+import { createHash, type KeyObject, randomBytes } from 'node:crypto';
+import type { Certificate } from './certificate.ts';
+import { certificatesPem, parseCertificate } from './certificate.ts';
+import { CERTIFICATE_CONFIG } from './config.ts';
+import * as der from './der-writer.ts';
+import { type DistinguishedName, writeName } from './distinguished-name.ts';
+import { badCertificate } from './errors.ts';
+import { authorityExtensions, leafExtensions } from './extensions.ts';
+import { CA_SERVER_NAME, type NodeIdentity, ROLE_UNITS } from './identity.ts';
+import { generateKeyPair, keyIdentifier, keysMatch, publicKeyDer } from './key.ts';
+import { algorithmIdentifier, signPart } from './signature.ts';
+
+export interface Authority {
+  readonly certificate: Certificate;
+  readonly privateKey: KeyObject;
+}
+
+const ROOT_NAME: DistinguishedName = { commonName: CA_SERVER_NAME };
+
+/** A new self-signed root for a new cluster. */
+export function createRootAuthority(nowMs: number): Authority {
+  const keys = generateKeyPair();
+  const spki = publicKeyDer(keys.publicKey);
+  const part = signedPart({
+    issuer: writeName(ROOT_NAME),
+    subject: writeName(ROOT_NAME),
+    publicKeyDer: spki,
+    notBeforeMs: nowMs - CERTIFICATE_CONFIG.backdateMs,
+    notAfterMs: nowMs + CERTIFICATE_CONFIG.rootLifetimeMs,
+    extensions: authorityExtensions(keyIdentifier(spki)),
+  });
+  return {
+    certificate: parseCertificate(signPart(part, keys.privateKey), 'root certificate'),
+    privateKey: keys.privateKey,
+  };
+}
+
+/** An authority from a certificate and its key, which must belong together. */
+export function loadAuthority(certificate: Certificate, privateKey: KeyObject): Authority {
+  if (!certificate.isAuthority) throw badCertificate('root certificate', 'is not the certificate of an authority');
+  if (!keysMatch(privateKey, certificate.publicKeyDer))
+    throw badCertificate('root certificate', 'does not belong to the root key');
+  return { certificate, privateKey };
+}
+
+export interface NodeCertificateOrder {
+  readonly identity: NodeIdentity;
+  /** SubjectPublicKeyInfo of a verified request. */
+  readonly publicKeyDer: Buffer;
+  readonly nowMs: number;
+  readonly lifetimeMs: number;
+}
+
+/**
+ * Signs a node's certificate; PEM, the leaf alone. Every name in it comes from `identity`, none from the node's
+ * request. It never outlives the authority's own certificate.
+ */
+export function issueNodeCertificate(authority: Authority, order: NodeCertificateOrder): string {
+  const { identity, nowMs } = order;
+  const root = authority.certificate;
+  const unit = ROLE_UNITS[identity.role];
+  const dnsNames = [unit, identity.nodeId];
+  if (identity.role === 'manager') dnsNames.push(CA_SERVER_NAME);
+  const rootKeyId =
+    root.subjectKeyId === undefined ? keyIdentifier(root.publicKeyDer) : Buffer.from(root.subjectKeyId, 'hex');
+  const part = signedPart({
+    issuer: der.raw(root.subjectDer),
+    subject: writeName({
+      organization: identity.clusterId,
+      organizationalUnit: unit,
+      commonName: identity.nodeId,
+    }),
+    publicKeyDer: order.publicKeyDer,
+    notBeforeMs: Math.max(nowMs - CERTIFICATE_CONFIG.backdateMs, root.notBeforeMs),
+    notAfterMs: Math.min(nowMs + order.lifetimeMs, root.notAfterMs),
+    extensions: leafExtensions(keyIdentifier(order.publicKeyDer), rootKeyId, dnsNames),
+  });
+  return certificatesPem([{ der: signPart(part, authority.privateKey) }]);
+}
+
+/** sha256 of the certificate's DER, hexadecimal: what join tokens pin. */
+export function certificateDigest(certificate: Pick<Certificate, 'der'>): string {
+  return createHash('sha256').update(certificate.der).digest('hex');
+}
+
+interface PartInit {
+  readonly issuer: der.DerValue;
+  readonly subject: der.DerValue;
+  readonly publicKeyDer: Buffer;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  readonly extensions: readonly der.DerValue[];
+}
+
+function signedPart(init: PartInit): Buffer {
+  return der.encode(
+    der.sequence(
+      der.explicit(0, der.integer(Buffer.of(2))), // version 3
+      der.integer(newSerial()),
+      algorithmIdentifier(),
+      init.issuer,
+      der.sequence(der.time(init.notBeforeMs), der.time(init.notAfterMs)),
+      init.subject,
+      der.raw(init.publicKeyDer),
+      der.explicit(3, der.sequence(...init.extensions)),
+    ),
+  );
+}
+
+/** 126 random bits: positive, of fixed length, and nobody has to keep a list of those given out. */
+function newSerial(): Buffer {
+  const serial = randomBytes(16);
+  serial.writeUInt8((serial.readUInt8(0) & 0x3f) | 0x40, 0);
+  return serial;
+}

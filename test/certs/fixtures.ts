@@ -1,0 +1,49 @@
+import { type Authority, createRootAuthority, issueNodeCertificate } from '#certs/authority.ts';
+import { certificatesPem } from '#certs/certificate.ts';
+import { CERTIFICATE_CONFIG } from '#certs/config.ts';
+import type { NodeIdentity, NodeRoleName } from '#certs/identity.ts';
+import { generateKeyPair, publicKeyDer } from '#certs/key.ts';
+import { privateKeyPem } from '#certs/key-file.ts';
+import type { TlsIdentity } from '#certs/tls.ts';
+import { newId } from '#common/ids.ts';
+import { SeededRandom } from '#common/random.ts';
+
+const random = new SeededRandom(1);
+
+export const CLUSTER_ID = newId(random);
+
+export function identity(role: NodeRoleName, clusterId = CLUSTER_ID): NodeIdentity {
+  return { nodeId: newId(random), role, clusterId };
+}
+
+export interface TestNode extends TlsIdentity {
+  readonly identity: NodeIdentity;
+}
+
+export interface TestNodeOptions {
+  readonly nowMs?: number;
+  readonly lifetimeMs?: number;
+  readonly clusterId?: string;
+}
+
+/** A node with a key and a certificate that the authority has signed. */
+export function testNode(authority: Authority, role: NodeRoleName, options: TestNodeOptions = {}): TestNode {
+  const keys = generateKeyPair();
+  const who = identity(role, options.clusterId);
+  const certificatePem = issueNodeCertificate(authority, {
+    identity: who,
+    publicKeyDer: publicKeyDer(keys.publicKey),
+    nowMs: options.nowMs ?? Date.now(),
+    lifetimeMs: options.lifetimeMs ?? CERTIFICATE_CONFIG.nodeLifetimeMs,
+  });
+  return {
+    identity: who,
+    certificatePem,
+    privateKeyPem: privateKeyPem(keys.privateKey),
+    rootsPem: certificatesPem([authority.certificate]),
+  };
+}
+
+export function testAuthority(nowMs = Date.now()): Authority {
+  return createRootAuthority(nowMs);
+}
