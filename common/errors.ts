@@ -26,6 +26,7 @@ export type ErrorReason =
   | 'bad-flag'
   | 'bad-name'
   | 'bad-reference'
+  | 'bad-message'
   | 'too-large'
   | 'too-many'
   | 'duplicate-name'
