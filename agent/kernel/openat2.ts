@@ -5,7 +5,8 @@ import { promisify } from 'node:util';
 import { callAsync, hasErrno, KernelError, libcFunction } from './libc.ts';
 
 const SYS_OPENAT2 = 437;
-const O_PATH = 0o10000000; // the same on x64 and arm64
+/** The same on x64 and arm64; Node does not name it. */
+export const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 const RESOLVE_NO_MAGICLINKS = 0x02;
 const RESOLVE_IN_ROOT = 0x10;
@@ -44,7 +45,8 @@ export async function openInRoot(root: string, path: string, flags: number): Pro
   }
 }
 
-async function openBelow(directory: number, path: string, flags: number): Promise<number> {
+/** As `openInRoot`, below a directory that is open already. */
+export async function openBelow(directory: number, path: string, flags: number): Promise<number> {
   const how = Buffer.alloc(OPEN_HOW_BYTES);
   how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
   how.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS), 16);
