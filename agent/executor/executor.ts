@@ -2,36 +2,8 @@
  * The seam between the task machine and what really runs containers. `oci` runs them; `simulated` pretends, for tests
  * of scale. Every method is idempotent: after a crash of the agent it is called again.
  */
-import type { ContainerStatus, NetworkAttachment, PortConfig, Task } from '#gen/swarm/v1/objects.ts';
-import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
-
-/** Everything that an executor needs to know of a task; persisted by the agent. */
-export interface TaskAssignment {
-  readonly task: Task;
-  /** The service's spec at the task's revision. */
-  readonly spec: ServiceSpec;
-  /** For names, templates and labels inside the container. */
-  readonly node: { readonly id: string; readonly hostname: string };
-}
-
-/** How a container ended. */
-export interface TaskExit {
-  readonly container: ContainerStatus;
-  /** Unset after a clean end with code 0; else why, for the user: "task: non-zero exit (1)", "out of memory". */
-  readonly error: string | undefined;
-}
-
-export interface PreparedTask {
-  readonly networks: readonly NetworkAttachment[];
-  readonly ports: readonly PortConfig[];
-}
-
-/** What an executor finds of a task when the agent comes back. */
-export type FoundTask =
-  | { readonly kind: 'absent' } // nothing there: never prepared, or lost in a reboot
-  | { readonly kind: 'prepared' }
-  | { readonly kind: 'running'; readonly container: ContainerStatus; readonly ports: readonly PortConfig[] }
-  | { readonly kind: 'exited'; readonly exit: TaskExit };
+import type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from '#agent/tasks/index.ts';
+import type { ContainerStatus } from '#gen/swarm/v1/objects.ts';
 
 export interface LogLine {
   readonly timestampNs: number;
@@ -58,12 +30,16 @@ export interface TaskStatistics {
 export interface Executor {
   /**
    * Gets everything ready up to the created, not started, container: image, volumes, network, root file system.
-   * `progress` is called with short texts ("pulling image") for the task's status message.
+   * `progress` is called with short texts ("pulling image") for the task's status message. A failed or aborted
+   * prepare leaves nothing behind.
    */
   prepare(assignment: TaskAssignment, progress: (message: string) => void, signal: AbortSignal): Promise<PreparedTask>;
   /** Starts the prepared container; resolves once its process runs. */
   start(taskId: string, signal: AbortSignal): Promise<ContainerStatus>;
-  /** Resolves when the started container has ended. Also for one that was adopted. */
+  /**
+   * Resolves when the started container has ended, also for one that was adopted. By then its network, host ports,
+   * cgroup and mounts are released; its logs (and what `recover` needs to find the exit again) stay until `remove`.
+   */
   wait(taskId: string, signal: AbortSignal): Promise<TaskExit>;
   /** Stop signal, grace period of its spec, SIGKILL; resolves when it has ended. Nothing to do is no error. */
   shutdown(assignment: TaskAssignment, signal: AbortSignal): Promise<void>;

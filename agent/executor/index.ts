@@ -1,10 +1,8 @@
-export type {
-  Executor,
-  FoundTask,
-  LogLine,
-  LogQuery,
-  PreparedTask,
-  TaskAssignment,
-  TaskExit,
-  TaskStatistics,
-} from './executor.ts';
+export type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from '#agent/tasks/index.ts';
+export type { Executor, LogLine, LogQuery, TaskStatistics } from './executor.ts';
+export {
+  SIMULATED_DEFAULTS,
+  type SimulatedBehaviour,
+  SimulatedExecutor,
+  SimulatedHost,
+} from './simulated/simulated-executor.ts';

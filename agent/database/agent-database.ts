@@ -1,0 +1,81 @@
+/**
+ * What the agent knows across restarts: its tasks with their last status, the revisions they run, a few settings. The
+ * seam has two sides: `SqliteDatabase` for real, `MemoryDatabase` for tests of scale.
+ */
+import type { Revision, Task, TaskStatus } from '#gen/swarm/v1/objects.ts';
+
+export interface StoredTask {
+  readonly task: Task;
+  readonly status: TaskStatus | undefined;
+  /** False: the manager has taken the assignment back and removal has not finished. */
+  readonly wanted: boolean;
+}
+
+export interface StoredState {
+  readonly tasks: readonly StoredTask[];
+  readonly revisions: readonly Revision[];
+  readonly settings: ReadonlyMap<string, string>;
+}
+
+export type DatabaseWrite =
+  | { readonly kind: 'put-task'; readonly task: Task; readonly wanted: boolean }
+  | { readonly kind: 'put-status'; readonly taskId: string; readonly status: TaskStatus }
+  | { readonly kind: 'delete-task'; readonly taskId: string }
+  | { readonly kind: 'put-revision'; readonly revision: Revision }
+  | { readonly kind: 'delete-revision'; readonly serviceId: string; readonly number: number }
+  | { readonly kind: 'put-setting'; readonly key: string; readonly value: string };
+
+export interface AgentDatabase {
+  load(): Promise<StoredState>;
+  /** Resolves once the writes survive the end of this process. Writes take effect in the order of the calls. */
+  write(writes: readonly DatabaseWrite[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Forgets everything with the process. */
+export class MemoryDatabase implements AgentDatabase {
+  readonly #tasks = new Map<string, StoredTask>();
+  readonly #revisions = new Map<string, Revision>();
+  readonly #settings = new Map<string, string>();
+
+  async load(): Promise<StoredState> {
+    return {
+      tasks: [...this.#tasks.values()],
+      revisions: [...this.#revisions.values()],
+      settings: new Map(this.#settings),
+    };
+  }
+
+  async write(writes: readonly DatabaseWrite[]): Promise<void> {
+    for (const write of writes) this.#apply(write);
+  }
+
+  #apply(write: DatabaseWrite): void {
+    switch (write.kind) {
+      case 'put-task': {
+        const status = this.#tasks.get(write.task.id)?.status;
+        this.#tasks.set(write.task.id, { task: write.task, status, wanted: write.wanted });
+        return;
+      }
+      case 'put-status': {
+        const stored = this.#tasks.get(write.taskId);
+        if (stored !== undefined) this.#tasks.set(write.taskId, { ...stored, status: write.status });
+        return;
+      }
+      case 'delete-task':
+        this.#tasks.delete(write.taskId);
+        return;
+      case 'put-revision':
+        this.#revisions.set(`${write.revision.serviceId}/${write.revision.number}`, write.revision);
+        return;
+      case 'delete-revision':
+        this.#revisions.delete(`${write.serviceId}/${write.number}`);
+        return;
+      case 'put-setting':
+        this.#settings.set(write.key, write.value);
+        return;
+    }
+  }
+
+  async close(): Promise<void> {}
+}

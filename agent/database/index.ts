@@ -1,0 +1,8 @@
+export {
+  type AgentDatabase,
+  type DatabaseWrite,
+  MemoryDatabase,
+  type StoredState,
+  type StoredTask,
+} from './agent-database.ts';
+export { SqliteDatabase } from './sqlite-database.ts';

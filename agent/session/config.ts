@@ -1,0 +1,22 @@
+import type { BackoffOptions } from '#common/backoff.ts';
+
+export interface SessionConfig {
+  /** Between attempts to reach a manager: quick at first, because most losses are restarts of a second. */
+  readonly reconnect: BackoffOptions;
+  /** An opened stream has to be welcomed within this. */
+  readonly welcomeTimeoutMs: number;
+  /** Silence of the manager for this many heartbeat periods means that the link is dead. */
+  readonly silentPeriods: number;
+  /** Statuses in one batch: the largest status is a few KiB, so that a batch stays far below the message limit. */
+  readonly statusBatch: number;
+  /** How often the node's description is looked at again. */
+  readonly describeEveryMs: number;
+}
+
+export const SESSION_DEFAULTS: SessionConfig = {
+  reconnect: { baseMs: 100, maxMs: 2_000, factor: 2, jitter: 0.5 },
+  welcomeTimeoutMs: 5_000,
+  silentPeriods: 4,
+  statusBatch: 500,
+  describeEveryMs: 20_000,
+};

@@ -1,0 +1,2 @@
+export { SESSION_DEFAULTS, type SessionConfig } from './config.ts';
+export { type DispatcherStream, Session, type SessionOptions } from './session.ts';

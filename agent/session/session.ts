@@ -1,0 +1,291 @@
+/**
+ * The agent's conversation with a manager: one stream, opened again for ever with backoff, at another manager if the
+ * last one failed. Assignments come in, statuses and heartbeats go out.
+ *
+ *   disconnected -> connecting -> established -> disconnected -> ...       removed | closed (for good)
+ */
+import { AssignmentCollector, type AssignmentStep } from '#agent/worker/index.ts';
+import { backoffDelay } from '#common/backoff.ts';
+import type { CancelTimer, Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import { type Random, randomInt } from '#common/random.ts';
+import {
+  AgentHello,
+  AppliedAssignments,
+  SessionEndReason,
+  type SessionRequest,
+  type SessionResponse,
+  type SessionWelcome,
+} from '#gen/swarm/v1/dispatcher.ts';
+import type { ManagerPeer, Node, NodeDescription, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import type { SessionConfig } from './config.ts';
+import { StatusReporter } from './status-reporter.ts';
+
+/** One open stream to one manager. */
+export interface DispatcherStream {
+  /** Queues a message; the caller's rate is bounded by acknowledgements. */
+  send(message: SessionRequest): void;
+  readonly responses: AsyncIterable<SessionResponse>;
+  /** Ends the stream; `responses` ends too. */
+  close(): void;
+}
+
+export interface SessionOptions {
+  /** Opens a stream to the manager at the address; the node's own manager is "local". */
+  readonly dial: (address: string) => DispatcherStream;
+  /** Addresses to try, best first. Asked anew before every attempt. */
+  readonly managers: () => readonly string[];
+  readonly describe: () => Promise<NodeDescription>;
+  readonly advertiseAddress: () => string;
+  readonly statuses: () => readonly { readonly taskId: string; readonly status: TaskStatus }[];
+  readonly apply: (step: AssignmentStep) => Promise<void>;
+  readonly onManagers: (managers: readonly ManagerPeer[]) => void;
+  readonly onNode: (node: Node) => void;
+  /** This node was removed from the cluster; the session ends for good. */
+  readonly onRemoved: (message: string) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly config: SessionConfig;
+}
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #reporter: StatusReporter;
+  #stream: DispatcherStream | undefined;
+  /** Set between welcome and the end of the stream. */
+  #established: SessionWelcome | undefined;
+  #lastHeardMs = 0;
+  #beating: CancelTimer | undefined;
+  #silence: CancelTimer | undefined;
+  #describing: CancelTimer | undefined;
+  #attempt = 0;
+  #next = 0;
+  #closed = false;
+  #removed = false;
+  #wake: (() => void) | undefined;
+  #running: Promise<void> | undefined;
+  #lastError: SwarmError | undefined;
+  #description = '';
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#reporter = new StatusReporter(options.config.statusBatch);
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  get connected(): boolean {
+    return this.#established !== undefined;
+  }
+
+  /** Why there is no session, for `swarm info`. */
+  get lastError(): SwarmError | undefined {
+    return this.#established === undefined ? this.#lastError : undefined;
+  }
+
+  /** A task's status changed. */
+  report(taskId: string, status: TaskStatus): void {
+    this.#reporter.put(taskId, status);
+    this.#flush();
+  }
+
+  /** Says goodbye: the manager need not wait for missed heartbeats. */
+  async leave(removed: boolean, reason: string): Promise<void> {
+    if (this.#established !== undefined) this.#send({ message: { kind: 'leaving', value: { removed, reason } } });
+    await this.close();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#stream?.close();
+    this.#wake?.();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed && !this.#removed) {
+      const address = this.#choose();
+      if (address !== undefined) await this.#converse(address);
+      if (this.#closed || this.#removed) return;
+      await this.#pause(backoffDelay(this.#options.config.reconnect, this.#attempt++, this.#options.random));
+    }
+  }
+
+  /** The best manager first; after a failure the others in turn, from a random one on. */
+  #choose(): string | undefined {
+    const addresses = this.#options.managers();
+    if (addresses.length === 0) return undefined;
+    if (this.#attempt === 0) this.#next = 0;
+    else if (this.#attempt === 1) this.#next = randomInt(this.#options.random, addresses.length);
+    return addresses[this.#next++ % addresses.length];
+  }
+
+  async #pause(delayMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.setTimer(delayMs, resolve);
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+
+  async #converse(address: string): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      const description = await this.#options.describe();
+      if (this.#closed) return;
+      this.#stream = this.#options.dial(address);
+      this.#description = JSON.stringify(description);
+      this.#watchSilence();
+      this.#send({
+        message: {
+          kind: 'hello',
+          value: AgentHello.create({ description, advertiseAddress: this.#options.advertiseAddress() }),
+        },
+      });
+      const assignments = new AssignmentCollector();
+      for await (const response of this.#stream.responses) {
+        this.#lastHeardMs = this.#options.clock.monotonic();
+        if (!(await this.#handle(response, assignments))) break;
+      }
+      this.#lastError = new SwarmError({
+        code: 'unavailable',
+        reason: 'connection-failed',
+        message: `the manager at ${address} ended the session`,
+      });
+    } catch (thrown) {
+      this.#lastError = SwarmError.from(thrown);
+      logger.warn('session lost', { manager: address, error: this.#lastError.message });
+    } finally {
+      this.#stopTimers();
+      this.#stream?.close();
+      this.#stream = undefined;
+      this.#established = undefined;
+      this.#reporter.reset();
+    }
+  }
+
+  /** Takes one message; false ends the stream. */
+  async #handle(response: SessionResponse, assignments: AssignmentCollector): Promise<boolean> {
+    const message = response.message;
+    switch (message?.kind) {
+      case 'welcome':
+        this.#welcome(message.value);
+        return true;
+      case 'assignments': {
+        const step = assignments.add(message.value);
+        if (step === undefined) return true;
+        await this.#options.apply(step);
+        this.#send({ message: { kind: 'applied', value: AppliedAssignments.create({ version: step.version }) } });
+        return true;
+      }
+      case 'statusAck':
+        this.#reporter.acknowledged(message.value.batch);
+        this.#flush();
+        return true;
+      case 'managers':
+        this.#options.onManagers(message.value.managers);
+        return true;
+      case 'node':
+        this.#options.onNode(message.value);
+        return true;
+      case 'end':
+        return this.#ended(message.value.reason, message.value.message);
+      case 'heartbeatAck':
+      case undefined: // a message of a newer manager
+        return true;
+    }
+  }
+
+  #welcome(welcome: SessionWelcome): void {
+    this.#established = welcome;
+    this.#attempt = 0;
+    this.#lastError = undefined;
+    this.#options.logger.info('session established', { session: welcome.sessionId });
+    if (welcome.managers !== undefined) this.#options.onManagers(welcome.managers.managers);
+    if (welcome.node !== undefined) this.#options.onNode(welcome.node);
+    for (const { taskId, status } of this.#options.statuses()) this.#reporter.put(taskId, status);
+    this.#flush();
+    this.#beat();
+    this.#describeLater();
+  }
+
+  #ended(reason: SessionEndReason, message: string): boolean {
+    if (reason === SessionEndReason.NODE_REMOVED) {
+      this.#removed = true;
+      this.#options.onRemoved(message);
+    }
+    return false;
+  }
+
+  #flush(): void {
+    if (this.#established === undefined) return;
+    const batch = this.#reporter.next();
+    if (batch !== undefined) this.#send({ message: { kind: 'statuses', value: batch } });
+  }
+
+  #send(message: SessionRequest): void {
+    this.#stream?.send(message);
+  }
+
+  #beat(): void {
+    const periodMs = this.#established?.heartbeatPeriodMs;
+    if (periodMs === undefined) return;
+    this.#send({ message: { kind: 'heartbeat', value: {} } });
+    // Up to a tenth early, so that nodes that joined together do not beat together.
+    const delayMs = periodMs * (1 - 0.1 * this.#options.random.next());
+    this.#beating = this.#options.clock.setTimer(delayMs, () => this.#beat());
+  }
+
+  /** Ends a stream on which nothing comes any more: the manager answers every heartbeat. */
+  #watchSilence(): void {
+    const { clock, config } = this.#options;
+    this.#lastHeardMs = clock.monotonic();
+    const check = (): void => {
+      const period = this.#established?.heartbeatPeriodMs;
+      const limitMs = period === undefined ? config.welcomeTimeoutMs : period * config.silentPeriods;
+      const silentMs = clock.monotonic() - this.#lastHeardMs;
+      if (silentMs >= limitMs) {
+        this.#options.logger.warn('the manager is silent', { silentMs: Math.round(silentMs) });
+        this.#stream?.close();
+        return;
+      }
+      this.#silence = clock.setTimer(Math.max(10, limitMs - silentMs), check);
+    };
+    this.#silence = clock.setTimer(config.welcomeTimeoutMs, check);
+  }
+
+  #describeLater(): void {
+    this.#describing?.();
+    this.#describing = this.#options.clock.setTimer(this.#options.config.describeEveryMs, () => {
+      this.redescribe()
+        .catch((thrown: unknown) =>
+          this.#options.logger.warn('the node cannot describe itself', { error: SwarmError.from(thrown).message }),
+        )
+        .finally(() => {
+          if (this.#established !== undefined) this.#describeLater();
+        });
+    });
+  }
+
+  /** Looks at the node again and tells the manager if something changed. */
+  async redescribe(): Promise<void> {
+    const description = await this.#options.describe();
+    const text = JSON.stringify(description);
+    if (this.#established === undefined || text === this.#description) return;
+    this.#description = text;
+    this.#send({ message: { kind: 'description', value: description } });
+  }
+
+  #stopTimers(): void {
+    this.#beating?.();
+    this.#silence?.();
+    this.#describing?.();
+  }
+}

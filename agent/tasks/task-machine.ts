@@ -1,0 +1,259 @@
+/**
+ * The life of one task on this node, as a pure function of its state and what happens to it. Effects come out as data;
+ * the worker runs them on an Executor and feeds the outcomes back in.
+ *
+ *   ASSIGNED -> ACCEPTED -> PREPARING -> READY -> STARTING -> RUNNING -> COMPLETE | FAILED | SHUTDOWN
+ *                                \-> REJECTED (before STARTING)    \-> FAILED (from STARTING on)
+ */
+import { type ContainerStatus, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from './task-types.ts';
+
+/** What an executor can be doing for a task; at most one at a time, beside waiting for the container's end. */
+export type Operation = 'prepare' | 'start' | 'shutdown' | 'remove';
+
+export interface TaskMachine {
+  readonly assignment: TaskAssignment;
+  /** Invariant: `status.state` never goes back, and a terminal one (COMPLETE or later) never changes. */
+  readonly status: TaskStatus;
+  /** False once the manager does not assign the task any more: it is stopped, removed and forgotten. Never true again. */
+  readonly wanted: boolean;
+  readonly operation: Operation | undefined;
+  /** The operation was told to stop; its outcome is still awaited. */
+  readonly cancelling: boolean;
+  /** Somebody waits for the end of the container. */
+  readonly waiting: boolean;
+  /** The container exists, as far as is known. Only then is a shutdown worth calling. */
+  readonly prepared: boolean;
+  /** Failed attempts of a shutdown or removal in a row; they are retried until they succeed. */
+  readonly attempts: number;
+  /** Nothing is tried again before this time. */
+  readonly retryAtMs: number | undefined;
+  /** Removed: nothing of the task is left on this node. */
+  readonly done: boolean;
+}
+
+export type TaskInput =
+  | { readonly kind: 'assign'; readonly assignment: TaskAssignment }
+  | { readonly kind: 'unassign' }
+  | { readonly kind: 'found'; readonly found: FoundTask }
+  | { readonly kind: 'progress'; readonly message: string }
+  | { readonly kind: 'prepared'; readonly prepared: PreparedTask }
+  | { readonly kind: 'started'; readonly container: ContainerStatus }
+  | { readonly kind: 'exited'; readonly exit: TaskExit }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'removed' }
+  | { readonly kind: 'failed'; readonly operation: Operation | 'wait'; readonly error: string }
+  | { readonly kind: 'tick' };
+
+export type TaskEffect =
+  | { readonly kind: 'run'; readonly operation: Operation }
+  | { readonly kind: 'cancel' }
+  | { readonly kind: 'wait' };
+
+export interface Step {
+  readonly machine: TaskMachine;
+  readonly effects: readonly TaskEffect[];
+}
+
+export interface TaskMachineConfig {
+  /** Delay before a failed shutdown or removal is tried again, by number of failures so far. */
+  readonly retryDelayMs: (attempts: number) => number;
+}
+
+export function createMachine(assignment: TaskAssignment, status: TaskStatus | undefined, wanted = true): TaskMachine {
+  return {
+    assignment,
+    status: status ?? assignment.task.status ?? TaskStatus.create({ state: TaskState.ASSIGNED }),
+    wanted,
+    operation: undefined,
+    cancelling: false,
+    waiting: false,
+    prepared: false,
+    attempts: 0,
+    retryAtMs: undefined,
+    done: false,
+  };
+}
+
+export function isTerminal(state: TaskState): boolean {
+  return state >= TaskState.COMPLETE;
+}
+
+/** Whether the task should come to an end. A desired state of COMPLETE means: run until it ends by itself. */
+function shouldStop(machine: TaskMachine): boolean {
+  return !machine.wanted || machine.assignment.task.desiredState >= TaskState.SHUTDOWN;
+}
+
+/** One input, all its consequences. */
+export function step(machine: TaskMachine, input: TaskInput, nowMs: number, config: TaskMachineConfig): Step {
+  return decide(absorb(machine, input, nowMs, config), nowMs);
+}
+
+function withStatus(
+  machine: TaskMachine,
+  nowMs: number,
+  change: Partial<TaskStatus> & { state: TaskState },
+): TaskMachine {
+  if (isTerminal(machine.status.state) || change.state < machine.status.state) return machine;
+  return { ...machine, status: { ...machine.status, error: '', ...change, timestampMs: nowMs } };
+}
+
+function endOperation(machine: TaskMachine): TaskMachine {
+  return { ...machine, operation: undefined, cancelling: false, attempts: 0, retryAtMs: undefined };
+}
+
+/** Takes the input into the state; decides nothing. */
+function absorb(machine: TaskMachine, input: TaskInput, nowMs: number, config: TaskMachineConfig): TaskMachine {
+  switch (input.kind) {
+    case 'assign':
+      return absorbAssignment(machine, input.assignment);
+    case 'unassign':
+      return { ...machine, wanted: false };
+    case 'found':
+      return absorbFound(machine, input.found, nowMs);
+    case 'progress':
+      if (machine.operation !== 'prepare' || machine.status.state !== TaskState.PREPARING) return machine;
+      return { ...machine, status: { ...machine.status, message: input.message } };
+    case 'prepared':
+      return withStatus(
+        { ...endOperation(machine), prepared: true, assignment: withNetworks(machine, input.prepared) },
+        nowMs,
+        {
+          state: TaskState.READY,
+          message: 'prepared',
+          ports: input.prepared.ports,
+        },
+      );
+    case 'started':
+      return withStatus(endOperation(machine), nowMs, {
+        state: TaskState.RUNNING,
+        message: 'started',
+        container: input.container,
+      });
+    case 'exited':
+      return absorbExit({ ...machine, waiting: false }, input.exit, nowMs);
+    case 'stopped':
+      return withStatus({ ...endOperation(machine), waiting: false, prepared: false }, nowMs, {
+        state: TaskState.SHUTDOWN,
+        message: 'shutdown',
+      });
+    case 'removed':
+      return { ...endOperation(machine), prepared: false, done: true };
+    case 'failed':
+      return absorbFailure(machine, input.operation, input.error, nowMs, config);
+    case 'tick':
+      return machine.retryAtMs !== undefined && machine.retryAtMs <= nowMs
+        ? { ...machine, retryAtMs: undefined }
+        : machine;
+  }
+}
+
+/** The desired state never goes back, whatever a manager says. */
+function absorbAssignment(machine: TaskMachine, assignment: TaskAssignment): TaskMachine {
+  const desiredState = Math.max(machine.assignment.task.desiredState, assignment.task.desiredState) as TaskState;
+  return { ...machine, assignment: { ...assignment, task: { ...assignment.task, desiredState } } };
+}
+
+function withNetworks(machine: TaskMachine, prepared: PreparedTask): TaskAssignment {
+  return { ...machine.assignment, task: { ...machine.assignment.task, networks: prepared.networks } };
+}
+
+function absorbFound(machine: TaskMachine, found: FoundTask, nowMs: number): TaskMachine {
+  switch (found.kind) {
+    case 'absent':
+      if (machine.status.state < TaskState.STARTING) return machine;
+      return withStatus(machine, nowMs, {
+        state: TaskState.FAILED,
+        message: 'lost',
+        error: 'the container is gone: the host was restarted or the container was removed behind our back',
+      });
+    case 'prepared':
+      if (machine.status.state >= TaskState.STARTING) return { ...machine, prepared: true };
+      return withStatus({ ...machine, prepared: true }, nowMs, { state: TaskState.READY, message: 'prepared' });
+    case 'running': {
+      const running = { ...machine, prepared: true };
+      if (machine.status.state >= TaskState.RUNNING) return running;
+      return withStatus(running, nowMs, {
+        state: TaskState.RUNNING,
+        message: 'started',
+        container: found.container,
+        ports: found.ports,
+      });
+    }
+    case 'exited':
+      return absorbExit({ ...machine, prepared: true }, found.exit, nowMs);
+  }
+}
+
+function absorbExit(machine: TaskMachine, exit: TaskExit, nowMs: number): TaskMachine {
+  const ended = { ...machine, prepared: false };
+  const container = exit.container;
+  if (shouldStop(machine))
+    return withStatus(ended, nowMs, { state: TaskState.SHUTDOWN, message: 'shutdown', container });
+  if (exit.error === undefined)
+    return withStatus(ended, nowMs, { state: TaskState.COMPLETE, message: 'finished', container });
+  return withStatus(ended, nowMs, { state: TaskState.FAILED, message: 'started', error: exit.error, container });
+}
+
+function absorbFailure(
+  machine: TaskMachine,
+  operation: Operation | 'wait',
+  error: string,
+  nowMs: number,
+  config: TaskMachineConfig,
+): TaskMachine {
+  if (operation === 'wait' || operation === 'shutdown' || operation === 'remove') {
+    const attempts = machine.attempts + 1;
+    const retried: TaskMachine = {
+      ...machine,
+      attempts,
+      retryAtMs: nowMs + config.retryDelayMs(attempts),
+    };
+    return operation === 'wait'
+      ? { ...retried, waiting: false }
+      : { ...retried, operation: undefined, cancelling: false, status: { ...machine.status, error } };
+  }
+  const cancelled = machine.cancelling;
+  const ended = endOperation(machine);
+  if (cancelled && shouldStop(machine)) return operation === 'start' ? { ...ended, prepared: true } : ended;
+  if (operation === 'prepare')
+    return withStatus({ ...ended, prepared: false }, nowMs, { state: TaskState.REJECTED, message: 'preparing', error });
+  return withStatus(ended, nowMs, { state: TaskState.FAILED, message: 'starting', error });
+}
+
+/** What to do next, from the state alone. */
+function decide(machine: TaskMachine, nowMs: number): Step {
+  if (machine.done) return { machine, effects: [] };
+  if (machine.operation !== undefined) {
+    const abandon = shouldStop(machine) && !machine.cancelling;
+    if (abandon && (machine.operation === 'prepare' || machine.operation === 'start'))
+      return { machine: { ...machine, cancelling: true }, effects: [{ kind: 'cancel' }] };
+    return { machine, effects: [] };
+  }
+  if (machine.retryAtMs !== undefined && machine.retryAtMs > nowMs) return { machine, effects: [] };
+  if (isTerminal(machine.status.state)) return machine.wanted ? { machine, effects: [] } : run(machine, 'remove');
+  if (shouldStop(machine)) return stop(machine, nowMs);
+  return advance(machine, nowMs);
+}
+
+function run(machine: TaskMachine, operation: Operation): Step {
+  return { machine: { ...machine, operation, retryAtMs: undefined }, effects: [{ kind: 'run', operation }] };
+}
+
+function stop(machine: TaskMachine, nowMs: number): Step {
+  if (machine.prepared) return run(machine, 'shutdown');
+  const stopped = withStatus(machine, nowMs, { state: TaskState.SHUTDOWN, message: 'shutdown' });
+  return machine.wanted ? { machine: stopped, effects: [] } : run(stopped, 'remove');
+}
+
+function advance(machine: TaskMachine, nowMs: number): Step {
+  const { state } = machine.status;
+  if (state < TaskState.PREPARING || (state < TaskState.STARTING && !machine.prepared))
+    return run(withStatus(machine, nowMs, { state: TaskState.PREPARING, message: 'preparing' }), 'prepare');
+  if (state < TaskState.STARTING && machine.assignment.task.desiredState < TaskState.RUNNING)
+    return { machine, effects: [] };
+  if (state < TaskState.RUNNING)
+    return run(withStatus(machine, nowMs, { state: TaskState.STARTING, message: 'starting' }), 'start');
+  if (machine.waiting) return { machine, effects: [] };
+  return { machine: { ...machine, waiting: true }, effects: [{ kind: 'wait' }] };
+}

@@ -1,0 +1,16 @@
+import type { BackoffOptions } from '#common/backoff.ts';
+
+export interface WorkerConfig {
+  /** A shutdown or removal that failed is tried again for ever: what it holds is real. */
+  readonly retry: BackoffOptions;
+  /** A prepare that takes longer than this has hung: pulls of large images over slow links stay below it. */
+  readonly prepareTimeoutMs: number;
+  /** create has happened already; starting is opening a FIFO. */
+  readonly startTimeoutMs: number;
+}
+
+export const WORKER_DEFAULTS: WorkerConfig = {
+  retry: { baseMs: 500, maxMs: 60_000, factor: 2, jitter: 0.5 },
+  prepareTimeoutMs: 60 * 60_000,
+  startTimeoutMs: 60_000,
+};

@@ -1,0 +1,360 @@
+/**
+ * The tasks of this node: one machine each, driven through an executor. What is assigned is durable before anything is
+ * done about it, so that a killed agent finds its containers again. Works on while no manager can be reached.
+ */
+import type { AgentDatabase, DatabaseWrite } from '#agent/database/index.ts';
+import type { Executor, TaskAssignment } from '#agent/executor/index.ts';
+import { createMachine, type Operation, step, type TaskInput, type TaskMachine } from '#agent/tasks/index.ts';
+import { backoffDelay } from '#common/backoff.ts';
+import type { CancelTimer, Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import type { Random } from '#common/random.ts';
+import { type Revision, type Task, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
+import type { AssignmentStep } from './assignment-set.ts';
+import type { WorkerConfig } from './config.ts';
+
+export interface WorkerOptions {
+  readonly executor: Executor;
+  readonly database: AgentDatabase;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly config: WorkerConfig;
+  readonly node: { readonly id: string; readonly hostname: string };
+  /** Called at every change of a task's status that a manager should hear of. Must not throw. */
+  readonly onStatus: (taskId: string, status: TaskStatus) => void;
+  /** Writes to agent.db fail: the node cannot be trusted with more work. Called once. */
+  readonly onFailure: (error: SwarmError) => void;
+}
+
+interface RunningTask {
+  machine: TaskMachine;
+  operation: AbortController | undefined;
+  waiting: AbortController | undefined;
+  cancelRetry: CancelTimer | undefined;
+}
+
+const revisionKey = (serviceId: string, number: number): string => `${serviceId}/${number}`;
+
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #tasks = new Map<string, RunningTask>();
+  readonly #revisions = new Map<string, Revision>();
+  #applying: Promise<void> = Promise.resolve();
+  #closed = false;
+  #failed = false;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+  }
+
+  /** Loads what the agent knew, adopts what lives, and goes on. Call once, before anything else. */
+  async start(): Promise<void> {
+    const { database, executor } = this.#options;
+    const stored = await database.load();
+    for (const revision of stored.revisions)
+      this.#revisions.set(revisionKey(revision.serviceId, revision.number), revision);
+    const known: { assignment: TaskAssignment; status: TaskStatus | undefined; wanted: boolean }[] = [];
+    for (const { task, status, wanted } of stored.tasks) {
+      const assignment = this.#assignment(task);
+      if (assignment === undefined)
+        this.#options.logger.warn('a task without its revision is dropped', { task: task.id });
+      else known.push({ assignment, status, wanted });
+    }
+    const found = await executor.recover(known.map((one) => one.assignment));
+    for (const { assignment, status, wanted } of known) {
+      const taskId = assignment.task.id;
+      this.#tasks.set(taskId, {
+        machine: createMachine(assignment, status, wanted),
+        operation: undefined,
+        waiting: undefined,
+        cancelRetry: undefined,
+      });
+      this.#feed(taskId, { kind: 'found', found: found.get(taskId) ?? { kind: 'absent' } });
+    }
+  }
+
+  /** The last status of every task, for a new session. */
+  statuses(): readonly { readonly taskId: string; readonly status: TaskStatus }[] {
+    return [...this.#tasks].map(([taskId, { machine }]) => ({ taskId, status: machine.status }));
+  }
+
+  /** The assignments held, for executors' images in use, logs and facts about the node. */
+  assignments(): readonly TaskAssignment[] {
+    return [...this.#tasks.values()].map((task) => task.machine.assignment);
+  }
+
+  runningCount(): number {
+    let count = 0;
+    for (const { machine } of this.#tasks.values()) if (machine.status.state === TaskState.RUNNING) count++;
+    return count;
+  }
+
+  /** Takes in a step of assignments: resolves once it is durable and under way. Steps are taken in order. */
+  apply(assignments: AssignmentStep): Promise<void> {
+    const applied = this.#applying.then(() => this.#apply(assignments));
+    this.#applying = applied.catch(() => {});
+    return applied;
+  }
+
+  /** Brings every task to an end, in order, with its stop signal and grace period: the host goes down or leaves. */
+  async stopAll(signal: AbortSignal): Promise<void> {
+    for (const [taskId, { machine }] of [...this.#tasks]) {
+      const task = { ...machine.assignment.task, desiredState: TaskState.SHUTDOWN };
+      this.#feed(taskId, { kind: 'assign', assignment: { ...machine.assignment, task } });
+    }
+    await this.#settled((machine) => machine.status.state >= TaskState.COMPLETE, signal);
+  }
+
+  /** Removes every task and whatever belongs to it: the node has left the swarm. */
+  async removeAll(signal: AbortSignal): Promise<void> {
+    await this.apply({ complete: true, version: 0, changes: [] });
+    await this.#settled((machine) => machine.done, signal);
+  }
+
+  /** Lets go without stopping anything. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#applying;
+    for (const task of this.#tasks.values()) {
+      task.cancelRetry?.();
+      task.operation?.abort();
+      task.waiting?.abort();
+    }
+  }
+
+  readonly #watchers = new Set<() => void>();
+
+  async #settled(enough: (machine: TaskMachine) => boolean, signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const check = (): void => {
+        const left = [...this.#tasks.values()].filter((task) => !enough(task.machine)).length;
+        if (left > 0 && !signal.aborted) return;
+        this.#watchers.delete(check);
+        signal.removeEventListener('abort', check);
+        if (left === 0) resolve();
+        else
+          reject(
+            new SwarmError({
+              code: 'deadline',
+              reason: 'timeout',
+              message: `${left} of ${this.#tasks.size} tasks had not ended in time`,
+            }),
+          );
+      };
+      this.#watchers.add(check);
+      signal.addEventListener('abort', check);
+      check();
+    });
+  }
+
+  #assignment(task: Task): TaskAssignment | undefined {
+    const spec = this.#revisions.get(revisionKey(task.serviceId, task.revision))?.spec;
+    return spec === undefined ? undefined : { task, spec, node: this.#options.node };
+  }
+
+  async #apply(assignments: AssignmentStep): Promise<void> {
+    if (this.#closed) return;
+    const writes: DatabaseWrite[] = [];
+    const inputs: { taskId: string; input: TaskInput }[] = [];
+    for (const change of assignments.changes)
+      if (change.item?.kind === 'revision' && !change.remove) this.#keepRevision(change.item.value, writes);
+    const named = new Set<string>();
+    for (const { item, remove } of assignments.changes) {
+      if (item?.kind !== 'task') continue;
+      if (remove) this.#unassign(item.value.id, writes, inputs);
+      else {
+        named.add(item.value.id);
+        this.#assign(item.value, writes, inputs);
+      }
+    }
+    if (assignments.complete)
+      for (const taskId of this.#tasks.keys()) if (!named.has(taskId)) this.#unassign(taskId, writes, inputs);
+    await this.#write(writes);
+    for (const { taskId, input } of inputs) {
+      if (this.#closed) return;
+      this.#feed(taskId, input);
+    }
+    this.#dropRevisions();
+  }
+
+  #keepRevision(revision: Revision, writes: DatabaseWrite[]): void {
+    const key = revisionKey(revision.serviceId, revision.number);
+    if (this.#revisions.has(key)) return; // immutable but for its outcome, which does not matter here
+    this.#revisions.set(key, revision);
+    writes.push({ kind: 'put-revision', revision });
+  }
+
+  #assign(task: Task, writes: DatabaseWrite[], inputs: { taskId: string; input: TaskInput }[]): void {
+    const assignment = this.#assignment(task);
+    if (assignment === undefined)
+      throw new SwarmError({
+        code: 'internal',
+        reason: 'session-invalid',
+        message: `task ${task.id} came without revision ${task.revision} of its service`,
+      });
+    const existing = this.#tasks.get(task.id);
+    if (existing?.machine.wanted === false) return; // being removed; a task never comes back
+    if (existing === undefined) {
+      const status = task.status;
+      // What ended before this node lost its memory stays ended: there is nothing of it here.
+      this.#tasks.set(task.id, {
+        machine: createMachine(assignment, status),
+        operation: undefined,
+        waiting: undefined,
+        cancelRetry: undefined,
+      });
+      inputs.push({
+        taskId: task.id,
+        input:
+          status !== undefined && status.state >= TaskState.STARTING
+            ? { kind: 'found', found: { kind: 'absent' } }
+            : { kind: 'assign', assignment },
+      });
+    } else if (existing.machine.assignment.task.version !== task.version)
+      inputs.push({ taskId: task.id, input: { kind: 'assign', assignment } });
+    else return;
+    writes.push({ kind: 'put-task', task, wanted: true });
+  }
+
+  #unassign(taskId: string, writes: DatabaseWrite[], inputs: { taskId: string; input: TaskInput }[]): void {
+    const existing = this.#tasks.get(taskId);
+    if (existing === undefined || !existing.machine.wanted) return;
+    writes.push({ kind: 'put-task', task: existing.machine.assignment.task, wanted: false });
+    inputs.push({ taskId, input: { kind: 'unassign' } });
+  }
+
+  /** Revisions that no task runs any more go; their order with tasks does not matter, both are named by content. */
+  #dropRevisions(): void {
+    const used = new Set<string>();
+    for (const { machine } of this.#tasks.values()) {
+      const { serviceId, revision } = machine.assignment.task;
+      used.add(revisionKey(serviceId, revision));
+    }
+    const writes: DatabaseWrite[] = [];
+    for (const [key, { serviceId, number }] of this.#revisions) {
+      if (used.has(key)) continue;
+      this.#revisions.delete(key);
+      writes.push({ kind: 'delete-revision', serviceId, number });
+    }
+    this.#writeBehind(writes);
+  }
+
+  #feed(taskId: string, input: TaskInput): void {
+    const task = this.#tasks.get(taskId);
+    if (task === undefined || this.#closed) return;
+    const before = task.machine;
+    const { clock, config, random } = this.#options;
+    const retryDelayMs = (attempts: number): number => backoffDelay(config.retry, attempts - 1, random);
+    const { machine, effects } = step(before, input, clock.now(), { retryDelayMs });
+    task.machine = machine;
+    if (machine.done) {
+      this.#forget(taskId, task);
+      return;
+    }
+    if (machine.status !== before.status) {
+      if (machine.status.state !== before.status.state || machine.status.error !== before.status.error)
+        this.#writeBehind([{ kind: 'put-status', taskId, status: machine.status }]);
+      if (machine.wanted) this.#options.onStatus(taskId, machine.status);
+    }
+    this.#armRetry(taskId, task);
+    for (const effect of effects) {
+      if (effect.kind === 'run') this.#run(taskId, task, effect.operation);
+      else if (effect.kind === 'wait') this.#wait(taskId, task);
+      else task.operation?.abort();
+    }
+    for (const check of [...this.#watchers]) check();
+  }
+
+  #forget(taskId: string, task: RunningTask): void {
+    task.cancelRetry?.();
+    task.waiting?.abort();
+    this.#tasks.delete(taskId);
+    this.#writeBehind([{ kind: 'delete-task', taskId }]);
+    this.#dropRevisions();
+    for (const check of [...this.#watchers]) check();
+  }
+
+  #armRetry(taskId: string, task: RunningTask): void {
+    task.cancelRetry?.();
+    task.cancelRetry = undefined;
+    const { retryAtMs } = task.machine;
+    if (retryAtMs === undefined) return;
+    const delayMs = Math.max(1, retryAtMs - this.#options.clock.now());
+    task.cancelRetry = this.#options.clock.setTimer(delayMs, () => this.#feed(taskId, { kind: 'tick' }));
+  }
+
+  #run(taskId: string, task: RunningTask, operation: Operation): void {
+    const controller = new AbortController();
+    task.operation = controller;
+    this.#execute(taskId, task, operation, controller.signal).then(
+      (input) => this.#feed(taskId, input),
+      (thrown: unknown) => this.#operationFailed(taskId, operation, thrown),
+    );
+  }
+
+  async #execute(taskId: string, task: RunningTask, operation: Operation, signal: AbortSignal): Promise<TaskInput> {
+    const { executor, config } = this.#options;
+    const { assignment } = task.machine;
+    switch (operation) {
+      case 'prepare': {
+        const bounded = AbortSignal.any([signal, AbortSignal.timeout(config.prepareTimeoutMs)]);
+        const progress = (message: string): void => this.#feed(taskId, { kind: 'progress', message });
+        return { kind: 'prepared', prepared: await executor.prepare(assignment, progress, bounded) };
+      }
+      case 'start': {
+        const bounded = AbortSignal.any([signal, AbortSignal.timeout(config.startTimeoutMs)]);
+        return { kind: 'started', container: await executor.start(taskId, bounded) };
+      }
+      case 'shutdown':
+        await executor.shutdown(assignment, signal);
+        return { kind: 'stopped' };
+      case 'remove':
+        await executor.remove(taskId, signal);
+        return { kind: 'removed' };
+    }
+  }
+
+  #operationFailed(taskId: string, operation: Operation | 'wait', thrown: unknown): void {
+    if (this.#closed) return;
+    const error = SwarmError.from(thrown);
+    this.#options.logger.warn('a task operation failed', {
+      task: taskId,
+      operation,
+      reason: error.reason,
+      error: error.message,
+    });
+    const hint = error.hint === undefined ? '' : `: ${error.hint}`;
+    this.#feed(taskId, { kind: 'failed', operation, error: `${error.message}${hint}` });
+  }
+
+  #wait(taskId: string, task: RunningTask): void {
+    const controller = new AbortController();
+    task.waiting = controller;
+    this.#options.executor.wait(taskId, controller.signal).then(
+      (exit) => this.#feed(taskId, { kind: 'exited', exit }),
+      (thrown: unknown) => {
+        if (!controller.signal.aborted) this.#operationFailed(taskId, 'wait', thrown);
+      },
+    );
+  }
+
+  #writeBehind(writes: readonly DatabaseWrite[]): void {
+    if (writes.length > 0) this.#write(writes).catch(() => {}); // reported by #write
+  }
+
+  async #write(writes: readonly DatabaseWrite[]): Promise<void> {
+    if (writes.length === 0) return;
+    try {
+      await this.#options.database.write(writes);
+    } catch (thrown) {
+      const error = SwarmError.from(thrown);
+      if (!this.#failed && !this.#closed) {
+        this.#failed = true;
+        this.#options.onFailure(error);
+      }
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,29 @@
+/** What reads leave out: keys, credentials, and tokens for those who may not hand them out. */
+import type { Cluster, Node, Revision, Service } from '#gen/swarm/v1/objects.ts';
+import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
+
+export function redactSpec(spec: ServiceSpec | undefined): ServiceSpec | undefined {
+  const container = spec?.task?.container;
+  if (spec?.task === undefined || container === undefined || container.registryAuth === '') return spec;
+  return { ...spec, task: { ...spec.task, container: { ...container, registryAuth: '' } } };
+}
+
+export function redactService(service: Service): Service {
+  return { ...service, spec: redactSpec(service.spec) };
+}
+
+export function redactRevision(revision: Revision): Revision {
+  return { ...revision, spec: redactSpec(revision.spec) };
+}
+
+export function redactCluster(cluster: Cluster, showTokens: boolean): Cluster {
+  const { rootCa } = cluster;
+  if (rootCa === undefined) return cluster;
+  const joinTokens = showTokens ? rootCa.joinTokens : undefined;
+  return { ...cluster, rootCa: { ...rootCa, keyPem: new Uint8Array(), joinTokens } };
+}
+
+export function redactNode(node: Node): Node {
+  const certificate = node.certificate;
+  return certificate === undefined ? node : { ...node, certificate: { ...certificate, csrPem: new Uint8Array() } };
+}

@@ -1,0 +1,64 @@
+/** Finding what a user means: a full id, a name, or the unique beginning of an id, in this order. */
+import { SwarmError } from '#common/errors.ts';
+import type { Node, Service, Task } from '#gen/swarm/v1/objects.ts';
+import type { StoreView } from '#manager/store/index.ts';
+
+function notFound(kind: string, reference: string): SwarmError {
+  return new SwarmError({
+    code: 'not-found',
+    reason: 'unknown-object',
+    message: `${kind} ${reference} not found`,
+    hint: `see \`swarm ${kind} ls\``,
+  });
+}
+
+function ambiguous(kind: string, reference: string, count: number): SwarmError {
+  return new SwarmError({
+    code: 'precondition',
+    reason: 'ambiguous-prefix',
+    message: `${kind} ${reference} is ambiguous (${count} matches found)`,
+    hint: 'give more of the id',
+  });
+}
+
+function one<T>(kind: string, reference: string, found: readonly T[]): T {
+  const [first] = found;
+  if (first === undefined) throw notFound(kind, reference);
+  if (found.length > 1) throw ambiguous(kind, reference, found.length);
+  return first;
+}
+
+/** Enough to know that a prefix is not unique, and to say a number that is not absurd. */
+const MATCHES_MAX = 100;
+
+function checkReference(kind: string, reference: string): void {
+  if (reference === '')
+    throw new SwarmError({
+      code: 'invalid',
+      reason: 'bad-field',
+      field: 'reference',
+      message: `no ${kind} was named`,
+      hint: 'give a name or an id',
+    });
+}
+
+export function findService(view: StoreView, reference: string): Service {
+  checkReference('service', reference);
+  const exact = view.get('service', reference) ?? view.serviceByName(reference);
+  return exact ?? one('service', reference, view.byIdPrefix('service', reference, MATCHES_MAX));
+}
+
+export function findTask(view: StoreView, reference: string): Task {
+  checkReference('task', reference);
+  return view.get('task', reference) ?? one('task', reference, view.byIdPrefix('task', reference, MATCHES_MAX));
+}
+
+/** `self` is the id of the node that answers. */
+export function findNode(view: StoreView, reference: string, self: string): Node {
+  checkReference('node', reference);
+  const exact = view.get('node', reference === 'self' ? self : reference);
+  if (exact !== undefined) return exact;
+  const named = [...view.all('node')].filter((node) => node.description?.hostname === reference);
+  if (named.length > 0) return one('node', reference, named);
+  return one('node', reference, view.byIdPrefix('node', reference, MATCHES_MAX));
+}

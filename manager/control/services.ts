@@ -1,0 +1,162 @@
+/** What may happen to services: every operation reads a view, decides, and asks for one transaction. */
+import { SwarmError } from '#common/errors.ts';
+import { newId } from '#common/ids.ts';
+import { LIMITS } from '#common/limits.ts';
+import type { Random } from '#common/random.ts';
+import type { ServiceTaskCounts } from '#gen/swarm/v1/control.ts';
+import { Revision, RevisionOutcome, Service, TaskState } from '#gen/swarm/v1/objects.ts';
+import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
+import type { Change, StoreView } from '#manager/store/index.ts';
+import { validateService } from './validate-service.ts';
+
+export interface Decision<T> {
+  readonly result: T;
+  readonly changes: readonly Change[];
+}
+
+function newRevision(service: Service, spec: ServiceSpec, author: string, random: Random): Revision {
+  return Revision.create({
+    id: newId(random),
+    serviceId: service.id,
+    number: service.revision,
+    spec,
+    createdBy: author,
+    outcome: RevisionOutcome.UNKNOWN,
+  });
+}
+
+export function createService(view: StoreView, spec: ServiceSpec, author: string, random: Random): Decision<Service> {
+  validateService(spec);
+  if (view.serviceByName(spec.name) !== undefined)
+    throw new SwarmError({
+      code: 'exists',
+      reason: 'duplicate-name',
+      field: 'name',
+      message: `name conflicts with an existing object: service ${spec.name} already exists`,
+      hint: `choose another name, or change it: swarm service update ${spec.name}`,
+    });
+  if (view.count('service') >= LIMITS.SERVICES_PER_CLUSTER)
+    throw new SwarmError({
+      code: 'exhausted',
+      reason: 'too-many',
+      limit: 'SERVICES_PER_CLUSTER',
+      message: `the swarm has ${LIMITS.SERVICES_PER_CLUSTER} services, the limit (SERVICES_PER_CLUSTER)`,
+      hint: 'remove services that are not needed',
+    });
+  const service = Service.create({ id: newId(random), spec, revision: 1 });
+  const revision = newRevision(service, spec, author, random);
+  return {
+    result: service,
+    changes: [
+      { kind: 'create', table: 'service', object: service },
+      { kind: 'create', table: 'revision', object: revision },
+    ],
+  };
+}
+
+/** The spec without what may change while the same tasks run on: the number of replicas, labels and credentials. */
+function essence(spec: ServiceSpec): string {
+  const mode: ServiceSpec['mode'] =
+    spec.mode?.kind === 'replicated' ? { kind: 'replicated', value: { replicas: 0 } } : spec.mode;
+  const container = spec.task?.container;
+  const task =
+    spec.task === undefined || container === undefined
+      ? spec.task
+      : { ...spec.task, container: { ...container, registryAuth: '' } };
+  const bytes = ServiceSpec.encode({ ...spec, labels: {}, update: undefined, rollback: undefined, mode, task });
+  return Buffer.from(bytes).toString('base64');
+}
+
+export function updateService(
+  view: StoreView,
+  request: { readonly id: string; readonly version: number; readonly spec: ServiceSpec },
+  author: string,
+  random: Random,
+): Decision<Service> {
+  const current = view.get('service', request.id);
+  if (current?.spec === undefined || current.pendingDelete)
+    throw new SwarmError({
+      code: 'not-found',
+      reason: 'unknown-object',
+      message: `service ${request.id} not found`,
+      hint: 'see `swarm service ls`',
+    });
+  if (current.version !== request.version)
+    throw new SwarmError({
+      code: 'conflict',
+      reason: 'out-of-sequence',
+      message: `update out of sequence: the service is at version ${current.version}, the request was made from ${request.version}`,
+      hint: 'read it again and repeat the change',
+    });
+  const spec = keepCredentials(current.spec, request.spec);
+  validateService(spec);
+  refuseUnchangeable(current.spec, spec);
+  if (essence(current.spec) === essence(spec)) {
+    const service = { ...current, spec };
+    return { result: service, changes: [{ kind: 'update', table: 'service', object: service }] };
+  }
+  const service = { ...current, spec, revision: current.revision + 1, updateStatus: undefined };
+  const changes: Change[] = [
+    { kind: 'update', table: 'service', object: service },
+    { kind: 'create', table: 'revision', object: newRevision(service, spec, author, random) },
+  ];
+  for (const revision of superfluousRevisions(view, service))
+    changes.push({ kind: 'remove', table: 'revision', object: revision });
+  return { result: service, changes };
+}
+
+/** Reads never return credentials, so a spec that was read and sent back means: leave them as they are. */
+function keepCredentials(current: ServiceSpec, spec: ServiceSpec): ServiceSpec {
+  const before = current.task?.container;
+  const container = spec.task?.container;
+  if (spec.task === undefined || container === undefined || before === undefined) return spec;
+  if (container.registryAuth !== '' || before.registryAuth === '') return spec;
+  return { ...spec, task: { ...spec.task, container: { ...container, registryAuth: before.registryAuth } } };
+}
+
+function refuseUnchangeable(before: ServiceSpec, after: ServiceSpec): void {
+  if (before.name !== after.name)
+    throw new SwarmError({
+      code: 'unimplemented',
+      reason: 'not-supported',
+      field: 'name',
+      message: `renaming services is not supported (${before.name} to ${after.name})`,
+      hint: 'create a service with the new name and remove the old one',
+    });
+  if (before.mode?.kind !== after.mode?.kind)
+    throw new SwarmError({
+      code: 'unimplemented',
+      reason: 'not-supported',
+      field: 'mode',
+      message: `service mode change is not allowed (${before.mode?.kind} to ${after.mode?.kind})`,
+      hint: 'remove the service and create it with the other mode',
+    });
+}
+
+/** The oldest revisions beyond the number kept, except those that tasks still refer to. */
+function superfluousRevisions(view: StoreView, service: Service): readonly Revision[] {
+  const revisions = [...view.revisionsOfService(service.id)].sort((a, b) => a.number - b.number);
+  const excess = revisions.length + 1 - LIMITS.REVISIONS_KEPT;
+  if (excess <= 0) return [];
+  const used = new Set<number>();
+  for (const task of view.tasksOfService(service.id)) used.add(task.revision);
+  return revisions.slice(0, excess).filter((revision) => !used.has(revision.number));
+}
+
+/** Marks the service; the orchestrator shuts its tasks down and removes it with the last of them. */
+export function removeService(service: Service): readonly Change[] {
+  if (service.pendingDelete) return [];
+  return [{ kind: 'update', table: 'service', object: { ...service, pendingDelete: true } }];
+}
+
+export function countTasks(view: StoreView, service: Service): ServiceTaskCounts {
+  let running = 0;
+  let wanted = 0;
+  for (const task of view.tasksOfService(service.id)) {
+    if (task.desiredState > TaskState.RUNNING) continue;
+    wanted++;
+    if (task.status?.state === TaskState.RUNNING) running++;
+  }
+  const mode = service.spec?.mode;
+  return { running, desired: mode?.kind === 'replicated' ? mode.value.replicas : wanted };
+}

@@ -1,0 +1,197 @@
+/** The rules for a service's spec, beyond those for its container. */
+import { isIP } from 'node:net';
+import { invalidField, SwarmError } from '#common/errors.ts';
+import { LIMITS } from '#common/limits.ts';
+import { checkName } from '#common/names.ts';
+import {
+  type EndpointSpec,
+  type PortConfig,
+  PortProtocol,
+  PublishMode,
+  type Resources,
+  ServiceSpec,
+  type TaskSpec,
+  type UpdateConfig,
+} from '#gen/swarm/v1/specs.ts';
+import { parseConstraints } from '#manager/scheduler/index.ts';
+import { validateContainer, validateLabels } from './validate-container.ts';
+
+function validateResources(kind: string, resources: Resources | undefined): void {
+  if (resources === undefined) return;
+  const { cpuNanos, memoryBytes, pids } = resources;
+  if (cpuNanos !== 0 && cpuNanos < LIMITS.MIN_CPU_NANOS)
+    throw invalidField(
+      `${kind}.cpu`,
+      `${kind}-cpu: invalid cpu value ${cpuNanos / 1e9}: must be at least ${LIMITS.MIN_CPU_NANOS / 1e9}`,
+      'ask for more, or leave it out',
+    );
+  if (memoryBytes !== 0 && memoryBytes < LIMITS.MIN_MEMORY_BYTES)
+    throw invalidField(
+      `${kind}.memory`,
+      `${kind}-memory: invalid memory value ${memoryBytes}: must be at least 4MiB`,
+      'ask for more, or leave it out',
+    );
+  if (pids < 0) throw invalidField(`${kind}.pids`, `${kind}-pids: must not be negative`, 'use 0 for no limit');
+}
+
+function notNegative(field: string, value: number | undefined): void {
+  if (value !== undefined && value < 0)
+    throw invalidField(field, `${field}: must not be negative (got ${value} ms)`, 'use 0s or more');
+}
+
+function validateUpdateConfig(kind: string, config: UpdateConfig | undefined): void {
+  if (config === undefined) return;
+  notNegative(`${kind}-delay`, config.delayMs);
+  notNegative(`${kind}-monitor`, config.monitorMs);
+  if (!(config.maxFailureRatio >= 0 && config.maxFailureRatio <= 1))
+    throw invalidField(
+      `${kind}-max-failure-ratio`,
+      `${kind}-max-failure-ratio: ${config.maxFailureRatio} is not between 0 and 1`,
+      'use a share such as 0.1',
+    );
+}
+
+function validatePlacement(task: TaskSpec): void {
+  const placement = task.placement;
+  if (placement === undefined) return;
+  if (placement.constraints.length > LIMITS.CONSTRAINTS_PER_SERVICE)
+    throw invalidField(
+      'constraints',
+      `constraints: more than ${LIMITS.CONSTRAINTS_PER_SERVICE}`,
+      'label the nodes instead',
+    );
+  const parsed = parseConstraints(placement.constraints);
+  if (!parsed.ok) throw parsed.error;
+  if (placement.preferences.length > LIMITS.PREFERENCES_PER_SERVICE)
+    throw invalidField('preferences', `preferences: more than ${LIMITS.PREFERENCES_PER_SERVICE}`, 'use fewer');
+  for (const { spread } of placement.preferences)
+    if (!/^(node|engine)\.labels\.[^\s]+$/.test(spread))
+      throw invalidField(
+        'placement-pref',
+        `placement-pref: ${JSON.stringify(spread)} names no label`,
+        'use spread=node.labels.NAME or spread=engine.labels.NAME',
+      );
+}
+
+const PROTOCOLS: Readonly<Record<PortProtocol, string>> = {
+  [PortProtocol.UNSPECIFIED]: 'tcp',
+  [PortProtocol.TCP]: 'tcp',
+  [PortProtocol.UDP]: 'udp',
+  [PortProtocol.SCTP]: 'sctp',
+};
+
+function validatePort(port: PortConfig): void {
+  const name = `${port.publishedPort}:${port.targetPort}/${PROTOCOLS[port.protocol]}`;
+  for (const value of [port.targetPort, port.publishedPort])
+    if (value > 65535)
+      throw invalidField('publish', `publish ${name}: ${value} is not a port`, 'use a number from 1 to 65535');
+  if (port.targetPort === 0)
+    throw invalidField('publish', `publish ${name}: the target port is missing`, 'name the port of the container');
+  if (port.publishMode !== PublishMode.HOST)
+    throw new SwarmError({
+      code: 'unimplemented',
+      reason: 'not-supported',
+      field: 'publish',
+      message: `publish ${name}: mode ingress (the routing mesh) is not part of this release`,
+      hint: `publish on the nodes that run a task: --publish mode=host,published=${port.publishedPort || port.targetPort},target=${port.targetPort}`,
+    });
+  if (port.publishedPort === 0)
+    throw invalidField('publish', `publish ${name}: mode host needs a published port`, 'name it: published=8080');
+  if (port.hostIp !== '' && isIP(port.hostIp) === 0)
+    throw invalidField(
+      'publish',
+      `publish ${name}: ${JSON.stringify(port.hostIp)} is not an IP address`,
+      'give an address of the host',
+    );
+}
+
+function validateEndpoint(endpoint: EndpointSpec | undefined): void {
+  if (endpoint === undefined) return;
+  if (endpoint.ports.length > LIMITS.PORTS_PER_SERVICE)
+    throw invalidField('publish', `publish: more than ${LIMITS.PORTS_PER_SERVICE} ports`, 'publish fewer');
+  const seen = new Set<string>();
+  for (const port of endpoint.ports) {
+    validatePort(port);
+    const key = `${port.publishedPort}/${PROTOCOLS[port.protocol]}/${port.hostIp}`;
+    if (seen.has(key))
+      throw invalidField(
+        'publish',
+        `publish: port ${port.publishedPort}/${PROTOCOLS[port.protocol]} is published twice`,
+        'publish it once',
+      );
+    seen.add(key);
+  }
+}
+
+function validateLogDriver(task: TaskSpec): void {
+  const driver = task.logDriver;
+  if (driver === undefined) return;
+  if (!['', 'json-file', 'local', 'none'].includes(driver.name))
+    throw new SwarmError({
+      code: 'unimplemented',
+      reason: 'not-supported',
+      field: 'log-driver',
+      message: `log-driver: ${JSON.stringify(driver.name)} is not supported by this release`,
+      hint: 'use json-file (kept by the node and rotated) or none',
+    });
+  for (const [key, value] of Object.entries(driver.options)) {
+    const pattern = key === 'max-size' ? /^\d+[kmg]?b?$/i : key === 'max-file' ? /^[1-9]\d{0,2}$/ : undefined;
+    if (pattern === undefined || !pattern.test(value))
+      throw invalidField('log-opt', `log-opt: ${key}=${value} is not understood`, 'use max-size=10m and max-file=3');
+  }
+}
+
+function validateTask(task: TaskSpec | undefined): void {
+  if (task?.container === undefined) throw invalidField('task', 'the spec has no container', 'name the image to run');
+  validateContainer(task.container);
+  validateResources('limit', task.resources?.limits);
+  validateResources('reserve', task.resources?.reservations);
+  notNegative('restart-delay', task.restart?.delayMs);
+  notNegative('restart-window', task.restart?.windowMs);
+  validatePlacement(task);
+  validateLogDriver(task);
+}
+
+function validateMode(spec: ServiceSpec): void {
+  if (spec.mode === undefined) throw invalidField('mode', 'the spec has no mode', 'choose replicated or global');
+  if (spec.mode.kind === 'global') {
+    if ((spec.task?.placement?.maxReplicas ?? 0) > 0)
+      throw invalidField(
+        'replicas-max-per-node',
+        'replicas-max-per-node can only be used with replicated mode',
+        'leave it out',
+      );
+    return;
+  }
+  if (spec.mode.value.replicas > LIMITS.REPLICAS_PER_SERVICE)
+    throw new SwarmError({
+      code: 'invalid',
+      reason: 'too-many',
+      field: 'replicas',
+      limit: 'REPLICAS_PER_SERVICE',
+      message: `replicas: ${spec.mode.value.replicas}, the limit is ${LIMITS.REPLICAS_PER_SERVICE}`,
+      hint: 'ask for fewer, or divide the service',
+    });
+}
+
+/** @throws SwarmError for the first rule that the spec breaks. */
+export function validateService(spec: ServiceSpec): void {
+  const badName = checkName('name', spec.name);
+  if (badName !== undefined) throw badName;
+  validateLabels('labels', spec.labels);
+  validateTask(spec.task);
+  validateMode(spec);
+  validateUpdateConfig('update', spec.update);
+  validateUpdateConfig('rollback', spec.rollback);
+  validateEndpoint(spec.endpoint);
+  const size = ServiceSpec.encode(spec).length;
+  if (size > LIMITS.SPEC_BYTES)
+    throw new SwarmError({
+      code: 'invalid',
+      reason: 'too-large',
+      field: 'spec',
+      limit: 'SPEC_BYTES',
+      message: `the spec is ${size} bytes, the limit is ${LIMITS.SPEC_BYTES}`,
+      hint: 'move data out of labels, environment and arguments',
+    });
+}

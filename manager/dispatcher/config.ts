@@ -1,0 +1,29 @@
+export interface DispatcherConfig {
+  /** Heartbeat period unless the cluster says otherwise (design, section 5). */
+  readonly heartbeatPeriodMs: number;
+  /** A manager sees at most this many heartbeats a second: with more nodes the period grows. */
+  readonly heartbeatsPerSecondMax: number;
+  /** A node is down after this many periods without a sign of life. */
+  readonly downAfterPeriods: number;
+  /** After a change of leader nodes get this many periods to find the new one. */
+  readonly unknownAfterPeriods: number;
+  /** Changes wait this long for company, so that a burst of commits becomes one message. Adds to start latency. */
+  readonly assignmentDelayMs: number;
+  /** Changes in one message of assignments: 500 tasks with a revision each stay below the message limit. */
+  readonly assignmentChangesMax: number;
+  /** Encoded size at which a message of assignments is cut. */
+  readonly assignmentBytesMax: number;
+  /** Statuses waiting to be committed; a session that would go beyond has to wait for its acknowledgement. */
+  readonly statusQueueMax: number;
+}
+
+export const DISPATCHER_DEFAULTS: DispatcherConfig = {
+  heartbeatPeriodMs: 1_000,
+  heartbeatsPerSecondMax: 2_000,
+  downAfterPeriods: 5,
+  unknownAfterPeriods: 15,
+  assignmentDelayMs: 2,
+  assignmentChangesMax: 500,
+  assignmentBytesMax: 2 * 1024 * 1024,
+  statusQueueMax: 100_000,
+};

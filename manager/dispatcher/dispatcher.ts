@@ -1,0 +1,265 @@
+/**
+ * The leader's side of all agents' sessions: who is alive, what each has to run, what each has to say. Holds nothing
+ * that the store does not: a new leader starts from a view, and agents come to it with fresh sessions.
+ */
+import type { CancelTimer, Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import { newId } from '#common/ids.ts';
+import type { Logger } from '#common/log.ts';
+import type { Random } from '#common/random.ts';
+import {
+  type AgentHello,
+  type AgentLeaving,
+  ManagerList,
+  SessionEndReason,
+  type SessionRequest,
+  SessionResponse,
+  type StatusBatch,
+} from '#gen/swarm/v1/dispatcher.ts';
+import { type ManagerPeer, type Node, type NodeDescription, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
+import type { CommitEvents, StoreView } from '#manager/store/index.ts';
+import { ChangeWriter, type DispatcherStore, type NodeEdit } from './change-writer.ts';
+import type { DispatcherConfig } from './config.ts';
+import { DispatcherSession, type SessionOutput } from './dispatcher-session.ts';
+import { NodeTracker } from './node-tracker.ts';
+
+export interface DispatcherOptions {
+  readonly store: DispatcherStore;
+  readonly managers: () => readonly ManagerPeer[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly config: DispatcherConfig;
+}
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #sessions = new Map<string, DispatcherSession>();
+  readonly #tracker: NodeTracker;
+  #writer: ChangeWriter;
+  #leading = false;
+  #expiry: CancelTimer | undefined;
+  #flushing: CancelTimer | undefined;
+  readonly #dirty = new Set<DispatcherSession>();
+  #lastCheckMs = 0;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#tracker = new NodeTracker(options.config);
+    this.#writer = new ChangeWriter(options.store, options.logger);
+  }
+
+  /** Leadership gained: every node that was ready has to show itself again. */
+  start(view: StoreView): void {
+    this.#leading = true;
+    this.#writer = new ChangeWriter(this.#options.store, this.#options.logger);
+    this.#adoptConfig(view);
+    const now = this.#options.clock.monotonic();
+    for (const node of view.all('node')) {
+      const state = node.status?.state;
+      if (state !== NodeState.READY && state !== NodeState.UNKNOWN) continue;
+      this.#tracker.expect(node.id, now);
+      if (state === NodeState.READY)
+        this.#setState(node.id, NodeState.UNKNOWN, 'the manager was restarted and has not heard of the node yet');
+    }
+    this.#lastCheckMs = now;
+    this.#armExpiry();
+  }
+
+  /** Leadership lost, or the daemon ends. */
+  stop(message: string): void {
+    this.#leading = false;
+    this.#expiry?.();
+    this.#flushing?.();
+    this.#flushing = undefined;
+    this.#writer.stop();
+    for (const session of this.#sessions.values()) session.end(SessionEndReason.NOT_LEADER, message);
+    this.#sessions.clear();
+    this.#dirty.clear();
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  /** Takes note of a commit. `view` includes it. */
+  observe(commit: CommitEvents, view: StoreView): void {
+    if (!this.#leading) return;
+    const affected = new Set<string>();
+    for (const event of commit.events) {
+      if (event.table === 'task') affected.add(event.object.nodeId);
+      else if (event.table === 'node') this.#nodeChanged(event.object, event.kind === 'remove');
+      else if (event.table === 'cluster') this.#adoptConfig(view);
+    }
+    for (const nodeId of affected) {
+      const session = this.#sessions.get(nodeId);
+      if (session?.observe(commit.events, view) === true) this.#flushSoon(session);
+    }
+  }
+
+  /**
+   * An agent has opened a stream and said hello. Its node is the one of its certificate.
+   * @throws SwarmError `precondition` where this manager does not lead, `denied` for a node that was removed.
+   */
+  open(nodeId: string, hello: AgentHello, address: string, output: SessionOutput): DispatcherSession {
+    const { config, random, store } = this.#options;
+    if (!this.#leading)
+      throw new SwarmError({ code: 'precondition', reason: 'not-leader', message: 'this manager does not lead' });
+    const view = store.view();
+    const node = view.get('node', nodeId);
+    const session = new DispatcherSession(nodeId, newId(random), output, config);
+    if (node === undefined) {
+      session.end(SessionEndReason.NODE_REMOVED, `node ${nodeId} is not part of the swarm any more`);
+      return session;
+    }
+    this.#sessions.get(nodeId)?.end(SessionEndReason.SUPERSEDED, 'the node has opened another session');
+    this.#sessions.set(nodeId, session);
+    this.#tracker.heard(nodeId, this.#options.clock.monotonic());
+    this.#writer.editNode(nodeId, (current) => ({
+      ...this.#described(current, hello.description),
+      status: this.#status(current, NodeState.READY, '', hello.advertiseAddress || address),
+    }));
+    const managers = ManagerList.create({ managers: this.#options.managers() });
+    session.send(
+      SessionResponse.create({
+        message: {
+          kind: 'welcome',
+          value: {
+            sessionId: session.sessionId,
+            clusterId: view.cluster()?.id ?? '',
+            node: withoutSecrets(node),
+            heartbeatPeriodMs: Math.round(this.#tracker.periodMs),
+            managers,
+          },
+        },
+      }),
+    );
+    session.sendComplete(view);
+    return session;
+  }
+
+  /** A message of an open session. */
+  receive(session: DispatcherSession, request: SessionRequest): void {
+    if (session.ended || this.#sessions.get(session.nodeId) !== session) return;
+    this.#tracker.heard(session.nodeId, this.#options.clock.monotonic());
+    const message = request.message;
+    switch (message?.kind) {
+      case 'heartbeat':
+        session.send(
+          SessionResponse.create({
+            message: { kind: 'heartbeatAck', value: { periodMs: Math.round(this.#tracker.periodMs) } },
+          }),
+        );
+        return;
+      case 'statuses':
+        this.#statuses(session, message.value);
+        return;
+      case 'description':
+        this.#writer.editNode(session.nodeId, (node) => this.#described(node, message.value));
+        return;
+      case 'leaving':
+        this.#leaving(session, message.value);
+        return;
+      case 'hello': // a second hello says nothing new
+      case 'applied': // used by discovery, which this release does not have
+      case undefined: // a message of a newer agent
+        return;
+    }
+  }
+
+  /** The stream of a session is gone. The node is not: it has its grace to come back. */
+  closed(session: DispatcherSession): void {
+    session.lost();
+    this.#dirty.delete(session);
+    if (this.#sessions.get(session.nodeId) === session) this.#sessions.delete(session.nodeId);
+  }
+
+  #statuses(session: DispatcherSession, batch: StatusBatch): void {
+    if (this.#writer.size >= this.#options.config.statusQueueMax) {
+      session.end(SessionEndReason.SHUTTING_DOWN, 'the manager is overloaded; statuses are sent again');
+      return;
+    }
+    const statuses = batch.updates.flatMap(({ taskId, status }) =>
+      status === undefined ? [] : [{ nodeId: session.nodeId, taskId, status }],
+    );
+    this.#writer.statuses(statuses, () =>
+      session.send(SessionResponse.create({ message: { kind: 'statusAck', value: { batch: batch.batch } } })),
+    );
+  }
+
+  #leaving(session: DispatcherSession, leaving: AgentLeaving): void {
+    this.#tracker.forget(session.nodeId);
+    this.#sessions.delete(session.nodeId);
+    session.lost();
+    const reason = leaving.reason === '' ? 'the node is going down' : leaving.reason;
+    this.#setState(session.nodeId, NodeState.DOWN, reason);
+  }
+
+  #nodeChanged(node: Node, removed: boolean): void {
+    const session = this.#sessions.get(node.id);
+    if (removed) {
+      this.#tracker.forget(node.id);
+      this.#sessions.delete(node.id);
+      session?.end(SessionEndReason.NODE_REMOVED, `node ${node.id} was removed from the swarm`);
+    } else session?.send(SessionResponse.create({ message: { kind: 'node', value: withoutSecrets(node) } }));
+  }
+
+  #described(node: Node, description: NodeDescription | undefined): Node {
+    return description === undefined ? node : { ...node, description };
+  }
+
+  #status(node: Node, state: NodeState, message: string, address: string): NodeStatus {
+    const before = node.status;
+    const sinceMs = before?.state === state ? before.sinceMs : this.#options.clock.now();
+    return NodeStatus.create({ state, message, address, sinceMs });
+  }
+
+  #setState(nodeId: string, state: NodeState, message: string): void {
+    const edit: NodeEdit = (node) => {
+      // The node came back while this was waiting to be written.
+      if (state !== NodeState.READY && this.#sessions.has(nodeId)) return undefined;
+      return { ...node, status: this.#status(node, state, message, node.status?.address ?? '') };
+    };
+    this.#writer.editNode(nodeId, edit);
+  }
+
+  #adoptConfig(view: StoreView): void {
+    this.#tracker.setPeriod(view.cluster()?.spec?.dispatcher?.heartbeatPeriodMs);
+  }
+
+  #flushSoon(session: DispatcherSession): void {
+    this.#dirty.add(session);
+    this.#flushing ??= this.#options.clock.setTimer(this.#options.config.assignmentDelayMs, () => {
+      this.#flushing = undefined;
+      for (const dirty of this.#dirty) dirty.flush();
+      this.#dirty.clear();
+    });
+  }
+
+  #armExpiry(): void {
+    const everyMs = this.#tracker.periodMs / 4;
+    this.#expiry = this.#options.clock.setTimer(everyMs, () => {
+      this.#expire(everyMs);
+      this.#armExpiry();
+    });
+  }
+
+  #expire(everyMs: number): void {
+    const now = this.#options.clock.monotonic();
+    const heldUpMs = now - this.#lastCheckMs - everyMs;
+    this.#lastCheckMs = now;
+    if (heldUpMs > this.#tracker.periodMs) this.#tracker.excuse(heldUpMs);
+    for (const nodeId of this.#tracker.expire(now)) {
+      const session = this.#sessions.get(nodeId);
+      this.#sessions.delete(nodeId);
+      session?.end(SessionEndReason.MISSED_HEARTBEATS, 'no heartbeat came in time');
+      this.#options.logger.warn('a node is down', { node: nodeId });
+      this.#setState(nodeId, NodeState.DOWN, 'heartbeat failure');
+    }
+  }
+}
+
+/** A node as its own agent may see it. */
+function withoutSecrets(node: Node): Node {
+  return { ...node, certificate: undefined };
+}
