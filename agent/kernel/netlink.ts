@@ -1,0 +1,239 @@
+/**
+ * A netlink socket: requests go out in batches, each one acknowledged or refused by the kernel with an errno and often a
+ * sentence. A socket belongs to the namespace it was opened in; the calls run on the thread pool, since the kernel may
+ * make them wait (another process holds the routing lock while it tears devices down).
+ */
+import { assert, SwarmError } from '#common/errors.ts';
+import { callAsync, checked, closeDescriptor, hasErrno, KernelError, lastErrno, libcFunction } from './libc.ts';
+import { message, type ParsedMessage, parseAttributes, parseMessages, textOf } from './netlink-codec.ts';
+import type { NetworkNamespace } from './netns.ts';
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0x80000;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+const SO_RCVBUFFORCE = 33;
+const SOL_NETLINK = 270;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const MSG_DONTWAIT = 0x40;
+
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+
+export const NLM_F_REQUEST = 1;
+export const NLM_F_ACK = 4;
+export const NLM_F_DUMP = 0x300;
+export const NLM_F_REPLACE = 0x100;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+const NLM_F_DUMP_INTERRUPTED = 0x10;
+const NLM_F_CAPPED = 0x100;
+const NLM_F_ACK_TLVS = 0x200;
+const NLMSGERR_ATTR_MESSAGE = 1;
+
+/** Answers of one batch must fit the receive buffer: each takes under 1 KiB of it, and the buffer has 1 MiB. */
+const REQUESTS_PER_BATCH = 128;
+const RECEIVE_BUFFER_BYTES = 1024 * 1024;
+/** The kernel fills at most 32 KiB per dump datagram. */
+const DATAGRAM_BYTES = 64 * 1024;
+/** A dump that the kernel reports as interrupted (the table changed meanwhile) is asked for again this often. */
+const DUMP_ATTEMPTS = 5;
+
+const socketFunction = libcFunction<[number, number, number]>('socket', 'int', ['int', 'int', 'int']);
+const setOption = libcFunction<[number, number, number, Uint8Array, number]>('setsockopt', 'int', [
+  'int',
+  'int',
+  'int',
+  'void *',
+  'uint',
+]);
+const sendFunction = libcFunction<[number, Uint8Array, number, number]>('send', 'long', [
+  'int',
+  'void *',
+  'size_t',
+  'int',
+]);
+const receiveFunction = libcFunction<[number, Uint8Array, number, number]>('recv', 'long', [
+  'int',
+  'void *',
+  'size_t',
+  'int',
+]);
+
+export interface NetlinkRequest {
+  /** Completes "cannot ...": `add address 10.255.0.2/32 to gw`. */
+  readonly what: string;
+  readonly type: number;
+  /** Besides NLM_F_REQUEST and NLM_F_ACK, which are always set. */
+  readonly flags: number;
+  readonly parts: readonly Uint8Array[];
+  /** errno codes that mean the wanted state is already there: "EEXIST" of an add, "ENODEV" of a delete. */
+  readonly tolerate?: readonly string[];
+}
+
+/** What the kernel answered to one request: undefined means done. */
+export type NetlinkOutcome = KernelError | undefined;
+
+function intOption(descriptor: number, level: number, option: number, value: number): number {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  return setOption(descriptor, level, option, bytes, 4);
+}
+
+function openSocket(protocol: number): number {
+  const descriptor = checked(socketFunction(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'socket', 'netlink');
+  intOption(descriptor, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+  intOption(descriptor, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+  // Without CAP_NET_ADMIN in the first user namespace only the plain option works, up to rmem_max.
+  if (intOption(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES) !== 0)
+    intOption(descriptor, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
+  return descriptor;
+}
+
+/** The errno of an answer, and the kernel's own sentence where it gives one. */
+function outcomeOf(answer: ParsedMessage): NetlinkOutcome {
+  const errno = -answer.body.readInt32LE(0);
+  if (errno === 0) return undefined;
+  let explanation: string | undefined;
+  if ((answer.flags & NLM_F_ACK_TLVS) !== 0) {
+    // Behind the errno comes the request's header, and its body unless the kernel capped it.
+    const echoed = (answer.flags & NLM_F_CAPPED) !== 0 ? 16 : answer.body.readUInt32LE(4);
+    explanation = textOf(parseAttributes(answer.body.subarray(4 + ((echoed + 3) & ~3))).get(NLMSGERR_ATTR_MESSAGE));
+  }
+  return new KernelError('netlink', errno, explanation === undefined ? undefined : `(${explanation})`);
+}
+
+/** A refusal as the error to pass on; `cause` is the KernelError with the errno. */
+export function netlinkError(what: string, refusal: KernelError): SwarmError {
+  const hint = hasErrno(refusal, 'EPERM') ? 'run the daemon as root with CAP_NET_ADMIN' : undefined;
+  return new SwarmError({
+    code: hasErrno(refusal, 'ENOMEM', 'ENOBUFS', 'ENOSPC') ? 'exhausted' : 'internal',
+    reason: 'network-failed',
+    message: `cannot ${what}: ${refusal.message}`,
+    hint,
+    cause: refusal,
+  });
+}
+
+export class NetlinkSocket {
+  readonly #descriptor: number;
+  #sequence = 0;
+  /** Requests take turns: an answer is matched by its place behind the request. */
+  #lane: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  private constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  /** A socket in the given namespace, or in that of the process. */
+  static open(namespace?: NetworkNamespace, protocol: number = NETLINK_ROUTE): NetlinkSocket {
+    const descriptor = namespace === undefined ? openSocket(protocol) : namespace.run(() => openSocket(protocol));
+    return new NetlinkSocket(descriptor);
+  }
+
+  /** Sends the requests in order; all are tried. Throws for the first one that is refused and does not tolerate it. */
+  async execute(requests: readonly NetlinkRequest[]): Promise<void> {
+    const outcomes = await this.tryExecute(requests);
+    outcomes.forEach((refusal, index) => {
+      const request = requests[index];
+      if (refusal === undefined || request === undefined || request.tolerate?.includes(refusal.code) === true) return;
+      throw netlinkError(request.what, refusal);
+    });
+  }
+
+  /** Sends the requests in order; all are tried. One outcome each. */
+  async tryExecute(requests: readonly NetlinkRequest[]): Promise<readonly NetlinkOutcome[]> {
+    const outcomes: NetlinkOutcome[] = [];
+    for (let start = 0; start < requests.length; start += REQUESTS_PER_BATCH) {
+      const batch = requests.slice(start, start + REQUESTS_PER_BATCH);
+      outcomes.push(...(await this.#inTurn(() => this.#sendBatch(batch))));
+    }
+    return outcomes;
+  }
+
+  /** All objects of a kind: `type` is an RTM_GET..., the results are the bodies of the answers. */
+  async dump(what: string, type: number, parts: readonly Uint8Array[]): Promise<readonly Buffer[]> {
+    return await this.#inTurn(async () => {
+      for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
+        const bodies = await this.#dumpOnce(what, type, parts);
+        if (bodies !== undefined) return bodies;
+      }
+      throw new SwarmError({
+        code: 'unavailable',
+        reason: 'network-failed',
+        message: `cannot ${what}: the table changed during each of ${DUMP_ATTEMPTS} readings`,
+        hint: 'try again',
+      });
+    });
+  }
+
+  /** Waits for what is under way, then closes. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#lane;
+    closeDescriptor(this.#descriptor);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    assert(!this.#closed, 'a netlink socket is not used after it was closed');
+    const done = this.#lane.then(work);
+    this.#lane = done.catch(() => undefined);
+    return done;
+  }
+
+  async #sendBatch(batch: readonly NetlinkRequest[]): Promise<NetlinkOutcome[]> {
+    const first = this.#sequence + 1;
+    this.#sequence += batch.length;
+    const bytes = Buffer.concat(
+      batch.map((one, index) => message(one.type, one.flags | NLM_F_REQUEST | NLM_F_ACK, first + index, one.parts)),
+    );
+    await callAsync(sendFunction, [this.#descriptor, bytes, bytes.length, 0], 'send', 'netlink');
+    // The kernel has worked through the batch inside send: every answer is waiting.
+    const outcomes: NetlinkOutcome[] = [];
+    const answered = new Set<number>();
+    while (answered.size < batch.length) {
+      for (const answer of parseMessages(this.#receiveNow())) {
+        const index = answer.sequence - first;
+        if (index < 0 || index >= batch.length || answer.type !== NLMSG_ERROR) continue;
+        answered.add(index);
+        outcomes[index] = outcomeOf(answer);
+      }
+    }
+    return outcomes;
+  }
+
+  #receiveNow(): Buffer {
+    const buffer = Buffer.allocUnsafe(DATAGRAM_BYTES);
+    const length = receiveFunction(this.#descriptor, buffer, buffer.length, MSG_DONTWAIT);
+    if (length < 0) throw new KernelError('recv', lastErrno(), 'netlink');
+    return buffer.subarray(0, length);
+  }
+
+  async #dumpOnce(what: string, type: number, parts: readonly Uint8Array[]): Promise<readonly Buffer[] | undefined> {
+    const sequence = ++this.#sequence;
+    const request = message(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, parts);
+    await callAsync(sendFunction, [this.#descriptor, request, request.length, 0], 'send', 'netlink');
+    const bodies: Buffer[] = [];
+    let interrupted = false;
+    for (;;) {
+      const buffer = Buffer.allocUnsafe(DATAGRAM_BYTES);
+      const length = await callAsync(receiveFunction, [this.#descriptor, buffer, buffer.length, 0], 'recv', 'netlink');
+      for (const answer of parseMessages(buffer.subarray(0, length))) {
+        if (answer.sequence !== sequence) continue;
+        if ((answer.flags & NLM_F_DUMP_INTERRUPTED) !== 0) interrupted = true;
+        if (answer.type === NLMSG_ERROR) {
+          const refusal = outcomeOf(answer);
+          if (refusal !== undefined) throw netlinkError(what, refusal);
+        } else if (answer.type === NLMSG_DONE) return interrupted ? undefined : bodies;
+        else bodies.push(answer.body);
+      }
+    }
+  }
+}

@@ -1,0 +1,34 @@
+export interface NetworkConfig {
+  /**
+   * Pools for the addresses of tasks on this node's gateway network, tried in order; the first that meets no route of
+   * the host is taken. Addresses are node-local: every node may use the same pool. Each needs a prefix of /8 to /24.
+   */
+  readonly gatewayPools: readonly string[];
+  /** Namespaces kept ready, so that attaching a task costs no more than publishing its ports. */
+  readonly readyNamespaces: number;
+  /** Wait before the pool of ready namespaces tries again after a failure. */
+  readonly refillRetryMs: number;
+  /** The bit of the packet mark that sends a packet to the gateway network. One bit, unused by others on the host. */
+  readonly packetMark: number;
+  /** Priority of our policy rules: after the local table (0), before the main one (32766). */
+  readonly rulePriority: number;
+  /** Largest packet on the gateway network; undefined takes that of the device of the host's default route. */
+  readonly mtu: number | undefined;
+  /** For tasks on a host whose own resolvers are all on its loopback, where no task can reach them. */
+  readonly fallbackNameservers: readonly string[];
+}
+
+export const DEFAULT_NETWORK_CONFIG: NetworkConfig = {
+  // The upper end of 10/8: overlay networks are given out from its lower end (Swarm's default), LANs sit there too.
+  gatewayPools: [255, 254, 253, 252, 251, 250, 249, 248].map((second) => `10.${second}.0.0/16`),
+  // A namespace costs 0.2 MB of kernel memory and 3 ms to make; 16 cover a burst of starts at 100 per second for the
+  // time it takes to make the next ones.
+  readyNamespaces: 16,
+  refillRetryMs: 1000,
+  // 0x4000 and 0x8000 are kube-proxy's, the upper half Tailscale's and Calico's, 0x2000 the portmap plugin's.
+  packetMark: 0x1000,
+  rulePriority: 4096,
+  mtu: undefined,
+  // Docker's choice in the same case.
+  fallbackNameservers: ['8.8.8.8', '8.8.4.4'],
+};
