@@ -97,7 +97,7 @@ function serve(path: string): void {
       requests.push(next.message as ThreadRequest);
     let error: string | undefined;
     try {
-      write(requests);
+      if (requests.some((request) => request.rows.length > 0 || request.load === true)) write(requests);
     } catch (thrown) {
       error = thrown instanceof Error ? thrown.message : String(thrown);
     }

@@ -1,0 +1,78 @@
+/**
+ * Goal: agent.db keeps what it acknowledged across the death of the process. Method: real files; a child process that
+ * writes, says so and is killed with SIGKILL; damaged files.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SqliteDatabase } from '#agent/database/index.ts';
+import { Revision, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
+
+describe('agent.db', () => {
+  let folder = '';
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'starling-db-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const task = Task.create({ id: 't', serviceId: 's', revision: 2, desiredState: TaskState.RUNNING });
+  const status = TaskStatus.create({ state: TaskState.RUNNING, message: 'started' });
+  const revision = Revision.create({ id: 'r', serviceId: 's', number: 2, spec: ServiceSpec.create({ name: 'web' }) });
+
+  it('gives back what was written, in the order of the writes', async () => {
+    const database = new SqliteDatabase(join(folder, 'agent.db'));
+    assert.deepEqual((await database.load()).tasks, []);
+    await database.write([
+      { kind: 'put-task', task, wanted: true },
+      { kind: 'put-status', taskId: 't', status },
+      { kind: 'put-task', task: { ...task, desiredState: TaskState.SHUTDOWN }, wanted: false },
+      { kind: 'put-revision', revision },
+      { kind: 'put-setting', key: 'a', value: '1' },
+      { kind: 'put-task', task: { ...task, id: 'gone' }, wanted: true },
+      { kind: 'delete-task', taskId: 'gone' },
+    ]);
+    await database.close();
+    const again = new SqliteDatabase(join(folder, 'agent.db'));
+    const stored = await again.load();
+    assert.deepEqual(stored.tasks, [{ task: { ...task, desiredState: TaskState.SHUTDOWN }, status, wanted: false }]);
+    assert.deepEqual(stored.revisions, [revision]);
+    assert.equal(stored.settings.get('a'), '1');
+    await again.close();
+  });
+
+  it('keeps acknowledged writes of a process that was killed', async () => {
+    const path = join(folder, 'agent.db');
+    const script = join(folder, 'writer.ts');
+    const source = new URL('../../../agent/database/index.ts', import.meta.url).pathname;
+    await writeFile(
+      script,
+      `import { SqliteDatabase } from ${JSON.stringify(source)};
+       const database = new SqliteDatabase(${JSON.stringify(path)});
+       for (let n = 0; ; n++) { await database.write([{ kind: 'put-setting', key: 'n', value: String(n) }]); process.stdout.write(n + '\\n'); }`,
+    );
+    const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.length > 400) child.kill('SIGKILL');
+    });
+    await once(child, 'close');
+    const acknowledged = Number(output.slice(0, output.lastIndexOf('\n')).split('\n').at(-1));
+    const database = new SqliteDatabase(path);
+    const stored = await database.load();
+    assert.ok(Number(stored.settings.get('n')) >= acknowledged, `${stored.settings.get('n')} < ${acknowledged}`);
+    await database.close();
+  });
+
+  it('says what to do about a file that is no database', async () => {
+    const path = join(folder, 'agent.db');
+    await writeFile(path, 'x'.repeat(8192));
+    const database = new SqliteDatabase(path);
+    await assert.rejects(database.load(), { reason: 'corrupt-state', message: /agent\.db.*not a database/ });
+    await database.close();
+  });
+});
