@@ -1,0 +1,54 @@
+/** What may happen to the cluster object. */
+import { invalidField, SwarmError } from '#common/errors.ts';
+import { LIMITS } from '#common/limits.ts';
+import type { UpdateClusterRequest } from '#gen/swarm/v1/control.ts';
+import type { Cluster } from '#gen/swarm/v1/objects.ts';
+import type { ClusterSpec } from '#gen/swarm/v1/specs.ts';
+import type { StoreView } from '#manager/store/index.ts';
+import { validateLabels } from './validate-container.ts';
+
+/** Makes a join token with a new secret for the cluster's root. */
+export type JoinTokenMaker = (rootDigest: string) => string;
+
+export function updateClusterSpec(view: StoreView, request: UpdateClusterRequest): Cluster {
+  const current = view.cluster();
+  if (current === undefined)
+    throw new SwarmError({ code: 'not-found', reason: 'unknown-object', message: 'there is no cluster' });
+  if (current.version !== request.version)
+    throw new SwarmError({
+      code: 'conflict',
+      reason: 'out-of-sequence',
+      message: `update out of sequence: the cluster is at version ${current.version}, the request was made from ${request.version}`,
+      hint: 'read it again and repeat the change',
+    });
+  if (request.spec === undefined) return current;
+  validateClusterSpec(request.spec);
+  return { ...current, spec: request.spec };
+}
+
+/** @throws SwarmError for the first rule that the spec breaks. */
+export function validateClusterSpec(spec: ClusterSpec): void {
+  validateLabels('labels', spec.labels);
+  const expiryMs = spec.ca?.nodeCertExpiryMs;
+  if (expiryMs !== undefined && expiryMs < LIMITS.MIN_CERT_EXPIRY_MS)
+    throw invalidField('cert-expiry', `cert-expiry: ${expiryMs / 1000}s is too short`, 'use 1h or more');
+  const heartbeatMs = spec.dispatcher?.heartbeatPeriodMs;
+  if (heartbeatMs !== undefined && (heartbeatMs < 100 || heartbeatMs > 600_000))
+    throw invalidField(
+      'dispatcher-heartbeat',
+      `dispatcher-heartbeat: ${heartbeatMs} ms is out of range`,
+      'use 100ms to 10m',
+    );
+  if (spec.log?.snapshotInterval === 0)
+    throw invalidField('snapshot-interval', 'snapshot-interval: 0 would never end', 'use 1 or more');
+}
+
+export function rotateTokens(cluster: Cluster, request: UpdateClusterRequest, makeToken: JoinTokenMaker): Cluster {
+  const { rootCa } = cluster;
+  if (rootCa === undefined || (!request.rotateWorkerToken && !request.rotateManagerToken)) return cluster;
+  const joinTokens = {
+    worker: request.rotateWorkerToken ? makeToken(rootCa.digest) : (rootCa.joinTokens?.worker ?? ''),
+    manager: request.rotateManagerToken ? makeToken(rootCa.digest) : (rootCa.joinTokens?.manager ?? ''),
+  };
+  return { ...cluster, rootCa: { ...rootCa, joinTokens } };
+}

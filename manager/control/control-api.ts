@@ -1,0 +1,242 @@
+/**
+ * The declarative API: validates, decides on a view, asks for one transaction. Writes are decided one after the other,
+ * so that what one of them checked (a free name) still holds when it is committed.
+ */
+import { SwarmError } from '#common/errors.ts';
+import { LIMITS } from '#common/limits.ts';
+import type { Logger } from '#common/log.ts';
+import type { Random } from '#common/random.ts';
+import {
+  type CreateServiceRequest,
+  type CreateServiceResponse,
+  type GetClusterResponse,
+  type GetNodeRequest,
+  type GetNodeResponse,
+  type GetServiceRequest,
+  type GetServiceResponse,
+  type GetTaskRequest,
+  type GetTaskResponse,
+  type ListNodesRequest,
+  type ListNodesResponse,
+  type ListRevisionsRequest,
+  type ListRevisionsResponse,
+  type ListServicesRequest,
+  type ListServicesResponse,
+  type ListTasksRequest,
+  type ListTasksResponse,
+  type RemoveNodeRequest,
+  type RemoveServiceRequest,
+  type RemoveServiceResponse,
+  type UpdateClusterRequest,
+  type UpdateClusterResponse,
+  type UpdateNodeRequest,
+  type UpdateNodeResponse,
+  type UpdateServiceRequest,
+  type UpdateServiceResponse,
+} from '#gen/swarm/v1/control.ts';
+import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
+import type { Change, StoreView } from '#manager/store/index.ts';
+import { type JoinTokenMaker, rotateTokens, updateClusterSpec } from './clusters.ts';
+import { allLabels, anyContained, anyOf, anyPrefix, pages } from './filters.ts';
+import { type ImagePinner, pinImage } from './image-pins.ts';
+import { removeNode, updateNode } from './nodes.ts';
+import { redactCluster, redactNode, redactRevision, redactService } from './redact.ts';
+import { findNode, findService, findTask } from './references.ts';
+import { countTasks, createService, type Decision, removeService, updateService } from './services.ts';
+import { tasksMatching, taskView } from './tasks.ts';
+
+/** Who calls, for the record and for what they may see. */
+export interface ControlCaller {
+  /** Node id, or "local" for the daemon's own socket. */
+  readonly author: string;
+}
+
+export interface ControlStore {
+  view(): StoreView;
+  /** Commits all or nothing and resolves with the view that includes it. */
+  commit(changes: readonly Change[], author: string): Promise<StoreView>;
+}
+
+export interface ControlOptions {
+  readonly store: ControlStore;
+  readonly selfNodeId: () => string;
+  readonly random: Random;
+  readonly images: ImagePinner;
+  readonly tokens: JoinTokenMaker;
+  readonly now: () => number;
+  readonly logger: Logger;
+}
+
+/** Writes that may wait for their turn; each takes about one disk sync. */
+const WRITES_WAITING_MAX = 1000;
+
+export class ControlApi {
+  readonly #options: ControlOptions;
+  #turn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+  }
+
+  #view(): StoreView {
+    return this.#options.store.view();
+  }
+
+  /** Decides and commits when all earlier writes are through. */
+  async #write<T>(
+    caller: ControlCaller,
+    decide: (view: StoreView) => Decision<T>,
+  ): Promise<{ result: T; view: StoreView }> {
+    if (this.#waiting >= WRITES_WAITING_MAX)
+      throw new SwarmError({
+        code: 'exhausted',
+        reason: 'too-many',
+        message: `${WRITES_WAITING_MAX} writes are waiting already`,
+        hint: 'try again in a moment',
+      });
+    this.#waiting++;
+    const { store } = this.#options;
+    const turn = this.#turn.then(async () => {
+      const { result, changes } = decide(store.view());
+      const view = changes.length === 0 ? store.view() : await store.commit(changes, caller.author);
+      return { result, view };
+    });
+    this.#turn = turn.catch(() => {});
+    try {
+      return await turn;
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  // Cluster
+
+  async getCluster(_caller: ControlCaller): Promise<GetClusterResponse> {
+    const cluster = this.#view().cluster();
+    return { cluster: cluster === undefined ? undefined : redactCluster(cluster, true) };
+  }
+
+  async updateCluster(caller: ControlCaller, request: UpdateClusterRequest): Promise<UpdateClusterResponse> {
+    const { tokens } = this.#options;
+    const { result } = await this.#write(caller, (view) => {
+      const updated = rotateTokens(updateClusterSpec(view, request), request, tokens);
+      return { result: updated, changes: [{ kind: 'update', table: 'cluster', object: updated }] };
+    });
+    return { cluster: redactCluster(this.#view().cluster() ?? result, true) };
+  }
+
+  // Nodes
+
+  async getNode(_caller: ControlCaller, request: GetNodeRequest): Promise<GetNodeResponse> {
+    return { node: redactNode(findNode(this.#view(), request.reference, this.#options.selfNodeId())) };
+  }
+
+  async *listNodes(_caller: ControlCaller, request: ListNodesRequest): AsyncGenerator<ListNodesResponse> {
+    const matching = [...this.#view().all('node')].filter(
+      (node) =>
+        anyContained(request.names, node.description?.hostname ?? '') &&
+        anyPrefix(request.idPrefixes, node.id) &&
+        allLabels(request.nodeLabels, node.spec?.labels ?? {}) &&
+        allLabels(request.engineLabels, node.description?.engine?.labels ?? {}) &&
+        anyOf(request.roles, node.role),
+    );
+    for (const nodes of pages(matching.map(redactNode), LIMITS.LIST_PAGE)) yield { nodes };
+  }
+
+  async updateNode(caller: ControlCaller, request: UpdateNodeRequest): Promise<UpdateNodeResponse> {
+    const { view } = await this.#write(caller, (current) => updateNode(current, request));
+    const node = view.get('node', request.id);
+    return { node: node === undefined ? undefined : redactNode(node) };
+  }
+
+  async removeNode(caller: ControlCaller, request: RemoveNodeRequest): Promise<Record<never, never>> {
+    const self = this.#options.selfNodeId();
+    await this.#write(caller, (view) => removeNode(view, request, self, this.#options.now()));
+    return {};
+  }
+
+  // Services
+
+  async createService(caller: ControlCaller, request: CreateServiceRequest): Promise<CreateServiceResponse> {
+    const { spec, warnings } = await this.#pinned(request.spec, request.queryRegistry, undefined);
+    const { random } = this.#options;
+    const { result, view } = await this.#write(caller, (current) =>
+      createService(current, spec, caller.author, random),
+    );
+    return { service: redactService(view.get('service', result.id) ?? result), warnings };
+  }
+
+  async getService(_caller: ControlCaller, request: GetServiceRequest): Promise<GetServiceResponse> {
+    const view = this.#view();
+    const service = findService(view, request.reference);
+    return { service: redactService(service), counts: countTasks(view, service) };
+  }
+
+  async *listServices(_caller: ControlCaller, request: ListServicesRequest): AsyncGenerator<ListServicesResponse> {
+    const view = this.#view();
+    const matching = [...view.all('service')].filter(
+      (service) =>
+        anyContained(request.names, service.spec?.name ?? '') &&
+        anyPrefix(request.idPrefixes, service.id) &&
+        allLabels(request.labels, service.spec?.labels ?? {}) &&
+        anyOf(request.modes, service.spec?.mode?.kind ?? ''),
+    );
+    for (const page of pages(matching, LIMITS.LIST_PAGE))
+      yield {
+        services: page.map((service) => ({ service: redactService(service), counts: countTasks(view, service) })),
+      };
+  }
+
+  async updateService(caller: ControlCaller, request: UpdateServiceRequest): Promise<UpdateServiceResponse> {
+    const before = this.#view().get('service', request.id)?.spec?.task?.container?.image;
+    const { spec, warnings } = await this.#pinned(request.spec, request.queryRegistry, before);
+    const { random } = this.#options;
+    const { view } = await this.#write(caller, (current) =>
+      updateService(current, { id: request.id, version: request.version, spec }, caller.author, random),
+    );
+    const service = view.get('service', request.id);
+    return { service: service === undefined ? undefined : redactService(service), warnings };
+  }
+
+  async removeService(caller: ControlCaller, request: RemoveServiceRequest): Promise<RemoveServiceResponse> {
+    const { result } = await this.#write(caller, (view) => {
+      const service = findService(view, request.reference);
+      return { result: service.id, changes: removeService(service) };
+    });
+    return { id: result };
+  }
+
+  async *listRevisions(_caller: ControlCaller, request: ListRevisionsRequest): AsyncGenerator<ListRevisionsResponse> {
+    const view = this.#view();
+    const service = findService(view, request.serviceId);
+    const revisions = [...view.revisionsOfService(service.id)].sort((a, b) => a.number - b.number);
+    for (const page of pages(revisions.map(redactRevision), LIMITS.REVISIONS_KEPT)) yield { revisions: page };
+  }
+
+  // Tasks
+
+  async getTask(_caller: ControlCaller, request: GetTaskRequest): Promise<GetTaskResponse> {
+    const view = this.#view();
+    return { task: taskView(view, findTask(view, request.reference), true) };
+  }
+
+  async *listTasks(_caller: ControlCaller, request: ListTasksRequest): AsyncGenerator<ListTasksResponse> {
+    const view = this.#view();
+    const matching = tasksMatching(view, request);
+    for (const page of pages(matching, request.withSpec ? 100 : LIMITS.LIST_PAGE))
+      yield { tasks: page.map((task) => taskView(view, task, request.withSpec)) };
+  }
+
+  /** The spec with its image pinned to a digest where that was asked for and a registry answered. */
+  async #pinned(
+    spec: ServiceSpec | undefined,
+    queryRegistry: boolean,
+    imageBefore: string | undefined,
+  ): Promise<{ spec: ServiceSpec; warnings: readonly string[] }> {
+    if (spec === undefined)
+      throw new SwarmError({ code: 'invalid', reason: 'bad-field', field: 'spec', message: 'the request has no spec' });
+    if (!queryRegistry || spec.task?.container?.image === imageBefore) return { spec, warnings: [] };
+    return await pinImage(spec, this.#options.images);
+  }
+}
