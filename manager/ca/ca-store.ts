@@ -1,0 +1,13 @@
+import type { Change, CommitEvents, StoreView } from '#manager/store/index.ts';
+
+/** The part of a view that the certificate authority reads. */
+export type CaView = Pick<StoreView, 'get' | 'count' | 'cluster'>;
+
+/** The part of the store that the certificate authority needs. */
+export interface CaStore {
+  view(): CaView;
+  /** Commits all or nothing; rejects with code `conflict` (or `exists`) when an object changed since it was read. */
+  commit(changes: readonly Change[]): Promise<void>;
+  /** Calls `listener` after every commit from now on, until the returned function is called. */
+  subscribe(listener: (commit: CommitEvents) => void): () => void;
+}

@@ -1,0 +1,287 @@
+/**
+ * The CA service of a manager. A new node comes without a certificate and shows a join token; a member comes with its
+ * certificate and gets another one. Everything in the issued certificate comes from the store: the request gives the
+ * key and nothing else.
+ */
+import { issueNodeCertificate } from '#certs/authority.ts';
+import { type CertificateRequest, parseCertificateRequest } from '#certs/certificate-request.ts';
+import type { CertifiedIdentity } from '#certs/identity.ts';
+import type { Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import { isId } from '#common/ids.ts';
+import { LIMITS } from '#common/limits.ts';
+import type { Logger } from '#common/log.ts';
+import {
+  type GetNodeCertificateStatusRequest,
+  GetNodeCertificateStatusResponse,
+  GetRootCertificateResponse,
+  type IssueNodeCertificateRequest,
+  IssueNodeCertificateResponse,
+} from '#gen/swarm/v1/ca.ts';
+import { type Cluster, IssuanceState, type ManagerPeer, type Node, NodeCertificate } from '#gen/swarm/v1/objects.ts';
+import type { CaStore } from './ca-store.ts';
+import { ClusterAuthority } from './cluster-authority.ts';
+import { newNode, nodeLifetimeMs } from './cluster-bootstrap.ts';
+import type { CaConfig } from './config.ts';
+import { IssuanceWaiters } from './issuance-waiters.ts';
+import { roleOfToken } from './join-token-check.ts';
+import { nodeIdOfKey } from './node-id.ts';
+import { NODE_ROLES, roleName } from './roles.ts';
+import { TokenBucket, TokenBuckets } from './token-bucket.ts';
+
+export interface CertificateAuthorityOptions {
+  readonly store: CaStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly config: CaConfig;
+  readonly featureLevel: number;
+  /** Managers that a new node may turn to. */
+  readonly managers: () => readonly ManagerPeer[];
+}
+
+/** Who calls. */
+export interface CaCaller {
+  /** From the caller's certificate, which TLS has verified; undefined for one without. */
+  readonly identity: CertifiedIdentity | undefined;
+  /** Address that the caller connects from, without its port. */
+  readonly address: string;
+}
+
+export class CertificateAuthority {
+  readonly #options: CertificateAuthorityOptions;
+  readonly #authority = new ClusterAuthority();
+  readonly #issues: TokenBucket;
+  readonly #refusals: TokenBuckets;
+  readonly #waiters: IssuanceWaiters;
+  #inFlight = 0;
+
+  constructor(options: CertificateAuthorityOptions) {
+    const { config, clock, store } = options;
+    this.#options = options;
+    this.#issues = new TokenBucket(config.issuesPerSecond, config.issuesBurst, clock.monotonic());
+    this.#refusals = new TokenBuckets(
+      config.refusalsLoggedPerSecond,
+      config.refusalsLoggedBurst,
+      config.addressesTracked,
+    );
+    this.#waiters = new IssuanceWaiters(store, clock, config.statusWaiters);
+  }
+
+  getRootCertificate(): GetRootCertificateResponse {
+    const { rootCa } = this.#cluster();
+    return GetRootCertificateResponse.create({
+      certificatePem: rootCa?.certificatePem ?? new Uint8Array(),
+      timeMs: this.#options.clock.now(),
+      featureLevel: this.#options.featureLevel,
+    });
+  }
+
+  async issueNodeCertificate(
+    request: IssueNodeCertificateRequest,
+    caller: CaCaller,
+  ): Promise<IssueNodeCertificateResponse> {
+    const { config } = this.#options;
+    if (this.#inFlight >= config.issuesInFlight) throw tooBusy('too many nodes are being admitted at once');
+    this.#inFlight += 1;
+    try {
+      const { identity } = caller;
+      if (identity === undefined) return await this.#admit(request, caller.address);
+      if (request.token !== '')
+        throw new SwarmError({
+          code: 'invalid',
+          reason: 'bad-field',
+          field: 'token',
+          message: `node ${identity.nodeId} is a member already and cannot use a join token`,
+          hint: 'let the node leave first: `swarm leave`',
+        });
+      return await this.#renew(request, identity);
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  /** Waits for the outcome, at most until `timeoutMs` have passed; PENDING then, and the caller asks again. */
+  async getNodeCertificateStatus(
+    request: GetNodeCertificateStatusRequest,
+    timeoutMs: number,
+  ): Promise<GetNodeCertificateStatusResponse> {
+    const waitMs = Math.min(timeoutMs, this.#options.config.statusWaitMs);
+    const certificate = await this.#waiters.outcome(request.nodeId, waitMs);
+    return GetNodeCertificateStatusResponse.create({
+      state: certificate.state,
+      certificatePem: certificate.certificatePem,
+      error: certificate.error,
+      managerAddresses: this.#options.managers().map((manager) => manager.address),
+    });
+  }
+
+  async #admit(request: IssueNodeCertificateRequest, address: string): Promise<IssueNodeCertificateResponse> {
+    const { clock, logger } = this.#options;
+    try {
+      const role = NODE_ROLES[roleOfToken(rootOf(this.#cluster()), request.token)];
+      if (!this.#issues.take(clock.monotonic())) throw tooBusy('too many nodes are joining at once');
+      checkHostname(request.hostname);
+      const csr = parseCertificateRequest(request.csrPem);
+      const nodeId = nodeIdOfKey(csr.publicKeyDer);
+      checkName(csr, nodeId, 'a joining node');
+      await this.#committing(() => this.#admission(request, csr, nodeId, role));
+      logger.info('admitted a node', { nodeId, role: roleName(role), hostname: request.hostname, address });
+      return IssueNodeCertificateResponse.create({ nodeId, role });
+    } catch (error) {
+      const refused = SwarmError.from(error);
+      if (this.#refusals.take(address, clock.monotonic()))
+        logger.warn('refused a node that wanted to join', { address, reason: refused.reason, error: refused.message });
+      throw refused;
+    }
+  }
+
+  /** The write that makes the node a member; undefined when it is one already, its last answer having been lost. */
+  #admission(
+    request: IssueNodeCertificateRequest,
+    csr: CertificateRequest,
+    nodeId: string,
+    role: Node['role'],
+  ): { kind: 'create'; node: Node } | undefined {
+    const { store, clock } = this.#options;
+    const cluster = this.#cluster();
+    checkNotRemoved(cluster, nodeId);
+    const existing = store.view().get('node', nodeId);
+    if (existing !== undefined) {
+      if (existing.role === role) return undefined;
+      throw new SwarmError({
+        code: 'denied',
+        reason: 'wrong-role',
+        message: `node ${nodeId} is a ${roleName(existing.role)} already`,
+        hint: `use a ${roleName(existing.role)} token, or change the role with \`swarm node promote\` or \`demote\``,
+      });
+    }
+    if (store.view().count('node') >= LIMITS.NODES_PER_CLUSTER)
+      throw new SwarmError({
+        code: 'exhausted',
+        reason: 'too-many',
+        limit: 'NODES_PER_CLUSTER',
+        message: `the cluster has ${LIMITS.NODES_PER_CLUSTER} nodes, as many as it may have`,
+        hint: 'remove nodes that are gone: `swarm node rm`',
+      });
+    const certificatePem = this.#sign(cluster, csr, nodeId, role);
+    const { availability, hostname, csrPem } = request;
+    const nowMs = clock.now();
+    return {
+      kind: 'create',
+      node: newNode({ id: nodeId, role, availability, hostname, csrPem, certificatePem, nowMs }),
+    };
+  }
+
+  async #renew(
+    request: IssueNodeCertificateRequest,
+    identity: CertifiedIdentity,
+  ): Promise<IssueNodeCertificateResponse> {
+    const { clock, logger, store } = this.#options;
+    const { nodeId } = identity;
+    if (!this.#issues.take(clock.monotonic())) throw tooBusy('too many nodes ask for certificates at once');
+    const csr = parseCertificateRequest(request.csrPem);
+    checkName(csr, nodeId, `node ${nodeId}`);
+    let role = NODE_ROLES[identity.role];
+    await this.#committing(() => {
+      const cluster = this.#cluster();
+      checkNotRemoved(cluster, nodeId);
+      const node = store.view().get('node', nodeId);
+      if (node === undefined || cluster.id !== identity.clusterId) throw removed(nodeId);
+      role = node.role;
+      const certificatePem = Buffer.from(this.#sign(cluster, csr, nodeId, role));
+      const certificate = NodeCertificate.create({
+        role,
+        state: IssuanceState.ISSUED,
+        csrPem: request.csrPem,
+        certificatePem,
+      });
+      return { kind: 'update', node: { ...node, certificate } };
+    });
+    logger.info('renewed the certificate of a node', { nodeId, role: roleName(role) });
+    return IssueNodeCertificateResponse.create({ nodeId, role });
+  }
+
+  /** Decides on the newest view and commits, again after another write was faster. */
+  async #committing(decide: () => { kind: 'create' | 'update'; node: Node } | undefined): Promise<void> {
+    const { config, store } = this.#options;
+    for (let attempt = 0; ; attempt++) {
+      const change = decide();
+      if (change === undefined) return;
+      try {
+        await store.commit([{ kind: change.kind, table: 'node', object: change.node }]);
+        return;
+      } catch (error) {
+        const conflict = error instanceof SwarmError && (error.code === 'conflict' || error.code === 'exists');
+        if (!conflict || attempt >= config.conflictRetries) throw error;
+      }
+    }
+  }
+
+  #sign(cluster: Cluster, csr: CertificateRequest, nodeId: string, role: Node['role']): string {
+    return issueNodeCertificate(this.#authority.of(cluster), {
+      identity: { nodeId, role: roleName(role), clusterId: cluster.id },
+      publicKeyDer: csr.publicKeyDer,
+      nowMs: this.#options.clock.now(),
+      lifetimeMs: nodeLifetimeMs(cluster.spec),
+    });
+  }
+
+  #cluster(): Cluster {
+    const cluster = this.#options.store.view().cluster();
+    if (cluster === undefined)
+      throw new SwarmError({
+        code: 'unavailable',
+        reason: 'not-in-swarm',
+        message: 'this manager is still starting',
+        hint: 'try again in a moment',
+      });
+    return cluster;
+  }
+}
+
+function rootOf(cluster: Cluster): NonNullable<Cluster['rootCa']> {
+  if (cluster.rootCa !== undefined) return cluster.rootCa;
+  throw new SwarmError({ code: 'data-loss', reason: 'corrupt-state', message: 'the cluster has no root certificate' });
+}
+
+/** A request may name its node, and then it must be the right one. */
+function checkName(csr: CertificateRequest, nodeId: string, who: string): void {
+  const { commonName } = csr.subject;
+  if (commonName === undefined || commonName === nodeId) return;
+  throw new SwarmError({
+    code: 'denied',
+    reason: 'bad-certificate',
+    message: `${who} cannot have a certificate for ${isId(commonName) ? `node ${commonName}` : 'another name'}`,
+    hint: 'leave the name of the certificate request empty: the cluster chooses it',
+  });
+}
+
+function checkNotRemoved(cluster: Cluster, nodeId: string): void {
+  if (cluster.removedNodes.some((entry) => entry.nodeId === nodeId)) throw removed(nodeId);
+}
+
+function removed(nodeId: string): SwarmError {
+  return new SwarmError({
+    code: 'denied',
+    reason: 'node-removed',
+    message: `node ${nodeId} was removed from the cluster`,
+    hint: 'run `swarm leave --force` on it, then join again: it will be a new node',
+  });
+}
+
+const HOSTNAME_MAX = 253;
+
+function checkHostname(hostname: string): void {
+  if (hostname.length <= HOSTNAME_MAX && /^[\x21-\x7e]*$/.test(hostname)) return;
+  throw new SwarmError({
+    code: 'invalid',
+    reason: 'bad-field',
+    field: 'hostname',
+    message: `hostname: must be at most ${HOSTNAME_MAX} printable ASCII characters without blanks`,
+    hint: 'set the host name of the joining machine: `hostnamectl set-hostname`',
+  });
+}
+
+function tooBusy(message: string): SwarmError {
+  return new SwarmError({ code: 'exhausted', reason: 'too-many', message, hint: 'try again in a few seconds' });
+}

@@ -1,0 +1,14 @@
+export type { CaStore, CaView } from './ca-store.ts';
+export {
+  type CaCaller,
+  CertificateAuthority,
+  type CertificateAuthorityOptions,
+} from './certificate-authority.ts';
+export {
+  type BootstrapOptions,
+  bootstrapCluster,
+  CLUSTER_DEFAULTS,
+  type ClusterBootstrap,
+} from './cluster-bootstrap.ts';
+export { CA_CONFIG, type CaConfig } from './config.ts';
+export { roleOfToken } from './join-token-check.ts';
