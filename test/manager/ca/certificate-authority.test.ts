@@ -17,7 +17,7 @@ import { type LogFields, type Logger, silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { GetNodeCertificateStatusRequest, IssueNodeCertificateRequest } from '#gen/swarm/v1/ca.ts';
 import { type Cluster, IssuanceState, NodeCertificate, RemovedNode } from '#gen/swarm/v1/objects.ts';
-import { ClusterSpec, NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
+import { ClusterSpec, NodeAvailability, NodeRole, OrchestrationConfig } from '#gen/swarm/v1/specs.ts';
 import { bootstrapCluster, CA_CONFIG, type CaCaller, type CaConfig, CertificateAuthority } from '#manager/ca/index.ts';
 import { rejects } from '#test/certs/rejects.ts';
 import { MemoryStore } from './memory-store.ts';
@@ -427,7 +427,7 @@ describe('cluster bootstrap', () => {
       spec: ClusterSpec.create({
         ...spec,
         labels: { a: 'b' },
-        orchestration: { taskHistoryLimit: -1 },
+        orchestration: OrchestrationConfig.create({ taskHistoryLimit: -1 }),
         dispatcher: { heartbeatPeriodMs: undefined },
         ca: { nodeCertExpiryMs: DAY_MS },
       }),
