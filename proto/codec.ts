@@ -1,5 +1,5 @@
 import { SwarmError } from '#common/errors.ts';
-import { WireReader, WireWriter } from './wire.ts';
+import { WireReader, type WireWriter, writtenBytes } from './wire.ts';
 
 /** What the generated code of a message offers beside its type. */
 export interface Codec<T> {
@@ -110,9 +110,7 @@ export function defineCodec<T>(
     read,
     encode(message) {
       try {
-        const writer = new WireWriter();
-        write(message, writer);
-        return writer.toBytes();
+        return writtenBytes(write, message);
       } catch (error) {
         throw messageError('encode', typeName, error);
       }

@@ -19,7 +19,12 @@ const BYTES_PER_MESSAGE = 8;
 type NodeBuffer = ConstructorParameters<typeof protobuf.BufferReader>[0];
 const nodeBuffer = protobuf.util.Buffer as unknown as {
   from(bytes: ArrayBufferLike, offset: number, length: number): NodeBuffer;
+  isBuffer(value: unknown): boolean;
 };
+
+/** Strings up to this length are read by a loop, up to the next written by one. */
+const SHORT_READ = 10;
+const SHORT_WRITE = 64;
 
 const TWO_32 = 2 ** 32;
 
@@ -32,7 +37,11 @@ export class WireReader extends protobuf.BufferReader {
   #budget: number;
 
   constructor(bytes: Uint8Array) {
-    super(nodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    super(
+      nodeBuffer.isBuffer(bytes)
+        ? (bytes as NodeBuffer)
+        : nodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    );
     this.#budget = MESSAGES_FREE + Math.floor(bytes.byteLength / BYTES_PER_MESSAGE);
   }
 
@@ -90,6 +99,23 @@ export class WireReader extends protobuf.BufferReader {
   /** A string; bytes that are not UTF-8 are refused rather than replaced. */
   text(): string {
     const start = this.pos;
+    const length = this.buf[start] as number;
+    // Most strings are short and ASCII: for those a loop is faster than the call into the native decoder (80 ns).
+    if (length <= SHORT_READ && start + length < this.len) {
+      let short = '';
+      let index = start + 1;
+      const end = index + length;
+      while (index < end) {
+        const unit = this.buf[index] as number;
+        if (unit > 127) break;
+        short += String.fromCharCode(unit);
+        index++;
+      }
+      if (index === end) {
+        this.pos = end;
+        return short;
+      }
+    }
     const value = this.string();
     // Wrong bytes decode to U+FFFD; only then is the strict, slower decoder asked.
     if (value.includes('\ufffd')) {
@@ -213,6 +239,23 @@ function checkInteger(value: number): void {
 export class WireWriter extends protobuf.BufferWriter {
   /** A string; halves of surrogate pairs become U+FFFD, since UTF-8 has no form for them. */
   text(value: string): this {
+    const length = value.length;
+    // As when reading: a loop for short ASCII. What it wrote is overwritten when the string turns out to be neither.
+    if (length <= SHORT_WRITE && this.pos + length < this.buf.length) {
+      const buffer = this.buf;
+      let position = this.pos;
+      buffer[position++] = length;
+      let index = 0;
+      for (; index < length; index++) {
+        const unit = value.charCodeAt(index);
+        if (unit > 127) break;
+        buffer[position++] = unit;
+      }
+      if (index === length) {
+        this.pos = position;
+        return this;
+      }
+    }
     this.string(value.isWellFormed() ? value : value.toWellFormed());
     return this;
   }
@@ -281,8 +324,45 @@ export class WireWriter extends protobuf.BufferWriter {
     return this;
   }
 
-  /** A copy of what was written, a plain Uint8Array. */
+  /** A copy of what was written, a plain Uint8Array with memory of its own: for what is kept. */
   toBytes(): Uint8Array {
     return new Uint8Array(this.buf.subarray(0, this.pos));
   }
+
+  /** A copy that shares its memory with other short ones: 80 ns instead of 600, for what soon goes away. */
+  toPooledBytes(): Uint8Array {
+    const length = this.pos;
+    if (length > POOLED_BYTES_MAX) return this.toBytes();
+    if (poolUsed + length > POOL_BYTES) {
+      pool = new Uint8Array(POOL_BYTES);
+      poolUsed = 0;
+    }
+    const bytes = new Uint8Array(pool.buffer, poolUsed, length);
+    poolUsed += length;
+    bytes.set(this.buf.subarray(0, length));
+    return bytes;
+  }
+}
+
+const POOL_BYTES = 32 * 1024;
+const POOLED_BYTES_MAX = 4 * 1024;
+let pool = new Uint8Array(POOL_BYTES);
+let poolUsed = 0;
+
+/** A buffer that grew beyond this is given back after use. */
+const SCRATCH_BYTES_MAX = 1024 * 1024;
+let scratch: WireWriter | undefined = new WireWriter();
+
+/** What `write` writes. The writer is used again and again: growing a fresh one costs more than filling it. */
+export function writtenBytes<T>(write: (message: T, writer: WireWriter) => void, message: T): Uint8Array {
+  const writer = scratch ?? new WireWriter();
+  // Taken while in use: left out when `write` throws, so that nothing half-written is ever found in it.
+  scratch = undefined;
+  write(message, writer);
+  const bytes = writer.toPooledBytes();
+  if (writer.buf.length <= SCRATCH_BYTES_MAX) {
+    writer.pos = 0;
+    scratch = writer;
+  }
+  return bytes;
 }
