@@ -1,0 +1,1 @@
+export { type BrokerConnection, LogPublisher, type LogPublisherOptions } from './log-publisher.ts';

@@ -1,0 +1,217 @@
+/**
+ * The agent's half of the log broker: hears of subscriptions and sends what the executor has of the tasks. Every task
+ * is read by itself, so that one that cannot be read does not hold up the others.
+ */
+import type { Executor, LogLine, LogQuery } from '#agent/executor/index.ts';
+import { type BackoffOptions, backoffDelay } from '#common/backoff.ts';
+import type { Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import type { Random } from '#common/random.ts';
+import {
+  type ListenSubscriptionsResponse,
+  type LogMessage,
+  type LogOptions,
+  LogStream,
+  PublishLogsRequest,
+} from '#gen/swarm/v1/logs.ts';
+
+/** The broker of the manager that the node is connected to. */
+export interface BrokerConnection {
+  listen(signal: AbortSignal): AsyncIterable<ListenSubscriptionsResponse>;
+  /** Sends until the messages end; rejects when nobody reads any more. */
+  publish(messages: AsyncIterable<PublishLogsRequest>, signal: AbortSignal): Promise<void>;
+}
+
+export interface LogPublisherOptions {
+  /** A connection to any manager; undefined while there is none. */
+  readonly connect: () => BrokerConnection | undefined;
+  readonly executor: Executor;
+  readonly serviceOf: (taskId: string) => string;
+  readonly nodeId: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+const RECONNECT: BackoffOptions = { baseMs: 200, maxMs: 4_000, factor: 2, jitter: 0.5 };
+/** Lines and bytes that travel together: enough to be cheap, little enough to be prompt. */
+const LINES_PER_MESSAGE = 200;
+const BYTES_PER_MESSAGE = 256 * 1024;
+const SUBSCRIPTIONS_MAX = 1000;
+
+export class LogPublisher {
+  readonly #options: LogPublisherOptions;
+  readonly #active = new Map<string, { readonly tasks: Set<string>; readonly controller: AbortController }>();
+  readonly #closing = new AbortController();
+  #running: Promise<void> | undefined;
+
+  constructor(options: LogPublisherOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      const connection = this.#options.connect();
+      try {
+        if (connection !== undefined)
+          for await (const message of connection.listen(signal)) {
+            attempt = 0;
+            this.#take(connection, message);
+          }
+      } catch (thrown) {
+        this.#options.logger.debug('log subscriptions lost', { error: SwarmError.from(thrown).message });
+      }
+      for (const { controller } of this.#active.values()) controller.abort();
+      this.#active.clear();
+      if (!signal.aborted) await this.#pause(backoffDelay(RECONNECT, attempt, this.#options.random), signal);
+    }
+  }
+
+  async #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.setTimer(delayMs, resolve);
+      signal.addEventListener(
+        'abort',
+        () => {
+          cancel();
+          resolve();
+        },
+        { once: true },
+      );
+    });
+  }
+
+  #take(connection: BrokerConnection, message: ListenSubscriptionsResponse): void {
+    const { subscriptionId } = message;
+    const existing = this.#active.get(subscriptionId);
+    if (message.close) {
+      existing?.controller.abort();
+      this.#active.delete(subscriptionId);
+      return;
+    }
+    if (existing === undefined && this.#active.size >= SUBSCRIPTIONS_MAX) return;
+    const entry = existing ?? { tasks: new Set<string>(), controller: new AbortController() };
+    this.#active.set(subscriptionId, entry);
+    const fresh = message.taskIds.filter((taskId) => !entry.tasks.has(taskId));
+    for (const taskId of fresh) entry.tasks.add(taskId);
+    const { signal } = entry.controller;
+    connection.publish(this.#messages(message, fresh, signal), signal).catch((thrown: unknown) => {
+      entry.controller.abort();
+      this.#options.logger.debug('a log subscription ended', { error: SwarmError.from(thrown).message });
+    });
+  }
+
+  async *#messages(
+    subscription: ListenSubscriptionsResponse,
+    taskIds: readonly string[],
+    signal: AbortSignal,
+  ): AsyncGenerator<PublishLogsRequest> {
+    const { subscriptionId } = subscription;
+    const sources = taskIds.map((taskId) => this.#readTask(taskId, subscription, signal));
+    for await (const request of merge(sources)) yield request;
+    yield PublishLogsRequest.create({ subscriptionId, done: true });
+  }
+
+  async *#readTask(
+    taskId: string,
+    { subscriptionId, options }: ListenSubscriptionsResponse,
+    signal: AbortSignal,
+  ): AsyncGenerator<PublishLogsRequest> {
+    const wanted = options?.streams ?? [];
+    let messages: LogMessage[] = [];
+    let bytes = 0;
+    try {
+      for await (const line of batched(this.#options.executor.logs(taskId, queryOf(options), signal))) {
+        if (line === 'pause') {
+          if (messages.length > 0) yield PublishLogsRequest.create({ subscriptionId, messages });
+          messages = [];
+          bytes = 0;
+          continue;
+        }
+        const stream = line.stream === 'stdout' ? LogStream.STDOUT : LogStream.STDERR;
+        if (wanted.length > 0 && !wanted.includes(stream)) continue;
+        messages.push({
+          taskId,
+          nodeId: this.#options.nodeId,
+          serviceId: this.#options.serviceOf(taskId),
+          timestampNs: line.timestampNs,
+          stream,
+          data: line.data,
+        });
+        bytes += line.data.length;
+        if (messages.length < LINES_PER_MESSAGE && bytes < BYTES_PER_MESSAGE) continue;
+        yield PublishLogsRequest.create({ subscriptionId, messages });
+        messages = [];
+        bytes = 0;
+      }
+    } catch (thrown) {
+      if (signal.aborted) return;
+      const warning = `the logs of task ${taskId} cannot be read: ${SwarmError.from(thrown).message}`;
+      yield PublishLogsRequest.create({ subscriptionId, messages, warnings: [warning] });
+      return;
+    }
+    if (messages.length > 0) yield PublishLogsRequest.create({ subscriptionId, messages });
+  }
+}
+
+function queryOf(options: LogOptions | undefined): LogQuery {
+  return {
+    follow: options?.follow ?? false,
+    tail: options === undefined || options.tail < 0 ? undefined : options.tail,
+    sinceNs: options?.sinceNs === 0 ? undefined : options?.sinceNs,
+    untilNs: options?.untilNs === 0 ? undefined : options?.untilNs,
+  };
+}
+
+/** The lines, with 'pause' wherever the source has nothing more at the moment: the time to send what was gathered. */
+async function* batched(lines: AsyncIterable<LogLine>): AsyncGenerator<LogLine | 'pause'> {
+  const iterator = lines[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = iterator.next();
+      const idle = new Promise<'idle'>((resolve) => setImmediate(() => resolve('idle')));
+      if ((await Promise.race([next, idle])) === 'idle') yield 'pause';
+      const result = await next;
+      if (result.done === true) return;
+      yield result.value;
+    }
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+/** Whatever comes first from any of the sources. */
+async function* merge<T>(sources: readonly AsyncGenerator<T>[]): AsyncGenerator<T> {
+  type Arrival = { readonly source: AsyncGenerator<T>; readonly result: IteratorResult<T, unknown> };
+  const waiting = new Map<AsyncGenerator<T>, Promise<Arrival>>();
+  const ask = (source: AsyncGenerator<T>): void => {
+    waiting.set(
+      source,
+      source.next().then((result) => ({ source, result })),
+    );
+  };
+  for (const source of sources) ask(source);
+  try {
+    while (waiting.size > 0) {
+      const { source, result } = await Promise.race(waiting.values());
+      if (result.done === true) waiting.delete(source);
+      else {
+        ask(source);
+        yield result.value;
+      }
+    }
+  } finally {
+    await Promise.allSettled([...waiting.keys()].map((source) => source.return(undefined)));
+  }
+}

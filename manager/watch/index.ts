@@ -1,0 +1,1 @@
+export { type Redactor, type WatchSource, watchStore } from './watch.ts';
