@@ -60,8 +60,8 @@ function validatePlacement(task: TaskSpec): void {
       `constraints: more than ${LIMITS.CONSTRAINTS_PER_SERVICE}`,
       'label the nodes instead',
     );
-  const parsed = parseConstraints(placement.constraints);
-  if (!parsed.ok) throw parsed.error;
+  const parsed = parseConstraints('constraints', placement.constraints);
+  if (parsed instanceof SwarmError) throw parsed;
   if (placement.preferences.length > LIMITS.PREFERENCES_PER_SERVICE)
     throw invalidField('preferences', `preferences: more than ${LIMITS.PREFERENCES_PER_SERVICE}`, 'use fewer');
   for (const { spread } of placement.preferences)

@@ -1,0 +1,1 @@
+export { type Describe, type DescribeOptions, nodeDescriber } from './describe-node.ts';

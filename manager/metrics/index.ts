@@ -1,0 +1,1 @@
+export { ManagerMetrics, type MetricsSource } from './manager-metrics.ts';
