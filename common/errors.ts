@@ -33,6 +33,8 @@ export type ErrorReason =
   | 'unknown-object'
   | 'ambiguous-prefix'
   | 'out-of-sequence'
+  | 'version-gone'
+  | 'slow-watcher'
   | 'not-supported'
   | 'needs-force'
   | 'in-use'

@@ -1,7 +1,7 @@
 /**
  * What the rest of the manager sees of the store: immutable views, events, changes. Pure.
  */
-import type { Cluster, Node, Revision, Service, Task } from '#gen/swarm/v1/objects.ts';
+import type { Cluster, Node, Revision, Service, Task, TaskState } from '#gen/swarm/v1/objects.ts';
 
 /** Every table with the type of its objects. A new kind of object is one line here and one in `tables.ts`. */
 export interface Tables {
@@ -14,6 +14,9 @@ export interface Tables {
 
 export type TableName = keyof Tables;
 export type StoredObject = Tables[TableName];
+
+/** Tables whose objects have a name: a service's own, a node's hostname. */
+export type NamedTable = 'node' | 'service';
 
 /**
  * A change that deciding code asks for. `object.version` is the version that was read (0 for a creation): a write in
@@ -30,7 +33,12 @@ export type ChangeOf<Name extends TableName> = {
 export type StoreEvent = { readonly [Name in TableName]: EventOf<Name> }[TableName];
 export type EventOf<Name extends TableName> =
   | { readonly kind: 'create'; readonly table: Name; readonly object: Tables[Name]; readonly old?: undefined }
-  | { readonly kind: 'update' | 'remove'; readonly table: Name; readonly object: Tables[Name]; readonly old: Tables[Name] };
+  | {
+      readonly kind: 'update' | 'remove';
+      readonly table: Name;
+      readonly object: Tables[Name];
+      readonly old: Tables[Name];
+    };
 
 /** All events of one commit. */
 export interface CommitEvents {
@@ -44,7 +52,7 @@ export interface CommitEvents {
 export interface StoreView {
   readonly version: number;
   get<Name extends TableName>(table: Name, id: string): Tables[Name] | undefined;
-  /** All objects of a table, in no promised order. */
+  /** All objects of a table, in the order of their ids. */
   all<Name extends TableName>(table: Name): Iterable<Tables[Name]>;
   count(table: TableName): number;
   tasksOfService(serviceId: string): Iterable<Task>;
@@ -53,11 +61,21 @@ export interface StoreView {
   tasksOfNode(nodeId: string): Iterable<Task>;
   revisionsOfService(serviceId: string): Iterable<Revision>;
   revision(serviceId: string, number: number): Revision | undefined;
+  /** Names are compared without regard to case. */
   serviceByName(name: string): Service | undefined;
   /** Objects whose id begins with the prefix, at most `limit` of them. */
   byIdPrefix<Name extends TableName>(table: Name, prefix: string, limit: number): readonly Tables[Name][];
   /** The one cluster object; undefined before the swarm is initialised. */
   cluster(): Cluster | undefined;
+}
+
+/** What the store's own views can find besides. */
+export interface IndexedStoreView extends StoreView {
+  tasksWithDesiredState(state: TaskState): Iterable<Task>;
+  /** Objects of that name, without regard to case: at most one service, any number of nodes. */
+  byName<Name extends NamedTable>(table: Name, name: string): readonly Tables[Name][];
+  /** Objects whose name begins with the prefix, in the order of their names, at most `limit` of them. */
+  byNamePrefix<Name extends NamedTable>(table: Name, prefix: string, limit: number): readonly Tables[Name][];
 }
 
 /** The contract of everything that decides (rule 4 of the design). Law: restoring equals replaying the events. */

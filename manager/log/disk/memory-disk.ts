@@ -1,0 +1,280 @@
+import { SwarmError } from '#common/errors.ts';
+import { type Random, randomInt } from '#common/random.ts';
+import type { Disk, DiskFile, DiskLock, OpenMode } from './disk.ts';
+
+export interface MemoryDiskOptions {
+  /** Decides what of the unsynced survives a crash. */
+  readonly random: Random;
+  /** The power fails during this operation (1 is the first): it and everything after it never returns. */
+  readonly crashAt?: number;
+  /** This operation fails with the system's error code, such as `EIO`; a write may have happened in part. */
+  readonly failAt?: { readonly operation: number; readonly code: string };
+  /** Writes beyond this many bytes in all files fail with ENOSPC. */
+  readonly capacityBytes?: number;
+}
+
+/** Smallest piece of a write that is there or not after a crash. */
+const SECTOR_BYTES = 512;
+
+type ContentChange = { readonly offset: number; readonly data: Uint8Array } | { readonly size: number };
+type NameChange =
+  | { readonly kind: 'create'; readonly path: string; readonly file: StoredFile }
+  | { readonly kind: 'rename'; readonly from: string; readonly to: string }
+  | { readonly kind: 'remove'; readonly path: string };
+
+class StoredFile {
+  content: Uint8Array;
+  /** What survives any crash. Invariant: `durable` with all of `unsynced` done to it is `content`. */
+  durable: Uint8Array;
+  unsynced: ContentChange[] = [];
+
+  constructor(content: Uint8Array) {
+    this.content = content;
+    this.durable = content;
+  }
+
+  change(change: ContentChange): void {
+    this.content = changed(this.content, change);
+    this.unsynced.push(change);
+  }
+
+  sync(): void {
+    this.durable = this.content;
+    this.unsynced = [];
+  }
+
+  /** The content after a crash: each unsynced change happened or not, each sector of a write by itself. */
+  survivor(random: Random): Uint8Array {
+    // Besides the arbitrary mixtures: nothing of it, and all of it, which are the commonest.
+    const share = [0, 1, 0.5, 0.9][randomInt(random, 4)] ?? 0.5;
+    let content = this.durable;
+    for (const change of this.unsynced)
+      for (const part of partsOf(change)) if (random.next() < share) content = changed(content, part);
+    return content;
+  }
+}
+
+function partsOf(change: ContentChange): readonly ContentChange[] {
+  if (!('data' in change)) return [change];
+  const parts: ContentChange[] = [];
+  const end = change.offset + change.data.length;
+  for (let from = change.offset; from < end; ) {
+    const to = Math.min(end, (Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES);
+    parts.push({ offset: from, data: change.data.subarray(from - change.offset, to - change.offset) });
+    from = to;
+  }
+  return parts;
+}
+
+function changed(content: Uint8Array, change: ContentChange): Uint8Array {
+  if ('size' in change) {
+    const resized = new Uint8Array(change.size);
+    resized.set(content.subarray(0, change.size));
+    return resized;
+  }
+  const result = new Uint8Array(Math.max(content.length, change.offset + change.data.length));
+  result.set(content);
+  result.set(change.data, change.offset);
+  return result;
+}
+
+/**
+ * A disk in memory that keeps what was synced and, after a crash, an arbitrary part of what was not: sectors of
+ * unfinished writes each by themselves, changes of names in their order up to some point. For tests and the simulator.
+ */
+export class MemoryDisk implements Disk {
+  readonly #options: MemoryDiskOptions;
+  /** Resolves when `crashAt` was reached. */
+  readonly crashed: Promise<void>;
+  readonly #names = new Map<string, StoredFile>();
+  readonly #durableNames = new Map<string, StoredFile>();
+  #nameChanges: NameChange[] = [];
+  #locks = new Set<string>();
+  #operations = 0;
+  #isDown = false;
+  #announceCrash = (): void => {};
+
+  constructor(options: MemoryDiskOptions, content: ReadonlyMap<string, Uint8Array> = new Map()) {
+    this.#options = options;
+    this.crashed = new Promise((resolve) => {
+      this.#announceCrash = resolve;
+    });
+    for (const [path, bytes] of content) {
+      const file = new StoredFile(bytes);
+      this.#names.set(path, file);
+      this.#durableNames.set(path, file);
+    }
+  }
+
+  /** Operations so far: what `crashAt` and `failAt` count. */
+  get operations(): number {
+    return this.#operations;
+  }
+
+  /** Content of all files as the running system sees it. */
+  files(): ReadonlyMap<string, Uint8Array> {
+    return new Map([...this.#names].map(([path, file]) => [path, file.content]));
+  }
+
+  /** The disk as it is found after the power came back; this one answers no more. */
+  afterCrash(options: MemoryDiskOptions): MemoryDisk {
+    this.#isDown = true;
+    const { random } = this.#options;
+    const names = new Map(this.#durableNames);
+    const survived = randomInt(random, this.#nameChanges.length + 1);
+    for (const change of this.#nameChanges.slice(0, survived)) changeName(names, change);
+    return new MemoryDisk(options, new Map([...names].map(([path, file]) => [path, file.survivor(random)])));
+  }
+
+  makeDirectory(): Promise<void> {
+    return this.#operate(() => {});
+  }
+
+  list(directory: string): Promise<readonly string[]> {
+    const prefix = `${directory}/`;
+    return this.#operate(() =>
+      [...this.#names.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length)),
+    );
+  }
+
+  open(path: string, mode: OpenMode): Promise<DiskFile> {
+    return this.#operate(() => {
+      let file = this.#names.get(path);
+      if (mode === 'create') {
+        if (file === undefined) {
+          file = new StoredFile(new Uint8Array(0));
+          this.#changeName({ kind: 'create', path, file });
+        } else file.change({ size: 0 });
+      }
+      if (file === undefined) throw systemError('ENOENT', path);
+      return this.#handle(file, mode === 'durable');
+    });
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#operate(() => {
+      if (!this.#names.has(from)) throw systemError('ENOENT', from);
+      this.#changeName({ kind: 'rename', from, to });
+    });
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#operate(() => {
+      if (!this.#names.has(path)) throw systemError('ENOENT', path);
+      this.#changeName({ kind: 'remove', path });
+    });
+  }
+
+  syncDirectory(): Promise<void> {
+    return this.#operate(
+      () => {},
+      () => {
+        for (const change of this.#nameChanges) changeName(this.#durableNames, change);
+        this.#nameChanges = [];
+      },
+    );
+  }
+
+  async lock(directory: string): Promise<DiskLock> {
+    if (this.#locks.has(directory))
+      throw new SwarmError({
+        code: 'precondition',
+        reason: 'in-use',
+        message: `another swarmd uses ${directory}`,
+        hint: 'stop the other daemon, or give this one a state directory of its own (--state-dir)',
+      });
+    this.#locks.add(directory);
+    return { release: async () => void this.#locks.delete(directory) };
+  }
+
+  #handle(file: StoredFile, isDurable: boolean): DiskFile {
+    return {
+      read: (offset, length) => this.#operate(() => file.content.slice(offset, offset + length)),
+      write: (offset, data) =>
+        this.#operate(
+          (failing) =>
+            this.#write(
+              file,
+              offset,
+              data.slice(0, failing ? randomInt(this.#options.random, data.length) : data.length),
+            ),
+          () => {
+            if (isDurable) file.sync();
+          },
+        ),
+      sync: () =>
+        this.#operate(
+          () => {},
+          () => file.sync(),
+        ),
+      truncate: (size) => this.#operate(() => file.change({ size })),
+      size: () => this.#operate(() => file.content.length),
+      close: () => this.#operate(() => {}),
+    };
+  }
+
+  #write(file: StoredFile, offset: number, data: Uint8Array): void {
+    const { capacityBytes } = this.#options;
+    if (capacityBytes !== undefined) {
+      let used = 0;
+      for (const other of this.#names.values()) used += other.content.length;
+      const grownBy = offset + data.length - file.content.length;
+      const room = capacityBytes - used;
+      if (grownBy > room) {
+        const fits = data.slice(0, Math.max(0, data.length - (grownBy - Math.max(0, room))));
+        if (fits.length > 0) file.change({ offset, data: fits });
+        throw systemError('ENOSPC', 'write');
+      }
+    }
+    file.change({ offset, data });
+  }
+
+  #changeName(change: NameChange): void {
+    changeName(this.#names, change);
+    this.#nameChanges.push(change);
+  }
+
+  /**
+   * One operation: `act` happens at once (told whether the operation is going to fail), `harden` when it is complete.
+   * At a crash both may or may not have happened.
+   */
+  async #operate<T>(act: (failing: boolean) => T, harden: () => void = () => {}): Promise<T> {
+    if (this.#isDown) return never();
+    this.#operations++;
+    const { crashAt, failAt, random } = this.#options;
+    if (this.#operations === crashAt) {
+      const progress = randomInt(random, 3);
+      if (progress > 0) act(false);
+      if (progress > 1) harden();
+      this.#isDown = true;
+      this.#announceCrash();
+      return never();
+    }
+    if (this.#operations === failAt?.operation) {
+      act(true);
+      throw systemError(failAt.code, 'operation');
+    }
+    const result = act(false);
+    harden();
+    await Promise.resolve();
+    return this.#isDown ? never() : result;
+  }
+}
+
+function changeName(names: Map<string, StoredFile>, change: NameChange): void {
+  if (change.kind === 'create') names.set(change.path, change.file);
+  else if (change.kind === 'remove') names.delete(change.path);
+  else {
+    const file = names.get(change.from);
+    if (file !== undefined) names.set(change.to, file);
+    names.delete(change.from);
+  }
+}
+
+function never<T>(): Promise<T> {
+  return new Promise<T>(() => {});
+}
+
+function systemError(code: string, what: string): Error {
+  return Object.assign(new Error(`${code}: ${what}`), { code });
+}

@@ -1,0 +1,76 @@
+import { SwarmError } from '#common/errors.ts';
+import { SnapshotChunk, type SnapshotRecord } from '#gen/swarm/v1/store.ts';
+import { concatenated } from './bytes.ts';
+import { Editor } from './editor.ts';
+import { damagedSnapshot, newerContent } from './refusals.ts';
+import { StoreState } from './state.ts';
+import { TABLE_NAMES } from './tables.ts';
+import type { StoredObject, TableName } from './types.ts';
+
+export const SNAPSHOT_FORMAT = 1;
+
+/**
+ * The state as a stream of chunks, each a `SnapshotChunk` of about `chunkBytes`. Lazy: a chunk is made when it is asked
+ * for, from a state that cannot change meanwhile.
+ */
+export function* saveSnapshot(state: StoreState, chunkBytes: number): Generator<Uint8Array, void> {
+  // The wire format joins lists by concatenation, so records are encoded one by one and their bytes are counted.
+  let parts: Uint8Array[] = [encode({ kind: 'header', value: { format: SNAPSHOT_FORMAT, version: state.version } })];
+  let bytes = 0;
+  for (const table of TABLE_NAMES)
+    for (const value of state.all(table)) {
+      if (bytes >= chunkBytes) {
+        yield concatenated(parts);
+        parts = [];
+        bytes = 0;
+      }
+      const part = encode({ kind: 'object', value: { object: { kind: table, value } as never } });
+      parts.push(part);
+      bytes += part.length;
+    }
+  yield concatenated(parts);
+}
+
+function encode(record: NonNullable<SnapshotRecord['record']>): Uint8Array {
+  return SnapshotChunk.encode({ records: [{ record }] });
+}
+
+/** Builds a state from the chunks of a snapshot, given one by one in their order. */
+export class SnapshotRestorer {
+  readonly #editor = new Editor(StoreState.empty());
+  #version: number | undefined;
+
+  /** Throws a SwarmError when the chunk is no part of a snapshot, or of one that a newer release made. */
+  feed(chunk: Uint8Array): void {
+    for (const { record } of decode(chunk)) {
+      if (record === undefined) throw newerContent('a kind of record');
+      if (record.kind === 'header') this.#begin(record.value.format, record.value.version);
+      else this.#take(record.value.object);
+    }
+  }
+
+  finish(): StoreState {
+    if (this.#version === undefined) throw damagedSnapshot('it is empty');
+    return this.#editor.finish(this.#version);
+  }
+
+  #begin(format: number, version: number): void {
+    if (this.#version !== undefined) throw damagedSnapshot('it has two headers');
+    if (format !== SNAPSHOT_FORMAT) throw newerContent(`a snapshot of format ${format}`);
+    this.#version = version;
+  }
+
+  #take(choice: { readonly kind: TableName; readonly value: StoredObject } | undefined): void {
+    if (this.#version === undefined) throw damagedSnapshot('it does not begin with a header');
+    if (choice === undefined) throw newerContent('a kind of object');
+    this.#editor.put(choice.kind, choice.value);
+  }
+}
+
+function decode(chunk: Uint8Array): readonly SnapshotRecord[] {
+  try {
+    return SnapshotChunk.decode(chunk).records;
+  } catch (thrown) {
+    throw damagedSnapshot(SwarmError.from(thrown).message);
+  }
+}

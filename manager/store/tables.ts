@@ -1,0 +1,60 @@
+import type { TableName, Tables } from './types.ts';
+
+/** Finds objects by something else than their id. Pure functions of the object; undefined leaves it out. */
+export interface TableDefinition<T> {
+  /** What people call it; for messages. */
+  readonly label: string;
+  /** At most one object has a key; a change that would give it to a second is refused. */
+  readonly unique: Readonly<Record<string, (object: T) => string | undefined>>;
+  /** Any number of objects have a key. */
+  readonly multiple: Readonly<Record<string, (object: T) => string | undefined>>;
+}
+
+/**
+ * The tables with their indexes. A new kind of object is one line here, one in `types.ts`, and its message in the
+ * contract (the `StoreObject` union names tables).
+ */
+export const TABLES = {
+  cluster: { label: 'cluster', unique: {}, multiple: {} },
+  node: {
+    label: 'node',
+    unique: {},
+    multiple: { name: (node) => node.description?.hostname.toLowerCase() || undefined },
+  },
+  // Names differ in more than case, as in Swarm.
+  service: {
+    label: 'service',
+    unique: { name: (service) => service.spec?.name.toLowerCase() || undefined },
+    multiple: {},
+  },
+  revision: {
+    label: 'revision',
+    unique: { number: (revision) => numberKey(revision.serviceId, revision.number) },
+    multiple: { service: (revision) => revision.serviceId },
+  },
+  task: {
+    label: 'task',
+    unique: {},
+    multiple: {
+      service: (task) => task.serviceId || undefined,
+      slot: (task) => (task.slot === 0 ? undefined : numberKey(task.serviceId, task.slot)),
+      node: (task) => task.nodeId || undefined,
+      desiredState: (task) => String(task.desiredState),
+    },
+  },
+} as const satisfies { readonly [Name in TableName]: TableDefinition<Tables[Name]> };
+
+export const TABLE_NAMES = Object.keys(TABLES) as readonly TableName[];
+
+/** The key of the indexes by service and number. The number comes first because it tells neighbours apart sooner. */
+export function numberKey(serviceId: string, number: number): string {
+  return `${number}/${serviceId}`;
+}
+
+export type UniqueIndex<Name extends TableName> = keyof (typeof TABLES)[Name]['unique'] & string;
+export type MultipleIndex<Name extends TableName> = keyof (typeof TABLES)[Name]['multiple'] & string;
+
+/** The definition without the names of its indexes, for code that serves all tables alike. */
+export function definitionOf<Name extends TableName>(table: Name): TableDefinition<Tables[Name]> {
+  return TABLES[table] as unknown as TableDefinition<Tables[Name]>;
+}
