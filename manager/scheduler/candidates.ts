@@ -1,0 +1,220 @@
+import { PlacementStrategy } from '#gen/swarm/v1/specs.ts';
+import type { SchedulerConfig } from './config.ts';
+import type { FailureIndex } from './failure-index.ts';
+import type { Filter, Refusal } from './filters.ts';
+import type { NodeIndex } from './node-index.ts';
+import type { NodePosition } from './node-order.ts';
+import { compareTies, type NodeRecord } from './node-record.ts';
+import type { PlacementRequest } from './placement-request.ts';
+import { Branch, type Candidate, type CompareCandidates } from './spread-tree.ts';
+
+/** What is left of a slice. */
+export interface Budget {
+  evaluations: number;
+}
+
+/** Fewest failures, then fewest tasks of the service, then fewest tasks. */
+const compareSpread: CompareCandidates = (a, b) =>
+  a.failures - b.failures ||
+  a.serviceTasks - b.serviceTasks ||
+  a.activeTasks - b.activeTasks ||
+  compareTies(a.record, b.record);
+
+/** Fewest failures, then the fullest. */
+const compareBinpack: CompareCandidates = (a, b) =>
+  a.failures - b.failures ||
+  b.reservedShare - a.reservedShare ||
+  b.activeTasks - a.activeTasks ||
+  compareTies(a.record, b.record);
+
+export interface CandidatesOptions {
+  readonly index: NodeIndex;
+  readonly request: PlacementRequest;
+  readonly groupKey: string;
+  readonly strategy: PlacementStrategy;
+  readonly filters: readonly Filter[];
+  readonly failures: FailureIndex;
+  readonly config: SchedulerConfig;
+}
+
+/**
+ * The nodes for one group of equal tasks, best first, up to date without going over all of them.
+ *
+ * In the common case (spread, no preferences) nodes are weighed only when they could be the best: the index hands them
+ * out by load, and as soon as the best one weighed is no worse than the next could be, it is the best of all. Nodes that
+ * got worse since they were weighed are found when they come to the top; nodes that got better are in the change log.
+ * With preferences or binpack the counts of all nodes matter, so all are weighed once and every change is followed.
+ *
+ * What `best` gives depends on the state of nodes and tasks alone, never on how it came about.
+ */
+export class Candidates {
+  readonly #options: CandidatesOptions;
+  readonly #filters: readonly Filter[];
+  readonly #compare: CompareCandidates;
+  /** All nodes have to be weighed before the first decision, and every change of them counts. */
+  readonly #whole: boolean;
+  #entries = new Map<NodeRecord, Candidate>();
+  #root: Branch;
+  #cursor: number;
+  /** In whole mode: what is still to be weighed; undefined when nothing is. */
+  #rest: Iterator<NodeRecord> | undefined;
+  /** Otherwise: how far the order was gone through, and the next record of it. */
+  #position: NodePosition | undefined;
+  #next: NodeRecord | undefined;
+  #exhausted = false;
+
+  constructor(options: CandidatesOptions) {
+    this.#options = options;
+    this.#filters = options.filters.filter((filter) => filter.applies(options.request));
+    const binpack = options.strategy === PlacementStrategy.BINPACK;
+    this.#compare = binpack ? compareBinpack : compareSpread;
+    this.#whole = binpack || options.request.preferences.length > 0;
+    this.#root = new Branch(this.#compare);
+    this.#cursor = 0;
+    this.#reset();
+  }
+
+  /** The node for the next task; undefined when none fits; 'more' when the budget ended before that was known. */
+  best(budget: Budget, nowMs: number): NodeRecord | undefined | 'more' {
+    this.#followChanges(budget, nowMs);
+    if (this.#whole && !this.#weighRest(budget, nowMs)) return 'more';
+    for (;;) {
+      const top = this.#root.best();
+      if (top !== undefined && top.generation !== top.record.generation) {
+        this.#weigh(top, budget, nowMs);
+        continue;
+      }
+      if (this.#whole || this.#exhausted) return top?.record;
+      const next = this.#peekNext();
+      if (next === undefined) {
+        this.#exhausted = true;
+        return top?.record;
+      }
+      if (top !== undefined && !couldBeat(next, top)) return top.record;
+      if (budget.evaluations <= 0) return 'more';
+      this.#position = { activeTasks: next.activeTasks, record: next };
+      this.#next = undefined;
+      this.#weigh(this.#add(next), budget, nowMs);
+    }
+  }
+
+  /** Whether something has changed that could make a node fit which did not. */
+  get hasNews(): boolean {
+    return this.#options.index.changes.hasImprovement(this.#cursor);
+  }
+
+  /** Counts the refusals of all nodes as they are now. For a group that found no node: every node was weighed. */
+  refusals(budget: Budget, nowMs: number): readonly Refusal[] {
+    const counts = this.#filters.map(() => 0);
+    for (const candidate of this.#entries.values()) {
+      if (candidate.generation !== candidate.record.generation) this.#weigh(candidate, budget, nowMs);
+      if (candidate.refusedBy >= 0) counts[candidate.refusedBy] = (counts[candidate.refusedBy] ?? 0) + 1;
+    }
+    return this.#filters.map((filter, place) => ({ filter, nodes: counts[place] ?? 0 }));
+  }
+
+  #reset(): void {
+    const { index } = this.#options;
+    this.#entries = new Map();
+    this.#root = new Branch(this.#compare);
+    this.#cursor = index.changes.end;
+    this.#rest = this.#whole ? index.records.values() : undefined;
+    this.#position = undefined;
+    this.#next = undefined;
+    this.#exhausted = false;
+  }
+
+  #followChanges(budget: Budget, nowMs: number): void {
+    const { changes } = this.#options.index;
+    if (this.#cursor === changes.end) return;
+    const kept = changes.read(this.#cursor, (record, improved) => {
+      if (!improved && !this.#whole) return;
+      const known = this.#entries.get(record);
+      if (known === undefined) {
+        if (!record.removed) this.#weigh(this.#add(record), budget, nowMs);
+      } else if (known.generation !== record.generation) this.#weigh(known, budget, nowMs);
+    });
+    if (kept) this.#cursor = changes.end;
+    else this.#reset();
+  }
+
+  /** True when all nodes have been weighed. */
+  #weighRest(budget: Budget, nowMs: number): boolean {
+    while (this.#rest !== undefined) {
+      if (budget.evaluations <= 0) return false;
+      const { done, value } = this.#rest.next();
+      if (done === true) this.#rest = undefined;
+      else if (!this.#entries.has(value)) this.#weigh(this.#add(value), budget, nowMs);
+    }
+    return true;
+  }
+
+  #peekNext(): NodeRecord | undefined {
+    // One that was seen before may have been filled since, which at worst weighs it early; one that has become better
+    // is in the change log, thus weighed already.
+    if (this.#next === undefined || this.#next.removed || this.#entries.has(this.#next))
+      this.#next = this.#options.index.order.next(this.#position, (record) => this.#entries.has(record));
+    return this.#next;
+  }
+
+  #add(record: NodeRecord): Candidate {
+    const candidate: Candidate = {
+      heapIndex: -1,
+      record,
+      generation: 0,
+      refusedBy: -1,
+      failures: 0,
+      serviceTasks: 0,
+      activeTasks: 0,
+      reservedShare: 0,
+      branch: this.#root,
+    };
+    this.#entries.set(record, candidate);
+    return candidate;
+  }
+
+  /** Brings keys and verdict up to date with the record. */
+  #weigh(candidate: Candidate, budget: Budget, nowMs: number): void {
+    budget.evaluations--;
+    const { record } = candidate;
+    const { request, failures, groupKey, config } = this.#options;
+    candidate.generation = record.generation;
+    this.#moveToBranch(candidate);
+    if (record.removed) {
+      candidate.branch.withdraw(candidate);
+      this.#entries.delete(record);
+      return;
+    }
+    candidate.activeTasks = record.activeTasks;
+    if (this.#compare === compareBinpack) candidate.reservedShare = record.reservedShare;
+    const failed = failures.has(groupKey) ? failures.countSince(groupKey, record.id, nowMs - config.faultWindowMs) : 0;
+    candidate.failures = failed >= config.faultThreshold ? failed : 0;
+    candidate.refusedBy = this.#filters.findIndex((filter) => !filter.fits(record, request));
+    if (candidate.refusedBy < 0) candidate.branch.place(candidate);
+    else candidate.branch.withdraw(candidate);
+  }
+
+  #moveToBranch(candidate: Candidate): void {
+    const { request } = this.#options;
+    const { record } = candidate;
+    const serviceTasks = record.removed ? 0 : record.activeOf(request.serviceId);
+    if (request.preferences.length > 0) {
+      const leaf = this.#root.leaf(request.preferences.map((preference) => preference(record.node)));
+      if (leaf !== candidate.branch) {
+        candidate.branch.withdraw(candidate);
+        candidate.branch.addServiceTasks(-candidate.serviceTasks);
+        candidate.serviceTasks = 0;
+        candidate.branch = leaf;
+      }
+      leaf.addServiceTasks(serviceTasks - candidate.serviceTasks);
+    }
+    candidate.serviceTasks = serviceTasks;
+  }
+}
+
+/** Whether a record that was not weighed yet may come before the candidate: at best it has no task of the service. */
+function couldBeat(record: NodeRecord, top: Candidate): boolean {
+  if (top.failures > 0 || top.serviceTasks > 0) return true;
+  if (record.activeTasks !== top.activeTasks) return record.activeTasks < top.activeTasks;
+  return compareTies(record, top.record) < 0;
+}

@@ -1,0 +1,107 @@
+/** What can keep a task off a node. Each filter is able to say why it refused how many nodes. */
+
+import type { SchedulerConfig } from './config.ts';
+import { meetsConstraints } from './constraint.ts';
+import type { NodeRecord } from './node-record.ts';
+import type { PlacementRequest } from './placement-request.ts';
+import { platformMatches } from './platform.ts';
+
+export interface Filter {
+  readonly name: string;
+  /** Whether the request has anything that this filter could refuse; otherwise it is left out. */
+  applies(request: PlacementRequest): boolean;
+  fits(record: NodeRecord, request: PlacementRequest): boolean;
+  /** Why, for a number of nodes. */
+  explain(nodes: number): string;
+}
+
+function onNodes(nodes: number): string {
+  return nodes === 1 ? 'on 1 node' : `on ${nodes} nodes`;
+}
+
+const readyFilter: Filter = {
+  name: 'ready',
+  applies: () => true,
+  fits: (record) => record.isAvailable,
+  explain: (nodes) =>
+    nodes === 1 ? '1 node not available for new tasks' : `${nodes} nodes not available for new tasks`,
+};
+
+/** Disk pressure and whatever else an agent reports as a reason to spare its node. */
+const conditionFilter: Filter = {
+  name: 'condition',
+  applies: () => true,
+  fits: (record) => (record.node.description?.conditions.length ?? 0) === 0,
+  explain: (nodes) => `node under pressure (such as disk pressure) ${onNodes(nodes)}`,
+};
+
+const resourceFilter: Filter = {
+  name: 'resources',
+  applies: (request) => request.cpuNanos > 0 || request.memoryBytes > 0,
+  fits: (record, request) =>
+    (request.cpuNanos === 0 || record.cpuTotal - record.cpuReserved >= request.cpuNanos) &&
+    (request.memoryBytes === 0 || record.memoryTotal - record.memoryReserved >= request.memoryBytes),
+  explain: (nodes) => `insufficient resources ${onNodes(nodes)}`,
+};
+
+const constraintFilter: Filter = {
+  name: 'constraint',
+  applies: (request) => request.constraints.length > 0,
+  fits: (record, request) => meetsConstraints(request.constraints, record.node),
+  explain: (nodes) => `scheduling constraints not satisfied ${onNodes(nodes)}`,
+};
+
+const platformFilter: Filter = {
+  name: 'platform',
+  applies: (request) => request.platforms.length > 0,
+  fits: (record, request) => platformMatches(request.platforms, record.node.description?.platform),
+  explain: (nodes) => `unsupported platform ${onNodes(nodes)}`,
+};
+
+const hostPortFilter = (config: SchedulerConfig): Filter => ({
+  name: 'host-port',
+  applies: (request) => request.ports.length > 0,
+  fits: (record, request) =>
+    request.ports.every((port) =>
+      port.publishedPort > 0
+        ? record.ports.isFree(port)
+        : // Exact enough: a port that is taken may lie outside the range.
+          record.ports.size + request.ports.length <= config.openPortLast - config.openPortFirst + 1,
+    ),
+  explain: (nodes) => `host-mode port already in use ${onNodes(nodes)}`,
+});
+
+const maxReplicasFilter: Filter = {
+  name: 'max-replicas',
+  applies: (request) => request.maxReplicas > 0,
+  fits: (record, request) => record.activeOf(request.serviceId) < request.maxReplicas,
+  explain: (nodes) => `max replicas per node limit exceeded ${onNodes(nodes)}`,
+};
+
+/** In the order in which they are asked; a node is counted by the first that refuses it. */
+export function allFilters(config: SchedulerConfig): readonly Filter[] {
+  return [
+    readyFilter,
+    conditionFilter,
+    resourceFilter,
+    constraintFilter,
+    platformFilter,
+    hostPortFilter(config),
+    maxReplicasFilter,
+  ];
+}
+
+/** Nodes that a filter refused. */
+export interface Refusal {
+  readonly filter: Filter;
+  readonly nodes: number;
+}
+
+/** The reason for a task that no node can take: the filter that refused most comes first. */
+export function explainRefusals(refusals: readonly Refusal[]): string {
+  const parts = refusals
+    .filter(({ nodes }) => nodes > 0)
+    .sort((a, b) => b.nodes - a.nodes)
+    .map(({ filter, nodes }) => filter.explain(nodes));
+  return parts.length === 0 ? 'no suitable node' : `no suitable node (${parts.join('; ')})`;
+}

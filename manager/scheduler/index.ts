@@ -1,0 +1,13 @@
+export { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig } from './config.ts';
+export {
+  type Constraint,
+  compileConstraints,
+  labelOf,
+  meetsConstraints,
+  parseConstraint,
+  parseConstraints,
+} from './constraint.ts';
+export { groupKey } from './failure-index.ts';
+export { hostModePorts } from './host-ports.ts';
+export { normalArchitecture, platformMatches } from './platform.ts';
+export { Scheduler } from './scheduler.ts';

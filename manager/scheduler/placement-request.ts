@@ -1,0 +1,39 @@
+/** What a revision asks of a node, compiled once for all its tasks. */
+import type { Node, Revision } from '#gen/swarm/v1/objects.ts';
+import { PlacementStrategy, type Platform, type PortConfig } from '#gen/swarm/v1/specs.ts';
+import { type Constraint, compileConstraints, labelOf } from './constraint.ts';
+import { hostModePorts } from './host-ports.ts';
+
+export interface PlacementRequest {
+  readonly serviceId: string;
+  readonly revision: number;
+  readonly cpuNanos: number;
+  readonly memoryBytes: number;
+  readonly constraints: readonly Constraint[];
+  readonly platforms: readonly Platform[];
+  /** 0: without limit. */
+  readonly maxReplicas: number;
+  /** Host-mode ports; published port 0 leaves the choice to the scheduler. */
+  readonly ports: readonly PortConfig[];
+  /** For each preference, the value of a node. */
+  readonly preferences: readonly ((node: Node) => string)[];
+  /** UNSPECIFIED: the cluster's. */
+  readonly strategy: PlacementStrategy;
+}
+
+export function compileRequest(revision: Revision): PlacementRequest {
+  const task = revision.spec?.task;
+  const placement = task?.placement;
+  return {
+    serviceId: revision.serviceId,
+    revision: revision.number,
+    cpuNanos: task?.resources?.reservations?.cpuNanos ?? 0,
+    memoryBytes: task?.resources?.reservations?.memoryBytes ?? 0,
+    constraints: compileConstraints(placement?.constraints ?? []),
+    platforms: placement?.platforms ?? [],
+    maxReplicas: placement?.maxReplicas ?? 0,
+    ports: hostModePorts(revision.spec?.endpoint?.ports ?? []),
+    preferences: (placement?.preferences ?? []).flatMap(({ spread }) => labelOf(spread) ?? []),
+    strategy: placement?.strategy ?? PlacementStrategy.UNSPECIFIED,
+  };
+}

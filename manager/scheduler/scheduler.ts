@@ -1,0 +1,327 @@
+/**
+ * Gives every pending task a node, or says why it has none. Writes ASSIGNED, node and host ports of a task, and the
+ * reason on those that wait; never looks at a placement again.
+ */
+import { Heap } from '#common/heap.ts';
+import { type Cluster, type Revision, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import { PlacementStrategy } from '#gen/swarm/v1/specs.ts';
+import type { ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
+import { assignedTask, taskUpdate, waitingTask } from './assignment.ts';
+import { type Budget, Candidates } from './candidates.ts';
+import { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig } from './config.ts';
+import { FailureIndex, groupKey } from './failure-index.ts';
+import { allFilters, explainRefusals, type Filter } from './filters.ts';
+import { NodeIndex } from './node-index.ts';
+import type { NodeRecord } from './node-record.ts';
+import { compileRequest, type PlacementRequest } from './placement-request.ts';
+import { PresetTasks } from './preset-tasks.ts';
+import { compareGroups, TaskGroup } from './task-group.ts';
+
+interface Slice extends Budget {
+  placements: number;
+  readonly nowMs: number;
+  readonly changes: ChangeGroup[];
+}
+
+export class Scheduler implements Loop {
+  readonly name = 'scheduler';
+  readonly #config: SchedulerConfig;
+  readonly #filters: readonly Filter[];
+  #index = this.#newIndex();
+  readonly #presets = new PresetTasks();
+  #failures = new FailureIndex();
+  readonly #revisions = new Map<string, Revision>();
+  readonly #requests = new Map<string, PlacementRequest>();
+  readonly #groups = new Map<string, TaskGroup>();
+  /** Groups to be tried, in order. */
+  readonly #ready = new Heap<TaskGroup>(compareGroups);
+  /** Groups for which no node fitted; nothing has improved since. With `ready` and those without a request: all. */
+  readonly #waiting = new Set<TaskGroup>();
+  /** Placements handed out by the last plan; those that did not come back as events were refused. */
+  readonly #assumed = new Map<string, Task>();
+  #clusterStrategy: PlacementStrategy = PlacementStrategy.SPREAD;
+
+  constructor(config: SchedulerConfig = DEFAULT_SCHEDULER_CONFIG) {
+    this.#config = config;
+    this.#filters = allFilters(config);
+  }
+
+  restore(view: StoreView): void {
+    this.#index = this.#newIndex();
+    this.#failures = new FailureIndex();
+    this.#presets.clear();
+    this.#revisions.clear();
+    this.#requests.clear();
+    this.#groups.clear();
+    this.#ready.clear();
+    this.#waiting.clear();
+    this.#assumed.clear();
+    this.#setCluster(view.cluster());
+    for (const node of view.all('node')) this.#index.setNode(node);
+    for (const revision of view.all('revision')) this.#setRevision(revision);
+    for (const task of view.all('task')) this.#setTask(task, undefined);
+  }
+
+  observe(event: StoreEvent): void {
+    switch (event.table) {
+      case 'cluster':
+        this.#setCluster(event.kind === 'remove' ? undefined : event.object);
+        break;
+      case 'node':
+        if (event.kind === 'remove') this.#index.removeNode(event.object.id);
+        else this.#index.setNode(event.object);
+        break;
+      case 'revision':
+        if (event.kind === 'remove') this.#removeRevision(event.object);
+        else this.#setRevision(event.object);
+        break;
+      case 'task':
+        if (event.kind === 'remove') this.#removeTask(event.object);
+        else this.#setTask(event.object, event.old);
+        break;
+      case 'service':
+        break;
+    }
+  }
+
+  plan(_view: StoreView, nowMs: number): Plan {
+    this.#takeBackAssumed();
+    const slice: Slice = {
+      placements: this.#config.placementsPerSlice,
+      evaluations: this.#config.evaluationsPerSlice,
+      nowMs,
+      changes: [],
+    };
+    const finished = this.#placePresets(slice) && this.#placeGroups(slice);
+    const explained = finished ? this.#explainGroups(slice) : 'more';
+    if (explained === 'more') return { changes: slice.changes, wakeAtMs: undefined, more: true };
+    return { changes: slice.changes, wakeAtMs: explained };
+  }
+
+  #newIndex(): NodeIndex {
+    return new NodeIndex((record) => this.#presets.recheck(record.id));
+  }
+
+  #setCluster(cluster: Cluster | undefined): void {
+    const strategy = cluster?.spec?.orchestration?.strategy ?? PlacementStrategy.UNSPECIFIED;
+    const resolved = strategy === PlacementStrategy.UNSPECIFIED ? PlacementStrategy.SPREAD : strategy;
+    if (resolved === this.#clusterStrategy) return;
+    this.#clusterStrategy = resolved;
+    for (const group of this.#groups.values()) {
+      group.candidates = undefined;
+      group.reasonCursor = -1;
+      this.#makeReady(group);
+    }
+  }
+
+  #setRevision(revision: Revision): void {
+    const key = groupKey(revision.serviceId, revision.number);
+    const known = this.#revisions.get(key);
+    this.#revisions.set(key, revision);
+    if (known !== undefined) return; // immutable but for its outcome
+    const group = this.#groups.get(key);
+    if (group === undefined) return;
+    group.request = this.#requestOf(key);
+    this.#makeReady(group);
+  }
+
+  #removeRevision(revision: Revision): void {
+    const key = groupKey(revision.serviceId, revision.number);
+    this.#revisions.delete(key);
+    this.#requests.delete(key);
+  }
+
+  #requestOf(key: string): PlacementRequest | undefined {
+    const known = this.#requests.get(key);
+    if (known !== undefined) return known;
+    const revision = this.#revisions.get(key);
+    if (revision === undefined) return undefined;
+    const request = compileRequest(revision);
+    this.#requests.set(key, request);
+    return request;
+  }
+
+  #setTask(task: Task, old: Task | undefined): void {
+    const key = groupKey(task.serviceId, task.revision);
+    this.#assumed.delete(task.id);
+    if (old !== undefined && isPending(old)) this.#forgetPending(old, key);
+    this.#failures.setTask(task);
+    this.#index.setTask(task, task.nodeId === '' ? undefined : this.#requestOf(key));
+    if (!isPending(task) || task.desiredState > TaskState.RUNNING) return;
+    if (task.nodeId !== '') this.#presets.add(task);
+    else this.#addPending(task, key);
+  }
+
+  #removeTask(task: Task): void {
+    this.#assumed.delete(task.id);
+    this.#forgetPending(task, groupKey(task.serviceId, task.revision));
+    this.#failures.removeTask(task);
+    this.#index.removeTask(task.id);
+  }
+
+  #addPending(task: Task, key: string): void {
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = new TaskGroup(key);
+      group.request = this.#requestOf(key);
+      this.#groups.set(key, group);
+    }
+    group.pending.set(task.id, task);
+    if (task.status?.error !== group.reason) group.reasonUnwritten = true;
+    if (!this.#waiting.has(group)) this.#makeReady(group);
+  }
+
+  /** The group is to be tried (again); or its place among those that are has changed. */
+  #makeReady(group: TaskGroup): void {
+    this.#waiting.delete(group);
+    if (group.request === undefined) return;
+    if (group.heapIndex >= 0) this.#ready.update(group);
+    else this.#ready.push(group);
+  }
+
+  #dropGroup(group: TaskGroup): void {
+    this.#groups.delete(group.key);
+    this.#waiting.delete(group);
+    this.#ready.remove(group);
+  }
+
+  #forgetPending(task: Task, key: string): void {
+    this.#presets.remove(task);
+    const group = this.#groups.get(key);
+    if (group === undefined || !group.pending.delete(task.id)) return;
+    if (group.pending.size === 0) this.#dropGroup(group);
+    else if (group.heapIndex >= 0) this.#ready.update(group);
+  }
+
+  /** What was handed out and did not come back was refused: those tasks wait again. */
+  #takeBackAssumed(): void {
+    for (const task of this.#assumed.values()) {
+      this.#index.removeTask(task.id);
+      if (task.nodeId !== '') this.#presets.add(task);
+      else this.#addPending(task, groupKey(task.serviceId, task.revision));
+    }
+    this.#assumed.clear();
+  }
+
+  #assume(task: Task, record: NodeRecord, request: PlacementRequest, slice: Slice): void {
+    const assigned = assignedTask(task, record, request, this.#config, slice.nowMs);
+    this.#index.setTask(assigned, request);
+    this.#assumed.set(task.id, task);
+    slice.changes.push(taskUpdate(assigned));
+    slice.placements--;
+  }
+
+  /** Tasks of global services come with their node: it is only checked. False when the slice was over before the end. */
+  #placePresets(slice: Slice): boolean {
+    for (const nodeId of this.#presets.unchecked()) {
+      if (slice.placements <= 0) return false;
+      if (this.#placePresetsOn(nodeId, slice)) this.#presets.checked(nodeId);
+    }
+    return true;
+  }
+
+  /** False when reasons have to be written: the node is looked at again once they are. */
+  #placePresetsOn(nodeId: string, slice: Slice): boolean {
+    const record = this.#index.records.get(nodeId);
+    let settled = true;
+    for (const task of this.#presets.onNode(nodeId)) {
+      const request = this.#requestOf(groupKey(task.serviceId, task.revision));
+      if (record === undefined || request === undefined) continue;
+      const refusing = this.#filters.find((filter) => filter.applies(request) && !filter.fits(record, request));
+      if (refusing === undefined) {
+        this.#presets.remove(task);
+        this.#assume(task, record, request, slice);
+        continue;
+      }
+      const reason = explainRefusals([{ filter: refusing, nodes: 1 }]);
+      if (task.status?.error === reason) continue;
+      slice.changes.push(taskUpdate(waitingTask(task, reason, slice.nowMs)));
+      settled = false;
+    }
+    return settled;
+  }
+
+  /** False when the slice was over before all groups were tried. */
+  #placeGroups(slice: Slice): boolean {
+    for (const group of this.#waiting) if (group.candidates?.hasNews !== false) this.#makeReady(group);
+    for (let group = this.#ready.peek(); group !== undefined; group = this.#ready.peek()) {
+      const outcome = this.#placeGroup(group, slice);
+      if (outcome === 'done') {
+        this.#dropGroup(group);
+      } else if (outcome === 'no-node') {
+        this.#ready.remove(group);
+        this.#waiting.add(group);
+      } else {
+        this.#ready.update(group);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #placeGroup(group: TaskGroup, slice: Slice): 'done' | 'no-node' | 'more' {
+    const request = group.request;
+    if (request === undefined) return 'no-node';
+    group.candidates ??= this.#candidatesFor(group.key, request);
+    for (const task of group.pending.values()) {
+      if (slice.placements <= 0) return 'more';
+      const record = group.candidates.best(slice, slice.nowMs);
+      if (record === 'more') return 'more';
+      if (record === undefined) return 'no-node';
+      group.pending.delete(task.id);
+      this.#assume(task, record, request, slice);
+    }
+    return 'done';
+  }
+
+  #candidatesFor(key: string, request: PlacementRequest): Candidates {
+    return new Candidates({
+      index: this.#index,
+      request,
+      groupKey: key,
+      strategy: request.strategy === PlacementStrategy.UNSPECIFIED ? this.#clusterStrategy : request.strategy,
+      filters: this.#filters,
+      failures: this.#failures,
+      config: this.#config,
+    });
+  }
+
+  /** Writes reasons where they changed. When to come back for those that are due later; 'more' when some were left. */
+  #explainGroups(slice: Slice): number | undefined | 'more' {
+    let wakeAtMs: number | undefined;
+    for (const group of this.#waiting) {
+      if (group.candidates === undefined) continue;
+      if (slice.placements <= 0 || slice.evaluations <= 0) return 'more';
+      if (group.reasonCursor !== this.#index.changes.end) {
+        if (group.nextReasonAtMs <= slice.nowMs) this.#countReasons(group, group.candidates, slice);
+        else wakeAtMs = Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, group.nextReasonAtMs);
+      }
+      if (group.reasonUnwritten) this.#writeReasons(group, slice);
+    }
+    return wakeAtMs;
+  }
+
+  #countReasons(group: TaskGroup, candidates: Candidates, slice: Slice): void {
+    const reason = explainRefusals(candidates.refusals(slice, slice.nowMs));
+    if (reason !== group.reason) group.reasonUnwritten = true;
+    group.reason = reason;
+    group.reasonCursor = this.#index.changes.end;
+    const { reasonIntervalMs, reasonIntervalPerTaskMs } = this.#config;
+    group.nextReasonAtMs = slice.nowMs + reasonIntervalMs + group.pending.size * reasonIntervalPerTaskMs;
+  }
+
+  /** The group counts as written when a look finds every task with the reason: a refused write is made again. */
+  #writeReasons(group: TaskGroup, slice: Slice): void {
+    group.reasonUnwritten = false;
+    for (const task of group.pending.values()) {
+      if (task.status?.error === group.reason) continue;
+      group.reasonUnwritten = true;
+      if (slice.placements-- <= 0) return;
+      slice.changes.push(taskUpdate(waitingTask(task, group.reason, slice.nowMs)));
+    }
+  }
+}
+
+function isPending(task: Task): boolean {
+  return task.status?.state === TaskState.PENDING;
+}
