@@ -1,0 +1,24 @@
+/** Where a daemon keeps things, all below its two directories. */
+export interface Paths {
+  readonly node: string;
+  readonly log: string;
+  readonly database: string;
+  readonly images: string;
+  readonly imagesRun: string;
+  readonly tasks: string;
+  readonly volumes: string;
+  readonly lock: string;
+}
+
+export function pathsOf(stateDir: string, runDir: string): Paths {
+  return {
+    node: `${stateDir}/node`,
+    log: `${stateDir}/raft`,
+    database: `${stateDir}/agent.db`,
+    images: `${stateDir}/images`,
+    imagesRun: `${runDir}/images`,
+    tasks: `${stateDir}/tasks`,
+    volumes: `${stateDir}/volumes`,
+    lock: `${runDir}/swarmd.lock`,
+  };
+}

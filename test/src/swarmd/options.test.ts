@@ -1,0 +1,51 @@
+/** Goal: the daemon's command line is checked before anything is touched. Method: good lines, and one bad one per rule. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { HELP, parseCommand } from '#src/swarmd/options.ts';
+import { VERSION } from '#src/swarmd/version.ts';
+
+describe('swarmd: options', () => {
+  it('defaults, and the socket follows the run directory', () => {
+    const command = parseCommand(['--run-dir', '/run/other/', '--label', 'zone=a', '--label', 'ssd']);
+    assert.ok(command.kind === 'run');
+    assert.equal(command.options.socket, '/run/other/swarm.sock');
+    assert.equal(command.options.stateDir, '/var/lib/starling');
+    assert.deepEqual(command.options.engineLabels, { zone: 'a', ssd: '' });
+  });
+
+  for (const line of [
+    ['--nonsense'],
+    ['--state-dir', 'relative'],
+    ['--state-dir', '/a,b'],
+    ['--run-dir', '/a/../b'],
+    ['--socket', `/${'x'.repeat(120)}`],
+    ['--cgroup-parent', 'starling'],
+    ['--cgroup-parent', '/a/../b'],
+    ['--executor', 'docker'],
+    ['--log-level', 'loud'],
+    ['--metrics-addr', '9323'],
+    ['--metrics-addr', 'host:99999'],
+    ['--image-high', '50', '--image-low', '60'],
+    ['--image-high', '-1'],
+    ['--hostname', 'a b'],
+    ['--label', '=x'],
+    ['dance'],
+    ['destroy', 'everything'],
+  ])
+    it(`refuses ${line.join(' ').slice(0, 40)} with a way out`, () => {
+      assert.throws(
+        () => parseCommand(line),
+        (error: { code?: string; hint?: string }) => error.code === 'invalid' && (error.hint ?? '') !== '',
+      );
+    });
+
+  it('every option is in the help', () => {
+    for (const flag of ['state-dir', 'executor', 'metrics-addr', 'gateway-pool', 'image-low', 'reason'])
+      assert.match(HELP, new RegExp(`--${flag} `));
+  });
+
+  it('the version is that of package.json', async () => {
+    const text = await readFile(new URL('../../../package.json', import.meta.url), 'utf8');
+    assert.equal((JSON.parse(text) as { version: string }).version, VERSION);
+  });
+});
