@@ -18,6 +18,11 @@ export function generateKeyPair(): KeyPair {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' });
 }
 
+/** The pair of a private key that was kept. */
+export function keyPairOf(privateKey: KeyObject): KeyPair {
+  return { privateKey, publicKey: createPublicKey(privateKey) };
+}
+
 /** SubjectPublicKeyInfo, the form in which certificates carry a key. */
 export function publicKeyDer(key: KeyObject): Buffer {
   const publicKey = key.type === 'private' ? createPublicKey(key) : key;

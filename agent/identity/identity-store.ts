@@ -1,0 +1,272 @@
+/**
+ * The identity of this node on disk:
+ *
+ *     <state>/node/root.crt     trusted roots
+ *     <state>/node/node.crt     this node's certificate, then intermediates
+ *     <state>/node/node.key     its key, 0600
+ *     <state>/node/state.json   managers, addresses, where the directory was made
+ *     <state>/joining/node.key  the key of a join that is under way
+ *
+ * `node` appears whole, by one rename, as the last step of init and join: a node that has it is a member.
+ */
+import type { KeyObject } from 'node:crypto';
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { certificateDigest } from '#certs/authority.ts';
+import { parseCertificates } from '#certs/certificate.ts';
+import { type CertifiedIdentity, certifiedIdentity } from '#certs/identity.ts';
+import { keysMatch } from '#certs/key.ts';
+import { decodeKeyFile, encodeKeyFile, privateKeyPem } from '#certs/key-file.ts';
+import type { TlsIdentity } from '#certs/tls.ts';
+import { verifyChain } from '#certs/verify-chain.ts';
+import { SwarmError } from '#common/errors.ts';
+import {
+  fileError,
+  makePrivateDirectory,
+  syncDirectory,
+  writeFileAtomic,
+  writeFileSynced,
+} from '#common/system/atomic-file.ts';
+import { compareHomes, type HomeCheck } from './home-check.ts';
+import { type MachineFacts, readMachineFacts } from './machine-facts.ts';
+import {
+  decodeNodeState,
+  encodeNodeState,
+  type HomeBinding,
+  type KnownManager,
+  type NodeAddresses,
+  type NodeState,
+} from './node-state.ts';
+
+export interface NewIdentity {
+  readonly privateKey: KeyObject;
+  /** The node's certificate, then intermediates. */
+  readonly certificatePem: string;
+  readonly rootPem: string;
+  readonly managers: readonly KnownManager[];
+  readonly addresses: NodeAddresses;
+}
+
+export interface LoadedIdentity {
+  readonly identity: CertifiedIdentity;
+  readonly tls: TlsIdentity;
+  /** sha256 of the (first) root's DER, hexadecimal, as in the join tokens. */
+  readonly rootDigest: string;
+  readonly managers: readonly KnownManager[];
+  readonly addresses: NodeAddresses;
+  /** Whether the state directory is where it was made. */
+  readonly home: HomeCheck;
+}
+
+const FILES = { root: 'root.crt', certificate: 'node.crt', key: 'node.key', state: 'state.json' } as const;
+/** Nobody but the owner. */
+const OTHERS = 0o077;
+
+export class IdentityStore {
+  readonly #stateDirectory: string;
+  readonly #readFacts: () => Promise<MachineFacts>;
+
+  constructor(stateDirectory: string, readFacts: () => Promise<MachineFacts> = readMachineFacts) {
+    this.#stateDirectory = stateDirectory;
+    this.#readFacts = readFacts;
+  }
+
+  get #directory(): string {
+    return join(this.#stateDirectory, 'node');
+  }
+
+  /** Whether this host is a member of a swarm. */
+  async exists(): Promise<boolean> {
+    return (await statOf(this.#directory)) !== undefined;
+  }
+
+  /**
+   * The identity, with everything about it checked; undefined when this host is in no swarm. Errors: `corrupt-state`
+   * (damaged, incomplete, readable by others), `bad-certificate`, `expired`, `wrong-cluster`.
+   */
+  async load(nowMs: number): Promise<LoadedIdentity | undefined> {
+    const directory = await statOf(this.#directory);
+    if (directory === undefined) return undefined;
+    checkPrivate(this.#directory, directory, '0700');
+    const keyPath = join(this.#directory, FILES.key);
+    const keyStat = await statOf(keyPath);
+    if (keyStat !== undefined) checkPrivate(keyPath, keyStat, '0600');
+
+    const state = decodeNodeState(await this.#read(FILES.state), join(this.#directory, FILES.state));
+    const rootPem = await this.#read(FILES.root);
+    const certificatePem = await this.#read(FILES.certificate);
+    const key = decodeKeyFile(Buffer.from(await this.#read(FILES.key)), keyPath);
+
+    const roots = parseCertificates(rootPem, join(this.#directory, FILES.root));
+    const chain = parseCertificates(certificatePem, join(this.#directory, FILES.certificate));
+    const [leaf] = chain;
+    const [root] = roots;
+    if (leaf === undefined || root === undefined) throw incomplete(this.#directory, FILES.certificate);
+    if (!keysMatch(key.privateKey, leaf.publicKeyDer))
+      throw corrupt(
+        `${keyPath} does not belong to the certificate beside it`,
+        'restore both files from one backup, or',
+      );
+    const problem = verifyChain(chain, roots, nowMs);
+    if (problem !== undefined) throw problem;
+    return {
+      identity: certifiedIdentity(leaf),
+      tls: { certificatePem, privateKeyPem: privateKeyPem(key.privateKey), rootsPem: rootPem },
+      rootDigest: certificateDigest(root),
+      managers: state.managers,
+      addresses: state.addresses,
+      home: compareHomes(state.home, await this.#home(directory.ino)),
+    };
+  }
+
+  /** Makes this host a member: all files or none. Errors: `already-in-swarm`, `disk-full`, `corrupt-state`. */
+  async install(identity: NewIdentity): Promise<void> {
+    if (await this.exists()) throw alreadyInSwarm();
+    const fresh = join(this.#stateDirectory, 'node.new');
+    try {
+      await makePrivateDirectory(this.#stateDirectory);
+      await rm(fresh, { recursive: true, force: true });
+      await mkdir(fresh, { mode: 0o700 });
+      const { ino } = await stat(fresh, { bigint: true });
+      const { managers, addresses } = identity;
+      const state: NodeState = { managers, addresses, home: await this.#home(ino) };
+      const key = encodeKeyFile({ privateKey: identity.privateKey, headers: new Map() });
+      await writeFileSynced(join(fresh, FILES.key), key, 0o600);
+      await writeFileSynced(join(fresh, FILES.root), identity.rootPem, 0o644);
+      await writeFileSynced(join(fresh, FILES.certificate), identity.certificatePem, 0o644);
+      await writeFileSynced(join(fresh, FILES.state), encodeNodeState(state), 0o600);
+      await syncDirectory(fresh);
+      await rename(fresh, this.#directory);
+      await syncDirectory(this.#stateDirectory);
+    } catch (error) {
+      if (isSystemError(error, 'ENOTEMPTY', 'EEXIST')) throw alreadyInSwarm();
+      throw fileError(error, `write the node's identity below ${this.#stateDirectory}`);
+    }
+  }
+
+  /** Remembers the managers that are known now, for the next start. */
+  async saveManagers(managers: readonly KnownManager[]): Promise<void> {
+    const state = await this.#state();
+    await this.#writeState({ ...state, managers });
+  }
+
+  /** Takes the place where the state directory is now for its home: the operator has moved it on purpose. */
+  async adopt(): Promise<void> {
+    const state = await this.#state();
+    const { ino } = await stat(this.#directory, { bigint: true });
+    await this.#writeState({ ...state, home: await this.#home(ino) });
+  }
+
+  /** Leaves the swarm, as far as this disk is concerned. Does nothing when it is in none. */
+  async remove(): Promise<void> {
+    const gone = join(this.#stateDirectory, 'node.gone');
+    try {
+      await rm(gone, { recursive: true, force: true });
+      await rename(this.#directory, gone);
+      await syncDirectory(this.#stateDirectory);
+      await rm(gone, { recursive: true, force: true });
+      await rm(this.#joining, { recursive: true, force: true });
+    } catch (error) {
+      if (!isSystemError(error, 'ENOENT')) throw fileError(error, `remove ${this.#directory}`);
+    }
+  }
+
+  get #joining(): string {
+    return join(this.#stateDirectory, 'joining');
+  }
+
+  /** The key of a join that was interrupted; undefined when there was none, or what is left of it is not readable. */
+  async pendingKey(): Promise<KeyObject | undefined> {
+    try {
+      const path = join(this.#joining, FILES.key);
+      return decodeKeyFile(await readFile(path), path).privateKey;
+    } catch {
+      return undefined; // a new key will do as well
+    }
+  }
+
+  /** Keeps the key of a join before it is first shown to a manager. */
+  async savePendingKey(privateKey: KeyObject): Promise<void> {
+    await makePrivateDirectory(this.#stateDirectory);
+    await makePrivateDirectory(this.#joining);
+    await writeFileAtomic(join(this.#joining, FILES.key), encodeKeyFile({ privateKey, headers: new Map() }), 0o600);
+  }
+
+  async removePendingKey(): Promise<void> {
+    await rm(this.#joining, { recursive: true, force: true });
+  }
+
+  async #home(inode: bigint): Promise<HomeBinding> {
+    return { ...(await this.#readFacts()), inode: String(inode) };
+  }
+
+  async #state(): Promise<NodeState> {
+    return decodeNodeState(await this.#read(FILES.state), join(this.#directory, FILES.state));
+  }
+
+  async #writeState(state: NodeState): Promise<void> {
+    await writeFileAtomic(join(this.#directory, FILES.state), encodeNodeState(state), 0o600);
+  }
+
+  async #read(name: string): Promise<string> {
+    const path = join(this.#directory, name);
+    try {
+      return await readFile(path, 'utf8');
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT')) throw incomplete(this.#directory, name);
+      throw fileError(error, `read ${path}`);
+    }
+  }
+}
+
+interface FileStat {
+  readonly mode: bigint;
+  readonly uid: bigint;
+  readonly ino: bigint;
+}
+
+async function statOf(path: string): Promise<FileStat | undefined> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined;
+    throw fileError(error, `look at ${path}`);
+  }
+}
+
+function checkPrivate(path: string, found: FileStat, mode: '0700' | '0600'): void {
+  const own = process.geteuid?.();
+  if (own !== undefined && found.uid !== BigInt(own))
+    throw corrupt(
+      `${path} belongs to user ${found.uid}, not to user ${own}`,
+      `give it back (chown ${own} ${path}), or`,
+    );
+  if ((Number(found.mode) & OTHERS) === 0) return;
+  const shown = (Number(found.mode) & 0o777).toString(8).padStart(4, '0');
+  throw corrupt(
+    `${path} is open to other users of this host (mode ${shown})`,
+    `close it (chmod ${mode} ${path}) if nobody has read it; otherwise`,
+  );
+}
+
+function incomplete(directory: string, file: string): SwarmError {
+  return corrupt(`${join(directory, file)} is missing`, 'restore it from a backup, or');
+}
+
+function corrupt(message: string, wayOut: string): SwarmError {
+  const hint = `${wayOut} run \`swarm leave --force\` and join again`;
+  return new SwarmError({ code: 'precondition', reason: 'corrupt-state', message, hint });
+}
+
+function alreadyInSwarm(): SwarmError {
+  return new SwarmError({
+    code: 'precondition',
+    reason: 'already-in-swarm',
+    message: 'this node is already part of a swarm',
+    hint: 'use `swarm leave` to leave this swarm and join another one',
+  });
+}
+
+function isSystemError(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && codes.includes((error as NodeJS.ErrnoException).code ?? '');
+}

@@ -1,0 +1,7 @@
+export { type CaConnection, type DialCa, dialCa } from './ca-connection.ts';
+export { IDENTITY_CONFIG, type IdentityConfig } from './config.ts';
+export { type FetchedRoot, fetchRoot } from './fetch-root.ts';
+export type { HomeCheck } from './home-check.ts';
+export { IdentityStore, type LoadedIdentity, type NewIdentity } from './identity-store.ts';
+export { type JoinOptions, joinCluster } from './join-cluster.ts';
+export type { KnownManager, NodeAddresses } from './node-state.ts';
