@@ -159,7 +159,7 @@ export class NetlinkSocket {
 
   /** All objects of a kind: `type` is an RTM_GET..., the results are the bodies of the answers. */
   async dump(what: string, type: number, parts: readonly Uint8Array[]): Promise<readonly Buffer[]> {
-    return await this.#inTurn(async () => {
+    return this.#inTurn(async () => {
       for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
         const bodies = await this.#dumpOnce(what, type, parts);
         if (bodies !== undefined) return bodies;

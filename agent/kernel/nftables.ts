@@ -109,7 +109,7 @@ export class Nftables {
   /** The answer to a `list` command as text, counters left out and symbols as numbers. */
   async list(what: string, command: string, options: { readonly elements: boolean }): Promise<string> {
     const terse = options.elements ? 0 : OUTPUT_TERSE;
-    return await this.#execute(what, command, OUTPUT_STATELESS | OUTPUT_NUMERIC | terse);
+    return this.#execute(what, command, OUTPUT_STATELESS | OUTPUT_NUMERIC | terse);
   }
 
   /** The answer to a `list` command as the JSON of libnftables-json(5): the array under "nftables". */

@@ -20,7 +20,12 @@ export interface NetworkConfig {
 
 export const DEFAULT_NETWORK_CONFIG: NetworkConfig = {
   // The upper end of 10/8: overlay networks are given out from its lower end (Swarm's default), LANs sit there too.
-  gatewayPools: [255, 254, 253, 252, 251, 250, 249, 248].map((second) => `10.${second}.0.0/16`),
+  // The others are for hosts with a route to all of 10/8.
+  gatewayPools: [
+    ...[255, 254, 253, 252, 251, 250, 249, 248].map((second) => `10.${second}.0.0/16`),
+    '172.30.0.0/16',
+    '192.168.192.0/18',
+  ],
   // A namespace costs 0.2 MB of kernel memory and 3 ms to make; 16 cover a burst of starts at 100 per second for the
   // time it takes to make the next ones.
   readyNamespaces: 16,

@@ -1,4 +1,6 @@
 export { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from './config.ts';
+export { MemoryNetwork } from './memory-network.ts';
+export { GATEWAY_NETWORK, NodeNetwork, type NodeNetworkOptions } from './node-network.ts';
 export type {
   AttachedNetwork,
   AttachRequest,

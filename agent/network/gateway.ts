@@ -1,0 +1,388 @@
+/**
+ * The gateway network of this node: a namespace of our own that works as a router between the tasks and the host, joined
+ * to the host by one cable, whatever the number of tasks.
+ *
+ *   host ── sl-<tag> ═══ host0 ── gateway namespace ── g<n> ═══ gw ── task
+ */
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { assert } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import { hasErrno } from '../kernel/libc.ts';
+import { NetlinkSocket } from '../kernel/netlink.ts';
+import {
+  addAddress,
+  addRule,
+  addVeth,
+  deleteLink,
+  deleteRoute,
+  deleteRule,
+  findLink,
+  type Link,
+  listAddresses,
+  listLinks,
+  listRoutes,
+  listRules,
+  MAIN_TABLE,
+  type PolicyRule,
+  type Route,
+  replaceNeighbour,
+  replaceRoute,
+  setLinkUp,
+} from '../kernel/netlink-route.ts';
+import {
+  createNetworkNamespace,
+  isNetworkNamespace,
+  NetworkNamespace,
+  removeNetworkNamespace,
+} from '../kernel/netns.ts';
+import { Nftables } from '../kernel/nftables.ts';
+import { type AddressPlan, chooseLinkPair, choosePool, decodePlan, encodePlan } from './address-plan.ts';
+import type { NetworkConfig } from './config.ts';
+import { GATEWAY_TABLE, GATEWAY_UPLINK, gatewayTableText } from './gateway-table.ts';
+import type { InstanceNames } from './instance.ts';
+import { formatAddress, formatPrefix, linkLayerAddressFor, parsePrefix, prefixesOverlap } from './ipv4.ts';
+import { surveyHost } from './survey-host.ts';
+import { ensureSysctl, type Sysctl, writeSysctls } from './sysctls.ts';
+
+/** Index of the host cable inside the gateway namespace: the first device made there. */
+const UPLINK_INDEX = 2;
+const LOOPBACK_INDEX = 1;
+const IP_PROTOCOL_ICMP = 1;
+/** Two daemons that start in the same instant may choose the same pool; then one of them chooses again. */
+const PLAN_ATTEMPTS = 3;
+
+/** For the gateway namespace, once, before it has a device besides lo. */
+const GATEWAY_SYSCTLS: readonly Sysctl[] = [
+  ['ipv4/ip_forward', '1'],
+  ['ipv4/conf/all/send_redirects', '0'],
+  ['ipv4/conf/default/send_redirects', '0'],
+  ['ipv4/conf/all/accept_redirects', '0'],
+  ['ipv4/conf/default/accept_redirects', '0'],
+  // Strict reverse path filter on every device made later: a task cannot send from an address that is not its own.
+  ['ipv4/conf/default/rp_filter', '1'],
+  ['ipv6/conf/default/disable_ipv6', '1'],
+];
+
+/** For the host's end of the cable. */
+const HOST_LINK_SYSCTLS: readonly Sysctl[] = [
+  // With src_valid_mark this drops what arrives from tasks while our nftables table, which sets the mark, is missing.
+  ['ipv4/conf/LINK/rp_filter', '1'],
+  ['ipv4/conf/LINK/src_valid_mark', '1'],
+  // For 127.0.0.1:<published port> of the host; the table drops every loopback address that arrives over the cable.
+  ['ipv4/conf/LINK/route_localnet', '1'],
+  ['ipv4/conf/LINK/accept_redirects', '0'],
+  ['ipv6/conf/LINK/disable_ipv6', '1'],
+];
+
+const IP_FORWARD = 'ipv4/ip_forward';
+
+export interface GatewayOptions {
+  readonly names: InstanceNames;
+  /** Holds the pinned namespace (`ns/gateway`) and the plan (`gateway.json`). Exists. */
+  readonly directory: string;
+  readonly config: NetworkConfig;
+  readonly logger: Logger;
+}
+
+export function gatewayNamespacePath(directory: string): string {
+  return join(directory, 'ns', 'gateway');
+}
+
+function planPath(directory: string): string {
+  return join(directory, 'gateway.json');
+}
+
+export class Gateway {
+  readonly #options: GatewayOptions;
+  readonly #hostSocket: NetlinkSocket;
+  #plan: AddressPlan | undefined;
+  #namespace: NetworkNamespace | undefined;
+  #socket: NetlinkSocket | undefined;
+  #nftables: Nftables | undefined;
+  /** How the gateway's tables list when they are whole. */
+  #tableListing: string | undefined;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.#hostSocket = NetlinkSocket.open();
+  }
+
+  get plan(): AddressPlan {
+    assert(this.#plan !== undefined, 'the gateway is used after ensure');
+    return this.#plan;
+  }
+
+  get namespace(): NetworkNamespace {
+    assert(this.#namespace !== undefined, 'the gateway is used after ensure');
+    return this.#namespace;
+  }
+
+  /** A routing socket in the gateway namespace. */
+  get socket(): NetlinkSocket {
+    assert(this.#socket !== undefined, 'the gateway is used after ensure');
+    return this.#socket;
+  }
+
+  /** The plan of an earlier run of this instance, if the run directory still has it. */
+  async savedPlan(): Promise<AddressPlan | undefined> {
+    try {
+      return decodePlan(await readFile(planPath(this.#options.directory), 'utf8'));
+    } catch (error) {
+      if (hasErrno(error, 'ENOENT')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Builds what is missing and repairs what is wrong. Says in words what it did; nothing when all was well. */
+  async ensure(): Promise<readonly string[]> {
+    const repaired: string[] = [];
+    this.#plan ??= await this.savedPlan();
+    for (let attempt = 1; ; attempt++) {
+      const fresh = this.#plan === undefined;
+      this.#plan ??= await this.#makePlan();
+      if (await this.#ensureNamespace()) repaired.push('gateway namespace');
+      await this.#ensureCable(repaired);
+      if (!fresh || attempt === PLAN_ATTEMPTS || !(await this.#lostPoolToAnother())) break;
+      await this.#forgetPlan();
+    }
+    await this.#ensureForwarding(repaired);
+    await this.#ensureGatewayTable(repaired);
+    return repaired;
+  }
+
+  /** Devices of tasks in the gateway namespace, by name. */
+  async taskLinks(): Promise<ReadonlyMap<string, Link>> {
+    const links = await listLinks(this.socket);
+    return new Map(links.filter((link) => /^g\d+$/.test(link.name)).map((link) => [link.name, link]));
+  }
+
+  /** Destinations of routes and addresses of permanent neighbours are checked by route alone: they are set together. */
+  async taskRoutes(): Promise<ReadonlySet<string>> {
+    return new Set((await listRoutes(this.socket)).map((route) => route.destination));
+  }
+
+  /** Devices of the host that lead outside, when forwarding between them must be guarded against; else none. */
+  async guardedDevices(): Promise<readonly string[]> {
+    if (!this.plan.forwardingIsOurs) return [];
+    const links = await listLinks(this.#hostSocket);
+    return links
+      .filter((link) => link.kind === undefined && !link.loopback && /^[\w.@-]+$/.test(link.name))
+      .map((link) => link.name)
+      .toSorted();
+  }
+
+  async close(): Promise<void> {
+    await this.#closeNamespace();
+    await this.#hostSocket.close();
+  }
+
+  /** Removes the namespace, the cable, routes and rules, and undoes forwarding if `restoreForwarding`. Then closed. */
+  async destroy(restoreForwarding: boolean): Promise<void> {
+    const { names, directory } = this.#options;
+    const plan = this.#plan ?? (await this.savedPlan());
+    await this.#closeNamespace();
+    removeNetworkNamespace(gatewayNamespacePath(directory));
+    await this.#hostSocket.execute([deleteLink(names.hostLink)]);
+    await this.#removeRules();
+    if (plan?.forwardingIsOurs === true && restoreForwarding) await ensureSysctl([IP_FORWARD, '0']);
+    await rm(planPath(directory), { force: true });
+    await this.#hostSocket.close();
+  }
+
+  async #closeNamespace(): Promise<void> {
+    await this.#nftables?.close();
+    await this.#socket?.close();
+    this.#namespace?.close();
+    this.#nftables = undefined;
+    this.#socket = undefined;
+    this.#namespace = undefined;
+    this.#tableListing = undefined;
+  }
+
+  async #makePlan(): Promise<AddressPlan> {
+    const { names, config } = this.#options;
+    const { occupied, mtu } = await surveyHost(this.#hostSocket, names.hostLink);
+    const plan = {
+      pool: choosePool(config.gatewayPools, occupied),
+      ...chooseLinkPair(names, occupied),
+      mtu: config.mtu ?? mtu,
+      forwardingIsOurs: false,
+    };
+    await this.#savePlan(plan);
+    return plan;
+  }
+
+  async #savePlan(plan: AddressPlan): Promise<void> {
+    const path = planPath(this.#options.directory);
+    await writeFile(`${path}.new`, encodePlan(plan), { mode: 0o600 });
+    await rename(`${path}.new`, path);
+    this.#plan = plan;
+  }
+
+  async #forgetPlan(): Promise<void> {
+    await this.#hostSocket.execute([deleteRoute(formatPrefix(this.plan.pool), this.#options.names.routingTable)]);
+    await this.#removeRules();
+    await rm(planPath(this.#options.directory), { force: true });
+    this.#plan = undefined;
+  }
+
+  /** Opens the namespace, making it if need be; says whether it is new (and everything in it gone). */
+  async #ensureNamespace(): Promise<boolean> {
+    const path = gatewayNamespacePath(this.#options.directory);
+    const created = !isNetworkNamespace(path);
+    if (this.#namespace !== undefined && !created) return false;
+    await this.#closeNamespace();
+    if (created) removeNetworkNamespace(path);
+    this.#namespace = created ? createNetworkNamespace(path) : NetworkNamespace.open(path);
+    if (created) this.#namespace.run(() => writeSysctls(GATEWAY_SYSCTLS));
+    this.#socket = NetlinkSocket.open(this.#namespace);
+    this.#nftables = Nftables.open(this.#namespace);
+    this.#tableListing = undefined;
+    return created;
+  }
+
+  async #ensureCable(repaired: string[]): Promise<void> {
+    const { names } = this.#options;
+    const { plan } = this;
+    const here = await findLink(this.#hostSocket, names.hostLink);
+    const there = await findLink(this.socket, GATEWAY_UPLINK);
+    if (here === undefined || there === undefined) {
+      await this.#hostSocket.execute([
+        deleteLink(names.hostLink),
+        addVeth(
+          { name: names.hostLink, mtu: plan.mtu, linkLayerAddress: linkLayerAddressFor(plan.hostAddress) },
+          {
+            name: GATEWAY_UPLINK,
+            index: UPLINK_INDEX,
+            mtu: plan.mtu,
+            linkLayerAddress: linkLayerAddressFor(plan.gatewayAddress),
+          },
+          this.namespace.descriptor,
+        ),
+      ]);
+      repaired.push('cable to the gateway namespace');
+    }
+    const link = await findLink(this.#hostSocket, names.hostLink);
+    assert(link !== undefined, 'the cable is there after it was made');
+    await this.#ensureHostSide(link, repaired);
+    await this.#ensureGatewaySide(repaired);
+  }
+
+  async #ensureHostSide(link: Link, repaired: string[]): Promise<void> {
+    const { names } = this.#options;
+    const { plan } = this;
+    const [own, other] = [formatAddress(plan.hostAddress), formatAddress(plan.gatewayAddress)];
+    const addresses = await listAddresses(this.#hostSocket);
+    const routes = await listRoutes(this.#hostSocket);
+    const pool = formatPrefix(plan.pool);
+    const routed = routes.some((route) => route.table === names.routingTable && route.destination === pool);
+    if (!link.up || !routed || !addresses.some((one) => one.linkIndex === link.index && one.address === own)) {
+      await this.#hostSocket.execute([
+        addAddress(link.index, `${own}/32`, other),
+        setLinkUp(link.index),
+        replaceNeighbour(link.index, other, linkLayerAddressFor(plan.gatewayAddress)),
+        replaceRoute({ destination: pool, linkIndex: link.index, gateway: other, table: names.routingTable }),
+      ]);
+      repaired.push('address and route of the gateway network');
+    }
+    const rules = await listRules(this.#hostSocket);
+    const missing = this.#rules().filter((rule) => !rules.some((found) => sameRule(found, rule)));
+    if (missing.length > 0) {
+      await this.#hostSocket.execute(missing.map(addRule));
+      repaired.push('policy rules of the gateway network');
+    }
+    for (const [template, value] of HOST_LINK_SYSCTLS) {
+      const name = template.replace('LINK', names.hostLink);
+      if (await ensureSysctl([name, value])) repaired.push(`setting net/${name}`);
+    }
+  }
+
+  async #ensureGatewaySide(repaired: string[]): Promise<void> {
+    const { plan } = this;
+    const [own, other] = [formatAddress(plan.gatewayAddress), formatAddress(plan.hostAddress)];
+    const uplink = await findLink(this.socket, GATEWAY_UPLINK);
+    const routes = await listRoutes(this.socket);
+    if (uplink?.up === true && routes.some((route) => route.destination === 'default' && route.gateway === other))
+      return;
+    await this.socket.execute([
+      setLinkUp(LOOPBACK_INDEX),
+      addAddress(UPLINK_INDEX, `${own}/32`, other),
+      setLinkUp(UPLINK_INDEX),
+      replaceNeighbour(UPLINK_INDEX, other, linkLayerAddressFor(plan.hostAddress)),
+      replaceRoute({ destination: 'default', linkIndex: UPLINK_INDEX, gateway: other }),
+    ]);
+    repaired.push('route out of the gateway namespace');
+  }
+
+  /**
+   * Marked packets look up our table. So do the host's own ICMP messages to tasks, which the kernel routes before any
+   * rule of ours can mark them: without them a refused connection would hang instead.
+   */
+  #rules(): readonly PolicyRule[] {
+    const { names, config } = this.#options;
+    const common = { priority: config.rulePriority, table: names.routingTable };
+    return [
+      { ...common, mark: { value: config.packetMark, mask: config.packetMark } },
+      { ...common, destination: formatPrefix(this.plan.pool), ipProtocol: IP_PROTOCOL_ICMP },
+    ];
+  }
+
+  async #removeRules(): Promise<void> {
+    const { names } = this.#options;
+    const own = (await listRules(this.#hostSocket)).filter((rule) => rule.table === names.routingTable);
+    await this.#hostSocket.execute(own.map(deleteRule));
+  }
+
+  /** Whether another daemon of this host took an overlapping pool in the same instant, and keeps it by our rule. */
+  async #lostPoolToAnother(): Promise<boolean> {
+    const { names, logger } = this.#options;
+    const rival = (await listRoutes(this.#hostSocket)).find((route: Route) => {
+      const prefix = parsePrefix(route.destination);
+      return (
+        route.table < names.routingTable &&
+        prefix !== undefined &&
+        isOurKind(route) &&
+        prefixesOverlap(prefix, this.plan.pool)
+      );
+    });
+    if (rival === undefined) return false;
+    logger.info('another daemon chose the same gateway pool in the same moment: choosing again', {
+      pool: formatPrefix(this.plan.pool),
+    });
+    return true;
+  }
+
+  async #ensureForwarding(repaired: string[]): Promise<void> {
+    if (!(await ensureSysctl([IP_FORWARD, '1']))) return;
+    repaired.push(`setting net/${IP_FORWARD}`);
+    await this.#savePlan({ ...this.plan, forwardingIsOurs: true });
+  }
+
+  async #ensureGatewayTable(repaired: string[]): Promise<void> {
+    const nftables = this.#nftables;
+    assert(nftables !== undefined, 'the gateway has its nftables context');
+    const list = (): Promise<string> =>
+      nftables.list('list the filter of the gateway namespace', 'list ruleset', { elements: true });
+    if (this.#tableListing !== undefined && (await list()) === this.#tableListing) return;
+    await nftables.run(`load the table ${GATEWAY_TABLE} of the gateway namespace`, gatewayTableText());
+    if (this.#tableListing !== undefined) repaired.push('filter of the gateway namespace');
+    this.#tableListing = await list();
+  }
+}
+
+/** Routing tables of Starling's daemons have numbers of one range. */
+function isOurKind(route: Route): boolean {
+  return route.table >>> 24 === 0x53;
+}
+
+function sameRule(left: PolicyRule, right: PolicyRule): boolean {
+  return (
+    left.priority === right.priority &&
+    left.table === right.table &&
+    left.mark?.value === right.mark?.value &&
+    left.mark?.mask === right.mark?.mask &&
+    left.destination === right.destination &&
+    left.ipProtocol === right.ipProtocol
+  );
+}

@@ -1,0 +1,165 @@
+/** What a container finds at /etc/hostname, /etc/hosts and /etc/resolv.conf. Pure text work. */
+import type { AttachRequest, DnsSettings, NameFiles } from './task-network.ts';
+
+const STUB_RESOLVER = '127.0.0.53';
+/** What glibc reads at most. */
+const NAMESERVERS_MAX = 3;
+
+const HOSTS_HEAD = [
+  '127.0.0.1\tlocalhost',
+  '::1\tlocalhost ip6-localhost ip6-loopback',
+  'fe00::\tip6-localnet',
+  'ff00::\tip6-mcastprefix',
+  'ff02::1\tip6-allnodes',
+  'ff02::2\tip6-allrouters',
+];
+
+export interface ResolverSettings {
+  readonly nameservers: readonly string[];
+  readonly search: readonly string[];
+  readonly options: readonly string[];
+}
+
+/** Reads a resolv.conf. Of several `search` or `domain` lines the last one counts, as in the C library. */
+export function parseResolvConf(text: string): ResolverSettings {
+  const nameservers: string[] = [];
+  const options: string[] = [];
+  let search: readonly string[] = [];
+  for (const line of text.split('\n')) {
+    const [keyword, ...values] = line
+      .replace(/[#;].*$/, '')
+      .trim()
+      .split(/\s+/);
+    if (keyword === 'nameserver' && values[0] !== undefined) nameservers.push(values[0]);
+    else if (keyword === 'options') options.push(...values);
+    else if (keyword === 'search' || keyword === 'domain') search = values;
+  }
+  return { nameservers, search, options };
+}
+
+/** Whether the file names only systemd's stub, so that the real resolvers stand in another file. */
+export function isStubResolver(settings: ResolverSettings): boolean {
+  return settings.nameservers.length > 0 && settings.nameservers.every((address) => address === STUB_RESOLVER);
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
+}
+
+/**
+ * The resolv.conf of a task in its own namespace: the host's, without resolvers on the host's loopback, which no task
+ * reaches, and without IPv6 ones, as there is no IPv6 egress; with none left, the fallback.
+ */
+export function taskResolvConf(
+  host: ResolverSettings,
+  dns: DnsSettings | undefined,
+  fallback: readonly string[],
+): string {
+  const reachable = host.nameservers.filter((address) => !isLoopback(address) && !address.includes(':'));
+  const inherited = reachable.length > 0 ? reachable : fallback;
+  return formatResolvConf({
+    nameservers: chosen(dns?.nameservers, inherited),
+    search: searchOf(dns, host),
+    options: chosen(dns?.options, host.options),
+  });
+}
+
+/** In the host's namespace every resolver of the host works: its settings, changed only by the task's own. */
+export function hostModeResolvConf(hostText: string, dns: DnsSettings | undefined): string {
+  if (dns === undefined || dns.nameservers.length + dns.search.length + dns.options.length === 0) return hostText;
+  const host = parseResolvConf(hostText);
+  return formatResolvConf({
+    nameservers: chosen(dns.nameservers, host.nameservers),
+    search: searchOf(dns, host),
+    options: chosen(dns.options, host.options),
+  });
+}
+
+function chosen(own: readonly string[] | undefined, inherited: readonly string[]): readonly string[] {
+  return own !== undefined && own.length > 0 ? own : inherited;
+}
+
+function searchOf(dns: DnsSettings | undefined, host: ResolverSettings): readonly string[] {
+  const search = chosen(dns?.search, host.search);
+  return search.length === 1 && search[0] === '.' ? [] : search;
+}
+
+function formatResolvConf(settings: ResolverSettings): string {
+  const lines = settings.nameservers.slice(0, NAMESERVERS_MAX).map((address) => `nameserver ${address}`);
+  if (settings.search.length > 0) lines.push(`search ${settings.search.join(' ')}`);
+  if (settings.options.length > 0) lines.push(`options ${settings.options.join(' ')}`);
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+export interface HostsInput {
+  readonly hostname: string;
+  /** The task's own address; undefined with loopback only. */
+  readonly address: string | undefined;
+  readonly extra: readonly string[];
+  /** Stands for "host-gateway" in extra lines. */
+  readonly hostAddress: string | undefined;
+}
+
+/** The hosts file of a task in its own namespace. */
+export function taskHosts(input: HostsInput): string {
+  const lines = [...HOSTS_HEAD];
+  for (const line of input.extra) {
+    const words = line.trim().split(/\s+/);
+    if (words.length < 2) continue;
+    if (words[0] === 'host-gateway') {
+      if (input.hostAddress === undefined) continue;
+      words[0] = input.hostAddress;
+    }
+    lines.push(`${words[0]}\t${words.slice(1).join(' ')}`);
+  }
+  if (input.hostname !== '') lines.push(`${input.address ?? '127.0.1.1'}\t${namesOf(input.hostname)}`);
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** "web.example.org web" for a full name, so that both are found. */
+function namesOf(hostname: string): string {
+  const dot = hostname.indexOf('.');
+  return dot < 0 ? hostname : `${hostname} ${hostname.slice(0, dot)}`;
+}
+
+/** What the host has, for tasks to inherit. */
+export interface HostNameFiles {
+  /** Text of the host's own resolv.conf, and of the one behind systemd's stub where it is one. */
+  readonly resolvConf: string;
+  readonly realResolvConf: string;
+  readonly hosts: string;
+}
+
+export interface NameFilesInput {
+  readonly request: AttachRequest;
+  readonly address: string | undefined;
+  readonly hostAddress: string | undefined;
+  readonly host: HostNameFiles;
+  readonly fallbackNameservers: readonly string[];
+}
+
+export function nameFiles(input: NameFilesInput): NameFiles {
+  const { request, host, address, hostAddress } = input;
+  const extra = request.hosts ?? [];
+  const hostname = `${request.hostname}\n`;
+  if (request.mode === 'host') {
+    const separator = host.hosts === '' || host.hosts.endsWith('\n') ? '' : '\n';
+    const added = extra.map(
+      (line) =>
+        `${line
+          .trim()
+          .replace(/^host-gateway\b/, '127.0.0.1')
+          .replace(/\s+/, '\t')}\n`,
+    );
+    return {
+      hostname,
+      hosts: `${host.hosts}${separator}${added.join('')}`,
+      resolvConf: hostModeResolvConf(host.resolvConf, request.dns),
+    };
+  }
+  return {
+    hostname,
+    hosts: taskHosts({ hostname: request.hostname, address, extra, hostAddress }),
+    resolvConf: taskResolvConf(parseResolvConf(host.realResolvConf), request.dns, input.fallbackNameservers),
+  };
+}

@@ -1,0 +1,375 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '#common/clock.ts';
+import { assert, SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import { deleteLink } from '../kernel/netlink-route.ts';
+import { isNetworkNamespace, listNetworkNamespaces, removeNetworkNamespace } from '../kernel/netns.ts';
+import { type AttachmentRecord, AttachmentRecords, checkTaskId } from './attachment-records.ts';
+import type { NetworkConfig } from './config.ts';
+import { Gateway } from './gateway.ts';
+import { readHostNameFiles } from './host-name-files.ts';
+import type { InstanceNames } from './instance.ts';
+import { instanceNames } from './instance.ts';
+import { formatAddress, formatPrefix, parsePrefix, prefixContains } from './ipv4.ts';
+import { nameFiles } from './name-files.ts';
+import { NamespacePool } from './namespace-pool.ts';
+import { type HostTableFrame, PortPublisher } from './port-publisher.ts';
+import {
+  gatewayLinkName,
+  makeBareNamespace,
+  makeGatewayNamespace,
+  NamespaceNumbers,
+  replugNamespace,
+  routeToTask,
+  taskAddress,
+  taskNamespacePath,
+} from './task-namespace.ts';
+import type {
+  AttachedNetwork,
+  AttachRequest,
+  NetworkAttachment,
+  ReconcileReport,
+  RestoreReport,
+  TaskNetwork,
+} from './task-network.ts';
+
+/** What addresses on the gateway network are reported under. */
+export const GATEWAY_NETWORK = 'gateway';
+
+export interface NodeNetworkOptions {
+  /** Tells daemons on one host apart; the same daemon keeps the same one. */
+  readonly instance: string;
+  /**
+   * An absolute path below the daemon's run directory, for this instance alone. Namespaces are pinned here, in the mount
+   * namespace of the daemon. Lost at a reboot, as the kernel's state is.
+   */
+  readonly directory: string;
+  readonly config: NetworkConfig;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * The network of this node's tasks, made of kernel parts: see docs/network.md for the layout. The daemon's process must
+ * run in the host's network namespace.
+ */
+export class NodeNetwork implements TaskNetwork {
+  readonly #options: NodeNetworkOptions;
+  readonly #names: InstanceNames;
+  readonly #records: AttachmentRecords;
+  readonly #numbers = new NamespaceNumbers();
+  readonly #attached = new Map<string, AttachmentRecord>();
+  /** Devices of dying namespaces that the last reconciliation saw: still there at the next, they are removed. */
+  #lingering: ReadonlySet<string> = new Set();
+  #reconciling: Promise<ReconcileReport> | undefined;
+  #closing = false;
+  /** Work on one task takes turns. Invariant: an entry leaves when its last work is done. */
+  readonly #lanes = new Map<string, Promise<unknown>>();
+  #parts: { readonly gateway: Gateway; readonly publisher: PortPublisher; readonly pool: NamespacePool } | undefined;
+
+  constructor(options: NodeNetworkOptions) {
+    assert(options.directory.startsWith('/'), 'the run directory of the network is an absolute path');
+    this.#options = options;
+    this.#names = instanceNames(options.instance);
+    this.#records = new AttachmentRecords(options.directory);
+  }
+
+  async restore(knownTaskIds: readonly string[]): Promise<RestoreReport> {
+    assert(this.#parts === undefined, 'the network is restored once');
+    await mkdir(join(this.#options.directory, 'ns'), { recursive: true, mode: 0o700 });
+    const known = new Set(knownTaskIds);
+    const records = await this.#records.readAll();
+    const alive = records.filter((record) => known.has(record.taskId) && this.#namespaceLives(record));
+    const removed = records.filter((record) => !known.has(record.taskId)).map((record) => record.taskId);
+    if (alive.length === 0) await this.#dropObsoletePlan();
+
+    const gateway = this.#makeGateway();
+    const publisher = new PortPublisher({ names: this.#names, logger: this.#options.logger });
+    try {
+      await gateway.ensure();
+      await this.#sweep(alive);
+      for (const record of alive) await this.#adopt(record, gateway, publisher);
+      await publisher.install(await this.#tableFrame(gateway));
+    } catch (error) {
+      await publisher.close();
+      await gateway.close();
+      throw error;
+    }
+    const pool = this.#makePool(gateway);
+    this.#parts = { gateway, publisher, pool };
+    await this.#repairTaskLinks([]);
+    pool.start();
+    return {
+      adopted: alive.map((record) => this.#describe(record)),
+      absent: knownTaskIds.filter((taskId) => !this.#attached.has(taskId)),
+      removed,
+      contested: publisher.contested(),
+    };
+  }
+
+  attach(request: AttachRequest): Promise<NetworkAttachment> {
+    checkTaskId(request.taskId);
+    return this.#inTurn(request.taskId, async () => {
+      const existing = this.#attached.get(request.taskId);
+      const record = existing ?? (await this.#attachNew(request));
+      return this.#withFiles(record, request);
+    });
+  }
+
+  detach(taskId: string): Promise<void> {
+    checkTaskId(taskId);
+    return this.#inTurn(taskId, async () => {
+      const record = this.#attached.get(taskId);
+      if (record === undefined) return;
+      await this.#need().publisher.withdraw(taskId);
+      await this.#removeAttachment(record);
+      this.#attached.delete(taskId);
+    });
+  }
+
+  reconcile(): Promise<ReconcileReport> {
+    this.#reconciling ??= this.#reconcileOnce().finally(() => {
+      this.#reconciling = undefined;
+    });
+    return this.#reconciling;
+  }
+
+  async #reconcileOnce(): Promise<ReconcileReport> {
+    const { gateway, publisher } = this.#need();
+    const repaired = [...(await gateway.ensure())];
+    if (await publisher.verify(await this.#tableFrame(gateway)))
+      repaired.push(`nftables table ${this.#names.hostTable}`);
+    await this.#repairTaskLinks(repaired);
+    if (repaired.length > 0) this.#options.logger.warn('the network was repaired', { repaired });
+    return { repaired, contested: publisher.contested() };
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.allSettled([...this.#lanes.values(), this.#reconciling]);
+    const parts = this.#parts;
+    this.#parts = undefined;
+    await parts?.pool.close();
+    await parts?.publisher.close();
+    await parts?.gateway.close();
+  }
+
+  async destroy(): Promise<void> {
+    await this.close();
+    const { directory } = this.#options;
+    const publisher = new PortPublisher({ names: this.#names, logger: this.#options.logger });
+    try {
+      await mkdir(join(directory, 'ns'), { recursive: true, mode: 0o700 });
+      for (const name of await listNetworkNamespaces(join(directory, 'ns')))
+        if (name !== 'gateway') removeNetworkNamespace(join(directory, 'ns', name));
+      await this.#makeGateway().destroy(await publisher.aloneInNamespace());
+      await publisher.removeTable();
+    } finally {
+      await publisher.close();
+    }
+    this.#attached.clear();
+    await rm(directory, { recursive: true, force: true });
+  }
+
+  #need(): { readonly gateway: Gateway; readonly publisher: PortPublisher; readonly pool: NamespacePool } {
+    if (this.#parts !== undefined) return this.#parts;
+    throw this.#notUp();
+  }
+
+  #notUp(): SwarmError {
+    return new SwarmError({
+      code: 'unavailable',
+      reason: 'shutting-down',
+      message: 'the network of this node is not up',
+      hint: 'try again when the daemon has started',
+    });
+  }
+
+  #makeGateway(): Gateway {
+    const { directory, config, logger } = this.#options;
+    return new Gateway({ names: this.#names, directory, config, logger });
+  }
+
+  #makePool(gateway: Gateway): NamespacePool {
+    const { config, clock, logger } = this.#options;
+    return new NamespacePool({
+      target: config.readyNamespaces,
+      retryMs: config.refillRetryMs,
+      make: () => this.#makeNamespace(gateway),
+      clock,
+      logger,
+    });
+  }
+
+  async #makeNamespace(gateway: Gateway): ReturnType<typeof makeGatewayNamespace> {
+    const number = this.#numbers.take(gateway.plan.pool);
+    try {
+      return await makeGatewayNamespace(this.#options.directory, number, gateway);
+    } catch (error) {
+      this.#numbers.release(number);
+      throw error;
+    }
+  }
+
+  async #tableFrame(gateway: Gateway): Promise<HostTableFrame> {
+    return {
+      plan: gateway.plan,
+      mark: this.#options.config.packetMark,
+      guardedDevices: await gateway.guardedDevices(),
+    };
+  }
+
+  #namespaceLives(record: AttachmentRecord): boolean {
+    if (record.number === undefined) return true;
+    return isNetworkNamespace(taskNamespacePath(this.#options.directory, record.number));
+  }
+
+  /** A pool that the operator has changed takes effect as soon as no task has an address of the old one. */
+  async #dropObsoletePlan(): Promise<void> {
+    const gateway = this.#makeGateway();
+    const plan = await gateway.savedPlan();
+    const configured = this.#options.config.gatewayPools.map(parsePrefix);
+    const wanted =
+      plan === undefined || configured.some((pool) => pool && formatPrefix(pool) === formatPrefix(plan.pool));
+    // destroy closes the gateway as well.
+    if (wanted) await gateway.close();
+    else await gateway.destroy(true);
+  }
+
+  /** Removes namespaces and records that belong to none of these attachments. */
+  async #sweep(alive: readonly AttachmentRecord[]): Promise<void> {
+    const directory = join(this.#options.directory, 'ns');
+    const numbers = new Set(alive.map((record) => String(record.number)));
+    for (const name of await listNetworkNamespaces(directory))
+      if (name !== 'gateway' && !numbers.has(name)) removeNetworkNamespace(join(directory, name));
+    const tasks = new Set(alive.map((record) => record.taskId));
+    for (const record of await this.#records.readAll())
+      if (!tasks.has(record.taskId)) await this.#records.remove(record.taskId);
+  }
+
+  async #adopt(record: AttachmentRecord, gateway: Gateway, publisher: PortPublisher): Promise<void> {
+    if (record.number !== undefined) this.#numbers.reserve(record.number);
+    this.#attached.set(record.taskId, record);
+    const address = addressOf(record, gateway);
+    if (address !== undefined) await publisher.adopt(record.taskId, address, record.ports);
+  }
+
+  async #attachNew(request: AttachRequest): Promise<AttachmentRecord> {
+    const { taskId, mode } = request;
+    const { gateway, publisher, pool } = this.#need();
+    let record: AttachmentRecord = { taskId, mode, number: undefined, ports: [] };
+    try {
+      if (mode === 'gateway') record = { ...record, number: (await pool.take()).number };
+      if (mode === 'none') record = { ...record, number: await this.#takeBare(gateway) };
+      const address = addressOf(record, gateway);
+      if (address !== undefined) record = { ...record, ports: await publisher.publish(taskId, address, request.ports) };
+      // Last: what a crash leaves without a record, `restore` removes.
+      await this.#records.write(record);
+      this.#attached.set(taskId, record);
+      return record;
+    } catch (error) {
+      await publisher.withdraw(taskId);
+      await this.#removeAttachment(record);
+      throw error;
+    }
+  }
+
+  async #takeBare(gateway: Gateway): Promise<number> {
+    const number = this.#numbers.take(gateway.plan.pool);
+    try {
+      return (await makeBareNamespace(this.#options.directory, number)).number;
+    } catch (error) {
+      this.#numbers.release(number);
+      throw error;
+    }
+  }
+
+  /** The namespace first: a record without one is harmless, one without a record would be. */
+  async #removeAttachment(record: AttachmentRecord): Promise<void> {
+    if (record.number !== undefined) {
+      removeNetworkNamespace(taskNamespacePath(this.#options.directory, record.number));
+      this.#numbers.release(record.number);
+    }
+    await this.#records.remove(record.taskId);
+  }
+
+  #describe(record: AttachmentRecord): AttachedNetwork {
+    const address = addressOf(record, this.#need().gateway);
+    return {
+      taskId: record.taskId,
+      mode: record.mode,
+      netnsPath: record.number === undefined ? undefined : taskNamespacePath(this.#options.directory, record.number),
+      addresses: address === undefined ? [] : [{ network: GATEWAY_NETWORK, address }],
+      ports: record.ports,
+    };
+  }
+
+  async #withFiles(record: AttachmentRecord, request: AttachRequest): Promise<NetworkAttachment> {
+    const { gateway } = this.#need();
+    const files = nameFiles({
+      request,
+      address: addressOf(record, gateway),
+      hostAddress: record.mode === 'gateway' ? formatAddress(gateway.plan.hostAddress) : undefined,
+      host: await readHostNameFiles(),
+      fallbackNameservers: this.#options.config.fallbackNameservers,
+    });
+    return { ...this.#describe(record), files };
+  }
+
+  /** Devices and routes in the gateway namespace: those of attachments and of ready namespaces, and no others. */
+  async #repairTaskLinks(repaired: string[]): Promise<void> {
+    const { gateway, pool } = this.#need();
+    const links = await gateway.taskLinks();
+    const routes = await gateway.taskRoutes();
+    for (const record of [...this.#attached.values()]) {
+      if (record.mode !== 'gateway') continue;
+      await this.#inTurn(record.taskId, async () => {
+        if (this.#attached.get(record.taskId) !== record || record.number === undefined) return;
+        await this.#repairTaskLink(record.taskId, record.number, { links, routes, repaired });
+      });
+    }
+    for (const { number } of pool.ready)
+      if (!links.has(gatewayLinkName(number))) await replugNamespace(this.#options.directory, number, gateway);
+    const strangers = [...links.keys()].filter((name) => !this.#numbers.has(Number(name.slice(1))));
+    // A namespace that was just removed takes a moment to go; one that somebody else keeps alive does not go at all.
+    const stuck = strangers.filter((name) => this.#lingering.has(name));
+    await gateway.socket.execute(stuck.map(deleteLink));
+    for (const name of stuck) repaired.push(`device ${name} of a task that is gone`);
+    this.#lingering = new Set(strangers);
+  }
+
+  async #repairTaskLink(
+    taskId: string,
+    number: number,
+    seen: { links: ReadonlyMap<string, { up: boolean }>; routes: ReadonlySet<string>; repaired: string[] },
+  ): Promise<void> {
+    const { gateway } = this.#need();
+    const address = taskAddress(gateway.plan.pool, number);
+    const link = seen.links.get(gatewayLinkName(number));
+    if (link === undefined) await replugNamespace(this.#options.directory, number, gateway);
+    else if (!link.up || !seen.routes.has(`${address}/32`)) await routeToTask(number, gateway);
+    else return;
+    seen.repaired.push(`way to task ${taskId}`);
+  }
+
+  #inTurn<T>(taskId: string, work: () => Promise<T>): Promise<T> {
+    if (this.#closing) return Promise.reject(this.#notUp());
+    const before = this.#lanes.get(taskId) ?? Promise.resolve();
+    const done = before.then(work);
+    const settled = done
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#lanes.get(taskId) === settled) this.#lanes.delete(taskId);
+      });
+    this.#lanes.set(taskId, settled);
+    return done;
+  }
+}
+
+function addressOf(record: AttachmentRecord, gateway: Gateway): string | undefined {
+  if (record.mode !== 'gateway' || record.number === undefined) return undefined;
+  const { pool } = gateway.plan;
+  assert(prefixContains(pool, pool.base + record.number), 'an attached task has an address of the pool');
+  return taskAddress(pool, record.number);
+}

@@ -1,0 +1,147 @@
+/**
+ * Two hosts made of network namespaces: `host`, where the network under test runs, and `outside`, its router to
+ * everything else. 198.51.100.0/24 lies between them; 203.0.113.1 is an address somewhere out there.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { NetlinkSocket } from '#agent/kernel/netlink.ts';
+import { addAddress, addVeth, findLink, replaceRoute, setLinkUp } from '#agent/kernel/netlink-route.ts';
+import { createNetworkNamespace, type NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
+import { SwarmError, type SwarmErrorInit } from '#common/errors.ts';
+import { withDeadline } from '#common/system/deadline.ts';
+import type { Methods } from './namespace-process.ts';
+
+export const HOST_ADDRESS = '198.51.100.2';
+export const OUTSIDE_ADDRESS = '198.51.100.1';
+export const FAR_ADDRESS = '203.0.113.1';
+const CALL_TIMEOUT_MS = 15_000;
+
+type Result<M extends keyof Methods> = Awaited<ReturnType<Methods[M]>>;
+
+interface Answer {
+  readonly id?: number;
+  readonly result?: unknown;
+  readonly error?: SwarmErrorInit;
+}
+
+/** A process inside a namespace; see namespace-process.ts for what it can do. */
+export class NamespaceProcess {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  readonly #ended: Promise<void>;
+  readonly #ready: Promise<void>;
+  #calls = 0;
+
+  constructor(netnsPath: string) {
+    const script = new URL('./namespace-process.ts', import.meta.url).pathname;
+    this.#child = spawn('nsenter', [`--net=${netnsPath}`, process.execPath, script], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.#ended = new Promise((resolve) => this.#child.once('exit', () => resolve()));
+    this.#ready = new Promise((resolve) => this.#child.once('message', () => resolve()));
+    this.#child.on('message', (answer: Answer) => {
+      const waiting = this.#waiting.get(answer.id ?? -1);
+      if (waiting === undefined) return;
+      if (answer.error === undefined) waiting.resolve(answer.result);
+      else waiting.reject(new SwarmError(answer.error));
+    });
+  }
+
+  async call<M extends keyof Methods>(method: M, ...parameters: Parameters<Methods[M]>): Promise<Result<M>> {
+    await withDeadline(this.#ready, CALL_TIMEOUT_MS, 'a process in a namespace to start');
+    const id = ++this.#calls;
+    const answered = new Promise<unknown>((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#child.send({ id, method, parameters });
+    });
+    try {
+      return (await withDeadline(answered, CALL_TIMEOUT_MS, `${method} in a namespace`)) as Result<M>;
+    } finally {
+      this.#waiting.delete(id);
+    }
+  }
+
+  /** kill -9. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+  }
+}
+
+export class TwoHosts {
+  readonly directory = mkdtempSync(join(tmpdir(), 'starling-network-'));
+  readonly host: NetworkNamespace;
+  readonly outside: NetworkNamespace;
+  readonly #processes: NamespaceProcess[] = [];
+
+  private constructor() {
+    this.host = createNetworkNamespace(this.hostPath);
+    this.outside = createNetworkNamespace(this.outsidePath);
+  }
+
+  static async make(): Promise<TwoHosts> {
+    const made = new TwoHosts();
+    const host = NetlinkSocket.open(made.host);
+    const outside = NetlinkSocket.open(made.outside);
+    await host.execute([
+      addVeth({ name: 'eth0', index: 2, mtu: 1400 }, { name: 'tohost', index: 2, mtu: 1400 }, made.outside.descriptor),
+      setLinkUp(1),
+      addAddress(2, `${HOST_ADDRESS}/24`),
+    ]);
+    await outside.execute([
+      setLinkUp(1),
+      setLinkUp(2),
+      addAddress(2, `${OUTSIDE_ADDRESS}/24`),
+      addAddress(1, `${FAR_ADDRESS}/32`),
+    ]);
+    await host.execute([replaceRoute({ destination: 'default', linkIndex: 2, gateway: OUTSIDE_ADDRESS })]);
+    await host.close();
+    await outside.close();
+    return made;
+  }
+
+  get hostPath(): string {
+    return join(this.directory, 'host');
+  }
+
+  get outsidePath(): string {
+    return join(this.directory, 'outside');
+  }
+
+  /** A run directory of its own for a network under test. */
+  runDirectory(name: string): string {
+    const directory = join(this.directory, 'run', name);
+    mkdirSync(directory, { recursive: true });
+    return directory;
+  }
+
+  process(netnsPath: string): NamespaceProcess {
+    const started = new NamespaceProcess(netnsPath);
+    this.#processes.push(started);
+    return started;
+  }
+
+  /** The named device of the host, to see whether it is there. */
+  async hostLinks(): Promise<readonly string[]> {
+    const socket = NetlinkSocket.open(this.host);
+    try {
+      const { listLinks } = await import('#agent/kernel/netlink-route.ts');
+      return (await listLinks(socket)).map((link) => link.name);
+    } finally {
+      await socket.close();
+    }
+  }
+
+  async destroy(): Promise<void> {
+    for (const one of this.#processes) await one.kill();
+    this.host.close();
+    this.outside.close();
+    removeNetworkNamespace(this.hostPath);
+    removeNetworkNamespace(this.outsidePath);
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+export { findLink };

@@ -1,0 +1,141 @@
+/**
+ * A process that a test starts inside a network namespace and talks to over IPC. It plays a host (with a NodeNetwork), a
+ * server outside, or a program in a task. Run by fixture.ts.
+ */
+import { createSocket } from 'node:dgram';
+import { connect, createServer, type Server } from 'node:net';
+import type { AttachRequest, NetworkConfig } from '#agent/network/index.ts';
+import { DEFAULT_NETWORK_CONFIG, NodeNetwork } from '#agent/network/index.ts';
+import { SwarmError } from '#common/errors.ts';
+import { silentLogger } from '#common/log.ts';
+import { systemClock } from '#common/system/clock.ts';
+
+export interface NetworkSettings {
+  readonly instance: string;
+  readonly directory: string;
+  readonly config?: Partial<NetworkConfig>;
+}
+
+let network: NodeNetwork | undefined;
+const servers = new Set<Server>();
+
+function up(): NodeNetwork {
+  if (network === undefined) throw new Error('no network in this process');
+  return network;
+}
+
+/** What a parent may ask for; every answer survives JSON. */
+export const METHODS = {
+  open(settings: NetworkSettings): void {
+    const { instance, directory } = settings;
+    const config = { ...DEFAULT_NETWORK_CONFIG, readyNamespaces: 2, ...settings.config };
+    network = new NodeNetwork({ instance, directory, config, clock: systemClock, logger: silentLogger });
+  },
+  restore: (known: readonly string[]) => up().restore(known),
+  attach: (request: AttachRequest) => up().attach(request),
+  detach: (taskId: string) => up().detach(taskId),
+  reconcile: () => up().reconcile(),
+  close: () => up().close(),
+  destroy: () => up().destroy(),
+
+  /** A TCP server that sends "<name> <address of the client>" and closes. */
+  async serve(name: string, host: string, port: number): Promise<void> {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.end(`${name} ${socket.remoteAddress?.replace('::ffff:', '')}`);
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port }, resolve);
+    });
+    servers.add(server);
+  },
+
+  /** A UDP server with the same answer. */
+  async serveDatagrams(name: string, host: string, port: number): Promise<void> {
+    const socket = createSocket('udp4');
+    socket.on('message', (_message, from) => socket.send(`${name} ${from.address}`, from.port, from.address));
+    await new Promise<void>((resolve) => socket.bind(port, host, resolve));
+  },
+
+  /** What the server at the address says; or the errno, or "timeout". */
+  async ask(host: string, port: number, timeoutMs = 1000): Promise<string> {
+    return new Promise((resolve) => {
+      let text = '';
+      const socket = connect({ host, port, timeout: timeoutMs });
+      socket.on('timeout', () => {
+        resolve('timeout');
+        socket.destroy();
+      });
+      socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'));
+      socket.on('data', (chunk) => {
+        text += chunk.toString();
+      });
+      socket.on('end', () => resolve(text));
+    });
+  },
+
+  async askDatagram(host: string, port: number, timeoutMs = 1000): Promise<string> {
+    const socket = createSocket('udp4');
+    try {
+      return await new Promise((resolve) => {
+        const timer = setTimeout(() => resolve('timeout'), timeoutMs);
+        const answer = (text: string): void => {
+          clearTimeout(timer);
+          resolve(text);
+        };
+        socket.on('message', (message) => answer(message.toString()));
+        socket.on('error', (error: NodeJS.ErrnoException) => answer(error.code ?? 'error'));
+        socket.connect(port, host, () => socket.send('?'));
+      });
+    } finally {
+      socket.close();
+    }
+  },
+
+  /** Milliseconds of each of so many attaches, and of each of their detaches. */
+  async measure(count: number, ports: boolean): Promise<{ attach: number[]; detach: number[] }> {
+    const attach: number[] = [];
+    const detach: number[] = [];
+    for (let index = 0; index < count; index++) {
+      const taskId = `measured${index}`;
+      const begin = performance.now();
+      await up().attach({
+        taskId,
+        mode: 'gateway',
+        hostname: 'x',
+        ports: ports ? [{ protocol: 'tcp', publishedPort: 20_000 + index, targetPort: 80 }] : [],
+      });
+      attach.push(performance.now() - begin);
+    }
+    for (let index = 0; index < count; index++) {
+      const begin = performance.now();
+      await up().detach(`measured${index}`);
+      detach.push(performance.now() - begin);
+    }
+    return { attach, detach };
+  },
+};
+
+export type Methods = typeof METHODS;
+
+interface Call {
+  readonly id: number;
+  readonly method: keyof Methods;
+  readonly parameters: readonly unknown[];
+}
+
+process.on('message', (call: Call) => {
+  const method = METHODS[call.method] as (...parameters: readonly unknown[]) => unknown;
+  Promise.resolve()
+    .then(() => method(...call.parameters))
+    .then(
+      (result) => process.send?.({ id: call.id, result }),
+      (error: unknown) => {
+        const { code, reason, message, field, hint } = SwarmError.from(error);
+        process.send?.({ id: call.id, error: { code, reason, message, field, hint } });
+      },
+    );
+});
+process.on('disconnect', () => process.exit());
+process.send?.({ ready: true });
