@@ -186,6 +186,10 @@ export class CgroupsV1 implements Cgroups {
     return removed;
   }
 
+  async accountsForSwap(parent: string): Promise<boolean> {
+    return (await this.#read('memory', parent, 'memory.memsw.limit_in_bytes')) !== undefined;
+  }
+
   async children(path: string): Promise<readonly string[]> {
     const names = new Set<string>();
     for (const directory of cgroupDirectories(this.layout, path))

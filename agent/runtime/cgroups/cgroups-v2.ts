@@ -143,6 +143,10 @@ export class CgroupsV2 implements Cgroups {
     return removeCgroup(this.#root + path);
   }
 
+  async accountsForSwap(parent: string): Promise<boolean> {
+    return (await readCgroupFile(this.#root + parent, 'memory.swap.max')) !== undefined;
+  }
+
   async children(path: string): Promise<readonly string[]> {
     return [...(await childCgroups(this.#root + path))].sort();
   }

@@ -35,6 +35,8 @@ export interface Cgroups {
   join(path: string, pid: number): Promise<void>;
   /** Removes the group in every hierarchy; false when processes in it still live. Not existing is no error. */
   remove(path: string): Promise<boolean>;
+  /** Whether groups below `parent` can be given a limit of memory and swap together. */
+  accountsForSwap(parent: string): Promise<boolean>;
   /** Names of the groups directly below, in whichever hierarchy. */
   children(path: string): Promise<readonly string[]>;
 }

@@ -27,8 +27,8 @@ export interface OciProcess {
 
 export interface OciRlimit {
   readonly type: string;
-  readonly soft: number;
-  readonly hard: number;
+  readonly soft: number | bigint;
+  readonly hard: number | bigint;
 }
 
 export interface OciMount {
@@ -84,4 +84,16 @@ export interface OciSeccompRule {
     readonly valueTwo?: number;
     readonly op: string;
   }[];
+}
+
+/** In the standard since 2025 and in Node 24, not yet in the compiler's library. */
+interface JsonWithRaw extends JSON {
+  rawJSON(text: string): unknown;
+}
+
+/** The text of config.json. Integers beyond 2^53 are written out in full. */
+export function serializeOciSpec(spec: OciSpec): string {
+  return JSON.stringify(spec, (_key, value: unknown) =>
+    typeof value === 'bigint' ? (JSON as JsonWithRaw).rawJSON(value.toString()) : value,
+  );
 }

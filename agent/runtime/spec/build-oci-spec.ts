@@ -1,0 +1,154 @@
+/** config.json of one container, from what the user, the image and the machine say. Pure. */
+import { invalidField } from '#common/errors.ts';
+import type { ContainerSpec, ImageDefaults } from './container-spec.ts';
+import { buildArguments, buildEnvironment } from './environment.ts';
+import { capabilitiesFor, type MachineFacts } from './machine-facts.ts';
+import { buildMounts, INIT_PATH, type InjectedFiles } from './mounts.ts';
+import type { OciProcess, OciSeccomp, OciSpec } from './oci-spec.ts';
+import { checkMountTarget, checkWorkingDirectory, cleanAbsolutePath } from './paths.ts';
+import { buildResources } from './resources.ts';
+import { checkSysctls } from './sysctls.ts';
+import { buildRlimits } from './ulimits.ts';
+import type { ResolvedUser } from './users.ts';
+
+export type NetworkChoice =
+  | { readonly kind: 'namespace'; readonly path: string }
+  /** A new, empty namespace: not even the loopback device is up. */
+  | { readonly kind: 'none' };
+
+export interface OciSpecInput {
+  readonly spec: ContainerSpec;
+  readonly image: ImageDefaults;
+  readonly user: ResolvedUser;
+  /** Where the root file system is mounted. */
+  readonly rootPath: string;
+  readonly network: NetworkChoice;
+  readonly cgroupPath: string;
+  readonly files: InjectedFiles;
+  /** Static init binary of the host; looked at when the spec asks for an init. */
+  readonly initBinary: string | undefined;
+  /** Undefined: unconfined. */
+  readonly seccomp: OciSeccomp | undefined;
+  readonly machine: MachineFacts;
+}
+
+export interface OciSpecResult {
+  readonly oci: OciSpec;
+  /** What was asked for and is not given, since this machine lacks it. */
+  readonly warnings: readonly string[];
+}
+
+const MASKED_PATHS: readonly string[] = [
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/interrupts',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/sys/devices/virtual/powercap',
+  '/sys/firmware',
+];
+const READONLY_PATHS: readonly string[] = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+const HOSTNAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$/;
+const OOM_SCORE_LIMIT = 1000;
+
+/** The mount targets as the kernel will see them, each checked; throws for two mounts at one place. */
+export function cleanMounts(spec: ContainerSpec): ContainerSpec['mounts'] {
+  const seen = new Set<string>();
+  return spec.mounts.map((mount) => {
+    const target = cleanAbsolutePath('mounts.target', mount.target);
+    checkMountTarget('mounts.target', target);
+    if (seen.has(target))
+      throw invalidField(
+        'mounts.target',
+        `mounts.target: two mounts at ${target}`,
+        'give each mount a target of its own',
+      );
+    seen.add(target);
+    return { ...mount, target };
+  });
+}
+
+/** The clean working directory of a container. */
+export function workingDirectoryOf(spec: ContainerSpec, image: ImageDefaults): string {
+  const chosen = spec.workingDirectory ?? image.workingDirectory ?? '';
+  // Old images have relative ones; they have always meant those below the root.
+  const absolute = spec.workingDirectory === undefined && !chosen.startsWith('/') ? `/${chosen}` : chosen;
+  const path = cleanAbsolutePath('workingDirectory', absolute);
+  checkWorkingDirectory(path);
+  return path;
+}
+
+function buildProcess(input: OciSpecInput, warnings: string[]): OciProcess {
+  const { spec, image, machine, user } = input;
+  const capabilities = capabilitiesFor(spec, machine);
+  for (const name of capabilities.withheld) warnings.push(`this machine cannot grant ${name}`);
+  const { rlimits, lowered } = buildRlimits(spec.ulimits, machine.hardLimits);
+  for (const name of lowered) warnings.push(`the limit ${name} was lowered to what this machine allows`);
+  if (Math.abs(spec.oomScoreAdjust) > OOM_SCORE_LIMIT)
+    throw invalidField('oomScoreAdjust', `oomScoreAdjust: ${spec.oomScoreAdjust} is out of range`, 'use -1000 to 1000');
+  const oomScoreAdj = Math.max(spec.oomScoreAdjust, machine.lowestOomScoreAdjust);
+  if (oomScoreAdj !== spec.oomScoreAdjust)
+    warnings.push(`the OOM score was raised to ${oomScoreAdj}, the lowest that this machine allows`);
+  const args = buildArguments(spec, image);
+  return {
+    terminal: spec.tty,
+    user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+    args: spec.init ? [INIT_PATH, '--', ...args] : args,
+    env: buildEnvironment(spec, image, user.home),
+    cwd: workingDirectoryOf(spec, image),
+    // No inheritable and no ambient ones: they would pass to programs that drop root (CVE-2022-24769).
+    capabilities: {
+      bounding: capabilities.granted,
+      effective: capabilities.granted,
+      permitted: capabilities.granted,
+    },
+    rlimits,
+    noNewPrivileges: spec.noNewPrivileges,
+    oomScoreAdj,
+  };
+}
+
+/** Throws a SwarmError that names the field for everything that the kernel or the runtime would refuse later. */
+export function buildOciSpec(input: OciSpecInput): OciSpecResult {
+  const { spec, network } = input;
+  if (!HOSTNAME.test(spec.hostname))
+    throw invalidField(
+      'hostname',
+      `hostname: ${JSON.stringify(spec.hostname)} is not a host name`,
+      'use up to 63 letters, digits, - and .',
+    );
+  if (spec.init && input.initBinary === undefined)
+    throw invalidField('init', 'init: no static init binary on this machine', 'install tini (tini-static)');
+  const warnings: string[] = [];
+  const networkNamespace = network.kind === 'namespace' ? { type: 'network', path: network.path } : { type: 'network' };
+  const oci: OciSpec = {
+    ociVersion: '1.0.2',
+    process: buildProcess(input, warnings),
+    root: { path: input.rootPath, readonly: spec.readOnly },
+    hostname: spec.hostname,
+    mounts: buildMounts({ ...spec, mounts: cleanMounts(spec) }, input.files, spec.init ? input.initBinary : undefined),
+    linux: {
+      namespaces: [
+        { type: 'pid' },
+        { type: 'ipc' },
+        { type: 'uts' },
+        { type: 'mount' },
+        { type: 'cgroup' },
+        networkNamespace,
+      ],
+      cgroupsPath: input.cgroupPath,
+      resources: buildResources(spec.resources, { swap: input.machine.swapAccounting }),
+      sysctl: checkSysctls(spec.sysctls),
+      maskedPaths: MASKED_PATHS,
+      readonlyPaths: READONLY_PATHS,
+      rootfsPropagation: 'rprivate',
+      ...(input.seccomp === undefined ? {} : { seccomp: input.seccomp }),
+    },
+  };
+  return { oci, warnings };
+}
