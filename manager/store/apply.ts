@@ -15,11 +15,11 @@ export type Applied =
  * Throws when the entry cannot be applied as it was meant, after which this member must stop.
  */
 export function applyTransaction(state: StoreState, data: Uint8Array): Applied {
-  const { actions, timeMs, version } = StoreTransaction.decode(data);
-  if (version !== state.version + 1) return { kind: 'skipped', version };
+  const { actions, timeMs, version, id, baseId } = StoreTransaction.decode(data);
+  if (baseId !== state.transactionId || version !== state.version + 1) return { kind: 'skipped', version };
   const editor = new Editor(state);
   const events = applyActions(editor, actions);
-  return { kind: 'applied', next: editor.finish(version), commit: { version, timeMs, events } };
+  return { kind: 'applied', next: editor.finish(version, id), commit: { version, timeMs, events } };
 }
 
 export function applyActions(editor: Editor, actions: readonly StoreAction[]): readonly StoreEvent[] {

@@ -51,10 +51,10 @@ export class Editor {
     this.#reindex(table, draft, id, old, undefined);
   }
 
-  finish(version: number): StoreState {
+  finish(version: number, transactionId: number): StoreState {
     const tables: Partial<Record<TableName, TableState<never>>> = { ...this.#base.tables } as never;
     for (const [table, draft] of this.#drafts) tables[table] = draft as TableState<never>;
-    return new StoreState(version, tables as AllTables);
+    return new StoreState(version, transactionId, tables as AllTables);
   }
 
   #draft<Name extends TableName>(table: Name): Draft<Tables[Name]> {

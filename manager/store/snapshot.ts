@@ -1,5 +1,5 @@
 import { SwarmError } from '#common/errors.ts';
-import { SnapshotChunk, type SnapshotRecord } from '#gen/swarm/v1/store.ts';
+import { SnapshotChunk, type SnapshotHeader, type SnapshotRecord } from '#gen/swarm/v1/store.ts';
 import { concatenated } from './bytes.ts';
 import { Editor } from './editor.ts';
 import { damagedSnapshot, newerContent } from './refusals.ts';
@@ -15,7 +15,8 @@ export const SNAPSHOT_FORMAT = 1;
  */
 export function* saveSnapshot(state: StoreState, chunkBytes: number): Generator<Uint8Array, void> {
   // The wire format joins lists by concatenation, so records are encoded one by one and their bytes are counted.
-  let parts: Uint8Array[] = [encode({ kind: 'header', value: { format: SNAPSHOT_FORMAT, version: state.version } })];
+  const { version, transactionId } = state;
+  let parts = [encode({ kind: 'header', value: { format: SNAPSHOT_FORMAT, version, transactionId } })];
   let bytes = 0;
   for (const table of TABLE_NAMES)
     for (const value of state.all(table)) {
@@ -38,30 +39,30 @@ function encode(record: NonNullable<SnapshotRecord['record']>): Uint8Array {
 /** Builds a state from the chunks of a snapshot, given one by one in their order. */
 export class SnapshotRestorer {
   readonly #editor = new Editor(StoreState.empty());
-  #version: number | undefined;
+  #header: SnapshotHeader | undefined;
 
   /** Throws a SwarmError when the chunk is no part of a snapshot, or of one that a newer release made. */
   feed(chunk: Uint8Array): void {
     for (const { record } of decode(chunk)) {
       if (record === undefined) throw newerContent('a kind of record');
-      if (record.kind === 'header') this.#begin(record.value.format, record.value.version);
+      if (record.kind === 'header') this.#begin(record.value);
       else this.#take(record.value.object);
     }
   }
 
   finish(): StoreState {
-    if (this.#version === undefined) throw damagedSnapshot('it is empty');
-    return this.#editor.finish(this.#version);
+    if (this.#header === undefined) throw damagedSnapshot('it is empty');
+    return this.#editor.finish(this.#header.version, this.#header.transactionId);
   }
 
-  #begin(format: number, version: number): void {
-    if (this.#version !== undefined) throw damagedSnapshot('it has two headers');
-    if (format !== SNAPSHOT_FORMAT) throw newerContent(`a snapshot of format ${format}`);
-    this.#version = version;
+  #begin(header: SnapshotHeader): void {
+    if (this.#header !== undefined) throw damagedSnapshot('it has two headers');
+    if (header.format !== SNAPSHOT_FORMAT) throw newerContent(`a snapshot of format ${header.format}`);
+    this.#header = header;
   }
 
   #take(choice: { readonly kind: TableName; readonly value: StoredObject } | undefined): void {
-    if (this.#version === undefined) throw damagedSnapshot('it does not begin with a header');
+    if (this.#header === undefined) throw damagedSnapshot('it does not begin with a header');
     if (choice === undefined) throw newerContent('a kind of object');
     this.#editor.put(choice.kind, choice.value);
   }

@@ -18,10 +18,13 @@ export type AllTables = { readonly [Name in TableName]: TableState<Tables[Name]>
 /** All tables at one version: immutable, so it is its own view. New ones are made by an `Editor`. */
 export class StoreState implements IndexedStoreView {
   readonly version: number;
+  /** The transaction that made this state; 0 when nothing was ever written. */
+  readonly transactionId: number;
   readonly tables: AllTables;
 
-  constructor(version: number, tables: AllTables) {
+  constructor(version: number, transactionId: number, tables: AllTables) {
     this.version = version;
+    this.transactionId = transactionId;
     this.tables = tables;
   }
 
@@ -29,7 +32,7 @@ export class StoreState implements IndexedStoreView {
   static empty(): StoreState {
     const tables: Partial<Record<TableName, TableState<never>>> = {};
     for (const name of TABLE_NAMES) tables[name] = emptyTable(name);
-    return new StoreState(0, tables as AllTables);
+    return new StoreState(0, 0, tables as AllTables);
   }
 
   get<Name extends TableName>(table: Name, id: string): Tables[Name] | undefined {

@@ -1,9 +1,12 @@
+import { Cluster, Node, Revision, Service, Task } from '#gen/swarm/v1/objects.ts';
 import type { TableName, Tables } from './types.ts';
 
 /** Finds objects by something else than their id. Pure functions of the object; undefined leaves it out. */
 export interface TableDefinition<T> {
   /** What people call it; for messages. */
   readonly label: string;
+  /** A whole object with defaults. */
+  readonly create: (init: Partial<T>) => T;
   /** At most one object has a key; a change that would give it to a second is refused. */
   readonly unique: Readonly<Record<string, (object: T) => string | undefined>>;
   /** Any number of objects have a key. */
@@ -15,25 +18,29 @@ export interface TableDefinition<T> {
  * contract (the `StoreObject` union names tables).
  */
 export const TABLES = {
-  cluster: { label: 'cluster', unique: {}, multiple: {} },
+  cluster: { label: 'cluster', create: Cluster.create, unique: {}, multiple: {} },
   node: {
     label: 'node',
+    create: Node.create,
     unique: {},
     multiple: { name: (node) => node.description?.hostname.toLowerCase() || undefined },
   },
   // Names differ in more than case, as in Swarm.
   service: {
     label: 'service',
+    create: Service.create,
     unique: { name: (service) => service.spec?.name.toLowerCase() || undefined },
     multiple: {},
   },
   revision: {
     label: 'revision',
+    create: Revision.create,
     unique: { number: (revision) => numberKey(revision.serviceId, revision.number) },
     multiple: { service: (revision) => revision.serviceId },
   },
   task: {
     label: 'task',
+    create: Task.create,
     unique: {},
     multiple: {
       service: (task) => task.serviceId || undefined,

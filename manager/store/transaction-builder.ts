@@ -1,4 +1,4 @@
-import type { SwarmError } from '#common/errors.ts';
+import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import { type StoreAction, StoreActionKind, StoreTransaction } from '#gen/swarm/v1/store.ts';
 import { applyActions } from './apply.ts';
@@ -15,12 +15,14 @@ import {
   unknownObject,
 } from './refusals.ts';
 import type { StoreState } from './state.ts';
-import { definitionOf } from './tables.ts';
+import { definitionOf, TABLES } from './tables.ts';
 import type { Change, ChangeGroup, CommitEvents, StoredObject, StoreEvent, TableName } from './types.ts';
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 
 export interface TransactionInit {
+  /** Unique among all transactions, not 0. */
+  readonly id: number;
   /** The proposer's clock. */
   readonly timeMs: number;
   /** Node id or client on whose behalf it is made. */
@@ -48,6 +50,7 @@ export type Added =
  */
 export class TransactionBuilder {
   readonly #base: StoreState;
+  readonly #id: number;
   readonly #version: number;
   readonly #timeMs: number;
   readonly #editor: Editor;
@@ -55,12 +58,15 @@ export class TransactionBuilder {
   readonly #events: StoreEvent[] = [];
   #bytes: number;
 
-  constructor(base: StoreState, { timeMs, author }: TransactionInit) {
+  constructor(base: StoreState, { id, timeMs, author }: TransactionInit) {
+    this.#id = id;
     this.#base = base;
     this.#version = base.version + 1;
     this.#timeMs = timeMs;
     this.#editor = new Editor(base);
-    const head = StoreTransaction.encode({ actions: [], timeMs, author, version: this.#version });
+    const head = StoreTransaction.encode(
+      StoreTransaction.create({ timeMs, author, version: this.#version, id, baseId: base.transactionId }),
+    );
     this.#parts = [head];
     this.#bytes = head.length;
   }
@@ -74,13 +80,8 @@ export class TransactionBuilder {
     if (this.#events.length + group.length > LIMITS.CHANGES_PER_TRANSACTION) return { kind: 'full' };
     const error = new GroupCheck(this.#editor, this.#version).firstError(group);
     if (error !== undefined) return { kind: 'refused', error };
-    // The wire format joins lists by concatenation, so every group is encoded by itself and only once.
-    const part = StoreTransaction.encode({
-      actions: group.map((change) => this.#action(change)),
-      timeMs: 0,
-      author: '',
-      version: 0,
-    });
+    const part = this.#encoded(group);
+    if (part instanceof SwarmError) return { kind: 'refused', error: part };
     if (this.#bytes + part.length > LIMITS.TRANSACTION_BYTES)
       return this.isEmpty ? { kind: 'refused', error: transactionTooLarge(part.length) } : { kind: 'full' };
     this.#events.push(...applyActions(this.#editor, StoreTransaction.decode(part).actions));
@@ -90,21 +91,37 @@ export class TransactionBuilder {
   }
 
   finish(): Prepared {
-    const next = this.#editor.finish(this.#version);
+    const next = this.#editor.finish(this.#version, this.#id);
     const commit = { version: this.#version, timeMs: this.#timeMs, events: this.#events };
     return { data: concatenated(this.#parts), base: this.#base, next, commit };
+  }
+
+  /**
+   * The group's part of the transaction. The wire format joins lists by concatenation, so every group is encoded by
+   * itself and only once.
+   */
+  #encoded(group: ChangeGroup): Uint8Array | SwarmError {
+    const actions = group.map((change) => this.#action(change));
+    try {
+      return StoreTransaction.encode(StoreTransaction.create({ actions }));
+    } catch (thrown) {
+      return SwarmError.from(thrown);
+    }
   }
 
   /** The change as it stands in the log: with the version and times that the stored object will have. */
   #action(change: Change): StoreAction {
     const { kind, table, object } = change;
     const old = kind === 'create' ? undefined : this.#editor.get(table, object.id);
-    const value = {
-      ...object,
-      version: this.#version,
-      createdAtMs: old?.createdAtMs ?? this.#timeMs,
-      updatedAtMs: this.#timeMs,
-    };
+    const value =
+      kind === 'remove'
+        ? TABLES[table].create({ id: object.id })
+        : {
+            ...object,
+            version: this.#version,
+            createdAtMs: old?.createdAtMs ?? this.#timeMs,
+            updatedAtMs: this.#timeMs,
+          };
     return { kind: ACTION_KINDS[kind], object: { object: { kind: table, value } as never } };
   }
 }
