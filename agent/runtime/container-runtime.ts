@@ -80,13 +80,20 @@ export class ContainerRuntime {
       });
     const container = new Container(this.#newRecord(request), this.#context.paths);
     this.#containers.set(request.id, container);
+    const making = this.#make(container, request, signal);
+    container.made = making.catch(() => {});
+    await making;
+    return viewOf(container);
+  }
+
+  async #make(container: Container, request: CreateRequest, signal: AbortSignal | undefined): Promise<void> {
     try {
       await this.#creates.run(() => createContainer(this.#context, container, request, signal), signal);
       await this.#exits.follow(container);
-      return viewOf(container);
     } catch (error) {
-      await this.#discard(container);
-      throw error;
+      const failure = asSwarmError(error);
+      await this.#discard(container, failure);
+      throw failure;
     }
   }
 
@@ -222,13 +229,9 @@ export class ContainerRuntime {
     return this.#context.cgroups.statistics(container.record.cgroupPath);
   }
 
-  /** Bytes of its writable layer and its logs on disk. */
-  async diskUsage(id: string): Promise<{ readonly layerBytes: number; readonly logBytes: number }> {
-    const directory = this.#context.paths.container(id);
-    const { upper, work } = rootFileSystemPaths(directory);
-    const [all, upperBytes, workBytes] = await Promise.all([directory, upper, work].map((path) => diskUsage(path)));
-    const layerBytes = (upperBytes ?? 0) + (workBytes ?? 0);
-    return { layerBytes: upperBytes ?? 0, logBytes: Math.max(0, (all ?? 0) - layerBytes) };
+  /** Bytes on disk of its writable layer. */
+  async layerBytes(id: string): Promise<number> {
+    return diskUsage(rootFileSystemPaths(this.#context.paths.container(id)).upper);
   }
 
   /**
