@@ -30,8 +30,7 @@ export interface Message {
 }
 
 /** Any codec, when its message type does not matter. */
-// biome-ignore lint/suspicious/noExplicitAny: a codec both takes and gives its type, so only any fits every codec
-export type AnyCodec = Codec<any>;
+export type AnyCodec = Codec<unknown>;
 
 /** The message type of a codec. */
 export type MessageOf<C> = C extends Codec<infer T> ? T : never;

@@ -37,11 +37,7 @@ export class WireReader extends protobuf.BufferReader {
   #budget: number;
 
   constructor(bytes: Uint8Array) {
-    super(
-      nodeBuffer.isBuffer(bytes)
-        ? (bytes as NodeBuffer)
-        : nodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-    );
+    super(nodeBuffer.isBuffer(bytes) ? bytes : nodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
     this.#budget = MESSAGES_FREE + Math.floor(bytes.byteLength / BYTES_PER_MESSAGE);
   }
 

@@ -1,0 +1,95 @@
+import { SwarmError } from '#common/errors.ts';
+import type { MethodPath } from '#gen/services.ts';
+import { type Caller, type CallerClass, callerClass, describeCaller } from './grpc/caller.ts';
+
+/** The root user of this machine, through the local socket. */
+const LOCAL: readonly CallerClass[] = ['local'];
+/** Those who may see and change what is declared. */
+const OPERATORS: readonly CallerClass[] = ['local', 'manager'];
+/** Every node of the cluster; the agent of a manager is one too. */
+const NODES: readonly CallerClass[] = ['manager', 'worker'];
+const EVERYONE: readonly CallerClass[] = ['local', 'manager', 'worker', 'anonymous'];
+
+/**
+ * Who may call what: one row for every method of the contract. A method without a row does not compile, and what is
+ * not named in a row is refused before its request is read.
+ */
+export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>> = {
+  '/swarm.v1.CertificateAuthorityService/GetRootCertificate': EVERYONE,
+  '/swarm.v1.CertificateAuthorityService/IssueNodeCertificate': ['manager', 'worker', 'anonymous'],
+  '/swarm.v1.CertificateAuthorityService/GetNodeCertificateStatus': ['manager', 'worker', 'anonymous'],
+
+  '/swarm.v1.ControlService/GetCluster': OPERATORS,
+  '/swarm.v1.ControlService/UpdateCluster': OPERATORS,
+  '/swarm.v1.ControlService/GetNode': OPERATORS,
+  '/swarm.v1.ControlService/ListNodes': OPERATORS,
+  '/swarm.v1.ControlService/UpdateNode': OPERATORS,
+  '/swarm.v1.ControlService/RemoveNode': OPERATORS,
+  '/swarm.v1.ControlService/CreateService': OPERATORS,
+  '/swarm.v1.ControlService/GetService': OPERATORS,
+  '/swarm.v1.ControlService/ListServices': OPERATORS,
+  '/swarm.v1.ControlService/UpdateService': OPERATORS,
+  '/swarm.v1.ControlService/RemoveService': OPERATORS,
+  '/swarm.v1.ControlService/ListRevisions': OPERATORS,
+  '/swarm.v1.ControlService/GetTask': OPERATORS,
+  '/swarm.v1.ControlService/ListTasks': OPERATORS,
+
+  '/swarm.v1.WatchService/Watch': OPERATORS,
+  '/swarm.v1.LogsService/SubscribeLogs': OPERATORS,
+
+  '/swarm.v1.DispatcherService/Session': NODES,
+  '/swarm.v1.LogBrokerService/ListenSubscriptions': NODES,
+  '/swarm.v1.LogBrokerService/PublishLogs': NODES,
+
+  '/swarm.v1.HealthService/Check': ['local', 'manager', 'worker'],
+
+  '/swarm.v1.NodeService/InitSwarm': LOCAL,
+  '/swarm.v1.NodeService/JoinSwarm': LOCAL,
+  '/swarm.v1.NodeService/LeaveSwarm': LOCAL,
+  '/swarm.v1.NodeService/GetInfo': LOCAL,
+  '/swarm.v1.NodeService/RunDoctor': LOCAL,
+  '/swarm.v1.NodeService/StopTasks': LOCAL,
+
+  '/swarm.v1.ImageService/LoadImage': LOCAL,
+  '/swarm.v1.ImageService/PullImage': LOCAL,
+  '/swarm.v1.ImageService/BuildImage': LOCAL,
+  '/swarm.v1.ImageService/ListImages': LOCAL,
+  '/swarm.v1.ImageService/InspectImage': LOCAL,
+  '/swarm.v1.ImageService/TagImage': LOCAL,
+  '/swarm.v1.ImageService/RemoveImage': LOCAL,
+  '/swarm.v1.ImageService/PruneImages': LOCAL,
+  '/swarm.v1.ImageService/ResolveImage': LOCAL,
+  '/swarm.v1.ImageService/GetDiskUsage': LOCAL,
+};
+
+/** How a refusal names those who may. */
+const CLASS_NAMES: Readonly<Record<CallerClass, string>> = {
+  local: 'the local socket of the machine',
+  manager: 'managers',
+  worker: 'workers',
+  anonymous: 'nodes that join',
+};
+
+/** The refusal for a caller who may not call the method; undefined when it may. */
+export function refuseCall(path: string, caller: Caller): SwarmError | undefined {
+  const allowed = Object.hasOwn(AUTHORIZATION, path) ? AUTHORIZATION[path as MethodPath] : [];
+  if (allowed.includes(callerClass(caller))) return undefined;
+  const method = path.slice(path.lastIndexOf('/') + 1);
+  const who = allowed.map((name) => CLASS_NAMES[name]).join(' and ');
+  const message = `${method} is not for ${describeCaller(caller)}${who === '' ? '' : `, only for ${who}`}`;
+  if (caller.kind === 'anonymous')
+    return new SwarmError({
+      code: 'unauthenticated',
+      reason: 'no-certificate',
+      message,
+      hint: 'join the swarm first: `swarm join`',
+    });
+  return new SwarmError({
+    code: 'denied',
+    reason: 'wrong-role',
+    message,
+    hint: allowed.includes('manager')
+      ? 'run the command on a manager'
+      : 'run the command on the machine that it is about',
+  });
+}

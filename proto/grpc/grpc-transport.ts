@@ -1,0 +1,145 @@
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import type { SwarmError } from '#common/errors.ts';
+import { GRPC_ERROR_KEY, type GrpcError } from '../grpc-error.ts';
+import { asBuffer, sameBytes } from './bytes.ts';
+import { messageOptions, RPC_CONFIG } from './config.ts';
+import { abortError, callError, cancelledError, STATUS } from './errors.ts';
+import { MessageQueue } from './message-queue.ts';
+import type { RawCall, RawCallOptions, Target, Transport } from './transport.ts';
+import { WriteGate } from './write-gate.ts';
+
+export interface GrpcTransportOptions {
+  readonly target: Target;
+  /** Of an address; sockets need none. */
+  readonly credentials?: ChannelCredentials | undefined;
+  /** Large windows for streams of much data. */
+  readonly bulk?: boolean | undefined;
+}
+
+/** What grpc-js reports, without its library's wording around the text of a server of ours. */
+export function receivedError(error: ServiceError): GrpcError {
+  const extra = error.metadata?.get(GRPC_ERROR_KEY)[0];
+  return {
+    code: error.code ?? STATUS.unknown,
+    details: error.details || error.message,
+    extra: typeof extra === 'object' ? extra : undefined,
+  };
+}
+
+/** Calls over grpc-js. Connects at the first call, and again by itself after a loss. */
+export class GrpcTransport implements Transport {
+  readonly target: Target;
+  readonly #client: Client;
+
+  constructor(options: GrpcTransportOptions) {
+    this.target = options.target;
+    const { kind, name } = options.target;
+    this.#client = new Client(
+      kind === 'socket' ? `unix:${name}` : name,
+      options.credentials ?? credentials.createInsecure(),
+      {
+        ...messageOptions(options.bulk === true),
+        'grpc.initial_reconnect_backoff_ms': RPC_CONFIG.reconnectBackoffMs,
+        'grpc.max_reconnect_backoff_ms': RPC_CONFIG.reconnectBackoffMaxMs,
+        // A node that has renewed its certificate must not find itself on a connection of the old one.
+        'grpc.use_local_subchannel_pool': 1,
+        // Retries are ours to decide; the library would buffer every message for them.
+        'grpc.enable_retries': 0,
+        // Cluster traffic goes where it is told: no proxies of the environment, no service configs from DNS.
+        'grpc.enable_http_proxy': 0,
+        'grpc.service_config_disable_resolution': 1,
+      },
+    );
+  }
+
+  unary(
+    path: string,
+    message: Uint8Array,
+    options: RawCallOptions & { readonly signal: AbortSignal | undefined },
+  ): Promise<Uint8Array> {
+    const { signal } = options;
+    if (signal?.aborted === true) return Promise.reject(abortError(signal));
+    return new Promise((resolve, reject) => {
+      const abort = (): void => call.cancel();
+      const call = this.#client.makeUnaryRequest(
+        path,
+        asBuffer,
+        sameBytes,
+        message,
+        new Metadata(),
+        callOptions(options),
+        (error, response) => {
+          signal?.removeEventListener('abort', abort);
+          if (error === null) resolve(response ?? new Uint8Array());
+          else if (signal?.aborted === true) reject(abortError(signal));
+          else reject(callError(receivedError(error), this.target, path));
+        },
+      );
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  open(path: string, options: RawCallOptions): RawCall {
+    const stream = this.#client.makeBidiStreamRequest(path, asBuffer, sameBytes, new Metadata(), callOptions(options));
+    return new GrpcCall(stream, (error) => callError(receivedError(error), this.target, path));
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+function callOptions(options: RawCallOptions): { deadline?: number } {
+  return options.timeoutMs === undefined ? {} : { deadline: Date.now() + options.timeoutMs };
+}
+
+class GrpcCall implements RawCall {
+  readonly messages: MessageQueue<Uint8Array>;
+  readonly #stream: ClientDuplexStream<Uint8Array, Buffer>;
+  readonly #gate: WriteGate;
+
+  constructor(stream: ClientDuplexStream<Uint8Array, Buffer>, convert: (error: ServiceError) => SwarmError) {
+    this.#stream = stream;
+    this.messages = new MessageQueue<Uint8Array>(
+      { pause: () => stream.pause(), resume: () => stream.resume(), cancel: () => this.cancel() },
+      RPC_CONFIG.messagesAhead,
+    );
+    this.#gate = new WriteGate((bytes) => stream.write(bytes), RPC_CONFIG.writesAhead);
+    stream.on('data', (message: Buffer) => this.messages.push(message));
+    stream.on('drain', () => this.#gate.drained());
+    // An error comes with the status, before the messages that are still buffered here: it is for after them.
+    let failure: SwarmError | undefined;
+    stream.on('error', (error: Error) => {
+      failure = convert(error as ServiceError);
+      this.#gate.close(failure);
+    });
+    stream.on('end', () => this.#finish(failure));
+    stream.on('close', () => this.#finish(failure));
+  }
+
+  write(message: Uint8Array): Promise<void> {
+    return this.#gate.write(message);
+  }
+
+  end(): void {
+    this.#gate.end();
+    this.#stream.end();
+  }
+
+  cancel(): void {
+    this.#finish();
+    this.#stream.cancel();
+  }
+
+  #finish(error?: SwarmError): void {
+    this.messages.finish(error);
+    this.#gate.close(error ?? cancelledError('the call has ended'));
+  }
+}

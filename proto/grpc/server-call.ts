@@ -1,0 +1,149 @@
+import { Metadata, type ServerDuplexStream, type StatusObject } from '@grpc/grpc-js';
+import { SwarmError } from '#common/errors.ts';
+import type { MethodDefinition } from '../codec.ts';
+import { GRPC_ERROR_KEY, toGrpcError } from '../grpc-error.ts';
+import { asBuffer } from './bytes.ts';
+import type { CallContext } from './call-context.ts';
+import type { Caller } from './caller.ts';
+import { RPC_CONFIG } from './config.ts';
+import { cancelledError } from './errors.ts';
+import { MessageQueue } from './message-queue.ts';
+import type { ResponseStream } from './methods.ts';
+import { WriteGate } from './write-gate.ts';
+
+/** A handler whose types were checked when it was added. */
+export type AnyHandler = (
+  request: unknown,
+  context: CallContext,
+  responses: ResponseStream<unknown>,
+) => Promise<unknown> | AsyncIterable<unknown>;
+
+/** All calls are served as streams of bytes in both directions; the kinds differ in how many messages there may be. */
+export type ByteStream = ServerDuplexStream<Buffer, Buffer>;
+
+/** A status as grpc-js sends it. */
+export function statusOf(thrown: unknown): Pick<StatusObject, 'code' | 'details' | 'metadata'> {
+  const { code, details, extra } = toGrpcError(thrown);
+  const metadata = new Metadata();
+  if (extra !== undefined) metadata.set(GRPC_ERROR_KEY, Buffer.from(extra));
+  return { code, details, metadata };
+}
+
+/** One call on the server: feeds the handler and sends what it answers. */
+export class ServerCall implements CallContext, ResponseStream<unknown> {
+  readonly caller: Caller;
+  readonly path: string;
+  readonly peer: string;
+  readonly deadlineMs: number | undefined;
+  readonly #method: MethodDefinition;
+  readonly #stream: ByteStream;
+  readonly #requests: MessageQueue<Uint8Array>;
+  readonly #gate: WriteGate;
+  readonly #controller = new AbortController();
+  #settled = false;
+
+  constructor(method: MethodDefinition, stream: ByteStream, caller: Caller) {
+    this.caller = caller;
+    this.path = method.path;
+    this.peer = caller.kind === 'local' ? '' : stream.getPeer();
+    const deadline = stream.getDeadline();
+    this.deadlineMs = typeof deadline === 'number' && Number.isFinite(deadline) ? deadline : undefined;
+    this.#method = method;
+    this.#stream = stream;
+    this.#requests = new MessageQueue<Uint8Array>(
+      // A handler that has read enough may still answer, so what follows is dropped and the call goes on.
+      { pause: () => stream.pause(), resume: () => stream.resume(), cancel: () => stream.resume() },
+      RPC_CONFIG.messagesAhead,
+    );
+    this.#gate = new WriteGate((bytes) => stream.write(asBuffer(bytes)), RPC_CONFIG.writesAhead);
+    stream.on('data', (message: Buffer) => this.#requests.push(message));
+    stream.on('end', () => this.#requests.finish());
+    stream.on('drain', () => this.#gate.drained());
+    // Comes at the end of every call; before our own end of it, it means that the caller has gone.
+    stream.on('cancelled', () => this.abort(cancelledError('the caller cancelled the call or went away')));
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Serves the call. Never rejects: gives the error that the caller was told, if there was one. */
+  async serve(handler: AnyHandler): Promise<SwarmError | undefined> {
+    try {
+      const request = this.#method.requestStream ? this.#decoded() : await this.#onlyRequest();
+      const answer = handler(request, this, this);
+      if (!this.#method.responseStream) await this.write(await answer);
+      else if (Symbol.asyncIterator in answer) await this.#pump(answer);
+      else await answer;
+      this.#settle();
+      this.#stream.end();
+      return undefined;
+    } catch (thrown) {
+      return this.#fail(thrown);
+    }
+  }
+
+  write(message: unknown): Promise<void> {
+    try {
+      return this.#gate.write(this.#method.response.encode(message));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Ends the call from outside: the caller has gone, or the server closes and says why. */
+  abort(error: SwarmError): void {
+    if (this.#settled) return;
+    this.#gate.close(error);
+    this.#requests.finish(error);
+    this.#controller.abort(error);
+    this.#fail(error);
+  }
+
+  async #onlyRequest(): Promise<unknown> {
+    const first = await this.#requests.next();
+    if (first.done === true)
+      throw new SwarmError({ code: 'invalid', reason: 'bad-message', message: `${this.path} came without a request` });
+    const second = await this.#requests.next();
+    if (second.done !== true)
+      throw new SwarmError({ code: 'invalid', reason: 'bad-message', message: `${this.path} came with two requests` });
+    return this.#method.request.decode(first.value);
+  }
+
+  async *#decoded(): AsyncGenerator<unknown> {
+    for await (const bytes of this.#requests) yield this.#method.request.decode(bytes);
+  }
+
+  /** Sends what the handler yields. */
+  async #pump(answers: AsyncIterable<unknown>): Promise<void> {
+    const iterator = answers[Symbol.asyncIterator]();
+    const stop = (): void => void iterator.return?.()?.catch(() => {});
+    this.signal.addEventListener('abort', stop, { once: true });
+    try {
+      for (;;) {
+        const result = await iterator.next();
+        if (result.done === true) break;
+        await this.write(result.value);
+      }
+    } catch (error) {
+      stop();
+      throw error;
+    } finally {
+      this.signal.removeEventListener('abort', stop);
+    }
+  }
+
+  #settle(): void {
+    this.#settled = true;
+    this.#gate.close(cancelledError('the call has ended'));
+    this.#requests.finish();
+  }
+
+  #fail(thrown: unknown): SwarmError {
+    const error = SwarmError.from(thrown);
+    if (this.#settled) return error;
+    this.#settle();
+    this.#stream.emit('error', statusOf(error));
+    return error;
+  }
+}
