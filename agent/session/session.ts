@@ -161,6 +161,7 @@ export class Session {
       });
     } catch (thrown) {
       this.#lastError = SwarmError.from(thrown);
+      if (this.#lastError.reason === 'node-removed') this.#endRemoved(this.#lastError.message);
       logger.warn('session lost', { manager: address, error: this.#lastError.message });
     } finally {
       this.#stopTimers();
@@ -217,11 +218,13 @@ export class Session {
   }
 
   #ended(reason: SessionEndReason, message: string): boolean {
-    if (reason === SessionEndReason.NODE_REMOVED) {
-      this.#removed = true;
-      this.#options.onRemoved(message);
-    }
+    if (reason === SessionEndReason.NODE_REMOVED) this.#endRemoved(message);
     return false;
+  }
+
+  #endRemoved(message: string): void {
+    this.#removed = true;
+    this.#options.onRemoved(message);
   }
 
   #flush(): void {

@@ -2,6 +2,7 @@
 export interface Paths {
   readonly node: string;
   readonly log: string;
+  readonly dataKey: string;
   readonly database: string;
   readonly images: string;
   readonly imagesRun: string;
@@ -14,6 +15,7 @@ export function pathsOf(stateDir: string, runDir: string): Paths {
   return {
     node: `${stateDir}/node`,
     log: `${stateDir}/raft`,
+    dataKey: `${stateDir}/raft.key`,
     database: `${stateDir}/agent.db`,
     images: `${stateDir}/images`,
     imagesRun: `${runDir}/images`,

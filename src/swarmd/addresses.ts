@@ -1,0 +1,112 @@
+/** The addresses of a node as users give them: an IP address or an interface, with or without a port. */
+import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { SwarmError } from '#common/errors.ts';
+
+export const CLUSTER_PORT = 2377;
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+export function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function bad(flag: string, message: string, hint: string): SwarmError {
+  return new SwarmError({ code: 'invalid', reason: 'bad-flag', field: flag, message: `${flag}: ${message}`, hint });
+}
+
+/** `host`, `host:port`, `[v6]:port`, `v6`, `:port`. */
+function split(flag: string, text: string, defaultPort: number): HostPort {
+  if (isIP(text) === 6) return { host: text, port: defaultPort };
+  const match = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?$/.exec(text);
+  const port = match?.[3] === undefined ? defaultPort : Number(match[3]);
+  if (match === null || port < 1 || port > 65535)
+    throw bad(flag, `${JSON.stringify(text)} is not an address`, 'write IP, IP:PORT, INTERFACE or INTERFACE:PORT');
+  return { host: match[1] ?? match[2] ?? '', port };
+}
+
+interface HostAddress {
+  readonly interfaceName: string;
+  readonly address: string;
+  readonly family: 'IPv4' | 'IPv6';
+  readonly internal: boolean;
+}
+
+function hostAddresses(): readonly HostAddress[] {
+  return Object.entries(networkInterfaces()).flatMap(([interfaceName, addresses]) =>
+    (addresses ?? [])
+      .filter((one) => !(one.family === 'IPv6' && one.address.startsWith('fe80')))
+      .map(({ address, family, internal }) => ({ interfaceName, address, family, internal })),
+  );
+}
+
+/** An interface's name becomes its one address of the better family. */
+function resolveHost(flag: string, host: string): string {
+  if (isIP(host) !== 0) return host;
+  const all = hostAddresses().filter((one) => one.interfaceName === host);
+  const ipv4 = all.filter((one) => one.family === 'IPv4');
+  const candidates = ipv4.length > 0 ? ipv4 : all;
+  const [first] = candidates;
+  if (first === undefined)
+    throw bad(flag, `${JSON.stringify(host)} is neither an IP address nor an interface with one`, 'see `ip address`');
+  if (candidates.length > 1)
+    throw bad(
+      flag,
+      `the interface ${host} has more than one address (${candidates.map((one) => one.address).join(', ')})`,
+      'name one of them',
+    );
+  return first.address;
+}
+
+/** Where to listen; all addresses when nothing is said. */
+export function listenAddress(text: string): HostPort {
+  if (text === '') return { host: '0.0.0.0', port: CLUSTER_PORT };
+  const { host, port } = split('--listen-addr', text, CLUSTER_PORT);
+  return { host: host === '' ? '0.0.0.0' : resolveHost('--listen-addr', host), port };
+}
+
+/** The address that others reach this node at. */
+export function advertiseAddress(text: string, listen: HostPort): HostPort {
+  if (text !== '') {
+    const { host, port } = split('--advertise-addr', text, listen.port);
+    if (host === '') throw bad('--advertise-addr', 'the address is missing', 'write IP or IP:PORT');
+    const resolved = resolveHost('--advertise-addr', host);
+    if (resolved === '0.0.0.0' || resolved === '::')
+      throw bad(
+        '--advertise-addr',
+        `${resolved} is no address that others could reach`,
+        'name an address of this host',
+      );
+    return { host: resolved, port };
+  }
+  if (listen.host !== '0.0.0.0' && listen.host !== '::') return listen;
+  return { host: onlyAddress(), port: listen.port };
+}
+
+/** The host's address, if there is no doubt which; in Docker's words if there is. */
+function onlyAddress(): string {
+  const candidates = hostAddresses().filter((one) => !one.internal && one.family === 'IPv4');
+  const [first] = candidates;
+  if (first === undefined)
+    throw new SwarmError({
+      code: 'precondition',
+      reason: 'bad-flag',
+      field: '--advertise-addr',
+      message: 'could not find an IP address of this system to advertise',
+      hint: 'specify one with --advertise-addr',
+    });
+  if (candidates.length > 1) {
+    const [one, other] = candidates;
+    throw new SwarmError({
+      code: 'precondition',
+      reason: 'bad-flag',
+      field: '--advertise-addr',
+      message: `could not choose an IP address to advertise since this system has multiple addresses on different interfaces (${one?.address} on ${one?.interfaceName} and ${other?.address} on ${other?.interfaceName})`,
+      hint: 'specify one with --advertise-addr',
+    });
+  }
+  return first.address;
+}

@@ -1,0 +1,138 @@
+/** What an agent is made of, put together: database, worker, session, log publisher. */
+import { type AgentDatabase } from '#agent/database/index.ts';
+import type { Describe } from '#agent/describe/index.ts';
+import type { Executor } from '#agent/executor/index.ts';
+import { type BrokerConnection, LogPublisher } from '#agent/publisher/index.ts';
+import { type DispatcherStream, SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
+import { WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
+import type { Clock } from '#common/clock.ts';
+import type { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import type { Random } from '#common/random.ts';
+import type { ManagerPeer, Node } from '#gen/swarm/v1/objects.ts';
+
+export interface AgentOptions {
+  readonly node: { readonly id: string; readonly hostname: string };
+  readonly executor: Executor;
+  readonly database: AgentDatabase;
+  readonly describe: Describe;
+  readonly advertiseAddress: () => string;
+  /** Managers as they were known at the last stop; the first one is tried first. */
+  readonly managers: readonly ManagerPeer[];
+  /** This node's own manager, preferred to all others; undefined on a worker. */
+  readonly localManager: () => boolean;
+  readonly dial: (address: string) => DispatcherStream;
+  readonly broker: (address: string) => BrokerConnection;
+  readonly onManagers: (managers: readonly ManagerPeer[]) => void;
+  readonly onRemoved: (message: string) => void;
+  readonly onFailure: (error: SwarmError) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** Stands for this node's own manager where an address is expected. */
+export const LOCAL_MANAGER = 'local';
+
+export class AgentRole {
+  readonly worker: Worker;
+  readonly session: Session;
+  readonly #publisher: LogPublisher;
+  readonly #options: AgentOptions;
+  #managers: readonly ManagerPeer[];
+  #node: Node | undefined;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#managers = options.managers;
+    const { clock, random, logger, node } = options;
+    this.worker = new Worker({
+      executor: options.executor,
+      database: options.database,
+      clock,
+      random,
+      logger: logger.with({ part: 'worker' }),
+      config: WORKER_DEFAULTS,
+      node,
+      onStatus: (taskId, status) => this.session.report(taskId, status),
+      onFailure: options.onFailure,
+    });
+    this.session = new Session({
+      dial: options.dial,
+      managers: () => this.#addresses(),
+      describe: options.describe,
+      advertiseAddress: options.advertiseAddress,
+      statuses: () => this.worker.statuses(),
+      apply: (step) => this.worker.apply(step),
+      onManagers: (managers) => this.#managersChanged(managers),
+      onNode: (changed) => {
+        this.#node = changed;
+      },
+      onRemoved: options.onRemoved,
+      clock,
+      random,
+      logger: logger.with({ part: 'session' }),
+      config: SESSION_DEFAULTS,
+    });
+    this.#publisher = new LogPublisher({
+      connect: () => this.#connectBroker(),
+      executor: options.executor,
+      serviceOf: (taskId) => this.#serviceOf(taskId),
+      nodeId: node.id,
+      clock,
+      random,
+      logger: logger.with({ part: 'logs' }),
+    });
+  }
+
+  get managers(): readonly ManagerPeer[] {
+    return this.#managers;
+  }
+
+  /** The node's object as a manager last told it. */
+  get node(): Node | undefined {
+    return this.#node;
+  }
+
+  /** Adopts what lives, then looks for a manager. */
+  async start(): Promise<void> {
+    await this.worker.start();
+    this.session.start();
+    this.#publisher.start();
+  }
+
+  /** Lets go; containers stay. */
+  async close(): Promise<void> {
+    await Promise.all([this.session.close(), this.#publisher.close()]);
+    await this.worker.close();
+    await this.#options.database.close();
+  }
+
+  /** Tells the manager that the node goes, and why. */
+  async leave(removed: boolean, reason: string): Promise<void> {
+    await this.session.leave(removed, reason);
+  }
+
+  #addresses(): readonly string[] {
+    const remote = this.#managers.filter((manager) => manager.nodeId !== this.#options.node.id);
+    const addresses = remote.map((manager) => manager.address);
+    return this.#options.localManager() ? [LOCAL_MANAGER, ...addresses] : addresses;
+  }
+
+  #managersChanged(managers: readonly ManagerPeer[]): void {
+    if (managers.length === 0) return; // a manager that knows of none is no reason to forget those we know
+    const before = JSON.stringify(this.#managers);
+    this.#managers = managers;
+    if (JSON.stringify(managers) !== before) this.#options.onManagers(managers);
+  }
+
+  #connectBroker(): BrokerConnection | undefined {
+    if (!this.session.connected) return undefined;
+    const [address] = this.#addresses();
+    return address === undefined ? undefined : this.#options.broker(address);
+  }
+
+  #serviceOf(taskId: string): string {
+    return this.worker.assignments().find((assignment) => assignment.task.id === taskId)?.task.serviceId ?? '';
+  }
+}

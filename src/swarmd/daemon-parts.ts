@@ -1,0 +1,23 @@
+import type { Describe } from '#agent/describe/index.ts';
+import type { Executor } from '#agent/executor/index.ts';
+import type { Clock } from '#common/clock.ts';
+import type { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import type { Random } from '#common/random.ts';
+import type { ImagePinner } from '#manager/control/index.ts';
+import type { Paths } from './paths.ts';
+
+/** What a daemon has whether or not its host is in a swarm. */
+export interface DaemonParts {
+  readonly paths: Paths;
+  readonly hostname: string;
+  readonly executor: Executor;
+  readonly describe: Describe;
+  readonly pinner: ImagePinner;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** A part that must not go on has failed: the daemon ends, containers stay. */
+  readonly onFailure: (error: SwarmError) => void;
+  readonly notAManager: (inSwarm: boolean) => SwarmError;
+}

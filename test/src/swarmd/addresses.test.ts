@@ -1,0 +1,29 @@
+/** Goal: addresses mean what users mean. Method: the loopback interface, which every host has, and rubbish. */
+import assert from 'node:assert/strict';
+import { advertiseAddress, formatHostPort, listenAddress } from '#src/swarmd/addresses.ts';
+
+describe('swarmd: addresses', () => {
+  it('defaults, interfaces, ports and brackets', () => {
+    assert.deepEqual(listenAddress(''), { host: '0.0.0.0', port: 2377 });
+    assert.deepEqual(listenAddress('127.0.0.1'), { host: '127.0.0.1', port: 2377 });
+    assert.deepEqual(listenAddress('lo:4000'), { host: '127.0.0.1', port: 4000 });
+    assert.deepEqual(listenAddress(':4000'), { host: '0.0.0.0', port: 4000 });
+    assert.deepEqual(listenAddress('[::1]:4000'), { host: '::1', port: 4000 });
+    assert.deepEqual(listenAddress('::1'), { host: '::1', port: 2377 });
+    assert.equal(formatHostPort({ host: '::1', port: 1 }), '[::1]:1');
+  });
+
+  it('what is advertised follows from where it listens', () => {
+    assert.deepEqual(advertiseAddress('', { host: '127.0.0.1', port: 9 }), { host: '127.0.0.1', port: 9 });
+    assert.deepEqual(advertiseAddress('lo', { host: '0.0.0.0', port: 9 }), { host: '127.0.0.1', port: 9 });
+  });
+
+  it('refuses what nobody could reach, with the flag and a way out', () => {
+    for (const text of ['nowhere0', '1.2.3.4:0', '1.2.3.4:70000', 'a:b:c', '0.0.0.0', ':1'])
+      assert.throws(
+        () => advertiseAddress(text, { host: '0.0.0.0', port: 2377 }),
+        (error: { field?: string; hint?: string }) => error.field === '--advertise-addr' && (error.hint ?? '') !== '',
+        text,
+      );
+  });
+});
