@@ -1,4 +1,5 @@
 /** What the agent keeps of a container across its own restarts. Pure. */
+import type { LogSettings } from '#agent/logs/index.ts';
 import { assert } from '#common/errors.ts';
 
 /** A process of this boot that cannot be mistaken for another: see `readProcess`. */
@@ -30,15 +31,6 @@ export type ContainerState =
       readonly startedAtMs: number;
     }
   | { readonly phase: 'exited'; readonly startedAtMs: number | undefined; readonly exit: ContainerExit };
-
-export interface LogSettings {
-  /** "none" keeps nothing. */
-  readonly driver: 'file' | 'none';
-  /** A file that is larger is rotated. */
-  readonly maxBytes: number;
-  /** Files kept, the current one included. */
-  readonly maxFiles: number;
-}
 
 export interface ContainerRecord {
   /** Of this format. */

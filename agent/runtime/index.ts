@@ -2,7 +2,7 @@ export type { CgroupLimits, Cgroups } from './cgroups/cgroups.ts';
 export type { CgroupLayout, CgroupMode } from './cgroups/layout.ts';
 export type { CgroupStatistics } from './cgroups/statistics.ts';
 export { DEFAULT_RUNTIME_CONFIG, type RuntimeConfig } from './config.ts';
-export type { ContainerExit, ContainerRecord, ContainerState, LogSettings } from './container-record.ts';
+export type { ContainerExit, ContainerRecord, ContainerState } from './container-record.ts';
 export { ContainerRuntime, type ContainerView } from './container-runtime.ts';
 export type { ContainerImage, CreateRequest } from './create-container.ts';
 export { enterMountNamespace } from './namespace/enter.ts';
@@ -20,6 +20,5 @@ export {
   type ResourceLimits,
   type UlimitSpec,
 } from './spec/container-spec.ts';
-export { type ResolverConfig, renderHosts, renderResolvConf } from './spec/host-files.ts';
 export { cleanAbsolutePath } from './spec/paths.ts';
 export { parseSignal, SIGNALS, signalName } from './spec/signals.ts';

@@ -14,7 +14,9 @@ import type { ResolvedUser } from './users.ts';
 export type NetworkChoice =
   | { readonly kind: 'namespace'; readonly path: string }
   /** A new, empty namespace: not even the loopback device is up. */
-  | { readonly kind: 'none' };
+  | { readonly kind: 'none' }
+  /** The host's own: its ports, devices and settings. */
+  | { readonly kind: 'host' };
 
 export interface OciSpecInput {
   readonly spec: ContainerSpec;
@@ -113,6 +115,11 @@ function buildProcess(input: OciSpecInput, warnings: string[]): OciProcess {
   };
 }
 
+function networkNamespaces(network: NetworkChoice): OciSpec['linux']['namespaces'] {
+  if (network.kind === 'host') return [];
+  return [network.kind === 'namespace' ? { type: 'network', path: network.path } : { type: 'network' }];
+}
+
 /** Throws a SwarmError that names the field for everything that the kernel or the runtime would refuse later. */
 export function buildOciSpec(input: OciSpecInput): OciSpecResult {
   const { spec, network } = input;
@@ -125,7 +132,6 @@ export function buildOciSpec(input: OciSpecInput): OciSpecResult {
   if (spec.init && input.initBinary === undefined)
     throw invalidField('init', 'init: no static init binary on this machine', 'install tini (tini-static)');
   const warnings: string[] = [];
-  const networkNamespace = network.kind === 'namespace' ? { type: 'network', path: network.path } : { type: 'network' };
   const oci: OciSpec = {
     ociVersion: '1.0.2',
     process: buildProcess(input, warnings),
@@ -139,11 +145,11 @@ export function buildOciSpec(input: OciSpecInput): OciSpecResult {
         { type: 'uts' },
         { type: 'mount' },
         { type: 'cgroup' },
-        networkNamespace,
+        ...networkNamespaces(network),
       ],
       cgroupsPath: input.cgroupPath,
       resources: buildResources(spec.resources, { swap: input.machine.swapAccounting }),
-      sysctl: checkSysctls(spec.sysctls),
+      sysctl: checkSysctls(spec.sysctls, network.kind !== 'host'),
       maskedPaths: MASKED_PATHS,
       readonlyPaths: READONLY_PATHS,
       rootfsPropagation: 'rprivate',

@@ -17,10 +17,14 @@ const NETWORK_PREFIX = 'net.';
 const NAME = /^[a-z0-9_]+(?:[./][A-Za-z0-9_-]+)+$/;
 
 /** Checks each; the same map comes back. Throws `bad-field` for those of the whole machine. */
-export function checkSysctls(sysctls: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+export function checkSysctls(
+  sysctls: Readonly<Record<string, string>>,
+  hasOwnNetwork: boolean,
+): Readonly<Record<string, string>> {
   for (const [name, text] of Object.entries(sysctls)) {
     const field = `sysctls.${name}`;
-    const isNamespaced = IPC_NAMES.has(name) || name.startsWith(IPC_PREFIX) || name.startsWith(NETWORK_PREFIX);
+    const isNamespaced =
+      IPC_NAMES.has(name) || name.startsWith(IPC_PREFIX) || (hasOwnNetwork && name.startsWith(NETWORK_PREFIX));
     if (!isNamespaced || !NAME.test(name) || name.includes('..'))
       throw invalidField(
         field,
