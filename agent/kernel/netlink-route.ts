@@ -95,7 +95,10 @@ function linkHeader(index: number, up: boolean): Buffer {
 export interface VethEnd {
   /** At most 15 characters. */
   readonly name: string;
-  /** A free index, so that later requests of the same batch can name the device; undefined lets the kernel choose. */
+  /**
+   * A free index, so that later requests can name the device; undefined lets the kernel choose. The kernel takes that of
+   * the far end only when the near end has one too.
+   */
   readonly index?: number;
   /** "02:53:0a:ff:00:01"; undefined lets the kernel choose. */
   readonly linkLayerAddress?: string;

@@ -113,8 +113,9 @@ export class Nftables {
   }
 
   /** The answer to a `list` command as the JSON of libnftables-json(5): the array under "nftables". */
-  async listJson(what: string, command: string): Promise<readonly unknown[]> {
-    const text = await this.#execute(what, command, OUTPUT_STATELESS | OUTPUT_NUMERIC | OUTPUT_JSON);
+  async listJson(what: string, command: string, options: { readonly elements: boolean }): Promise<readonly unknown[]> {
+    const terse = options.elements ? 0 : OUTPUT_TERSE;
+    const text = await this.#execute(what, command, OUTPUT_STATELESS | OUTPUT_NUMERIC | OUTPUT_JSON | terse);
     const parsed: unknown = JSON.parse(text);
     assert(typeof parsed === 'object' && parsed !== null && 'nftables' in parsed, 'libnftables answers with an object');
     assert(Array.isArray(parsed.nftables), 'libnftables answers with an array');

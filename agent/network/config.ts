@@ -8,6 +8,8 @@ export interface NetworkConfig {
   readonly readyNamespaces: number;
   /** Wait before the pool of ready namespaces tries again after a failure. */
   readonly refillRetryMs: number;
+  /** How long the device of a removed namespace may stay before reconciliation deletes it. */
+  readonly lingerMs: number;
   /** The bit of the packet mark that sends a packet to the gateway network. One bit, unused by others on the host. */
   readonly packetMark: number;
   /** Priority of our policy rules: after the local table (0), before the main one (32766). */
@@ -30,6 +32,8 @@ export const DEFAULT_NETWORK_CONFIG: NetworkConfig = {
   // time it takes to make the next ones.
   readyNamespaces: 16,
   refillRetryMs: 1000,
+  // A namespace goes within tens of milliseconds; one that is there after this is kept alive by somebody.
+  lingerMs: 10_000,
   // 0x4000 and 0x8000 are kube-proxy's, the upper half Tailscale's and Calico's, 0x2000 the portmap plugin's.
   packetMark: 0x1000,
   rulePriority: 4096,

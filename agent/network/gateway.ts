@@ -23,7 +23,6 @@ import {
   listLinks,
   listRoutes,
   listRules,
-  MAIN_TABLE,
   type PolicyRule,
   type Route,
   replaceNeighbour,
@@ -45,8 +44,6 @@ import { formatAddress, formatPrefix, linkLayerAddressFor, parsePrefix, prefixes
 import { surveyHost } from './survey-host.ts';
 import { ensureSysctl, type Sysctl, writeSysctls } from './sysctls.ts';
 
-/** Index of the host cable inside the gateway namespace: the first device made there. */
-const UPLINK_INDEX = 2;
 const LOOPBACK_INDEX = 1;
 const IP_PROTOCOL_ICMP = 1;
 /** Two daemons that start in the same instant may choose the same pool; then one of them chooses again. */
@@ -162,9 +159,14 @@ export class Gateway {
     return new Set((await listRoutes(this.socket)).map((route) => route.destination));
   }
 
-  /** Devices of the host that lead outside, when forwarding between them must be guarded against; else none. */
-  async guardedDevices(): Promise<readonly string[]> {
-    if (!this.plan.forwardingIsOurs) return [];
+  /** Another daemon turned forwarding on: from now on it is ours as well, to guard and to turn off in the end. */
+  async shareForwarding(): Promise<void> {
+    if (!this.plan.forwardingIsOurs) await this.#savePlan({ ...this.plan, forwardingIsOurs: true });
+  }
+
+  /** Devices of the host that lead outside, where forwarding between them is ours to guard against. */
+  async guardedDevices(): Promise<readonly string[] | undefined> {
+    if (!this.plan.forwardingIsOurs) return undefined;
     const links = await listLinks(this.#hostSocket);
     return links
       .filter((link) => link.kind === undefined && !link.loopback && /^[\w.@-]+$/.test(link.name))
@@ -254,7 +256,6 @@ export class Gateway {
           { name: names.hostLink, mtu: plan.mtu, linkLayerAddress: linkLayerAddressFor(plan.hostAddress) },
           {
             name: GATEWAY_UPLINK,
-            index: UPLINK_INDEX,
             mtu: plan.mtu,
             linkLayerAddress: linkLayerAddressFor(plan.gatewayAddress),
           },
@@ -303,14 +304,14 @@ export class Gateway {
     const [own, other] = [formatAddress(plan.gatewayAddress), formatAddress(plan.hostAddress)];
     const uplink = await findLink(this.socket, GATEWAY_UPLINK);
     const routes = await listRoutes(this.socket);
-    if (uplink?.up === true && routes.some((route) => route.destination === 'default' && route.gateway === other))
-      return;
+    assert(uplink !== undefined, 'the cable has both ends');
+    if (uplink.up && routes.some((route) => route.destination === 'default' && route.gateway === other)) return;
     await this.socket.execute([
       setLinkUp(LOOPBACK_INDEX),
-      addAddress(UPLINK_INDEX, `${own}/32`, other),
-      setLinkUp(UPLINK_INDEX),
-      replaceNeighbour(UPLINK_INDEX, other, linkLayerAddressFor(plan.hostAddress)),
-      replaceRoute({ destination: 'default', linkIndex: UPLINK_INDEX, gateway: other }),
+      addAddress(uplink.index, `${own}/32`, other),
+      setLinkUp(uplink.index),
+      replaceNeighbour(uplink.index, other, linkLayerAddressFor(plan.hostAddress)),
+      replaceRoute({ destination: 'default', linkIndex: uplink.index, gateway: other }),
     ]);
     repaired.push('route out of the gateway namespace');
   }

@@ -24,9 +24,15 @@ export interface HostTableContents {
   /** One bit. */
   readonly mark: number;
   readonly elements: readonly PortElement[];
-  /** Names of the host's devices that lead outside; traffic between them is not forwarded. Empty: not our business. */
-  readonly guardedDevices: readonly string[];
+  /**
+   * Where a daemon of this kind turned IPv4 forwarding on: the host's devices that lead outside, between which nothing is
+   * forwarded, as before. Undefined where forwarding was on already.
+   */
+  readonly guardedDevices: readonly string[] | undefined;
 }
+
+/** Its presence in a table says that this daemon guards forwarding. */
+export const GUARD_SET = 'uplinks';
 
 /** Ports published on every address of the host, and those published on one. */
 export const PORT_MAPS = ['ports', 'bound'] as const;
@@ -57,6 +63,11 @@ function elementsText(elements: readonly PortElement[], map: PortMap): string {
   return texts.length === 0 ? '' : `elements = { ${texts.join(', ')} };`;
 }
 
+function guardSetText(devices: readonly string[]): string {
+  const elements = devices.length === 0 ? '' : `elements = { ${devices.map((name) => `"${name}"`).join(', ')} };`;
+  return `  set ${GUARD_SET} { type ifname; ${elements} }\n`;
+}
+
 /** One transaction that adds the elements. */
 export function addElementsText(names: InstanceNames, elements: readonly PortElement[]): string {
   return elements
@@ -84,16 +95,13 @@ export function hostTableText(contents: HostTableContents): string {
   const link = `"${names.hostLink}"`;
   const pool = formatPrefix(plan.pool);
   const setMark = `meta mark set meta mark or ${mark}`;
-  const uplinks =
-    guardedDevices.length === 0 ? '' : `elements = { ${guardedDevices.map((name) => `"${name}"`).join(', ')} };`;
   return `
 add table ip ${table}
 delete table ip ${table}
 table ip ${table} {
   map ports { type inet_proto . inet_service : ipv4_addr . inet_service; ${elementsText(elements, 'ports')} }
   map bound { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; ${elementsText(elements, 'bound')} }
-  set uplinks { type ifname; ${uplinks} }
-
+${guardedDevices === undefined ? '' : guardSetText(guardedDevices)}
   chain guard {
     type filter hook prerouting priority -300; policy accept;
     iifname ${link} ip daddr 127.0.0.0/8 drop
@@ -125,7 +133,7 @@ table ip ${table} {
     oifname ${link} ct state established,related accept
     oifname ${link} ct status dnat accept
     oifname ${link} drop
-    iifname @uplinks oifname @uplinks ct state new drop
+    ${guardedDevices === undefined ? '' : `iifname @${GUARD_SET} oifname @${GUARD_SET} ct state new drop`}
   }
   chain input {
     type filter hook input priority 0; policy accept;

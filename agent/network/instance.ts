@@ -21,7 +21,8 @@ export interface InstanceNames {
   readonly firstLinkPair: number;
 }
 
-const HOST_TABLE_PREFIX = 'starling_';
+/** The nftables tables of all daemons begin with this. */
+export const HOST_TABLE_PREFIX = 'starling_';
 
 /** Routing tables 0x53000000 to 0x53ffffff: far from those that people number by hand. */
 const ROUTING_TABLE_BASE = 0x53000000;

@@ -60,8 +60,8 @@ export class NodeNetwork implements TaskNetwork {
   readonly #records: AttachmentRecords;
   readonly #numbers = new NamespaceNumbers();
   readonly #attached = new Map<string, AttachmentRecord>();
-  /** Devices of dying namespaces that the last reconciliation saw: still there at the next, they are removed. */
-  #lingering: ReadonlySet<string> = new Set();
+  /** Devices of removed namespaces, and when reconciliation first saw them (monotonic milliseconds). */
+  #lingering: ReadonlyMap<string, number> = new Map();
   #reconciling: Promise<ReconcileReport> | undefined;
   #closing = false;
   /** Work on one task takes turns. Invariant: an entry leaves when its last work is done. */
@@ -77,12 +77,13 @@ export class NodeNetwork implements TaskNetwork {
 
   async restore(knownTaskIds: readonly string[]): Promise<RestoreReport> {
     assert(this.#parts === undefined, 'the network is restored once');
+    this.#attached.clear();
     await mkdir(join(this.#options.directory, 'ns'), { recursive: true, mode: 0o700 });
     const known = new Set(knownTaskIds);
     const records = await this.#records.readAll();
     const alive = records.filter((record) => known.has(record.taskId) && this.#namespaceLives(record));
     const removed = records.filter((record) => !known.has(record.taskId)).map((record) => record.taskId);
-    if (alive.length === 0) await this.#dropObsoletePlan();
+    await this.#dropObsoletePlan(alive.length);
 
     const gateway = this.#makeGateway();
     const publisher = new PortPublisher({ names: this.#names, logger: this.#options.logger });
@@ -90,6 +91,7 @@ export class NodeNetwork implements TaskNetwork {
       await gateway.ensure();
       await this.#sweep(alive);
       for (const record of alive) await this.#adopt(record, gateway, publisher);
+      if (await publisher.forwardingIsShared()) await gateway.shareForwarding();
       await publisher.install(await this.#tableFrame(gateway));
     } catch (error) {
       await publisher.close();
@@ -226,15 +228,17 @@ export class NodeNetwork implements TaskNetwork {
   }
 
   /** A pool that the operator has changed takes effect as soon as no task has an address of the old one. */
-  async #dropObsoletePlan(): Promise<void> {
+  async #dropObsoletePlan(attachments: number): Promise<void> {
     const gateway = this.#makeGateway();
     const plan = await gateway.savedPlan();
     const configured = this.#options.config.gatewayPools.map(parsePrefix);
-    const wanted =
-      plan === undefined || configured.some((pool) => pool && formatPrefix(pool) === formatPrefix(plan.pool));
-    // destroy closes the gateway as well.
-    if (wanted) await gateway.close();
-    else await gateway.destroy(true);
+    const current = plan === undefined ? undefined : formatPrefix(plan.pool);
+    if (current === undefined || configured.some((pool) => pool && formatPrefix(pool) === current)) {
+      await gateway.close();
+    } else if (attachments > 0) {
+      await gateway.close();
+      this.#options.logger.warn('the gateway pool stays until no task of before is left', { pool: current });
+    } else await gateway.destroy(true);
   }
 
   /** Removes namespaces and records that belong to none of these attachments. */
@@ -331,12 +335,24 @@ export class NodeNetwork implements TaskNetwork {
     }
     for (const { number } of pool.ready)
       if (!links.has(gatewayLinkName(number))) await replugNamespace(this.#options.directory, number, gateway);
-    const strangers = [...links.keys()].filter((name) => !this.#numbers.has(Number(name.slice(1))));
-    // A namespace that was just removed takes a moment to go; one that somebody else keeps alive does not go at all.
-    const stuck = strangers.filter((name) => this.#lingering.has(name));
-    await gateway.socket.execute(stuck.map(deleteLink));
-    for (const name of stuck) repaired.push(`device ${name} of a task that is gone`);
-    this.#lingering = new Set(strangers);
+    await this.#removeLingering(
+      [...links.keys()].filter((name) => !this.#numbers.has(Number(name.slice(1)))),
+      repaired,
+    );
+  }
+
+  /** A namespace that was just removed takes a moment to go; one that somebody else keeps alive does not go at all. */
+  async #removeLingering(names: readonly string[], repaired: string[]): Promise<void> {
+    const { clock, config } = this.#options;
+    const now = clock.monotonic();
+    const since = new Map(names.map((name) => [name, this.#lingering.get(name) ?? now]));
+    const overdue = names.filter((name) => now - (since.get(name) ?? now) >= config.lingerMs);
+    await this.#need().gateway.socket.execute(overdue.map(deleteLink));
+    for (const name of overdue) {
+      since.delete(name);
+      repaired.push(`device ${name} of a task that is gone`);
+    }
+    this.#lingering = since;
   }
 
   async #repairTaskLink(

@@ -8,6 +8,7 @@ import {
   deleteElementsText,
   elementKey,
   elementValue,
+  GUARD_SET,
   type HostTableContents,
   hostTableText,
   mapOf,
@@ -15,7 +16,7 @@ import {
   PROTOCOL_NUMBERS,
   parseElements,
 } from './host-table.ts';
-import type { InstanceNames } from './instance.ts';
+import { HOST_TABLE_PREFIX, type InstanceNames } from './instance.ts';
 import { parseAddress } from './ipv4.ts';
 import { holdPort, type PortHolder, portConflict, portText } from './port-holder.ts';
 import type { ContestedPort, HostPort } from './task-network.ts';
@@ -130,13 +131,25 @@ export class PortPublisher {
 
   /** Whether ours is the only nftables table in the host's namespace: nobody else can count on its forwarding. */
   async aloneInNamespace(): Promise<boolean> {
-    const listing = await this.#nftables.listJson('list nftables tables', 'list tables');
-    const names = listing.flatMap((entry) =>
-      typeof entry === 'object' && entry !== null && 'table' in entry
-        ? [(entry.table as { readonly name: string }).name]
-        : [],
-    );
-    return names.every((name) => name === this.#options.names.hostTable);
+    const tables = await this.#listObjects('table', 'list tables');
+    return tables.every((table) => table.name === this.#options.names.hostTable);
+  }
+
+  /** Whether another daemon of this kind turned forwarding on and guards it: then the last one to go turns it off. */
+  async forwardingIsShared(): Promise<boolean> {
+    const sets = await this.#listObjects('set', 'list sets');
+    return sets.some((set) => set.name === GUARD_SET && set.table?.startsWith(HOST_TABLE_PREFIX) === true);
+  }
+
+  async #listObjects(
+    kind: string,
+    command: string,
+  ): Promise<readonly { readonly name: string; readonly table?: string }[]> {
+    const listing = await this.#nftables.listJson(command, command, { elements: false });
+    return listing.flatMap((entry) => {
+      const found = (entry as Readonly<Record<string, { readonly name: string; readonly table?: string }>>)[kind];
+      return found === undefined ? [] : [found];
+    });
   }
 
   /** Lets go of the sockets; the table goes on working. */
@@ -181,7 +194,9 @@ export class PortPublisher {
     const { hostTable } = this.#options.names;
     try {
       if ((await this.#list()) !== this.#listing) return false;
-      const listing = await this.#nftables.listJson(`list the table ${hostTable}`, `list table ip ${hostTable}`);
+      const listing = await this.#nftables.listJson(`list the table ${hostTable}`, `list table ip ${hostTable}`, {
+        elements: true,
+      });
       const found = parseElements(listing).map((one) => `${one.map} ${one.key} : ${one.value}`);
       const wanted = [...this.#published.values()]
         .flat()

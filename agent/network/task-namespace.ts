@@ -13,8 +13,8 @@ const TASK_LINK = 'gw';
 const LOOPBACK_INDEX = 1;
 /** Invariant: index 2 inside a task's namespace is the gateway's device and nothing else. */
 const TASK_LINK_INDEX = 2;
-/** Devices of tasks in the gateway namespace have indexes above those of lo and the cable to the host. */
-const GATEWAY_LINK_BASE = 16;
+/** Devices of tasks in the gateway namespace have indexes above those that the kernel gives to lo and the host's cable. */
+const GATEWAY_LINK_BASE = 1024;
 /** The next hop of every task; nobody has the address, the neighbour entry below is all there is to it. */
 const NEXT_HOP = '169.254.1.1';
 /** The gateway's end of every task's cable, so that the task needs no ARP. */

@@ -2,13 +2,24 @@
  * Two hosts made of network namespaces: `host`, where the network under test runs, and `outside`, its router to
  * everything else. 198.51.100.0/24 lies between them; 203.0.113.1 is an address somewhere out there.
  */
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
-import { addAddress, addVeth, findLink, replaceRoute, setLinkUp } from '#agent/kernel/netlink-route.ts';
+import {
+  addAddress,
+  addVeth,
+  listLinks,
+  listRoutes,
+  listRules,
+  replaceRoute,
+  setLinkUp,
+} from '#agent/kernel/netlink-route.ts';
 import { createNetworkNamespace, type NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
+import { Nftables } from '#agent/kernel/nftables.ts';
+import type { AttachedNetwork, AttachRequest, HostPort } from '#agent/network/index.ts';
 import { SwarmError, type SwarmErrorInit } from '#common/errors.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import type { Methods } from './namespace-process.ts';
@@ -24,6 +35,30 @@ interface Answer {
   readonly id?: number;
   readonly result?: unknown;
   readonly error?: SwarmErrorInit;
+}
+
+/** A request for a task with a name and ports like "8080:80", "127.0.0.1:8080:80", "5353:53/udp". */
+export function taskRequest(taskId: string, ...ports: readonly string[]): AttachRequest {
+  return { taskId, mode: 'gateway', hostname: taskId, ports: ports.map(parsePort) };
+}
+
+function parsePort(text: string): HostPort {
+  const [numbers = '', protocol = 'tcp'] = text.split('/');
+  const parts = numbers.split(':');
+  const [targetPort = 0, publishedPort = 0] = parts.slice(-2).map(Number).toReversed();
+  const hostIp = parts.length === 3 ? parts[0] : undefined;
+  return { protocol: protocol as HostPort['protocol'], publishedPort, targetPort, hostIp };
+}
+
+export function gatewayAddress(attachment: AttachedNetwork): string {
+  const address = attachment.addresses[0]?.address;
+  assert.ok(address);
+  return address;
+}
+
+export function namespaceOf(attachment: AttachedNetwork): string {
+  assert.ok(attachment.netnsPath);
+  return attachment.netnsPath;
 }
 
 /** A process inside a namespace; see namespace-process.ts for what it can do. */
@@ -123,15 +158,30 @@ export class TwoHosts {
     return started;
   }
 
-  /** The named device of the host, to see whether it is there. */
-  async hostLinks(): Promise<readonly string[]> {
-    const socket = NetlinkSocket.open(this.host);
+  /** Works on the host's namespace from outside, as somebody with a shell there would. */
+  async onHost<T>(
+    work: (host: { readonly routes: NetlinkSocket; readonly nftables: Nftables }) => Promise<T>,
+  ): Promise<T> {
+    const routes = NetlinkSocket.open(this.host);
+    const nftables = Nftables.open(this.host);
     try {
-      const { listLinks } = await import('#agent/kernel/netlink-route.ts');
-      return (await listLinks(socket)).map((link) => link.name);
+      return await work({ routes, nftables });
     } finally {
-      await socket.close();
+      await routes.close();
+      await nftables.close();
     }
+  }
+
+  /** Everything in the host's namespace that a network could leave behind, as text. */
+  hostState(): Promise<string> {
+    return this.onHost(async ({ routes, nftables }) => {
+      const links = (await listLinks(routes)).map((link) => link.name);
+      const rules = (await listRules(routes)).map((rule) => `${rule.priority}:${rule.table}`);
+      const all = (await listRoutes(routes)).map((route) => `${route.destination} ${route.table}`);
+      const ruleset = await nftables.list('list', 'list ruleset', { elements: true });
+      const forwarding = this.host.run(() => readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim());
+      return JSON.stringify({ links, rules, all, ruleset, forwarding }, undefined, 1);
+    });
   }
 
   async destroy(): Promise<void> {
@@ -143,5 +193,3 @@ export class TwoHosts {
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
-
-export { findLink };

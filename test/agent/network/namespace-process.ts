@@ -3,7 +3,8 @@
  * server outside, or a program in a task. Run by fixture.ts.
  */
 import { createSocket } from 'node:dgram';
-import { connect, createServer, type Server } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
 import type { AttachRequest, NetworkConfig } from '#agent/network/index.ts';
 import { DEFAULT_NETWORK_CONFIG, NodeNetwork } from '#agent/network/index.ts';
 import { SwarmError } from '#common/errors.ts';
@@ -17,7 +18,7 @@ export interface NetworkSettings {
 }
 
 let network: NodeNetwork | undefined;
-const servers = new Set<Server>();
+const conversations = new Map<string, Socket>();
 
 function up(): NodeNetwork {
   if (network === undefined) throw new Error('no network in this process');
@@ -48,7 +49,6 @@ export const METHODS = {
       server.once('error', reject);
       server.listen({ host, port }, resolve);
     });
-    servers.add(server);
   },
 
   /** A UDP server with the same answer. */
@@ -75,7 +75,7 @@ export const METHODS = {
     });
   },
 
-  async askDatagram(host: string, port: number, timeoutMs = 1000): Promise<string> {
+  async askDatagram(host: string, port: number, timeoutMs = 1000, source?: string): Promise<string> {
     const socket = createSocket('udp4');
     try {
       return await new Promise((resolve) => {
@@ -86,7 +86,61 @@ export const METHODS = {
         };
         socket.on('message', (message) => answer(message.toString()));
         socket.on('error', (error: NodeJS.ErrnoException) => answer(error.code ?? 'error'));
-        socket.connect(port, host, () => socket.send('?'));
+        socket.bind({ address: source ?? '0.0.0.0' }, () => socket.connect(port, host, () => socket.send('?')));
+      });
+    } finally {
+      socket.close();
+    }
+  },
+
+  /** A TCP server that repeats what it hears. */
+  async serveEcho(host: string, port: number): Promise<void> {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.pipe(socket);
+    });
+    server.listen({ host, port });
+    await once(server, 'listening');
+  },
+
+  /** Opens a connection that lasts, for `say`. */
+  async converse(name: string, host: string, port: number): Promise<void> {
+    const socket = connect({ host, port });
+    socket.on('error', () => {});
+    conversations.set(name, socket);
+    await once(socket, 'connect');
+  },
+
+  /** Says something in a conversation; what comes back, "closed", or "timeout". */
+  async say(name: string, text: string, timeoutMs = 1000): Promise<string> {
+    const socket = conversations.get(name);
+    if (socket === undefined || socket.destroyed) return 'closed';
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve('timeout'), timeoutMs);
+      const answer = (said: string): void => {
+        clearTimeout(timer);
+        socket.removeAllListeners('data');
+        resolve(said);
+      };
+      socket.once('close', () => answer('closed'));
+      socket.once('data', (chunk) => answer(chunk.toString()));
+      socket.write(text);
+    });
+  },
+
+  /** A datagram socket with a source port of its own that lasts: each call sends one and hears one. */
+  async askDatagramAgain(host: string, port: number, sourcePort: number, timeoutMs = 500): Promise<string> {
+    const socket = createSocket('udp4');
+    try {
+      await new Promise<void>((resolve) => socket.bind(sourcePort, resolve));
+      return await new Promise((resolve) => {
+        const timer = setTimeout(() => resolve('timeout'), timeoutMs);
+        socket.on('error', () => {});
+        socket.on('message', (message) => {
+          clearTimeout(timer);
+          resolve(message.toString());
+        });
+        socket.send('?', port, host);
       });
     } finally {
       socket.close();
