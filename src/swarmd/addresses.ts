@@ -2,17 +2,9 @@
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { SwarmError } from '#common/errors.ts';
+import { type HostPort, parseHostPort } from '#common/host-port.ts';
 
 export const CLUSTER_PORT = 2377;
-
-export interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
-
-export function formatHostPort({ host, port }: HostPort): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
 
 function bad(flag: string, message: string, hint: string): SwarmError {
   return new SwarmError({ code: 'invalid', reason: 'bad-flag', field: flag, message: `${flag}: ${message}`, hint });
@@ -20,12 +12,11 @@ function bad(flag: string, message: string, hint: string): SwarmError {
 
 /** `host`, `host:port`, `[v6]:port`, `v6`, `:port`. */
 function split(flag: string, text: string, defaultPort: number): HostPort {
-  if (isIP(text) === 6) return { host: text, port: defaultPort };
-  const match = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?$/.exec(text);
-  const port = match?.[3] === undefined ? defaultPort : Number(match[3]);
-  if (match === null || port < 1 || port > 65535)
+  // An address without a host means all of them, which parseHostPort has no word for.
+  const parsed = parseHostPort(/^:\d/.test(text) ? `0.0.0.0${text}` : text, defaultPort);
+  if (parsed === undefined)
     throw bad(flag, `${JSON.stringify(text)} is not an address`, 'write IP, IP:PORT, INTERFACE or INTERFACE:PORT');
-  return { host: match[1] ?? match[2] ?? '', port };
+  return parsed;
 }
 
 interface HostAddress {
@@ -65,14 +56,13 @@ function resolveHost(flag: string, host: string): string {
 export function listenAddress(text: string): HostPort {
   if (text === '') return { host: '0.0.0.0', port: CLUSTER_PORT };
   const { host, port } = split('--listen-addr', text, CLUSTER_PORT);
-  return { host: host === '' ? '0.0.0.0' : resolveHost('--listen-addr', host), port };
+  return { host: resolveHost('--listen-addr', host), port };
 }
 
 /** The address that others reach this node at. */
 export function advertiseAddress(text: string, listen: HostPort): HostPort {
   if (text !== '') {
     const { host, port } = split('--advertise-addr', text, listen.port);
-    if (host === '') throw bad('--advertise-addr', 'the address is missing', 'write IP or IP:PORT');
     const resolved = resolveHost('--advertise-addr', host);
     if (resolved === '0.0.0.0' || resolved === '::')
       throw bad(

@@ -14,11 +14,12 @@ import {
   type LoadedIdentity,
 } from '#agent/identity/index.ts';
 import { SwarmError } from '#common/errors.ts';
+import { formatHostPort, type HostPort } from '#common/host-port.ts';
 import type { InitSwarmRequest, JoinSwarmRequest } from '#gen/swarm/v1/node.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { bootstrapCluster } from '#manager/ca/index.ts';
 import { validateClusterSpec } from '#manager/control/index.ts';
-import { advertiseAddress, formatHostPort, type HostPort, listenAddress } from './addresses.ts';
+import { advertiseAddress, listenAddress } from './addresses.ts';
 import { AgentRole, LOCAL_MANAGER } from './agent-role.ts';
 import { type ClusterServer, startClusterServer } from './cluster-server.ts';
 import type { DaemonParts } from './daemon-parts.ts';
@@ -99,7 +100,7 @@ export class Membership {
 
   init(request: InitSwarmRequest): Promise<InitResult> {
     return this.#transition(async () => {
-      this.#requireInactive();
+      this.requireInactive();
       const listen = listenAddress(request.listenAddress);
       const advertise = advertiseAddress(request.advertiseAddress, listen);
       if (request.spec !== undefined) validateClusterSpec(request.spec);
@@ -122,7 +123,7 @@ export class Membership {
 
   join(request: JoinSwarmRequest): Promise<LoadedIdentity> {
     return this.#transition(async () => {
-      this.#requireInactive();
+      this.requireInactive();
       const listen = listenAddress(request.listenAddress);
       // A worker is known by the address that its manager sees; nothing has to be reachable.
       const advertise =
@@ -209,7 +210,8 @@ export class Membership {
     return turn;
   }
 
-  #requireInactive(): void {
+  /** @throws SwarmError `already-in-swarm` */
+  requireInactive(): void {
     if (this.#state.kind === 'inactive') return;
     throw new SwarmError({
       code: 'unavailable',

@@ -1,0 +1,98 @@
+import {
+  GetInfoResponse,
+  InitSwarmResponse,
+  JoinSwarmResponse,
+  LocalNodeState,
+  type NodeService,
+  StopTasksResponse,
+} from '#gen/swarm/v1/node.ts';
+import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import { redactCluster } from '#manager/control/index.ts';
+import type { Handlers } from '#proto/grpc/methods.ts';
+import type { DaemonParts } from '../daemon-parts.ts';
+import type { Membership, MembershipState } from '../membership.ts';
+import type { Preflight } from '../preflight.ts';
+import { FEATURE_LEVEL, VERSION } from '../version.ts';
+
+export interface NodeHandlersOptions {
+  readonly membership: Membership;
+  readonly preflight: Preflight;
+  readonly parts: DaemonParts;
+  readonly counts: () => Promise<{ readonly total: number; readonly images: number }>;
+  readonly stateDir: string;
+}
+
+const STOP_TIMEOUT_MS = 60_000;
+
+export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof NodeService> {
+  const { membership, preflight } = options;
+  return {
+    initSwarm: async (request) => {
+      membership.requireInactive();
+      const warnings = await preflight.beforeInit(request);
+      const result = await membership.init(request);
+      return InitSwarmResponse.create({ ...result, warnings });
+    },
+    joinSwarm: async (request) => {
+      membership.requireInactive();
+      const warnings = await preflight.beforeJoin(request);
+      const { identity } = await membership.join(request);
+      return JoinSwarmResponse.create({ nodeId: identity.nodeId, role: roleOf(identity.role), warnings });
+    },
+    leaveSwarm: async (request) => {
+      await membership.leave(request.force);
+      return { warnings: [] };
+    },
+    getInfo: async () => await info(options),
+    runDoctor: async () => ({ findings: await preflight.doctor(membership.state) }),
+    stopTasks: async (request) =>
+      StopTasksResponse.create(await membership.stopTasks(request.reason, request.timeoutMs || STOP_TIMEOUT_MS)),
+  };
+}
+
+function roleOf(role: 'manager' | 'worker'): NodeRole {
+  return role === 'manager' ? NodeRole.MANAGER : NodeRole.WORKER;
+}
+
+const STATES: Readonly<Record<MembershipState['kind'], LocalNodeState>> = {
+  inactive: LocalNodeState.INACTIVE,
+  pending: LocalNodeState.PENDING,
+  active: LocalNodeState.ACTIVE,
+  leaving: LocalNodeState.PENDING,
+  error: LocalNodeState.ERROR,
+};
+
+async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions): Promise<GetInfoResponse> {
+  const { state } = membership;
+  const { total, images } = await counts();
+  const base = GetInfoResponse.create({
+    version: VERSION,
+    featureLevel: FEATURE_LEVEL,
+    nodeVersion: process.version,
+    description: await parts.describe(),
+    state: STATES[state.kind],
+    error: state.kind === 'error' ? state.error.message : '',
+    stateDirectory: stateDir,
+    containersTotal: total,
+    images,
+  });
+  if (state.kind !== 'active') return base;
+  const { identity, agent, manager } = state;
+  const view = manager?.store.view();
+  const nodes = view === undefined ? [] : [...view.all('node')];
+  const cluster = view?.cluster();
+  return {
+    ...base,
+    nodeId: identity.identity.nodeId,
+    clusterId: identity.identity.clusterId,
+    role: roleOf(identity.identity.role),
+    advertiseAddress: identity.addresses.advertise.replace(/:\d+$/, ''),
+    managers: agent.managers,
+    connected: agent.session.connected,
+    error: agent.session.lastError?.message ?? '',
+    nodeCount: nodes.length,
+    managerCount: nodes.filter((node) => node.role === NodeRole.MANAGER).length,
+    cluster: cluster === undefined ? undefined : redactCluster(cluster, false),
+    containersRunning: agent.worker.runningCount(),
+  };
+}

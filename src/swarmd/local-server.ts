@@ -1,0 +1,43 @@
+/** The local API: everything, for root of this host, on a socket. */
+import type { Logger } from '#common/log.ts';
+import { ControlService } from '#gen/swarm/v1/control.ts';
+import { HealthService } from '#gen/swarm/v1/health.ts';
+import type { ImageService } from '#gen/swarm/v1/images.ts';
+import { ImageService as ImageServiceDefinition } from '#gen/swarm/v1/images.ts';
+import { LogsService } from '#gen/swarm/v1/logs.ts';
+import { NodeService } from '#gen/swarm/v1/node.ts';
+import { WatchService } from '#gen/swarm/v1/watch.ts';
+import type { Handlers } from '#proto/grpc/methods.ts';
+import { RpcServer } from '#proto/grpc/server.ts';
+import { controlHandlers } from './handlers/control-handlers.ts';
+import { healthHandlers } from './handlers/health-handlers.ts';
+import { logsHandlers } from './handlers/logs-handlers.ts';
+import { watchHandlers } from './handlers/watch-handlers.ts';
+import type { Membership } from './membership.ts';
+
+export interface LocalServerOptions {
+  readonly socket: string;
+  readonly membership: Membership;
+  readonly node: Handlers<typeof NodeService>;
+  readonly images: Handlers<typeof ImageService> | undefined;
+  readonly logger: Logger;
+}
+
+export async function startLocalServer(options: LocalServerOptions): Promise<RpcServer> {
+  const { membership } = options;
+  const server = new RpcServer({ trust: { kind: 'local' }, logger: options.logger.with({ part: 'local-server' }) });
+  const manager = () => membership.manager();
+  server.addService(NodeService, options.node);
+  server.addService(ControlService, controlHandlers(manager));
+  server.addService(LogsService, logsHandlers(manager));
+  server.addService(WatchService, watchHandlers(manager));
+  server.addService(
+    HealthService,
+    healthHandlers({
+      problem: () => (membership.state.kind === 'error' ? membership.state.error.message : undefined),
+    }),
+  );
+  if (options.images !== undefined) server.addService(ImageServiceDefinition, options.images);
+  await server.listenSocket(options.socket);
+  return server;
+}
