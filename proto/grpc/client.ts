@@ -2,7 +2,7 @@ import { SwarmError } from '#common/errors.ts';
 import type { AnyCodec, MethodDefinition, ServiceDefinition } from '../codec.ts';
 import { RPC_CONFIG } from './config.ts';
 import { throwIfAborted } from './errors.ts';
-import type { CallOptions, Client, DuplexCall } from './methods.ts';
+import type { CallOptions, Client, DuplexCall, Messages } from './methods.ts';
 import type { RawCall, Transport } from './transport.ts';
 
 /**
@@ -15,15 +15,19 @@ export function createClient<const S extends ServiceDefinition>(service: S, tran
   return Object.fromEntries(methods) as Client<S>;
 }
 
-// biome-ignore format: one line a shape
 function clientMethod(method: MethodDefinition, transport: Transport): unknown {
   if (method.requestStream && method.responseStream)
-    return (options?: CallOptions) => duplex(method, transport, options);
+    return (first?: Messages<object> | CallOptions, options?: CallOptions) =>
+      isMessages(first) ? exchange(method, transport, first, options) : duplex(method, transport, first);
   if (method.requestStream)
-    return (requests: AsyncIterable<object> | Iterable<object>, options?: CallOptions) => upload(method, transport, requests, options);
+    return (requests: Messages<object>, options?: CallOptions) => upload(method, transport, requests, options);
   if (method.responseStream)
     return (request: object, options?: CallOptions) => download(method, transport, request, options);
   return (request: object, options?: CallOptions) => unary(method, transport, request, options);
+}
+
+function isMessages(value: Messages<object> | CallOptions | undefined): value is Messages<object> {
+  return value !== undefined && (Symbol.asyncIterator in value || Symbol.iterator in value);
 }
 
 function encode(codec: AnyCodec, init: object): Uint8Array {
@@ -105,7 +109,7 @@ function download(
 async function upload(
   method: MethodDefinition,
   transport: Transport,
-  requests: AsyncIterable<object> | Iterable<object>,
+  requests: Messages<object>,
   options?: CallOptions,
 ): Promise<unknown> {
   const call = new StreamCall(method, transport, options);
@@ -125,11 +129,7 @@ async function upload(
   }
 }
 
-async function send(
-  method: MethodDefinition,
-  raw: RawCall,
-  requests: AsyncIterable<object> | Iterable<object>,
-): Promise<void> {
+async function send(method: MethodDefinition, raw: RawCall, requests: Messages<object>): Promise<void> {
   try {
     for await (const request of requests) {
       const bytes = encode(method.request, request);
@@ -144,6 +144,27 @@ async function send(
   } catch (error) {
     raw.cancel();
     throw error;
+  }
+}
+
+/** Answers while the requests are being sent. */
+async function* exchange(
+  method: MethodDefinition,
+  transport: Transport,
+  requests: Messages<object>,
+  options?: CallOptions,
+): AsyncGenerator<unknown> {
+  const call = new StreamCall(method, transport, options);
+  let failure: { readonly error: unknown } | undefined;
+  // Not awaited at the end: a source that is silent would hold the caller; it is left when it next speaks.
+  void send(method, call.raw, requests).catch((error: unknown) => {
+    failure = { error };
+  });
+  try {
+    yield* call;
+    if (failure !== undefined) throw failure.error;
+  } finally {
+    await call.return();
   }
 }
 

@@ -64,13 +64,20 @@ export interface DuplexCall<Request, Response> extends AsyncIterable<Response> {
 /** What a caller may leave out of a request: defaults are filled in. */
 type Init<T> = Partial<T>;
 
+/** Messages for a method that takes a stream of them. */
+export type Messages<T> = AsyncIterable<T> | Iterable<T>;
+
+export interface DuplexMethod<Request, Response> {
+  /** Sends all that the iterable yields; an error that it throws ends the call and comes out of the iteration. */
+  (requests: Messages<Request>, options?: CallOptions): AsyncIterableIterator<Response>;
+  /** For callers that send when they like. */
+  (options?: CallOptions): DuplexCall<Request, Response>;
+}
+
 export type ClientMethod<D extends MethodDefinition> = D['requestStream'] extends true
   ? D['responseStream'] extends true
-    ? (options?: CallOptions) => DuplexCall<Init<RequestOf<D>>, ResponseOf<D>>
-    : (
-        requests: AsyncIterable<Init<RequestOf<D>>> | Iterable<Init<RequestOf<D>>>,
-        options?: CallOptions,
-      ) => Promise<ResponseOf<D>>
+    ? DuplexMethod<Init<RequestOf<D>>, ResponseOf<D>>
+    : (requests: Messages<Init<RequestOf<D>>>, options?: CallOptions) => Promise<ResponseOf<D>>
   : D['responseStream'] extends true
     ? (request: Init<RequestOf<D>>, options?: CallOptions) => AsyncIterableIterator<ResponseOf<D>>
     : (request: Init<RequestOf<D>>, options?: CallOptions) => Promise<ResponseOf<D>>;

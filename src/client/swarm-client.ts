@@ -1,0 +1,54 @@
+import { CertificateAuthorityService } from '#gen/swarm/v1/ca.ts';
+import { ControlService } from '#gen/swarm/v1/control.ts';
+import { DispatcherService } from '#gen/swarm/v1/dispatcher.ts';
+import { HealthService } from '#gen/swarm/v1/health.ts';
+import { ImageService } from '#gen/swarm/v1/images.ts';
+import { LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
+import { NodeService } from '#gen/swarm/v1/node.ts';
+import { WatchService } from '#gen/swarm/v1/watch.ts';
+import { createClient } from '#proto/grpc/client.ts';
+import type { Client } from '#proto/grpc/methods.ts';
+import type { Target, Transport } from '#proto/grpc/transport.ts';
+
+/** The services of the contract by the name they have on a client. */
+const SERVICES = {
+  control: ControlService,
+  watch: WatchService,
+  logs: LogsService,
+  health: HealthService,
+  node: NodeService,
+  images: ImageService,
+  certificateAuthority: CertificateAuthorityService,
+  dispatcher: DispatcherService,
+  logBroker: LogBrokerService,
+} as const;
+
+type Services = { readonly [Name in keyof typeof SERVICES]: Client<(typeof SERVICES)[Name]> };
+
+/**
+ * A connection to one daemon. It is made by the first call, and made again after a loss by the next one. Which services
+ * answer depends on the daemon and on who calls: `node` and `images` only on the machine's own socket, the cluster's
+ * services only over TLS. Every failure is a SwarmError.
+ */
+export interface SwarmClient extends Services {
+  /** Where it leads, for messages. */
+  readonly target: Target;
+  /** Ends the connection and all calls on it. A client that is not closed keeps the process alive. */
+  close(): void;
+}
+
+export function createSwarmClient(transport: Transport): SwarmClient {
+  const client = { target: transport.target, close: () => transport.close() };
+  // Made when asked for: most callers need one service, and a command line is in a hurry.
+  for (const [name, service] of Object.entries(SERVICES))
+    Object.defineProperty(client, name, {
+      configurable: true,
+      enumerable: true,
+      get() {
+        const value = createClient(service, transport);
+        Object.defineProperty(client, name, { value, enumerable: true });
+        return value;
+      },
+    });
+  return client as SwarmClient;
+}
