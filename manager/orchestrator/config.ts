@@ -1,0 +1,60 @@
+/** Tuning of the loops in this folder; nothing here is met by users. */
+export interface OrchestratorConfig {
+  /** Slots looked at in one slice. */
+  readonly slotsPerSlice: number;
+  /** Groups of changes handed out in one slice. */
+  readonly groupsPerSlice: number;
+  readonly restart: RestartConfig;
+  /** Beyond its stop grace period, a task that was told to stop is waited for this long before its replacement starts. */
+  readonly stopOverdueMs: number;
+  /** A task that ends this soon after its node came back ended with the node, not by itself. */
+  readonly nodeReturnMs: number;
+  readonly reaper: ReaperConfig;
+}
+
+export interface RestartConfig {
+  /** A task that ran this long was no quick failure: the streak begins anew. */
+  readonly stableAfterMs: number;
+  /** Quick failures in a row that are restarted with the plain delay, as Swarm does. */
+  readonly plainRestarts: number;
+  /** The delay doubles with every further one, up to this. */
+  readonly delayMaxMs: number;
+  /** What doubles when the restart delay is shorter. */
+  readonly delayMinMs: number;
+  /** Failures that a task carries on; more only when a limit within a window counts them. */
+  readonly failuresKept: number;
+}
+
+export interface ReaperConfig {
+  /** Tasks and slots looked at in one slice. */
+  readonly looksPerSlice: number;
+  /** Tasks of a node that is down for this long are given up for lost. */
+  readonly orphanAfterMs: number;
+}
+
+export const DEFAULT_ORCHESTRATOR_CONFIG: OrchestratorConfig = {
+  // 1 to 3 us each when measured.
+  slotsPerSlice: 1500,
+  // 1 us each, plus their part in a transaction: five full transactions.
+  groupsPerSlice: 1000,
+  restart: {
+    // Twelve times the default delay: what runs for a minute does work between its crashes.
+    stableAfterMs: 60_000,
+    // A service that needs a few attempts until its database is up starts as fast as on Swarm.
+    plainRestarts: 5,
+    // The figure of Kubernetes: a crash loop costs at most a start in five minutes, a fix is picked up within them.
+    delayMaxMs: 5 * 60_000,
+    delayMinMs: 1000,
+    // Twice the scheduler's fault threshold.
+    failuresKept: 10,
+  },
+  // Swarm waits a minute in all; ours begins when the grace period is over.
+  stopOverdueMs: 60_000,
+  // Three heartbeats of detection plus the time in which an agent looks through what it finds.
+  nodeReturnMs: 15_000,
+  reaper: {
+    looksPerSlice: 1500,
+    // Swarm's figure.
+    orphanAfterMs: 24 * 60 * 60_000,
+  },
+};

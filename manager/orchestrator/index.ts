@@ -1,0 +1,17 @@
+export {
+  DEFAULT_ORCHESTRATOR_CONFIG,
+  type OrchestratorConfig,
+  type ReaperConfig,
+  type RestartConfig,
+} from './config.ts';
+export { ConstraintEnforcer } from './constraint-enforcer.ts';
+export { createLoops, type LoopsOptions } from './create-loops.ts';
+export { globalMode } from './global-mode.ts';
+export { replicatedMode } from './replicated-mode.ts';
+export { describeEnd } from './restart-policy.ts';
+export { ServiceLoop } from './service-loop.ts';
+export type { ServiceMode } from './service-mode.ts';
+export { type RestartRules, replicasOf, restartRules, type UpdateRules, updateRules } from './service-settings.ts';
+export { TaskAllocator } from './task-allocator.ts';
+export { TaskReaper } from './task-reaper.ts';
+export { type UpdateContext, updateContext } from './update-context.ts';

@@ -1,0 +1,19 @@
+import type { ServiceMode } from './service-mode.ts';
+import { replicasOf } from './service-settings.ts';
+
+/** As many tasks as the service says, in slots 1, 2, 3, ... whose numbers are used again. */
+export const replicatedMode: ServiceMode = {
+  name: 'replicated-orchestrator',
+  slotPerNode: false,
+  handles: (service) => service.spec?.mode?.kind !== 'global',
+  keyOf: (task) => task.slot,
+  judge: (_slot, judge) => judge.judge(),
+  scale(state, desk) {
+    const missing = replicasOf(state.service.spec) - state.counts.occupied;
+    if (missing > 0) {
+      for (const number of state.freeNumbers(Math.min(missing, desk.room))) desk.fillSlot(state.slot(number));
+    } else if (missing < 0) {
+      for (const slot of state.surplus(Math.min(-missing, desk.room))) if (!slot.changing) desk.clearSlot(slot);
+    }
+  },
+};

@@ -1,0 +1,87 @@
+/** A service's settings with the defaults filled in: Swarm's. */
+import {
+  FailureAction,
+  RestartCondition,
+  type ServiceSpec,
+  type TaskSpec,
+  type UpdateConfig,
+  UpdateOrder,
+} from '#gen/swarm/v1/specs.ts';
+
+const DEFAULT_RESTART_DELAY_MS = 5000;
+const DEFAULT_MONITOR_MS = 5000;
+const DEFAULT_STOP_GRACE_MS = 10_000;
+
+export interface RestartRules {
+  readonly condition: 'any' | 'on-failure' | 'none';
+  readonly delayMs: number;
+  /** 0: without limit. */
+  readonly attemptsMax: number;
+  /** 0: attempts are counted for ever. */
+  readonly windowMs: number;
+}
+
+export function restartRules(task: TaskSpec | undefined): RestartRules {
+  const policy = task?.restart;
+  return {
+    condition: conditionOf(policy?.condition ?? RestartCondition.UNSPECIFIED),
+    delayMs: policy?.delayMs ?? DEFAULT_RESTART_DELAY_MS,
+    attemptsMax: policy?.maxAttempts ?? 0,
+    windowMs: policy?.windowMs ?? 0,
+  };
+}
+
+function conditionOf(condition: RestartCondition): RestartRules['condition'] {
+  switch (condition) {
+    case RestartCondition.NONE:
+      return 'none';
+    case RestartCondition.ON_FAILURE:
+      return 'on-failure';
+    case RestartCondition.ANY:
+    case RestartCondition.UNSPECIFIED:
+      return 'any';
+  }
+}
+
+export interface UpdateRules {
+  /** Infinity: all at once. */
+  readonly parallelism: number;
+  readonly delayMs: number;
+  readonly monitorMs: number;
+  readonly failureAction: 'pause' | 'continue' | 'rollback';
+  readonly failureRatioMax: number;
+  readonly startFirst: boolean;
+}
+
+export function updateRules(config: UpdateConfig | undefined): UpdateRules {
+  const parallelism = config?.parallelism ?? 1;
+  return {
+    parallelism: parallelism === 0 ? Number.POSITIVE_INFINITY : parallelism,
+    delayMs: config?.delayMs ?? 0,
+    monitorMs: config?.monitorMs ?? DEFAULT_MONITOR_MS,
+    failureAction: actionOf(config?.failureAction ?? FailureAction.UNSPECIFIED),
+    failureRatioMax: config?.maxFailureRatio ?? 0,
+    startFirst: config?.order === UpdateOrder.START_FIRST,
+  };
+}
+
+function actionOf(action: FailureAction): UpdateRules['failureAction'] {
+  switch (action) {
+    case FailureAction.CONTINUE:
+      return 'continue';
+    case FailureAction.ROLLBACK:
+      return 'rollback';
+    case FailureAction.PAUSE:
+    case FailureAction.UNSPECIFIED:
+      return 'pause';
+  }
+}
+
+export function stopGraceMs(task: TaskSpec | undefined): number {
+  return task?.container?.stopGracePeriodMs ?? DEFAULT_STOP_GRACE_MS;
+}
+
+/** 0 for services of another mode. */
+export function replicasOf(spec: ServiceSpec | undefined): number {
+  return spec?.mode?.kind === 'replicated' ? spec.mode.value.replicas : 0;
+}

@@ -1,0 +1,312 @@
+/**
+ * Looks at one slot of a service: what is in it, and the next step to what should be. A function of the slot's tasks,
+ * their nodes, the service and the time; each step is one group of changes, and a slot that gives none is as it should
+ * be until its wake-up time.
+ *
+ * The order of steps in a slot (docs/orchestrator.md has the reasons):
+ *   replace what is lost, ended or has to leave -> retire what is superseded -> let the held task start
+ */
+import { type Node, type Service, type Task, type TaskRollout, TaskState } from '#gen/swarm/v1/objects.ts';
+import type { Change, ChangeGroup } from '#manager/store/index.ts';
+import type { OrchestratorConfig } from './config.ts';
+import { decideRestart, describeEnd, replacementRefusal } from './restart-policy.ts';
+import type { RevisionBook } from './revision-book.ts';
+import { restartRules, stopGraceMs } from './service-settings.ts';
+import { EMPTY_SUMMARY, type SlotSummary, summarize } from './slot-summary.ts';
+import { type Account, accountOf, byAge, FRESH_ACCOUNT, makeTask, newestKept, newestWanted } from './slot-tasks.ts';
+import * as facts from './task-facts.ts';
+import type { UpdateContext } from './update-context.ts';
+
+export interface SlotQuestion {
+  readonly service: Service;
+  readonly update: UpdateContext;
+  /** Replicated: its number; global: 0. */
+  readonly slot: number;
+  /** Global: the node that is the slot; replicated: empty. */
+  readonly nodeId: string;
+  readonly tasks: readonly Task[];
+  readonly nowMs: number;
+}
+
+/** What judging needs besides. */
+export interface SlotHelp {
+  readonly config: OrchestratorConfig;
+  readonly book: RevisionBook;
+  nodeOf(id: string): Node | undefined;
+  newId(): string;
+}
+
+export interface SlotJudgement {
+  readonly summary: SlotSummary;
+  /** Empty: nothing to do now. */
+  readonly changes: ChangeGroup;
+  readonly wakeAtMs: number | undefined;
+}
+
+interface Replacement {
+  readonly account: Account;
+  readonly delayMs: number;
+  readonly reason: string;
+  /** The old task stays until the new one runs. */
+  readonly keepOld?: boolean;
+}
+
+export class SlotJudge {
+  readonly #question: SlotQuestion;
+  readonly #help: SlotHelp;
+  /** Oldest first. */
+  readonly #tasks: readonly Task[];
+
+  constructor(question: SlotQuestion, help: SlotHelp) {
+    this.#question = question;
+    this.#help = help;
+    this.#tasks = byAge(question.tasks);
+  }
+
+  judge(): SlotJudgement {
+    const current = this.#current();
+    if (current === undefined) return this.#withoutWanted();
+    const node = current.nodeId === '' ? undefined : this.#help.nodeOf(current.nodeId);
+    if (current.nodeId !== '' && facts.isLost(node)) return this.#lost(current, node);
+    if (facts.hasEnded(current)) return this.#ended(current, node);
+    if (current.evictReason !== '' || (node !== undefined && facts.isDrained(node))) return this.#leaving(current);
+    return this.#standing(current);
+  }
+
+  /** The step by which an update moves the slot to the target. */
+  moveToTarget(): ChangeGroup {
+    const { update, service } = this.#question;
+    const current = newestWanted(this.#tasks);
+    const startFirst = update.rules.startFirst && current !== undefined && facts.stateOf(current) === TaskState.RUNNING;
+    const retired = startFirst ? [] : this.#tasks.filter(facts.isWanted);
+    const changes: Change[] = [];
+    for (const task of retired) push(changes, facts.retire(task));
+    const rollout = { updateStartedAtMs: update.startedAtMs, failedTask: '' };
+    changes.push(this.#create(service.revision, FRESH_ACCOUNT, rollout, this.#holdReason(retired), 0));
+    return changes;
+  }
+
+  /** The first task of a slot that has none that is wanted. */
+  fill(): ChangeGroup {
+    return [this.#create(this.#question.service.revision, FRESH_ACCOUNT, undefined, this.#holdReason([]), 0)];
+  }
+
+  /** For a slot that is not to be: every task is retired. */
+  empty(): SlotJudgement {
+    const changes: Change[] = [];
+    for (const task of this.#tasks) if (facts.isWanted(task)) push(changes, facts.retire(task));
+    return { summary: EMPTY_SUMMARY, changes, wakeAtMs: undefined };
+  }
+
+  /** For a slot that leaves no trace: its tasks are told to go, those that hold nothing are deleted. */
+  clear(): SlotJudgement {
+    const changes = facts.clearSlot(this.#tasks, (id) => this.#help.nodeOf(id));
+    return { summary: EMPTY_SUMMARY, changes, wakeAtMs: undefined };
+  }
+
+  /**
+   * The task that the slot stands or falls with: the newest that is wanted, unless it belongs to an update that was
+   * abandoned while an older one, of the right kind and in good order, is still there.
+   */
+  #current(): Task | undefined {
+    const newest = newestWanted(this.#tasks);
+    if (newest === undefined || this.#isUpToDate(newest)) return newest;
+    for (const task of this.#tasks) {
+      if (!facts.isWanted(task) || !this.#isUpToDate(task) || facts.hasEnded(task) || task.evictReason !== '') continue;
+      const node = task.nodeId === '' ? undefined : this.#help.nodeOf(task.nodeId);
+      if (task.nodeId === '' || (!facts.isLost(node) && node !== undefined && !facts.isDrained(node))) return task;
+    }
+    return newest;
+  }
+
+  #isUpToDate(task: Task): boolean {
+    const { book } = this.#help;
+    const { target } = this.#question.update;
+    return task.revision === target || book.isUpToDate(task, target, this.#help.nodeOf(task.nodeId));
+  }
+
+  #withoutWanted(): SlotJudgement {
+    const newest = newestKept(this.#tasks);
+    if (newest === undefined || newest.finalReason === '') return nothing(EMPTY_SUMMARY);
+    return nothing(this.#summary(newest));
+  }
+
+  /** The node is gone or silent: at once and without counting an attempt. */
+  #lost(task: Task, node: Node | undefined): SlotJudgement {
+    if (this.#question.nodeId !== '') {
+      // A global service has nowhere else to go; what is there is looked at when the node comes back.
+      return node === undefined ? this.clear() : nothing({ ...this.#summary(task), suspended: true });
+    }
+    return this.#replaceUncounted(task, node?.status?.message ?? 'node is gone');
+  }
+
+  #ended(task: Task, node: Node | undefined): SlotJudgement {
+    const state = facts.stateOf(task);
+    const stopped = state === TaskState.SHUTDOWN || state === TaskState.ORPHANED;
+    if ((stopped && task.quickFailures === 0) || this.#endedWithNode(task, node))
+      return this.#replaceUncounted(task, describeEnd(task));
+    const rules = restartRules(this.#help.book.taskSpec(task.serviceId, task.revision));
+    const decision = decideRestart(
+      task,
+      stopped ? { ...rules, attemptsMax: 0 } : rules,
+      this.#help.config.restart,
+      this.#question.nowMs,
+    );
+    if (decision.kind === 'final') return this.#finish(task, decision.reason);
+    const { attempt, failures, quickFailures, delayMs, reason } = decision;
+    const account = stopped
+      ? { ...accountOf(task), quickFailures }
+      : { restartAttempt: attempt, failures, quickFailures };
+    return this.#replace(task, { account, delayMs, reason });
+  }
+
+  /** The node was away and came back without it: a reboot is no failure of the task. */
+  #endedWithNode(task: Task, node: Node | undefined): boolean {
+    const sinceMs = node?.status?.sinceMs ?? 0;
+    return task.createdAtMs < sinceMs && Math.abs(task.updatedAtMs - sinceMs) < this.#help.config.nodeReturnMs;
+  }
+
+  #leaving(task: Task): SlotJudgement {
+    const reason = task.evictReason !== '' ? task.evictReason : 'node is drained';
+    const last = newestKept(this.#tasks);
+    if (last !== undefined && last.id !== task.id && last.finalReason !== '')
+      return this.#finish(task, last.finalReason);
+    const keepOld = this.#question.update.rules.startFirst && facts.stateOf(task) === TaskState.RUNNING;
+    return this.#replaceUncounted(task, reason, keepOld);
+  }
+
+  #replaceUncounted(task: Task, reason: string, keepOld = false): SlotJudgement {
+    const rules = restartRules(this.#help.book.taskSpec(task.serviceId, task.revision));
+    const refusal = facts.isAssigned(task) ? replacementRefusal(task, rules) : undefined;
+    if (refusal !== undefined) return this.#finish(task, `${reason}; ${refusal}`);
+    const quick = facts.stateOf(task) === TaskState.SHUTDOWN ? 1 : 0;
+    const account = { ...accountOf(task), quickFailures: task.quickFailures + quick };
+    return this.#replace(task, { account, delayMs: 0, reason, keepOld });
+  }
+
+  #replace(task: Task, replacement: Replacement): SlotJudgement {
+    const { update, nowMs } = this.#question;
+    const upToDate = this.#isUpToDate(task);
+    const keeps = !upToDate && update.keepRevision && this.#help.book.get(task.serviceId, task.revision) !== undefined;
+    const revision = keeps ? task.revision : update.target;
+    const carries = keeps || upToDate;
+    const moved = !carries && update.phase === 'active';
+    const rollout = moved ? { updateStartedAtMs: update.startedAtMs, failedTask: '' } : this.#carriedRollout(task);
+    const changes: Change[] = [];
+    if (replacement.keepOld !== true) push(changes, facts.retire(task));
+    const startNotBeforeMs = Math.max(
+      replacement.delayMs > 0 ? nowMs + replacement.delayMs : 0,
+      task.startNotBeforeMs > nowMs && carries ? task.startNotBeforeMs : 0,
+    );
+    const waits = this.#holdReason(replacement.keepOld === true ? [] : [task]);
+    const holdReason = waits !== '' ? waits : startNotBeforeMs > nowMs ? replacement.reason : '';
+    const account = carries ? replacement.account : FRESH_ACCOUNT;
+    changes.push(this.#create(revision, account, carries || moved ? rollout : undefined, holdReason, startNotBeforeMs));
+    return { summary: this.#summary(task), changes, wakeAtMs: undefined };
+  }
+
+  /** Nothing takes the task's place; the slot counts as done until the service changes. */
+  #finish(task: Task, finalReason: string): SlotJudgement {
+    if (!facts.isAssigned(task))
+      return { summary: EMPTY_SUMMARY, changes: [facts.removeTask(task)], wakeAtMs: undefined };
+    const rollout = this.#carriedRollout(task);
+    const object = { ...facts.withDesired(task, TaskState.SHUTDOWN), finalReason, rollout };
+    return { summary: this.#summary(task), changes: [facts.updateTask(object)], wakeAtMs: undefined };
+  }
+
+  /** With a mark when the task failed under the eyes of the update that brought it. */
+  #carriedRollout(task: Task): TaskRollout | undefined {
+    const { rollout } = task;
+    const { update } = this.#question;
+    if (rollout === undefined || rollout.updateStartedAtMs !== update.startedAtMs || rollout.failedTask !== '')
+      return rollout;
+    if (!facts.hasEnded(task) || facts.stateOf(task) === TaskState.SHUTDOWN) return rollout;
+    if (facts.stateOf(task) === TaskState.ORPHANED) return rollout;
+    const rules = restartRules(this.#help.book.taskSpec(task.serviceId, task.revision));
+    if (facts.stateOf(task) === TaskState.COMPLETE && rules.condition !== 'any') return rollout;
+    const startedMs = task.status?.container?.startedAtMs ?? 0;
+    const ranMs = startedMs === 0 ? 0 : (task.status?.timestampMs ?? 0) - startedMs;
+    return ranMs > update.rules.monitorMs ? rollout : { ...rollout, failedTask: task.id };
+  }
+
+  #standing(task: Task): SlotJudgement {
+    const changes: Change[] = [];
+    const keepsOthers = this.#question.update.rules.startFirst && facts.stateOf(task) !== TaskState.RUNNING;
+    for (const other of this.#tasks) {
+      if (other.id === task.id || !facts.isWanted(other)) continue;
+      const useless = facts.hasEnded(other) || facts.isLost(this.#help.nodeOf(other.nodeId));
+      if (!keepsOthers || useless) push(changes, facts.retire(other));
+    }
+    const startAtMs = task.desiredState === TaskState.RUNNING ? undefined : this.#startAtMs(task);
+    const starts = startAtMs !== undefined && startAtMs <= this.#question.nowMs;
+    if (starts) changes.push(facts.updateTask({ ...facts.withDesired(task, TaskState.RUNNING), holdReason: '' }));
+    const summary = this.#summary(task);
+    return { summary, changes, wakeAtMs: earlier(starts ? undefined : startAtMs, summary.changesAtMs) };
+  }
+
+  /** When a held task may start: after its delay, and when what was there before has stopped or had its time to. */
+  #startAtMs(task: Task): number {
+    const stopping = this.#stopping();
+    if (stopping.length === 0) return task.startNotBeforeMs;
+    const { book, config } = this.#help;
+    const graceMs = Math.max(...stopping.map((one) => stopGraceMs(book.taskSpec(one.serviceId, one.revision))));
+    return Math.max(task.startNotBeforeMs, task.createdAtMs + graceMs + config.stopOverdueMs);
+  }
+
+  #stopping(): readonly Task[] {
+    return this.#tasks.filter((task) => !facts.isWanted(task) && this.#mayStillRun(task));
+  }
+
+  #mayStillRun(task: Task): boolean {
+    return facts.mayStillRun(task, this.#help.nodeOf(task.nodeId));
+  }
+
+  /** Why a new task cannot run at once: what is stopping already, and what is retired along with its creation. */
+  #holdReason(retired: readonly Task[]): string {
+    const awaited = [...this.#stopping(), ...retired.filter((task) => facts.isWanted(task) && this.#mayStillRun(task))];
+    return awaited.length === 0 ? '' : `waiting for task ${awaited.map(({ id }) => id).join(', ')} to stop`;
+  }
+
+  #create(
+    revision: number,
+    account: Account,
+    rollout: TaskRollout | undefined,
+    holdReason: string,
+    startNotBeforeMs: number,
+  ): Change {
+    const { service, slot, nodeId, nowMs } = this.#question;
+    // One that no node was told of is deleted when it is retired: the chain goes on from the one before.
+    const after = this.#tasks.findLast(facts.isAssigned);
+    const id = this.#help.newId();
+    const task = makeTask(
+      { id, service, revision, slot, nodeId, account, rollout, after, holdReason, startNotBeforeMs },
+      nowMs,
+    );
+    return facts.createTask(task);
+  }
+
+  #summary(task: Task): SlotSummary {
+    const last = newestKept(this.#tasks) ?? task;
+    return summarize({
+      task,
+      last,
+      upToDate: this.#isUpToDate(task),
+      lastIsUpToDate: last.id === task.id || this.#isUpToDate(last),
+      update: this.#question.update,
+      nowMs: this.#question.nowMs,
+    });
+  }
+}
+
+function nothing(summary: SlotSummary): SlotJudgement {
+  return { summary, changes: [], wakeAtMs: summary.changesAtMs };
+}
+
+function push(changes: Change[], change: Change | undefined): void {
+  if (change !== undefined) changes.push(change);
+}
+
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
+}

@@ -1,0 +1,92 @@
+/** What the loops ask about a task and its node, in one place. */
+import { type Node, NodeState, type Task, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
+import type { Change, ChangeGroup } from '#manager/store/index.ts';
+
+export function stateOf(task: Task): TaskState {
+  return task.status?.state ?? TaskState.NEW;
+}
+
+/** Meant to run, or to be ready to. */
+export function isWanted(task: Task): boolean {
+  return task.desiredState <= TaskState.RUNNING;
+}
+
+/** Will not run any more, whatever is desired. */
+export function hasEnded(task: Task): boolean {
+  return stateOf(task) > TaskState.RUNNING;
+}
+
+/** A node has been told of it, so that there may be a container. */
+export function isAssigned(task: Task): boolean {
+  return task.nodeId !== '' && stateOf(task) >= TaskState.ASSIGNED;
+}
+
+/** Cannot be relied upon: gone, silent, or left. What ran there may or may not run on. */
+export function isLost(node: Node | undefined): boolean {
+  const state = node?.status?.state;
+  return node === undefined || state === NodeState.DOWN || state === NodeState.DISCONNECTED;
+}
+
+/** Is to be emptied. */
+export function isDrained(node: Node): boolean {
+  return node.spec?.availability === NodeAvailability.DRAIN;
+}
+
+/** Whether nothing changed that the loops look at. */
+export function sameForTasks(a: Node, b: Node): boolean {
+  return (
+    a.spec === b.spec && a.description === b.description && a.role === b.role && a.status?.state === b.status?.state
+  );
+}
+
+/** May still hold a container: told to stop, not known to have stopped, on a node that can be waited for. */
+export function mayStillRun(task: Task, node: Node | undefined): boolean {
+  return isAssigned(task) && !hasEnded(task) && !isLost(node);
+}
+
+export function withDesired(task: Task, desiredState: TaskState): Task {
+  return { ...task, desiredState };
+}
+
+export function withStatus(task: Task, fields: Partial<TaskStatus>): Task {
+  const before: TaskStatus = task.status ?? {
+    state: TaskState.NEW,
+    timestampMs: 0,
+    message: '',
+    error: '',
+    container: undefined,
+    ports: [],
+  };
+  return { ...task, status: { ...before, ...fields } };
+}
+
+export function updateTask(task: Task): Change {
+  return { kind: 'update', table: 'task', object: task };
+}
+
+export function createTask(task: Task): Change {
+  return { kind: 'create', table: 'task', object: task };
+}
+
+export function removeTask(task: Task): Change {
+  return { kind: 'remove', table: 'task', object: task };
+}
+
+/**
+ * Takes the task out of service. One that no node was told of is simply deleted; it has no history worth keeping.
+ * Undefined when nothing is to be done.
+ */
+export function retire(task: Task): Change | undefined {
+  if (!isAssigned(task)) return removeTask(task);
+  return isWanted(task) ? updateTask(withDesired(task, TaskState.SHUTDOWN)) : undefined;
+}
+
+/** Makes all traces of a slot go: what may run is told to, the rest is deleted. */
+export function clearSlot(tasks: readonly Task[], nodeOf: (id: string) => Node | undefined): ChangeGroup {
+  const changes: Change[] = [];
+  for (const task of tasks)
+    if (!mayStillRun(task, nodeOf(task.nodeId))) changes.push(removeTask(task));
+    else if (task.desiredState !== TaskState.REMOVE) changes.push(updateTask(withDesired(task, TaskState.REMOVE)));
+  return changes;
+}

@@ -1,0 +1,188 @@
+/**
+ * Deletes tasks that nobody needs any more: told to go and gone, history beyond the limit, remains of services that do
+ * not exist. Gives tasks up for lost whose node has been down for a day.
+ */
+import { type Node, NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import type { ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
+import type { OrchestratorConfig } from './config.ts';
+import { byAge } from './slot-tasks.ts';
+import {
+  hasEnded,
+  isAssigned,
+  isWanted,
+  removeTask,
+  sameForTasks,
+  updateTask,
+  withDesired,
+  withStatus,
+} from './task-facts.ts';
+
+/** Swarm's default. */
+const DEFAULT_HISTORY_LIMIT = 5;
+
+/** A slot of a service, whether the service still exists or not. */
+interface SlotName {
+  readonly serviceId: string;
+  readonly slot: number;
+  /** Empty for slots that are numbers. */
+  readonly nodeId: string;
+}
+
+export class TaskReaper implements Loop {
+  readonly name = 'task-reaper';
+  readonly #config: OrchestratorConfig;
+  /** Slots to look at. They leave when a look finds nothing to change. */
+  readonly #slots = new Map<string, SlotName>();
+  /** Nodes and services whose slots are to be looked at. */
+  readonly #nodes = new Set<string>();
+  readonly #services = new Set<string>();
+  /** Since when nodes are down. */
+  readonly #down = new Map<string, number>();
+  #historyLimit: number | undefined;
+  #lookAtAll = false;
+
+  constructor(config: OrchestratorConfig) {
+    this.#config = config;
+  }
+
+  restore(view: StoreView): void {
+    this.#slots.clear();
+    this.#nodes.clear();
+    this.#services.clear();
+    this.#down.clear();
+    this.#lookAtAll = false;
+    this.#historyLimit = view.cluster()?.spec?.orchestration?.taskHistoryLimit;
+    for (const node of view.all('node')) this.#setDown(node);
+    for (const task of view.all('task')) this.#setTask(task, view.get('service', task.serviceId) === undefined);
+  }
+
+  observe(event: StoreEvent): void {
+    switch (event.table) {
+      case 'cluster':
+        this.#setLimit(event.kind === 'remove' ? undefined : event.object.spec?.orchestration?.taskHistoryLimit);
+        break;
+      case 'node':
+        if (event.kind === 'remove') this.#down.delete(event.object.id);
+        else this.#setDown(event.object);
+        if (event.kind === 'remove' || (event.kind === 'update' && !sameForTasks(event.old, event.object)))
+          this.#nodes.add(event.object.id);
+        break;
+      case 'service':
+        if (event.kind === 'remove') this.#services.add(event.object.id);
+        break;
+      case 'task':
+        if (event.kind !== 'remove') this.#setTask(event.object, event.kind === 'create');
+        break;
+      case 'revision':
+        break;
+    }
+  }
+
+  plan(view: StoreView, nowMs: number): Plan {
+    this.#expand(view);
+    const changes: ChangeGroup[] = [];
+    const wakeAtMs = this.#orphan(view, nowMs, changes);
+    let looks = this.#config.reaper.looksPerSlice;
+    for (const [key, slot] of this.#slots) {
+      if (looks <= 0 || changes.length >= this.#config.groupsPerSlice) return { changes, wakeAtMs, more: true };
+      const before = changes.length;
+      looks -= this.#look(view, slot, changes);
+      if (changes.length === before) this.#slots.delete(key);
+    }
+    return { changes, wakeAtMs };
+  }
+
+  #setLimit(limit: number | undefined): void {
+    if (limit === this.#historyLimit) return;
+    this.#historyLimit = limit;
+    this.#lookAtAll = true;
+  }
+
+  #setDown(node: Node): void {
+    if (node.status?.state === NodeState.DOWN) this.#down.set(node.id, node.status.sinceMs);
+    else this.#down.delete(node.id);
+  }
+
+  /** `more`: the slot may hold one task more than before, or has lost its service. */
+  #setTask(task: Task, more: boolean): void {
+    if (!isWanted(task) || hasEnded(task) || more) this.#queue(task);
+  }
+
+  #queue(task: Task): void {
+    const nodeId = task.slot > 0 ? '' : task.nodeId;
+    const { serviceId, slot } = task;
+    this.#slots.set(`${serviceId}/${slot}/${nodeId}`, { serviceId, slot, nodeId });
+  }
+
+  #expand(view: StoreView): void {
+    for (const nodeId of this.#nodes) for (const task of view.tasksOfNode(nodeId)) this.#queue(task);
+    this.#nodes.clear();
+    for (const serviceId of this.#services) for (const task of view.tasksOfService(serviceId)) this.#queue(task);
+    this.#services.clear();
+    if (this.#lookAtAll) for (const task of view.all('task')) this.#queue(task);
+    this.#lookAtAll = false;
+  }
+
+  /** Gives the number of tasks that were looked at. */
+  #look(view: StoreView, slot: SlotName, changes: ChangeGroup[]): number {
+    const tasks = tasksOf(view, slot);
+    const service = view.get('service', slot.serviceId);
+    if (service === undefined) this.#removeRemains(view, tasks, changes);
+    else if (!service.pendingDelete) this.#thin(view, tasks, changes); // else its orchestrator sees to it
+    return Math.max(1, tasks.length);
+  }
+
+  #removeRemains(view: StoreView, tasks: readonly Task[], changes: ChangeGroup[]): void {
+    for (const task of tasks)
+      if (holdsNothing(task, view)) changes.push([removeTask(task)]);
+      else if (task.desiredState !== TaskState.REMOVE) changes.push([updateTask(withDesired(task, TaskState.REMOVE))]);
+  }
+
+  /** The newest task stays whatever the limit: it says what the slot is waiting for, or why it is done. */
+  #thin(view: StoreView, tasks: readonly Task[], changes: ChangeGroup[]): void {
+    const kept: Task[] = [];
+    for (const task of tasks)
+      if (task.desiredState !== TaskState.REMOVE) kept.push(task);
+      else if (holdsNothing(task, view)) changes.push([removeTask(task)]);
+    const limit = this.#historyLimit ?? DEFAULT_HISTORY_LIMIT;
+    if (limit < 0) return;
+    let excess = kept.length - Math.max(1, limit);
+    if (excess <= 0) return;
+    for (const task of byAge(kept).slice(0, -1)) {
+      if (excess <= 0) return;
+      if (isWanted(task) || !holdsNothing(task, view)) continue;
+      changes.push([removeTask(task)]);
+      excess--;
+    }
+  }
+
+  /** When the next node will have been down for too long. */
+  #orphan(view: StoreView, nowMs: number, changes: ChangeGroup[]): number | undefined {
+    let wakeAtMs: number | undefined;
+    for (const [nodeId, sinceMs] of this.#down) {
+      const dueMs = sinceMs + this.#config.reaper.orphanAfterMs;
+      if (dueMs > nowMs) {
+        wakeAtMs = Math.min(wakeAtMs ?? dueMs, dueMs);
+        continue;
+      }
+      const before = changes.length;
+      for (const task of view.tasksOfNode(nodeId)) {
+        if (!isAssigned(task) || hasEnded(task)) continue;
+        const message = 'node has been down for too long; the task is given up for lost';
+        changes.push([updateTask(withStatus(task, { state: TaskState.ORPHANED, timestampMs: nowMs, message }))]);
+      }
+      if (changes.length === before) this.#down.delete(nodeId);
+    }
+    return wakeAtMs;
+  }
+}
+
+function tasksOf(view: StoreView, slot: SlotName): readonly Task[] {
+  if (slot.slot > 0) return [...view.tasksOfSlot(slot.serviceId, slot.slot)];
+  return [...view.tasksOfNode(slot.nodeId)].filter((task) => task.serviceId === slot.serviceId && task.slot === 0);
+}
+
+/** No container can be left of it that anyone knows of. */
+function holdsNothing(task: Task, view: StoreView): boolean {
+  return !isAssigned(task) || hasEnded(task) || view.get('node', task.nodeId) === undefined;
+}
