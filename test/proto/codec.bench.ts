@@ -67,7 +67,9 @@ compare(
     ),
   ),
 );
-const labels = Object.fromEntries(Array.from({ length: 8 }, (_value, index) => [`com.example.key-${index}`, `v${index}`]));
+const labels = Object.fromEntries(
+  Array.from({ length: 8 }, (_value, index) => [`com.example.key-${index}`, `v${index}`]),
+);
 compare(
   NodeDescription,
   NodeDescription.create({
