@@ -35,7 +35,7 @@ export interface DoctorContext {
   readonly manager: boolean | undefined;
   /** Managers that this host will speak to, or does. */
   readonly managers: readonly HostPort[];
-  /** How far this host's clock is ahead of a manager's; undefined when there is none to ask. */
+  /** How far this host's clock is ahead of a manager's, where that is known; undefined lets the check ask `managers`. */
   readonly clockSkewMs: (() => Promise<number>) | undefined;
   /** Pools that subnets of networks come from; undefined while only the manager knows (a join). */
   readonly addressPools: readonly string[] | undefined;

@@ -35,6 +35,8 @@ export interface Host {
   /** Whether the file could be written; it is not touched. */
   writable(path: string): Promise<boolean>;
   connect(host: string, port: number, timeoutMs: number): Promise<Connection>;
+  /** How far this host's clock is ahead of the manager's, in milliseconds; undefined when it does not tell its time. */
+  clockSkew(host: string, port: number): Promise<number | undefined>;
   /** Undefined when the path is not there. */
   fileSystem(path: string): Promise<FileSystem | undefined>;
   /** Calls `use` with an empty directory below `parent`, and removes it with all that is in it. */

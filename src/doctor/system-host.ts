@@ -4,9 +4,11 @@ import { access, constants, mkdir, mkdtemp, readFile, rm } from 'node:fs/promise
 import { request } from 'node:http';
 import { createServer, isIPv6, connect as netConnect } from 'node:net';
 import { join } from 'node:path';
+import { dialCa } from '#agent/identity/index.ts';
 import { runProcess } from '#agent/kernel/run-process.ts';
 import { statfs } from '#agent/kernel/statfs.ts';
 import { findProgram, PROGRAM_ENVIRONMENT } from '#agent/runtime/index.ts';
+import { formatHostPort } from '#common/host-port.ts';
 import { DOCTOR_CONFIG } from './config.ts';
 import type { Connection, DockerEngine, FileSystem, Host } from './host.ts';
 
@@ -36,6 +38,7 @@ export const systemHost: Host = {
       () => false,
     ),
   connect,
+  clockSkew,
   fileSystem,
   withScratch: async (parent, use) => {
     await mkdir(parent, { recursive: true, mode: 0o700 });
@@ -84,6 +87,20 @@ function connect(host: string, port: number, timeoutMs: number): Promise<Connect
     socket.once('connect', () => settle(undefined));
     socket.once('error', (error) => settle(errorName(error)));
   });
+}
+
+/** Whoever is there is believed: a wrong answer costs a wrong line of a report. */
+async function clockSkew(host: string, port: number): Promise<number | undefined> {
+  const connection = dialCa(formatHostPort({ host, port }), { kind: 'unverified' });
+  try {
+    const askedMs = Date.now();
+    const { timeMs } = await connection.getRootCertificate(DOCTOR_CONFIG.connectTimeoutMs);
+    return timeMs === 0 ? undefined : (askedMs + Date.now()) / 2 - timeMs;
+  } catch {
+    return undefined;
+  } finally {
+    connection.close();
+  }
 }
 
 async function fileSystem(path: string): Promise<FileSystem | undefined> {

@@ -1,4 +1,5 @@
 /** What other programs' firewalls do to the packets of containers and of the cluster. */
+import { SwarmError } from '#common/errors.ts';
 import { type Check, type DoctorContext, EVERYWHERE, fail, ok, warn } from '../check.ts';
 import type { Host } from '../host.ts';
 
@@ -30,10 +31,17 @@ async function droppingChains(context: DoctorContext, hook: 'forward' | 'input')
   const { host, ownTablePrefix } = context;
   const found: DroppingChain[] = [];
   const listed = await host.run('nft', '-j', 'list', 'chains');
-  for (const chain of parseChains(listed?.stdout ?? '')) {
-    const foreign = !(chain['table'] ?? '').startsWith(ownTablePrefix);
-    if (chain['hook'] === hook && chain['policy'] === 'drop' && foreign)
-      found.push({ family: chain['family'] ?? '', table: chain['table'] ?? '', chain: chain['name'] ?? '' });
+  if (listed === undefined || listed.exitCode !== 0)
+    throw new SwarmError({
+      code: 'precondition',
+      reason: 'preflight',
+      message: `nft cannot list the chains of this host: ${listed?.stderr.trim() ?? 'it is not installed'}`,
+      hint: 'install the package nftables, and run the daemon as root',
+    });
+  for (const chain of parseChains(listed.stdout)) {
+    const { family = '', table = '', name = '' } = chain;
+    if (!IP_FAMILIES.has(family) || table.startsWith(ownTablePrefix)) continue;
+    if (chain['hook'] === hook && chain['policy'] === 'drop') found.push({ family, table, chain: name });
   }
   // The older iptables lives beside nftables, which does not see it. Asking it loads its modules, so only if they are.
   for (const [family, program] of await legacyInUse(host)) {
@@ -44,6 +52,8 @@ async function droppingChains(context: DoctorContext, hook: 'forward' | 'input')
   }
   return found;
 }
+
+const IP_FAMILIES: ReadonlySet<string> = new Set(['ip', 'ip6', 'inet']);
 
 const LEGACY = [
   ['ip', 'iptables-legacy'],
