@@ -7,7 +7,6 @@ import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { SwarmError } from '#common/errors.ts';
-import { LIMITS } from '#common/limits.ts';
 import { parseCertificate } from './certificate.ts';
 import { TLS_CIPHERS, TLS_CONFIG, TLS_CURVES } from './config.ts';
 import { certifiedIdentity, type NodeRoleName, ROLE_UNITS } from './identity.ts';
@@ -156,13 +155,3 @@ function checkPeer(certificate: Buffer, expect: PeerExpectation): Error | undefi
   }
   return new SwarmError({ code: 'unauthenticated', reason: 'bad-certificate', message: problem });
 }
-
-/** Options of every gRPC channel between nodes. */
-export const NODE_CHANNEL_OPTIONS = {
-  // A proxy of the environment (http_proxy) is for the way out, never for the way to another node.
-  'grpc.enable_http_proxy': 0,
-  // A channel of its own shows the present certificate; a shared one might still show the last.
-  'grpc.use_local_subchannel_pool': 1,
-  'grpc.max_receive_message_length': LIMITS.MESSAGE_BYTES,
-  'grpc.max_send_message_length': LIMITS.MESSAGE_BYTES,
-} as const;

@@ -211,7 +211,8 @@ function isPassing(error: SwarmError): boolean {
 
 /** The key of an interrupted join may belong by now to a node that was removed, has another role, or another key. */
 function needsNewKey(error: SwarmError): boolean {
-  return error.reason === 'node-removed' || error.reason === 'wrong-role' || error.reason === 'bad-certificate';
+  const otherKey = error.code === 'conflict' && error.reason === 'bad-certificate';
+  return otherKey || error.reason === 'node-removed' || error.reason === 'wrong-role';
 }
 
 /** The managers' ids are learnt with the first session. */
