@@ -6,3 +6,5 @@ export {
   SimulatedExecutor,
   SimulatedHost,
 } from './simulated/simulated-executor.ts';
+export { OciExecutor, type OciExecutorOptions } from './oci/oci-executor.ts';
+export type { HeldImage, TaskImages } from './oci/task-images.ts';

@@ -60,7 +60,7 @@ export class VolumeStore {
 
   /** By name. */
   async list(): Promise<readonly VolumeRecord[]> {
-    const names = await readdir(this.#directory).catch((error: unknown) => {
+    const names = await readdir(this.#directory).catch((error: unknown): string[] => {
       if (hasErrno(error, 'ENOENT')) return [];
       throw error;
     });

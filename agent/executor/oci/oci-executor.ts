@@ -1,0 +1,344 @@
+/** Runs tasks as containers of this node: image, volumes, network and runtime put together. */
+import { type LogConfig, LogRotator, readLog } from '#agent/logs/index.ts';
+import type { NetworkAttachment as AttachedTask, TaskNetwork } from '#agent/network/index.ts';
+import type { ContainerExit, ContainerRuntime, ContainerView } from '#agent/runtime/index.ts';
+import type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from '#agent/tasks/index.ts';
+import { namedVolumes, TaskVolumes, withImageVolumes } from '#agent/volumes/index.ts';
+import type { Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import { ContainerStatus, NetworkAttachment } from '#gen/swarm/v1/objects.ts';
+import type { PortConfig } from '#gen/swarm/v1/specs.ts';
+import type { Executor, LogLine, LogQuery, TaskStatistics } from '../executor.ts';
+import { type MappedTask, mapAssignment, portConfigs, stopSignalOf } from './map-assignment.ts';
+import type { HeldImage, TaskImages } from './task-images.ts';
+
+/** In the container's record: the named volumes that it has mounted. */
+const VOLUMES_LABEL = 'volumes';
+const SERVICE_LABEL = 'service';
+
+export interface OciExecutorOptions {
+  readonly runtime: ContainerRuntime;
+  readonly network: TaskNetwork;
+  readonly volumes: TaskVolumes;
+  readonly images: TaskImages;
+  readonly logConfig: LogConfig;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export class OciExecutor implements Executor {
+  readonly #runtime: ContainerRuntime;
+  readonly #network: TaskNetwork;
+  readonly #volumes: TaskVolumes;
+  readonly #images: TaskImages;
+  readonly #rotator: LogRotator;
+  readonly #logConfig: LogConfig;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  /** Ends of started containers, everything that they held given back. Invariant: one entry a container that runs. */
+  readonly #ends = new Map<string, Promise<TaskExit>>();
+  #closed = false;
+
+  constructor(options: OciExecutorOptions) {
+    this.#runtime = options.runtime;
+    this.#network = options.network;
+    this.#volumes = options.volumes;
+    this.#images = options.images;
+    this.#logConfig = options.logConfig;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#rotator = new LogRotator({ config: options.logConfig, clock: options.clock, log: options.log });
+  }
+
+  async prepare(
+    assignment: TaskAssignment,
+    progress: (message: string) => void,
+    signal: AbortSignal,
+  ): Promise<PreparedTask> {
+    const taskId = assignment.task.id;
+    const mapped = mapAssignment(assignment, this.#runtime.context.machine.architecture);
+    TaskVolumes.check(mapped.mounts);
+    if (this.#runtime.inspect(taskId) !== undefined) return prepared(await this.#network.attach(mapped.attach));
+    try {
+      progress('preparing the image');
+      const image = await this.#images.hold({
+        taskId,
+        reference: mapped.image,
+        registryAuth: mapped.registryAuth,
+        progress,
+        signal,
+      });
+      progress('preparing the network');
+      const attached = await this.#network.attach(mapped.attach);
+      progress('creating the container');
+      await this.#create(assignment, mapped, image, attached, signal);
+      return prepared(attached);
+    } catch (error) {
+      await this.#giveBack(taskId);
+      throw error;
+    }
+  }
+
+  async #create(
+    assignment: TaskAssignment,
+    mapped: MappedTask,
+    image: HeldImage,
+    attached: AttachedTask,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const taskId = assignment.task.id;
+    const mounts = withImageVolumes(mapped.mounts, image.config.volumes);
+    const { netnsPath, files, mode } = attached;
+    await this.#runtime.create(
+      {
+        id: taskId,
+        spec: mapped.spec,
+        image: {
+          id: image.id,
+          layers: image.layers,
+          defaults: image.config,
+          is32Bit: image.architecture === '386' || image.architecture === 'arm',
+        },
+        network:
+          netnsPath !== undefined
+            ? { kind: 'namespace', path: netnsPath }
+            : { kind: mode === 'host' ? 'host' : 'none' },
+        files: {
+          '/etc/hostname': files.hostname,
+          '/etc/hosts': files.hosts,
+          '/etc/resolv.conf': files.resolvConf,
+        },
+        stopSignal: stopSignalOf(mapped, image.config),
+        stopGraceMs: mapped.stopGraceMs,
+        log: mapped.log,
+        labels: {
+          [SERVICE_LABEL]: assignment.task.serviceId,
+          [VOLUMES_LABEL]: JSON.stringify(namedVolumes(mapped.mounts)),
+        },
+        mounts: (rootPath) => this.#volumes.prepare(taskId, mounts, rootPath),
+      },
+      signal,
+    );
+  }
+
+  async start(taskId: string, signal: AbortSignal): Promise<ContainerStatus> {
+    throwIfAborted(signal);
+    const view = await this.#runtime.start(taskId);
+    void this.#follow(taskId);
+    return statusOf(view);
+  }
+
+  async wait(taskId: string, signal: AbortSignal): Promise<TaskExit> {
+    this.#require(taskId);
+    return unlessAborted(this.#follow(taskId), signal);
+  }
+
+  async shutdown(assignment: TaskAssignment, signal: AbortSignal): Promise<void> {
+    const taskId = assignment.task.id;
+    if (this.#runtime.inspect(taskId) === undefined) return;
+    const ended = this.#follow(taskId);
+    const stop = async (): Promise<void> => {
+      await this.#runtime.stop(taskId, assignment.spec.task?.container?.stopGracePeriodMs);
+      await ended;
+    };
+    await unlessAborted(stop(), signal);
+  }
+
+  async remove(taskId: string, signal: AbortSignal): Promise<void> {
+    throwIfAborted(signal);
+    this.#rotator.remove(taskId);
+    await this.#runtime.remove(taskId);
+    await this.#giveBack(taskId);
+    this.#ends.delete(taskId);
+  }
+
+  async recover(known: readonly TaskAssignment[]): Promise<ReadonlyMap<string, FoundTask>> {
+    const ids = new Set(known.map(({ task }) => task.id));
+    for (const { record } of this.#runtime.list()) if (!ids.has(record.id)) await this.#runtime.remove(record.id);
+    const living = this.#runtime.list().filter(({ record }) => record.state.phase !== 'exited');
+    const restored = await this.#network.restore(living.map(({ record }) => record.id));
+    for (const contested of restored.contested)
+      this.#log.warn('a published port has another holder too', { task: contested.taskId, holder: contested.holder });
+    this.#images.restore(new Map(living.map(({ record }) => [record.id, record.imageId])));
+    await this.#volumes.restore(new Map(this.#runtime.list().map((view) => [view.record.id, volumesOf(view)])));
+    const ports = new Map(restored.adopted.map((attached) => [attached.taskId, portConfigs(attached.ports)]));
+    const found = new Map<string, FoundTask>();
+    for (const id of ids) found.set(id, await this.#find(id, ports.get(id) ?? []));
+    return found;
+  }
+
+  async #find(taskId: string, ports: readonly PortConfig[]): Promise<FoundTask> {
+    const view = this.#runtime.inspect(taskId);
+    if (view === undefined) return { kind: 'absent' };
+    const { state } = view.record;
+    if (state.phase === 'creating') return { kind: 'absent' };
+    if (state.phase === 'created') return { kind: 'prepared' };
+    const end = this.#follow(taskId);
+    if (state.phase === 'exited') return { kind: 'exited', exit: await end };
+    return { kind: 'running', container: statusOf(view), ports };
+  }
+
+  async *logs(taskId: string, query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine> {
+    const { record } = this.#require(taskId);
+    if (record.log.driver === 'none')
+      throw new SwarmError({
+        code: 'precondition',
+        reason: 'not-supported',
+        message: `the log driver of task ${taskId} is none: nothing of its output is kept`,
+        hint: 'update the service with --log-driver json-file',
+      });
+    const source = {
+      path: this.#runtime.context.paths.log(taskId),
+      ended: this.#runtime.wait(taskId),
+      config: this.#logConfig,
+      clock: this.#clock,
+    };
+    yield* readLog(source, query, signal);
+  }
+
+  async statistics(taskId: string): Promise<TaskStatistics | undefined> {
+    const found = await this.#runtime.statistics(taskId);
+    if (found === undefined) return undefined;
+    return { cpuNanos: found.cpuNanos, memoryBytes: found.memoryBytes, pids: found.pids };
+  }
+
+  /**
+   * For a host that goes down: stops every container, the youngest first, each with its signal and grace period but
+   * none longer than `deadlineMs`.
+   */
+  async stopAll(deadlineMs: number): Promise<void> {
+    await this.#runtime.stopAll(deadlineMs, STOP_CONCURRENCY);
+    await Promise.allSettled(this.#ends.values());
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#rotator.close();
+    this.#runtime.close();
+    await this.#network.close();
+  }
+
+  /** Looks after a container that was started or found, until its end. */
+  #follow(taskId: string): Promise<TaskExit> {
+    const known = this.#ends.get(taskId);
+    if (known !== undefined) return known;
+    const { record } = this.#require(taskId);
+    if (record.state.phase !== 'exited') {
+      const { paths } = this.#runtime.context;
+      this.#rotator.add(taskId, {
+        path: paths.log(taskId),
+        controlPath: `${paths.bundle(taskId)}/ctl`,
+        settings: record.log,
+      });
+    }
+    const end = this.#runtime.wait(taskId).then(async (exit) => {
+      await this.#afterEnd(taskId);
+      return exitOf(taskId, exit);
+    });
+    this.#ends.set(taskId, end);
+    return end;
+  }
+
+  /** What nobody else can use while the container holds it. Its volumes stay its own until it is removed. */
+  async #afterEnd(taskId: string): Promise<void> {
+    if (this.#closed) return;
+    this.#rotator.remove(taskId);
+    for (const [what, work] of [
+      ['container', () => this.#runtime.release(taskId)],
+      ['network', () => this.#network.detach(taskId)],
+    ] as const)
+      await work().catch((error: unknown) =>
+        this.#log.error(`cannot release the ${what} of a task that ended`, {
+          task: taskId,
+          error: SwarmError.from(error).message,
+        }),
+      );
+    // A container that is stuck still has the image's layers mounted.
+    if (this.#runtime.inspect(taskId)?.stuck !== true) this.#images.release(taskId);
+  }
+
+  /** Takes back all that the task holds beside its container, which is gone. */
+  async #giveBack(taskId: string): Promise<void> {
+    const stuck = this.#runtime.inspect(taskId)?.stuck === true;
+    const results = await Promise.allSettled([
+      this.#network.detach(taskId),
+      stuck ? undefined : this.#volumes.release(taskId),
+    ]);
+    if (!stuck) this.#images.release(taskId);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  #require(taskId: string): ContainerView {
+    const view = this.#runtime.inspect(taskId);
+    if (view !== undefined) return view;
+    throw new SwarmError({
+      code: 'not-found',
+      reason: 'unknown-object',
+      message: `this node has no container of task ${taskId}`,
+    });
+  }
+}
+
+/** Containers stopped at once at a shutdown: most of them only wait for their programs. */
+const STOP_CONCURRENCY = 50;
+
+function prepared(attached: AttachedTask): PreparedTask {
+  const byNetwork = Map.groupBy(attached.addresses, (one) => one.network);
+  return {
+    networks: [...byNetwork].map(([network, addresses]) =>
+      NetworkAttachment.create({ network, addresses: addresses.map((one) => one.address) }),
+    ),
+    ports: portConfigs(attached.ports),
+  };
+}
+
+function statusOf(view: ContainerView): ContainerStatus {
+  const { state, id } = view.record;
+  const pid = state.phase === 'running' || state.phase === 'created' ? state.init.pid : 0;
+  return ContainerStatus.create({ containerId: id, pid });
+}
+
+function exitOf(taskId: string, exit: ContainerExit): TaskExit {
+  const error = exit.error ?? (exit.code === 0 ? undefined : `task: non-zero exit (${exit.code})`);
+  return {
+    container: ContainerStatus.create({ containerId: taskId, exitCode: exit.code, oomKilled: exit.oomKilled }),
+    error: exit.error === undefined ? error : `${exit.error} (exit code ${exit.code})`,
+  };
+}
+
+function volumesOf(view: ContainerView): readonly string[] {
+  try {
+    const names: unknown = JSON.parse(view.record.labels[VOLUMES_LABEL] ?? '[]');
+    return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
+  } catch {
+    return [];
+  }
+}
+
+function cancelled(): SwarmError {
+  return new SwarmError({ code: 'cancelled', reason: 'cancelled', message: 'the operation was cancelled' });
+}
+
+function throwIfAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw cancelled();
+}
+
+/** Settles as the work does, unless the signal comes first; the work itself goes on. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) {
+    work.catch(() => {});
+    throw cancelled();
+  }
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    const abort = (): void => reject(cancelled());
+    signal.addEventListener('abort', abort, { once: true });
+    stop = () => signal.removeEventListener('abort', abort);
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    stop();
+  }
+}
