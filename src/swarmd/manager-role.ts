@@ -14,7 +14,6 @@ import { ManagerMetrics } from '#manager/metrics/index.ts';
 import { createLoops } from '#manager/orchestrator/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import { Runner } from '#manager/runner/index.ts';
-import { createScheduler } from '#manager/scheduler/index.ts';
 import type { WatchSource } from '#manager/watch/index.ts';
 import { FEATURE_LEVEL } from './version.ts';
 
@@ -145,11 +144,20 @@ export class ManagerRole {
 
   #makeRunner(): Runner {
     const { clock, logger, random } = this.#options;
+    const { metrics } = this;
     return new Runner({
-      loops: [...createLoops({ random, now: () => clock.now() }), createScheduler({ random })],
+      loops: createLoops({ random }),
       store: this.store,
       clock,
+      random,
       logger: logger.with({ part: 'loops' }),
+      observer: {
+        planned: (loop, durationMs) => metrics.planDuration.observe({ loop }, durationMs / 1000),
+        committed: (loop, _durationMs, _groups, conflicts) => {
+          if (conflicts > 0) metrics.conflicts.inc({ loop }, conflicts);
+        },
+        failed: (loop) => metrics.loopErrors.inc({ loop }),
+      },
     });
   }
 

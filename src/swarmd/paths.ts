@@ -6,7 +6,9 @@ export interface Paths {
   readonly database: string;
   readonly images: string;
   readonly imagesRun: string;
-  readonly tasks: string;
+  readonly runtimeState: string;
+  readonly runtimeRun: string;
+  readonly networkRun: string;
   readonly volumes: string;
   readonly lock: string;
 }
@@ -19,7 +21,9 @@ export function pathsOf(stateDir: string, runDir: string): Paths {
     database: `${stateDir}/agent.db`,
     images: `${stateDir}/images`,
     imagesRun: `${runDir}/images`,
-    tasks: `${stateDir}/tasks`,
+    runtimeState: `${stateDir}/tasks`,
+    runtimeRun: `${runDir}/tasks`,
+    networkRun: `${runDir}/network`,
     volumes: `${stateDir}/volumes`,
     lock: `${runDir}/swarmd.lock`,
   };
