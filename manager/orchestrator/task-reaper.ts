@@ -99,7 +99,8 @@ export class TaskReaper implements Loop {
   }
 
   #setDown(node: Node): void {
-    if (node.status?.state === NodeState.DOWN) this.#down.set(node.id, node.status.sinceMs);
+    const sinceMs = node.status?.sinceMs ?? 0;
+    if (node.status?.state === NodeState.DOWN && sinceMs > 0) this.#down.set(node.id, sinceMs);
     else this.#down.delete(node.id);
   }
 
