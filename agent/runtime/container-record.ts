@@ -44,6 +44,8 @@ export interface ContainerRecord {
   readonly cgroupPath: string;
   readonly imageId: string;
   readonly stopSignal: number;
+  /** Between the stop signal and SIGKILL. */
+  readonly stopGraceMs: number;
   readonly log: LogSettings;
   /** The caller's own notes; come back after a restart. */
   readonly labels: Readonly<Record<string, string>>;

@@ -107,6 +107,7 @@ export class ContainerRuntime {
       cgroupPath: cgroupPathOf(this.#context, request.id),
       imageId: request.image.id,
       stopSignal: request.stopSignal,
+      stopGraceMs: request.stopGraceMs,
       log: request.log,
       labels: request.labels,
       state: { phase: 'creating' },
@@ -165,36 +166,57 @@ export class ContainerRuntime {
     }
   }
 
-  /**
-   * Sends the container's stop signal, waits for `graceMs`, then kills all that is left. Throws `timeout` when even
-   * that does not end it.
-   */
-  async stop(id: string, graceMs: number): Promise<ContainerExit> {
+  /** Sends the container's stop signal, waits for its grace period or `graceMs`, then kills all that is left. */
+  async stop(id: string, graceMs?: number): Promise<ContainerExit> {
     const container = this.#find(id);
     if (container.hasEnded) return container.exited;
     // A frozen process keeps its signals for later.
     await this.#thaw(container);
     if (container.state.phase === 'running') {
       await this.signal(id, container.record.stopSignal);
-      const ended = await this.#within(container, graceMs);
+      const ended = await this.#within(container, graceMs ?? container.record.stopGraceMs);
       if (ended !== undefined) return ended;
     }
     return this.kill(id);
   }
 
-  /** SIGKILL to every process of the container. Throws `timeout` when they do not die. */
+  /**
+   * SIGKILL to every process of the container. One whose processes do not die is given up: it counts as ended, with
+   * an error that says so, and what it holds is taken back when they are gone.
+   */
   async kill(id: string): Promise<ContainerExit> {
     const container = this.#find(id);
     if (!container.hasEnded) await this.#context.cgroups.killAll(container.record.cgroupPath);
     const ended = await this.#within(container, this.#context.config.killTimeoutMs);
-    if (ended !== undefined) return ended;
-    container.stuck = true;
-    throw new SwarmError({
-      code: 'deadline',
-      reason: 'timeout',
-      message: `the processes of container ${id} do not die`,
-      hint: 'they wait in the kernel, mostly for a disk or a network file system: look at those, or restart the node',
-    });
+    return ended ?? this.#exits.giveUp(container);
+  }
+
+  /**
+   * For a host that goes down: stops all, the youngest first, each with its signal and grace period but no longer
+   * than until `deadlineMs` from now, `concurrency` at a time.
+   */
+  async stopAll(deadlineMs: number, concurrency: number): Promise<void> {
+    const { clock, log } = this.#context;
+    const end = clock.monotonic() + deadlineMs;
+    const limiter = new Limiter(concurrency, Number.POSITIVE_INFINITY);
+    const alive = [...this.#containers.values()]
+      .filter((container) => !container.hasEnded)
+      .toSorted((left, right) => right.record.createdAtMs - left.record.createdAtMs);
+    const stopOne = async (container: Container): Promise<void> => {
+      await container.made;
+      if (!this.#containers.has(container.id)) return;
+      const left = Math.max(0, end - clock.monotonic());
+      await this.stop(container.id, Math.min(left, container.record.stopGraceMs));
+    };
+    await Promise.all(
+      alive.map((container) =>
+        limiter
+          .run(() => stopOne(container))
+          .catch((error: unknown) => {
+            log.error('cannot stop a container', { container: container.id, error: SwarmError.from(error).message });
+          }),
+      ),
+    );
   }
 
   async #within(container: Container, timeoutMs: number): Promise<ContainerExit | undefined> {
@@ -251,10 +273,7 @@ export class ContainerRuntime {
     container.removing = true;
     await container.made;
     if (!this.#containers.has(id)) return;
-    if (!container.hasEnded)
-      await this.kill(id).catch((error: unknown) => {
-        if (!container.stuck) throw error;
-      });
+    if (!container.hasEnded) await this.kill(id);
     await this.#removes.run(() => this.#tearDown(container, false));
     await this.#dropIfGone(container);
   }

@@ -37,6 +37,8 @@ export interface CreateRequest {
   /** Texts of files that the container finds, by their paths there: /etc/hosts, /etc/resolv.conf, ... */
   readonly files: Readonly<Record<string, string>>;
   readonly stopSignal: number;
+  /** Between the stop signal and SIGKILL. */
+  readonly stopGraceMs: number;
   readonly log: LogSettings;
   readonly labels: Readonly<Record<string, string>>;
   /**

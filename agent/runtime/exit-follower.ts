@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { ProcessHandle } from '#agent/kernel/pidfd.ts';
 import type { Container } from './container.ts';
-import type { ContainerRecord } from './container-record.ts';
+import type { ContainerExit, ContainerRecord } from './container-record.ts';
 import type { RuntimeContext } from './context.ts';
 import { explainOutput, mayHaveFailedToStart } from './exit-diagnosis.ts';
 import { type ExitFile, ExitFiles } from './exit-files.ts';
@@ -128,20 +128,30 @@ export class ExitFollower {
       const process = await ProcessHandle.openExact(init.pid, init.startTicks);
       process?.close();
       await cgroups.killAll(container.record.cgroupPath);
-      const { state } = container;
-      await container.moveTo({
-        phase: 'exited',
-        startedAtMs: state.phase === 'running' ? state.startedAtMs : undefined,
-        exit: {
-          code: process === undefined ? UNKNOWN_EXIT_CODE : KILLED_EXIT_CODE,
-          oomKilled: false,
-          finishedAtMs: clock.now(),
-          error:
-            process === undefined
-              ? 'the container ended while nobody watched it'
-              : 'the monitor of the container (conmon) died',
-        },
-      });
+      if (process === undefined)
+        await this.#end(container, UNKNOWN_EXIT_CODE, 'the container ended while nobody watched it');
+      else await this.#end(container, KILLED_EXIT_CODE, 'the monitor of the container (conmon) died');
     });
+  }
+
+  /** Takes a container whose processes survive SIGKILL for ended. */
+  async giveUp(container: Container): Promise<ContainerExit> {
+    await container.exclusively(async () => {
+      if (container.hasEnded) return;
+      this.#context.log.error('the processes of a container do not die', { container: container.id });
+      await this.#end(
+        container,
+        KILLED_EXIT_CODE,
+        'its processes do not die: they wait in the kernel, mostly for a disk or a network file system',
+      );
+    });
+    return container.exited;
+  }
+
+  async #end(container: Container, code: number, error: string): Promise<void> {
+    const { state } = container;
+    const startedAtMs = state.phase === 'running' ? state.startedAtMs : undefined;
+    const finishedAtMs = this.#context.clock.now();
+    await container.moveTo({ phase: 'exited', startedAtMs, exit: { code, oomKilled: false, finishedAtMs, error } });
   }
 }

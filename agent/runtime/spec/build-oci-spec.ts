@@ -54,6 +54,7 @@ const MASKED_PATHS: readonly string[] = [
   '/sys/devices/virtual/powercap',
   '/sys/firmware',
 ];
+/** Not /sys/fs/cgroup: crun makes its hierarchies read-only after these, and a copy on top would hide that. */
 const READONLY_PATHS: readonly string[] = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 const HOSTNAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$/;
 const OOM_SCORE_LIMIT = 1000;

@@ -158,7 +158,7 @@ export interface RequestChanges extends Partial<Omit<CreateRequest, 'spec'>> {
 }
 
 function cgroupParentOf(directory: string): string {
-  return `/starling-test/${directory.slice(directory.lastIndexOf('/') + 1)}`;
+  return `/starling-test-${directory.slice(directory.lastIndexOf('/') + 1)}`;
 }
 
 function open(directory: string, options: TestRuntimeOptions): ReturnType<typeof openRuntime> {
