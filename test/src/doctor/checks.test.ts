@@ -466,6 +466,16 @@ const CASES: readonly Case[] = [
   },
   {
     check: 'forward-policy',
+    name: 'a chain that accepts by default, and a bridge’s',
+    facts: {
+      programs: {
+        'nft -j list chains': chains({ ...FORWARD_DROP, policy: 'accept' }, { ...FORWARD_DROP, family: 'bridge' }),
+      },
+    },
+    says: /^OK no other firewall/,
+  },
+  {
+    check: 'forward-policy',
     name: 'dockerd’s',
     facts: { programs: { 'nft -j list chains': chains(FORWARD_DROP), 'nft list ruleset': '' } },
     says: /^WARN ip filter FORWARD drops forwarded packets.*iptables -I FORWARD -i sl-\+ -j ACCEPT; iptables -I FORWARD -o sl-\+/,
