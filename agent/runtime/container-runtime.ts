@@ -8,7 +8,7 @@ import { ProcessHandle } from '#agent/kernel/pidfd.ts';
 import { SwarmError } from '#common/errors.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import type { CgroupStatistics } from './cgroups/statistics.ts';
-import { killMonitors } from './conmon/find-monitors.ts';
+import { killHelpers } from './conmon/kill-helpers.ts';
 import { Container } from './container.ts';
 import type { ContainerExit, ContainerRecord } from './container-record.ts';
 import { cgroupPathOf, type RuntimeContext } from './context.ts';
@@ -121,7 +121,7 @@ export class ContainerRuntime {
     // A refusal of the runtime is the monitor's last word; only without one may it still be there.
     const mayHaveMonitor = failure.reason === 'timeout' || failure.reason === 'runtime-failed';
     try {
-      if (mayHaveMonitor) await killMonitors(paths.runtimeRoot, (id) => id !== container.id);
+      if (mayHaveMonitor) await killHelpers(paths.runtimeRoot, (id) => id !== container.id);
       await this.#tearDown(container, true);
       await rm(paths.container(container.id), { recursive: true, force: true });
     } catch (error) {

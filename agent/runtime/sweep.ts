@@ -2,7 +2,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { unmount } from '#agent/kernel/mount.ts';
-import { killMonitors } from './conmon/find-monitors.ts';
+import { killHelpers } from './conmon/kill-helpers.ts';
 import { cgroupPathOf, type RuntimeContext } from './context.ts';
 import { mountsBelow, parseMountInfo } from './mount-info.ts';
 import { tearDown } from './tear-down.ts';
@@ -38,7 +38,7 @@ async function unmountStrays(context: RuntimeContext, isKnown: (id: string) => b
 /** Returns the ids whose traces were removed; logs those that could not be. */
 export async function sweep(context: RuntimeContext, isKnown: (id: string) => boolean): Promise<readonly string[]> {
   const { paths, log, runtime } = context;
-  await killMonitors(paths.runtimeRoot, isKnown);
+  await killHelpers(paths.runtimeRoot, isKnown);
   const swept: string[] = [];
   for (const id of await traces(context)) {
     if (isKnown(id)) continue;
