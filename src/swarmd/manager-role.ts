@@ -96,6 +96,7 @@ export class ManagerRole {
       config: CA_CONFIG,
       featureLevel: FEATURE_LEVEL,
       managers,
+      refuseRole: (role) => (role === 'manager' ? onlyOneManager() : undefined),
     });
     this.dispatcher = new Dispatcher({
       store: { view: () => store.view(), commit: (changes) => store.commit(changes) },
@@ -188,4 +189,14 @@ export class ManagerRole {
     this.logBroker.stop(new SwarmError({ code: 'unavailable', reason: 'not-leader', message: why }));
     await this.#runner.stop();
   }
+}
+
+/** The log has one member until Raft stands behind its seam. */
+function onlyOneManager(): SwarmError {
+  return new SwarmError({
+    code: 'unimplemented',
+    reason: 'not-supported',
+    message: 'this release runs a swarm with one manager, and it has one',
+    hint: 'join as a worker, with the token of `swarm join-token worker`',
+  });
 }

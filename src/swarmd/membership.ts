@@ -144,14 +144,31 @@ export class Membership {
           logger,
           config: IDENTITY_CONFIG,
         });
-        const identity = await this.#loadIdentity();
-        this.#state = await this.#activate(identity);
-        return identity;
       } catch (thrown) {
-        await this.#forget();
+        this.#state = { kind: 'inactive' };
         throw thrown;
       }
+      return await this.#firstActivation();
     });
+  }
+
+  /** From here on this host is a member: what fails now is repaired, not forgotten, or a ghost would stay behind. */
+  async #firstActivation(): Promise<LoadedIdentity> {
+    try {
+      const identity = await this.#loadIdentity();
+      this.#state = await this.#activate(identity);
+      return identity;
+    } catch (thrown) {
+      const error = SwarmError.from(thrown);
+      this.#state = { kind: 'error', error };
+      throw new SwarmError({
+        code: error.code,
+        reason: error.reason,
+        message: `this node has joined, but cannot take part: ${error.message}`,
+        hint: `${error.hint ?? 'mend that'}; then restart swarmd, or give up with: swarm leave --force`,
+        cause: error,
+      });
+    }
   }
 
   /** Leaves the swarm: tasks are ended and removed, the identity is dropped. The last manager takes the swarm along. */
