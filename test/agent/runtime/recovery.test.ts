@@ -65,6 +65,12 @@ function running(under: TestRuntime, id: string) {
   return state;
 }
 
+/** Who has died may wait long for the machine's init to reap it. */
+async function hasDied(pid: number): Promise<boolean> {
+  const found = await readProcess(pid);
+  return found === undefined || found.state === 'Z';
+}
+
 async function mountsOf(under: TestRuntime): Promise<readonly string[]> {
   return mountsBelow(parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8')), under.stateDirectory);
 }
@@ -154,7 +160,7 @@ describeInside(import.meta.filename, 'runtime: recovery', () => {
     const ended = await under.runtime.wait(id);
     assert.equal(ended.code, 137);
     assert.match(ended.error ?? '', /conmon/);
-    await eventually('its process is gone', async () => (await readProcess(init.pid)) === undefined);
+    await eventually('its process is gone', () => hasDied(init.pid));
   });
 
   it('also when the monitor was killed while no agent was there', async () => {
@@ -162,7 +168,7 @@ describeInside(import.meta.filename, 'runtime: recovery', () => {
     const { monitor } = running(under, id);
     under.runtime.close();
     process.kill(monitor.pid, 'SIGKILL');
-    await eventually('the monitor is gone', async () => (await readProcess(monitor.pid)) === undefined);
+    await eventually('the monitor is gone', () => hasDied(monitor.pid));
     await under.reopen();
     assert.match((await under.runtime.wait(id)).error ?? '', /conmon/);
   });
@@ -172,7 +178,7 @@ describeInside(import.meta.filename, 'runtime: recovery', () => {
     const { init } = running(under, id);
     under.runtime.close();
     process.kill(init.pid, 'SIGKILL');
-    await eventually('its process is gone', async () => (await readProcess(init.pid)) === undefined);
+    await eventually('its process is gone', () => hasDied(init.pid));
     await under.reopen();
     assert.equal((await under.runtime.wait(id)).code, 137);
   });
@@ -183,7 +189,7 @@ describeInside(import.meta.filename, 'runtime: recovery', () => {
     under.runtime.close();
     process.kill(monitor.pid, 'SIGKILL');
     process.kill(init.pid, 'SIGKILL');
-    await eventually('both are gone', async () => (await readProcess(init.pid)) === undefined);
+    await eventually('both are gone', () => hasDied(init.pid));
     await under.reopen();
     const ended = await under.runtime.wait(id);
     assert.deepEqual([ended.code, ended.error], [255, 'the container ended while nobody watched it']);
@@ -199,8 +205,7 @@ describeInside(import.meta.filename, 'runtime: recovery', () => {
         process.kill(monitor.pid, 'SIGKILL');
         process.kill(init.pid, 'SIGKILL');
       }
-      for (const { init } of states)
-        await eventually('it is gone', async () => (await readProcess(init.pid)) === undefined);
+      for (const { init } of states) await eventually('it is gone', () => hasDied(init.pid));
       for (const target of await mountsOf(under)) await unmount(target);
       await under.runtime.context.cgroups.remove(under.cgroupParent);
       if (!runDirectoryStays) await rm(under.runDirectory, { recursive: true });
