@@ -74,8 +74,9 @@ export interface StateMachine {
   apply(entry: LogEntry): void;
 
   /**
-   * The state as it is at the call, as chunks that are pulled one at a time while further entries are applied. Each
-   * pull must be quick (a chunk of some 64 KiB).
+   * The state as it is at the call (a generator must not look at it later), as chunks that are pulled one at a time
+   * while further entries are applied. Each pull must be quick (a chunk of some 64 KiB). `restore` gets the same chunks,
+   * none split or joined.
    */
   snapshot(): Iterable<Uint8Array>;
 }

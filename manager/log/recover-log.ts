@@ -45,7 +45,6 @@ export async function recoverLog(options: RecoverLogOptions): Promise<RecoveredL
         throw unknownRecord(directory, record);
     }
   });
-  entries = entries.filter((entry) => entry.index > snapshot.index);
   const first = entries[0];
   if (first !== undefined && first.index !== snapshot.index + 1)
     throw corruptLog(directory, 0, `it begins at entry ${first.index}, but entry ${snapshot.index + 1} is needed`);

@@ -137,10 +137,12 @@ export class Wal {
   }
 
   async #pump(): Promise<void> {
-    while (this.#queue.length > 0 && this.#failure === undefined) {
+    for (;;) {
       // Whoever was woken by the last flush may append again before the next begins.
       await nextTurn();
       const batch = this.#takeBatch();
+      // Empty also after a failure.
+      if (batch.length === 0) break;
       try {
         await this.#flush(batch);
       } catch (thrown) {

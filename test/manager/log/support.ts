@@ -1,0 +1,87 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { silentLogger } from '#common/log.ts';
+import { SeededRandom } from '#common/random.ts';
+import {
+  type Disk,
+  type LogConfig,
+  type LogEntry,
+  type LogPosition,
+  MemoryDisk,
+  type MemoryDiskOptions,
+  type StateMachine,
+  WalLog,
+} from '#manager/log/index.ts';
+
+export const DIRECTORY = '/log';
+export const KEYS = { current: new Uint8Array(32).fill(7) };
+
+/** Small enough that a short history has several segments, extensions and snapshots. */
+export const SMALL: Partial<LogConfig> = {
+  segmentBytes: 32 * 1024,
+  allocateBytes: 8 * 1024,
+  frameBytes: 8 * 1024,
+  snapshotEntries: 1_000_000,
+  snapshotSyncBytes: 256,
+};
+
+/** Remembers what was applied; its snapshot is all of it, a few entries a chunk. */
+export class RecordingMachine implements StateMachine {
+  applied: string[] = [];
+  restoredAt: LogPosition | undefined;
+  tickets: (object | undefined)[] = [];
+
+  async restore(position: LogPosition, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    this.applied = [];
+    this.restoredAt = position;
+    for await (const chunk of chunks) this.applied.push(...(JSON.parse(Buffer.from(chunk).toString()) as string[]));
+  }
+
+  apply(entry: LogEntry): void {
+    this.applied.push(Buffer.from(entry.data).toString());
+    this.tickets.push(entry.ticket);
+  }
+
+  snapshot(): Iterable<Uint8Array> {
+    // Here, not in the generator, which would look only when the first chunk is pulled.
+    return chunksOf([...this.applied]);
+  }
+}
+
+function* chunksOf(all: readonly string[]): Iterable<Uint8Array> {
+  for (let from = 0; from < all.length; from += 3) yield Buffer.from(JSON.stringify(all.slice(from, from + 3)));
+}
+
+export interface OpenLog {
+  readonly log: WalLog;
+  readonly machine: RecordingMachine;
+}
+
+export async function openLog(disk: Disk, config: Partial<LogConfig> = {}, directory = DIRECTORY): Promise<OpenLog> {
+  const machine = new RecordingMachine();
+  const log = new WalLog({ directory, keys: KEYS, logger: silentLogger, disk, config: { ...SMALL, ...config } });
+  await log.start(machine);
+  return { log, machine };
+}
+
+export function memoryDisk(options: Partial<MemoryDiskOptions> = {}): MemoryDisk {
+  return new MemoryDisk({ random: new SeededRandom(1), ...options });
+}
+
+/** The disk after a crash or an orderly end, without further faults. */
+export function reopened(disk: MemoryDisk, seed = 2): MemoryDisk {
+  return disk.afterCrash({ random: new SeededRandom(seed) });
+}
+
+export function bytes(text: string): Uint8Array {
+  return Buffer.from(text);
+}
+
+export const WAIT = { timeoutMs: 10_000 };
+
+/** Resolves when the condition holds; rejects after five seconds. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let waitedMs = 0; !condition(); waitedMs += 2) {
+    if (waitedMs > 5000) throw new Error(`waited in vain until ${what}`);
+    await delay(2);
+  }
+}
