@@ -1,0 +1,196 @@
+/** The command line of the lab. */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { SwarmError } from '#common/errors.ts';
+import { DEFAULT_LAB_NAME, type HostStatus, Lab } from './lab.ts';
+import { FABRIC_ADDRESS } from './names.ts';
+import { exitCodeOf } from './run-command.ts';
+
+export const HELP = `Usage: lab COMMAND [--name NAME]
+
+Many hosts on this machine, each a network namespace with its own swarmd: managers m1, m2, ..., workers w1, w2, ...
+on one wire, 172.31.0.0/16. Needs root. Everything is gone after "lab down".
+
+Commands:
+  up --managers M --workers W   make the hosts and one swarm of them (--no-swarm: only start the daemons;
+                                --daemon PROGRAM: another daemon)
+  ls                            the hosts, what runs, what is cut
+  exec HOST COMMAND...          run a command on a host; "swarm" there talks to the host's own daemon.
+                                "fabric" is a machine outside the cluster (${FABRIC_ADDRESS})
+  cut HOST [OTHER]              cut the wire between two hosts, or between one and everybody
+  heal [HOST [OTHER]]           mend it; without hosts, all of it
+  kill HOST                     power loss: every process dies at once, the run directory is lost, the state stays
+  kill --daemon HOST            kill -9 of the daemon alone
+  start HOST                    power on, and start the daemon
+  down                          take everything away, also after a crash (--all: every lab)
+
+Options:
+  --name NAME                   which lab (${DEFAULT_LAB_NAME})
+
+Examples:
+  lab up --managers 3 --workers 2
+  lab exec m1 swarm node ls
+  lab exec fabric curl -s http://172.31.1.1:8080
+  lab cut m1 w1
+`;
+
+export interface Output {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+const FLAGS = {
+  name: { type: 'string', default: DEFAULT_LAB_NAME },
+  managers: { type: 'string', default: '1' },
+  workers: { type: 'string', default: '0' },
+  daemon: { type: 'string' },
+  'no-swarm': { type: 'boolean', default: false },
+  all: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+/** `kill --daemon HOST` has a flag without a value where `up --daemon PROGRAM` has one with. */
+const KILL_FLAGS = { name: FLAGS.name, daemon: { type: 'boolean', default: false }, help: FLAGS.help } as const;
+
+function bad(message: string): SwarmError {
+  return new SwarmError({ code: 'invalid', reason: 'bad-flag', message, hint: 'see lab --help' });
+}
+
+/** Runs one command; the answer is the exit code. Throws SwarmErrors. */
+export async function runLab(argv: readonly string[], output: Output): Promise<number> {
+  const [command = '', ...rest] = argv;
+  if (command === '' || command === '--help' || command === '-h' || command === 'help') {
+    output.out(HELP);
+    return command === '' ? 125 : 0;
+  }
+  if (command === 'exec') return exec(rest);
+  const parsed = command === 'kill' ? parse(rest, KILL_FLAGS) : parse(rest, FLAGS);
+  if (parsed.values.help === true) {
+    output.out(HELP);
+    return 0;
+  }
+  const name = parsed.values.name as string;
+  const hosts = parsed.positionals;
+  switch (command) {
+    case 'up':
+      expectHosts(hosts, 0, 0);
+      await up(parsed.values as unknown as UpValues, output);
+      return 0;
+    case 'ls':
+      expectHosts(hosts, 0, 0);
+      output.out(table(await (await Lab.open(name)).status()));
+      return 0;
+    case 'down':
+      expectHosts(hosts, 0, 0);
+      for (const one of parsed.values['all'] === true ? await Lab.names() : [name])
+        output.err((await Lab.remove(one)) ? `lab ${one}: gone\n` : `lab ${one}: there was none\n`);
+      return 0;
+    case 'cut':
+    case 'heal':
+    case 'kill':
+    case 'start':
+      await change(await Lab.open(name), command, hosts, parsed.values['daemon'] === true);
+      return 0;
+    default:
+      throw bad(`${JSON.stringify(command)} is not a command`);
+  }
+}
+
+interface ParsedFlags {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly positionals: readonly string[];
+}
+
+function parse(args: readonly string[], options: NonNullable<ParseArgsConfig['options']>): ParsedFlags {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true }) as ParsedFlags;
+  } catch (thrown) {
+    throw bad(thrown instanceof Error ? (thrown.message.split('. ')[0] ?? '') : String(thrown));
+  }
+}
+
+function expectHosts(hosts: readonly string[], least: number, most: number): void {
+  if (hosts.length < least) throw bad('which host?');
+  if (hosts.length > most) throw bad(`${JSON.stringify(hosts[most])} is not expected`);
+}
+
+interface UpValues {
+  readonly name: string;
+  readonly managers: string;
+  readonly workers: string;
+  readonly daemon?: string;
+  readonly 'no-swarm': boolean;
+}
+
+async function up(values: UpValues, output: Output): Promise<void> {
+  const lab = await Lab.up({
+    name: values.name,
+    managers: Number(values.managers),
+    workers: Number(values.workers),
+    formSwarm: !values['no-swarm'],
+    ...(values.daemon === undefined ? {} : { daemon: [values.daemon] }),
+    progress: (message) => output.err(`${message}\n`),
+  });
+  output.out(table(await lab.status()));
+  const named = lab.name === DEFAULT_LAB_NAME ? '' : ` --name ${lab.name}`;
+  output.err(`try: lab exec${named} m1 swarm node ls\nend: lab down${named}\n`);
+}
+
+async function change(lab: Lab, command: 'cut' | 'heal' | 'kill' | 'start', hosts: readonly string[], daemon: boolean) {
+  const [host, other] = hosts;
+  expectHosts(hosts, command === 'heal' ? 0 : 1, command === 'cut' || command === 'heal' ? 2 : 1);
+  if (command === 'heal') await lab.heal(host, other);
+  else if (host === undefined) return;
+  else if (command === 'cut') await lab.cut(host, other);
+  else if (command === 'start') await lab.start(host);
+  else if (daemon) await lab.killDaemon(host);
+  else await lab.kill(host);
+}
+
+/** Everything behind the host is the command's own: its flags are not ours. */
+async function exec(args: readonly string[]): Promise<number> {
+  const rest = [...args];
+  let name: string = DEFAULT_LAB_NAME;
+  if (rest[0] === '--name') {
+    name = rest[1] ?? '';
+    rest.splice(0, 2);
+  } else if (rest[0]?.startsWith('--name=') === true) name = rest.shift()?.slice('--name='.length) ?? '';
+  if (rest[1] === '--') rest.splice(1, 1);
+  const [host, ...command] = rest;
+  if (host === undefined || command.length === 0) throw bad('exec needs a host and a command');
+  const lab = await Lab.open(name);
+  const child = await lab.spawn(host, command, { stdio: 'inherit' });
+  // Ctrl-C goes to the command as well: it decides what that means, and we answer with its exit code.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      if (signal === 'SIGTERM') child.kill(signal);
+    });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(exitCodeOf(code, signal)));
+  });
+}
+
+function table(statuses: readonly HostStatus[]): string {
+  const rows = [
+    ['HOST', 'ROLE', 'ADDRESS', 'STATE', 'DAEMON', 'PROCESSES', 'CUT FROM'],
+    ...statuses.map((status) => [
+      status.name,
+      status.role,
+      status.address,
+      status.on ? 'on' : 'off',
+      status.daemonPid === undefined ? '-' : String(status.daemonPid),
+      String(status.processes),
+      status.cutFrom.map((one) => (one === '*' ? 'everybody' : one)).join(', '),
+    ]),
+  ];
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd((widths[column] ?? 0) + 3))
+          .join('')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}
