@@ -1,0 +1,48 @@
+/** Commands of Docker's that this release has not: named, so that the answer says more than "unknown command". */
+import type { AbsentCommand } from './command.ts';
+
+function absent(because: string, hint: string, names: readonly string[]): readonly AbsentCommand[] {
+  return names.map((name) => ({ kind: 'absent', name, refusal: { because, hint } }));
+}
+
+const SINGLE_CONTAINERS = 'containers here are the tasks of services';
+
+export const ABSENT_SERVICE_COMMANDS: readonly AbsentCommand[] = absent(
+  'it does not roll back on request',
+  'set the former values with `swarm service update`',
+  ['rollback'],
+);
+
+export const ABSENT_NODE_COMMANDS: readonly AbsentCommand[] = absent(
+  'a swarm has one manager',
+  'leave the roles as they are',
+  ['demote', 'promote'],
+);
+
+export const ABSENT_SWARM_COMMANDS: readonly AbsentCommand[] = [
+  ...absent('it does not rotate the root', 'leave the root as it is', ['ca']),
+  ...absent('it does not lock managers', 'keep the state directory on an encrypted disk', ['unlock', 'unlock-key']),
+];
+
+export const ABSENT_COMMANDS: readonly AbsentCommand[] = [
+  ...absent('it has no stacks', 'create the services one by one: `swarm service create`', ['stack', 'compose']),
+  ...absent('it has no secrets and configs', 'mount files of the nodes: --mount type=bind,...', ['config', 'secret']),
+  ...absent('it has no overlay networks', 'publish ports on the nodes: --publish mode=host,...', ['network']),
+  ...absent('volumes are made by the services that mount them', 'use --mount type=volume,...', ['volume']),
+  ...absent(SINGLE_CONTAINERS, 'use `swarm service create`', ['create', 'run', 'start']),
+  ...absent(SINGLE_CONTAINERS, 'use `swarm service ps` or `swarm node ps`', ['container', 'ps', 'top', 'stats']),
+  ...absent(SINGLE_CONTAINERS, 'use `swarm service logs`', ['logs']),
+  ...absent(SINGLE_CONTAINERS, 'use `swarm service update` or `swarm service scale`', [
+    'kill',
+    'pause',
+    'restart',
+    'stop',
+    'unpause',
+  ]),
+  ...absent('nothing can be run inside of a running task', 'read its output: `swarm service logs`', [
+    'attach',
+    'cp',
+    'exec',
+  ]),
+  ...absent('registries are written to with other tools', 'use skopeo or buildah', ['login', 'logout', 'push']),
+];

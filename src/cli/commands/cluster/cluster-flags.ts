@@ -1,0 +1,81 @@
+/** Flags about the whole swarm, which `init` and `update` share. */
+import { ClusterSpec } from '#gen/swarm/v1/specs.ts';
+import { type AnyFlag, type FlagValues, refusedFlag, valueFlag } from '../../flags.ts';
+import { durationMs, integer, unsigned } from '../../values/scalars.ts';
+import { PLACEMENT_STRATEGY } from '../service/service-flags.ts';
+
+const CERT_EXPIRY = valueFlag({
+  name: 'cert-expiry',
+  type: 'duration',
+  usage: 'Validity period for node certificates (ns|us|ms|s|m|h)',
+  shownDefault: '2160h0m0s',
+  parse: durationMs,
+});
+const DISPATCHER_HEARTBEAT = valueFlag({
+  name: 'dispatcher-heartbeat',
+  type: 'duration',
+  usage: 'Dispatcher heartbeat period (ns|us|ms|s|m|h)',
+  shownDefault: '1s',
+  parse: durationMs,
+});
+const SNAPSHOT_INTERVAL = valueFlag({
+  name: 'snapshot-interval',
+  type: 'uint',
+  usage: 'Number of log entries between snapshots',
+  shownDefault: '10000',
+  parse: unsigned,
+});
+const TASK_HISTORY_LIMIT = valueFlag({
+  name: 'task-history-limit',
+  type: 'int',
+  usage: 'Task history retention limit',
+  shownDefault: '5',
+  parse: integer,
+});
+const STRATEGY = {
+  ...PLACEMENT_STRATEGY,
+  usage: 'Which of the fitting nodes to take for services that do not say ("spread", "binpack")',
+  shownDefault: '"spread"',
+};
+
+const AUTOLOCK = {
+  because: 'this release does not lock managers',
+  hint: 'keep the state directory on an encrypted disk, and leave the flag out',
+};
+const EXTERNAL_CA = {
+  because: "this release signs certificates with the swarm's own root only",
+  hint: 'leave the flag out',
+};
+const MAX_SNAPSHOTS = { because: 'one snapshot is kept', hint: 'leave the flag out' };
+
+export const CLUSTER_FLAGS: readonly AnyFlag[] = [
+  CERT_EXPIRY,
+  DISPATCHER_HEARTBEAT,
+  SNAPSHOT_INTERVAL,
+  TASK_HISTORY_LIMIT,
+  STRATEGY,
+  refusedFlag('autolock', false, AUTOLOCK),
+  refusedFlag('external-ca', true, EXTERNAL_CA),
+  refusedFlag('max-snapshots', true, MAX_SNAPSHOTS),
+];
+
+/** The spec with what the flags say. */
+export function clusterSpecOf(flags: FlagValues, before: ClusterSpec | undefined): ClusterSpec {
+  const spec = before ?? ClusterSpec.create({ name: 'default' });
+  const strategy = flags.value(STRATEGY);
+  return {
+    ...spec,
+    orchestration: {
+      strategy: 0,
+      ...spec.orchestration,
+      ...(strategy === undefined ? {} : { strategy }),
+      taskHistoryLimit: flags.value(TASK_HISTORY_LIMIT) ?? spec.orchestration?.taskHistoryLimit,
+    },
+    dispatcher: {
+      ...spec.dispatcher,
+      heartbeatPeriodMs: flags.value(DISPATCHER_HEARTBEAT) ?? spec.dispatcher?.heartbeatPeriodMs,
+    },
+    ca: { ...spec.ca, nodeCertExpiryMs: flags.value(CERT_EXPIRY) ?? spec.ca?.nodeCertExpiryMs },
+    log: { ...spec.log, snapshotInterval: flags.value(SNAPSHOT_INTERVAL) ?? spec.log?.snapshotInterval },
+  };
+}

@@ -1,0 +1,131 @@
+import { formatDuration, humanDuration } from '#common/duration.ts';
+import { binarySize } from '#common/size.ts';
+import { type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
+import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import { encodeJson } from '../../../docker-shape/encode-json.ts';
+import { LOCAL_NODE_STATES, systemInfoShape, withoutPort } from '../../../docker-shape/from-info.ts';
+import { clusterSpecShape } from '../../../docker-shape/from-objects.ts';
+import { SYSTEM_INFO } from '../../../docker-shape/swarm-types.ts';
+import { VERSION } from '../../../swarmd/version.ts';
+import type { CommandImplementation, Invocation } from '../../command.ts';
+import { printWarning } from '../../context.ts';
+import { inspectFormat } from '../../format/inspect-format.ts';
+import { INSPECT_FORMAT, OUTPUT } from '../shared/format-flags.ts';
+
+export const info: CommandImplementation = {
+  flags: [INSPECT_FORMAT, OUTPUT],
+  examples: ['swarm info', "swarm info --format '{{.Swarm.LocalNodeState}}'"],
+  run: showInfo,
+};
+
+async function showInfo({ context, flags }: Invocation): Promise<void> {
+  const api = await context.api();
+  const answer = await api.node.getInfo({});
+  const value = { type: SYSTEM_INFO, data: systemInfoShape(answer) };
+  const format = flags.value(INSPECT_FORMAT);
+  if (flags.given(OUTPUT) || format === 'json') {
+    context.stdout.write(`${encodeJson(value.type, value.data)}\n`);
+    return;
+  }
+  if (format !== undefined && format !== '') {
+    const output = inspectFormat(format);
+    output.add(value);
+    context.stdout.write(output.text());
+    return;
+  }
+  context.stdout.write(`${infoText(answer)}\n`);
+  for (const warning of answer.warnings) printWarning(context, `WARNING: ${warning}`);
+}
+
+/** Docker's page, without the lines that have no meaning here. */
+function infoText(answer: GetInfoResponse): string {
+  const { description } = answer;
+  const engine = description?.engine;
+  const lines = [
+    'Client:',
+    ` Version:    ${VERSION}`,
+    '',
+    'Server:',
+    ` Containers: ${answer.containersTotal}`,
+    `  Running: ${answer.containersRunning}`,
+    `  Stopped: ${answer.containersTotal - answer.containersRunning}`,
+    ` Images: ${answer.images}`,
+    ` Server Version: ${answer.version}`,
+    ' Logging Driver: json-file',
+    ` Cgroup Version: ${engine?.cgroupVersion ?? ''}`,
+    ...swarmLines(answer),
+    ` Runtimes: ${runtimesText(engine?.runtimes ?? {})}`,
+    ` Kernel Version: ${engine?.kernelVersion ?? ''}`,
+    ` Operating System: ${engine?.operatingSystem ?? ''}`,
+    ` OSType: ${description?.platform?.os ?? ''}`,
+    ` Architecture: ${description?.platform?.architecture ?? ''}`,
+    ` CPUs: ${Math.round((description?.resources?.cpuNanos ?? 0) / 1e9)}`,
+    ` Total Memory: ${binarySize(description?.resources?.memoryBytes ?? 0)}`,
+    ` Name: ${description?.hostname ?? ''}`,
+    ` ID: ${answer.nodeId}`,
+    ` State Directory: ${answer.stateDirectory}`,
+    ` Node.js Version: ${answer.nodeVersion}`,
+  ];
+  for (const condition of description?.conditions ?? [])
+    lines.push(` Condition: ${condition.type}: ${condition.message}`);
+  lines.push(' Live Restore Enabled: true', '');
+  return lines.join('\n');
+}
+
+function runtimesText(runtimes: Readonly<Record<string, string>>): string {
+  return Object.entries(runtimes)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, version]) => (version === '' ? name : `${name} ${version}`))
+    .join(' ');
+}
+
+function swarmLines(answer: GetInfoResponse): readonly string[] {
+  const lines = [` Swarm: ${LOCAL_NODE_STATES[answer.state]}`];
+  if (answer.state === LocalNodeState.INACTIVE || answer.state === LocalNodeState.UNSPECIFIED) return lines;
+  lines.push(`  NodeID: ${answer.nodeId}`);
+  if (answer.error !== '') lines.push(`  Error: ${answer.error}`);
+  const isManager = answer.role === NodeRole.MANAGER;
+  lines.push(`  Is Manager: ${isManager}`);
+  if (isManager && answer.cluster !== undefined) lines.push(...managerLines(answer));
+  else lines.push(`  Connected: ${answer.connected}`);
+  lines.push(`  Node Address: ${withoutPort(answer.advertiseAddress)}`);
+  const addresses = answer.managers.map((peer) => peer.address).toSorted();
+  if (addresses.length > 0) lines.push('  Manager Addresses:', ...addresses.map((address) => `   ${address}`));
+  return lines;
+}
+
+interface SpecNumbers {
+  readonly Orchestration: { readonly TaskHistoryRetentionLimit: number };
+  readonly Raft: { readonly SnapshotInterval: number };
+  readonly Dispatcher: { readonly HeartbeatPeriod: number };
+  readonly CAConfig: { readonly NodeCertExpiry: number };
+}
+
+function managerLines(answer: GetInfoResponse): readonly string[] {
+  const { cluster } = answer;
+  // The shape has the defaults filled in.
+  const spec = clusterSpecShape(cluster?.spec) as unknown as SpecNumbers;
+  return [
+    `  ClusterID: ${answer.clusterId}`,
+    `  Managers: ${answer.managerCount}`,
+    `  Nodes: ${answer.nodeCount}`,
+    `  Default Address Pool: ${(cluster?.defaultAddressPools ?? []).map((pool) => `${pool}  `).join('')}`,
+    `  SubnetSize: ${cluster?.subnetSize ?? 0}`,
+    `  Data Path Port: ${cluster?.dataPathPort ?? 0}`,
+    '  Orchestration:',
+    `   Task History Retention Limit: ${spec.Orchestration.TaskHistoryRetentionLimit}`,
+    '  Log:',
+    `   Snapshot Interval: ${spec.Raft.SnapshotInterval}`,
+    '  Dispatcher:',
+    `   Heartbeat Period: ${periodText(spec.Dispatcher.HeartbeatPeriod)}`,
+    '  CA Configuration:',
+    `   Expiry Duration: ${humanDuration(spec.CAConfig.NodeCertExpiry)}`,
+    '  Autolock Managers: false',
+    '  Root Rotation In Progress: false',
+  ];
+}
+
+/** In words where the words are exact. */
+function periodText(ns: number): string {
+  return ns % 1e9 === 0 ? humanDuration(ns) : formatDuration(ns);
+}

@@ -1,0 +1,107 @@
+import { isIP } from 'node:net';
+import { FlagValueError } from '../../cli-errors.ts';
+import type { CommandImplementation, Invocation } from '../../command.ts';
+import { printLine, printWarning } from '../../context.ts';
+import { listFlag, refusedFlag, valueFlag } from '../../flags.ts';
+import { unsigned } from '../../values/scalars.ts';
+import { CLUSTER_FLAGS, clusterSpecOf } from './cluster-flags.ts';
+import {
+  ADVERTISE_ADDR,
+  AVAILABILITY,
+  availabilityOf,
+  DATA_PATH_ADDR,
+  LISTEN_ADDR,
+  SKIP_PREFLIGHT,
+} from './node-flags.ts';
+
+const UINT32_MAX = 2 ** 32 - 1;
+
+function uint32(text: string): number {
+  const value = unsigned(text);
+  if (value > UINT32_MAX)
+    throw new FlagValueError(`strconv.ParseUint: parsing ${JSON.stringify(text)}: value out of range`);
+  return value;
+}
+
+/** `10.10.0.0/16,10.20.0.0/16`. */
+function addressPools(text: string): readonly string[] {
+  return text.split(',').map((part) => {
+    const pool = part.trim();
+    const [address = '', bits, ...more] = pool.split('/');
+    const size = isIP(address) === 6 ? 128 : 32;
+    if (isIP(address) === 0 || bits === undefined || more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > size)
+      throw new FlagValueError(`invalid string being converted to CIDR: ${pool}`);
+    return pool;
+  });
+}
+
+const DATA_PATH_PORT = valueFlag({
+  name: 'data-path-port',
+  type: 'uint32',
+  usage:
+    'Port number to use for data path traffic (1024 - 49151). If no value is set or is set to 0, the default port (4789) is used.',
+  parse: uint32,
+});
+const DEFAULT_ADDR_POOL = listFlag({
+  name: 'default-addr-pool',
+  type: 'ipNetSlice',
+  usage: 'default address pool in CIDR format',
+  shownDefault: '[]',
+  parse: addressPools,
+});
+const DEFAULT_ADDR_POOL_MASK_LENGTH = valueFlag({
+  name: 'default-addr-pool-mask-length',
+  type: 'uint32',
+  usage: 'default address pool subnet mask length',
+  shownDefault: '24',
+  parse: uint32,
+});
+
+export const init: CommandImplementation = {
+  flags: [
+    ADVERTISE_ADDR,
+    AVAILABILITY,
+    DATA_PATH_ADDR,
+    DATA_PATH_PORT,
+    DEFAULT_ADDR_POOL,
+    DEFAULT_ADDR_POOL_MASK_LENGTH,
+    LISTEN_ADDR,
+    SKIP_PREFLIGHT,
+    ...CLUSTER_FLAGS,
+    refusedFlag('force-new-cluster', false, {
+      because: 'a swarm has one manager in this release, so there is no quorum to lose',
+      hint: 'start the daemon again with the same state directory',
+    }),
+  ],
+  examples: [
+    'swarm init',
+    'swarm init --advertise-addr 192.168.1.10',
+    'swarm init --advertise-addr eth1 --availability drain',
+  ],
+  run: initSwarm,
+};
+
+async function initSwarm({ context, flags }: Invocation): Promise<void> {
+  const availability = availabilityOf(flags);
+  const api = await context.api();
+  const response = await api.node.initSwarm({
+    listenAddress: flags.value(LISTEN_ADDR) ?? '',
+    advertiseAddress: flags.value(ADVERTISE_ADDR) ?? '',
+    dataPathAddress: flags.value(DATA_PATH_ADDR) ?? '',
+    dataPathPort: flags.value(DATA_PATH_PORT) ?? 0,
+    defaultAddressPools: flags.list(DEFAULT_ADDR_POOL).flat(),
+    subnetSize: flags.value(DEFAULT_ADDR_POOL_MASK_LENGTH) ?? 0,
+    availability,
+    spec: clusterSpecOf(flags, undefined),
+    skipPreflight: flags.isSet(SKIP_PREFLIGHT),
+  });
+  for (const warning of response.warnings) printWarning(context, `warning: ${warning}`);
+  printLine(context, `Swarm initialized: current node (${response.nodeId}) is now a manager.\n`);
+  printLine(context, joinText('worker', response.workerToken, response.managerAddress));
+  printLine(context, "To add a manager to this swarm, run 'swarm join-token manager' and follow the instructions.");
+}
+
+/** What to run on a host that shall join, with an empty line after it. */
+export function joinText(role: 'worker' | 'manager', token: string, address: string): string {
+  return `To add a ${role} to this swarm, run the following command:\n\n    swarm join --token ${token} ${address}\n`;
+}

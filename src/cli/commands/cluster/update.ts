@@ -1,0 +1,20 @@
+import type { CommandImplementation, Invocation } from '../../command.ts';
+import { printLine } from '../../context.ts';
+import { CLUSTER_FLAGS, clusterSpecOf } from './cluster-flags.ts';
+
+export const update: CommandImplementation = {
+  flags: CLUSTER_FLAGS,
+  examples: ['swarm update --task-history-limit 10', 'swarm update --cert-expiry 720h'],
+  run: updateCluster,
+};
+
+async function updateCluster({ context, flags, showHelp }: Invocation): Promise<void> {
+  if (!flags.anyGiven(...CLUSTER_FLAGS)) {
+    showHelp();
+    return;
+  }
+  const api = await context.api();
+  const { cluster } = await api.control.getCluster({});
+  await api.control.updateCluster({ version: cluster?.version ?? 0, spec: clusterSpecOf(flags, cluster?.spec) });
+  printLine(context, 'Swarm updated.');
+}

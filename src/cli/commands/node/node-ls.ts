@@ -1,0 +1,95 @@
+import { invalidField } from '#common/errors.ts';
+import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
+import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
+import { NODE_AVAILABILITIES, NODE_STATES } from '../../../docker-shape/from-objects.ts';
+import { BOOL } from '../../../docker-shape/go-types.ts';
+import type { CommandImplementation, Invocation } from '../../command.ts';
+import { formatList, type ListView } from '../../format/list-format.ts';
+import { capitalised, naturalOrder } from '../../format/texts.ts';
+import { groupFilters } from '../shared/filters.ts';
+import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS } from '../shared/format-flags.ts';
+
+const FILTERS = ['id', 'label', 'membership', 'name', 'node.label', 'role'] as const;
+
+export const nodeLs: CommandImplementation = {
+  flags: [FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS],
+  examples: [
+    'swarm node ls',
+    'swarm node ls --filter role=worker',
+    "swarm node ls --format '{{.Hostname}} {{.Status}}'",
+  ],
+  run: listNodes,
+};
+
+async function listNodes({ context, flags }: Invocation): Promise<void> {
+  const filters = groupFilters(flags.list(FILTER), FILTERS);
+  const roles = filters.role.map(roleOf);
+  const api = await context.api();
+  const request = {
+    names: filters.name,
+    idPrefixes: filters.id,
+    nodeLabels: filters['node.label'],
+    engineLabels: filters.label,
+    roles,
+  };
+  const [nodes, self] = await Promise.all([
+    collect(api.control.listNodes(request)),
+    api.node.getInfo({}).then((info) => info.nodeId),
+  ]);
+  const accepted = filters.membership.every((membership) => membership === 'accepted') ? nodes : [];
+  const sorted = accepted.toSorted((a, b) => naturalOrder(hostname(a), hostname(b)));
+  context.stdout.write(
+    formatList(nodeView(self), sorted, {
+      format: flags.value(LIST_FORMAT),
+      quiet: flags.isSet(QUIET_IDS),
+      asArray: flags.given(OUTPUT),
+    }),
+  );
+}
+
+function roleOf(text: string): NodeRole {
+  if (text === 'manager') return NodeRole.MANAGER;
+  if (text === 'worker') return NodeRole.WORKER;
+  throw invalidField('filter', `invalid role filter '${text}'`, 'use manager or worker');
+}
+
+async function collect(pages: AsyncIterable<{ readonly nodes: readonly Node[] }>): Promise<readonly Node[]> {
+  const nodes: Node[] = [];
+  for await (const page of pages) nodes.push(...page.nodes);
+  return nodes;
+}
+
+function hostname({ description }: Node): string {
+  return description?.hostname ?? '';
+}
+
+function managerStatus({ managerStatus: status }: Node): string {
+  if (status === undefined) return '';
+  if (status.leader) return 'Leader';
+  return status.reachable ? 'Reachable' : 'Unreachable';
+}
+
+/** `self` is the node that answers; it is marked with a star. */
+function nodeView(self: string): ListView<Node> {
+  return {
+    typeName: '*node.nodeContext',
+    table:
+      '{{.ID}} {{if .Self}}*{{else}} {{ end }}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}\t{{.ManagerStatus}}\t{{.EngineVersion}}',
+    quiet: '{{.ID}}',
+    raw: 'node_id: {{.ID}}\nhostname: {{.Hostname}}\nstatus: {{.Status}}\navailability: {{.Availability}}\nmanager_status: {{.ManagerStatus}}\n',
+    quietRaw: 'node_id: {{.ID}}',
+    columns: {
+      ID: { header: 'ID', value: (node) => node.id },
+      Self: { header: '', value: (node) => node.id === self, type: BOOL },
+      Hostname: { header: 'HOSTNAME', value: hostname },
+      Status: { header: 'STATUS', value: ({ status }) => capitalised(NODE_STATES[status?.state ?? NodeState.UNKNOWN]) },
+      Availability: {
+        header: 'AVAILABILITY',
+        value: ({ spec }) => capitalised(NODE_AVAILABILITIES[spec?.availability ?? NodeAvailability.ACTIVE]),
+      },
+      ManagerStatus: { header: 'MANAGER STATUS', value: managerStatus },
+      EngineVersion: { header: 'ENGINE VERSION', value: ({ description }) => description?.engine?.version ?? '' },
+      TLSStatus: { header: 'TLS STATUS', value: () => 'Ready' },
+    },
+  };
+}

@@ -1,0 +1,56 @@
+/** `node inspect --pretty`: Docker's page about a node. */
+import { binarySize } from '#common/size.ts';
+import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
+import { NODE_AVAILABILITIES, NODE_STATES } from '../../../docker-shape/from-objects.ts';
+import { capitalised } from '../../format/texts.ts';
+import { printTime } from '../../template/print-value.ts';
+
+export function prettyNode(node: Node, rootCertificate: string): string {
+  const { spec, status, description } = node;
+  const lines = [`ID:\t\t\t${node.id}`];
+  if (spec !== undefined && spec.name !== '') lines.push(`Name:\t\t\t${spec.name}`);
+  lines.push(...labels('Labels:', spec?.labels ?? {}));
+  lines.push(`Hostname:              \t${description?.hostname ?? ''}`);
+  lines.push(`Joined at:             \t${printTime(node.createdAtMs).toLowerCase()}`);
+  lines.push('Status:', ` State:\t\t\t${capitalised(NODE_STATES[status?.state ?? NodeState.UNKNOWN])}`);
+  if (status !== undefined && status.message !== '')
+    lines.push(` Message:              \t${capitalised(status.message)}`);
+  lines.push(` Availability:         \t${capitalised(NODE_AVAILABILITIES[spec?.availability ?? 0])}`);
+  if (status !== undefined && status.address !== '') lines.push(` Address:\t\t${status.address}`);
+  lines.push(...manager(node), ...machine(node));
+  lines.push(...labels('Engine Labels:', description?.engine?.labels ?? {}));
+  if (rootCertificate !== '')
+    lines.push('TLS Info:', ' TrustRoot:', rootCertificate, ' Issuer Subject:\t', ' Issuer Public Key:\t');
+  return lines.join('\n');
+}
+
+function labels(title: string, map: Readonly<Record<string, string>>): readonly string[] {
+  const entries = Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  if (entries.length === 0) return [];
+  return [title, ...entries.map(([key, value]) => ` - ${key}${value === '' ? '' : `=${value}`}`)];
+}
+
+function manager({ managerStatus: status }: Node): readonly string[] {
+  if (status === undefined) return [];
+  return [
+    'Manager Status:',
+    ` Address:\t\t${status.address}`,
+    ` Raft Status:\t\t${status.reachable ? 'Reachable' : 'Unreachable'}`,
+    ` Leader:\t\t${status.leader ? 'Yes' : 'No'}`,
+  ];
+}
+
+function machine({ description }: Node): readonly string[] {
+  return [
+    'Platform:',
+    ` Operating System:\t${description?.platform?.os ?? ''}`,
+    ` Architecture:\t\t${description?.platform?.architecture ?? ''}`,
+    'Resources:',
+    ` CPUs:\t\t\t${Math.trunc((description?.resources?.cpuNanos ?? 0) / 1e9)}`,
+    ` Memory:\t\t${binarySize(description?.resources?.memoryBytes ?? 0)}`,
+    'Plugins:',
+    ' Log:\t\tjson-file',
+    ' Volume:\t\tlocal',
+    `Engine Version:\t\t${description?.engine?.version ?? ''}`,
+  ];
+}

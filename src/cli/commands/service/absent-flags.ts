@@ -1,0 +1,81 @@
+/** Flags of Docker's `service create` and `service update` for things that this release has not. None is ignored. */
+import { type AnyFlag, type Refusal, refusedFlag } from '../../flags.ts';
+
+const HEALTH: Refusal = {
+  because: 'this release runs no health checks: a task counts as running once its process runs',
+  hint: 'leave the flag out',
+};
+
+const NETWORK: Refusal = {
+  because: 'this release has no overlay networks: every task has its own network with a way out',
+  hint: 'publish ports on the nodes instead: --publish mode=host,published=80,target=80',
+};
+
+const ENDPOINT_MODE: Refusal = {
+  because: 'this release has no overlay networks, so services have no address of their own',
+  hint: 'leave the flag out',
+};
+
+const SECRET: Refusal = {
+  because: 'this release has no secrets',
+  hint: 'put the file on the nodes and use --mount type=bind,source=...,target=...,readonly',
+};
+
+const CONFIG: Refusal = {
+  because: 'this release has no configs',
+  hint: 'put the file on the nodes and use --mount type=bind,source=...,target=...,readonly',
+};
+
+const JOB: Refusal = {
+  because: 'this release has no jobs',
+  hint: 'leave the flag out, or run --mode replicated with --restart-condition on-failure',
+};
+
+const GENERIC: Refusal = {
+  because: 'this release has no generic resources',
+  hint: 'label the nodes and use --constraint node.labels.NAME==VALUE',
+};
+
+const WINDOWS: Refusal = { because: 'it is for Windows only', hint: 'leave the flag out' };
+
+const SWAPPINESS: Refusal = {
+  because: 'only the amount of swap can be set here',
+  hint: 'use --memory-swap, or leave the flag out',
+};
+
+const ROLLBACK: Refusal = {
+  because: 'this release does not roll back on request',
+  hint: 'set the former values with `swarm service update`; `swarm service inspect` shows the present ones',
+};
+
+const COMMON: readonly AnyFlag[] = [
+  refusedFlag('credential-spec', true, WINDOWS),
+  refusedFlag('isolation', true, WINDOWS),
+  refusedFlag('endpoint-mode', true, ENDPOINT_MODE),
+  refusedFlag('health-cmd', true, HEALTH),
+  refusedFlag('health-interval', true, HEALTH),
+  refusedFlag('health-retries', true, HEALTH),
+  refusedFlag('health-start-interval', true, HEALTH),
+  refusedFlag('health-start-period', true, HEALTH),
+  refusedFlag('health-timeout', true, HEALTH),
+  refusedFlag('no-healthcheck', false, HEALTH),
+  refusedFlag('max-concurrent', true, JOB),
+  refusedFlag('memory-swappiness', true, SWAPPINESS),
+];
+
+export const ABSENT_CREATE_FLAGS: readonly AnyFlag[] = [
+  ...COMMON,
+  refusedFlag('config', true, CONFIG),
+  refusedFlag('generic-resource', true, GENERIC),
+  refusedFlag('network', true, NETWORK),
+  refusedFlag('secret', true, SECRET),
+];
+
+export const ABSENT_UPDATE_FLAGS: readonly AnyFlag[] = [
+  ...COMMON,
+  ...['config-add', 'config-rm'].map((name) => refusedFlag(name, true, CONFIG)),
+  ...['generic-resource-add', 'generic-resource-rm'].map((name) => refusedFlag(name, true, GENERIC)),
+  ...['network-add', 'network-rm'].map((name) => refusedFlag(name, true, NETWORK)),
+  ...['secret-add', 'secret-rm'].map((name) => refusedFlag(name, true, SECRET)),
+  refusedFlag('rollback', false, ROLLBACK),
+];

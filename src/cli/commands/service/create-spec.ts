@@ -1,0 +1,192 @@
+/** The spec that `service create` asks for. */
+import type { FailureAction, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import {
+  ContainerSpec,
+  DnsConfig,
+  EndpointSpec,
+  GlobalMode,
+  LogDriver,
+  Placement,
+  ReplicatedMode,
+  ResourceRequirements,
+  Resources,
+  RestartPolicy,
+  ServiceSpec,
+  TaskSpec,
+  UpdateConfig,
+} from '#gen/swarm/v1/specs.ts';
+import { CliError } from '../../cli-errors.ts';
+import type { FlagValues } from '../../flags.ts';
+import { toRecord, withoutOverridden } from '../../values/key-values.ts';
+import * as create from './create-flags.ts';
+import * as common from './service-flags.ts';
+
+export interface CreateInput {
+  readonly flags: FlagValues;
+  /** Image with a tag or digest. */
+  readonly image: string;
+  readonly args: readonly string[];
+  /** Entries of all environment files, then those of --env, with the caller's values filled in. */
+  readonly env: readonly string[];
+  readonly name: string;
+  /** Base64 of Docker's auth JSON, or empty. */
+  readonly registryAuth: string;
+}
+
+/** Throws a CliError where flags contradict each other; the daemon checks the rest. */
+export function createSpec(input: CreateInput): ServiceSpec {
+  const { flags } = input;
+  return ServiceSpec.create({
+    name: input.name,
+    labels: toRecord(flags.list(create.LABEL)),
+    mode: modeOf(flags),
+    task: TaskSpec.create({
+      container: containerOf(input),
+      resources: resourcesOf(flags, undefined),
+      restart: restartOf(flags, undefined),
+      placement: placementOf(flags),
+      logDriver: logDriverOf(flags),
+    }),
+    update: rolloutOf(flags, common.UPDATE, undefined),
+    rollback: rolloutOf(flags, common.ROLLBACK, undefined),
+    endpoint: EndpointSpec.create({ ports: flags.list(create.PUBLISH).flat() }),
+  });
+}
+
+function modeOf(flags: FlagValues): NonNullable<ServiceSpec['mode']> {
+  const mode = flags.value(create.MODE) ?? 'replicated';
+  switch (mode) {
+    case 'replicated':
+      return { kind: 'replicated', value: ReplicatedMode.create({ replicas: flags.value(common.REPLICAS) ?? 1 }) };
+    case 'global':
+      if (flags.given(common.REPLICAS))
+        throw new CliError('replicas can only be used with replicated or replicated-job mode');
+      if (flags.given(common.REPLICAS_MAX_PER_NODE))
+        throw new CliError('replicas-max-per-node can only be used with replicated or replicated-job mode');
+      return { kind: 'global', value: GlobalMode.create() };
+    case 'replicated-job':
+    case 'global-job':
+      throw new CliError(`mode ${mode} is not supported: this release has no jobs`, {
+        hint: 'run --mode replicated with --restart-condition on-failure: it is not started again once it succeeds',
+      });
+    default:
+      throw new CliError(`Unknown mode: ${mode}, only replicated and global supported`);
+  }
+}
+
+function containerOf({ flags, image, args, env, registryAuth }: CreateInput): ContainerSpec {
+  return ContainerSpec.create({
+    image,
+    registryAuth,
+    labels: toRecord(flags.list(create.CONTAINER_LABEL)),
+    command: flags.value(common.ENTRYPOINT) ?? [],
+    args,
+    hostname: flags.value(common.HOSTNAME) ?? '',
+    env: withoutOverridden(env),
+    dir: flags.value(common.WORKDIR) ?? '',
+    user: flags.value(common.USER) ?? '',
+    groups: flags.list(create.GROUP),
+    tty: flags.isSet(common.TTY),
+    readOnly: flags.isSet(common.READ_ONLY),
+    stopSignal: flags.value(common.STOP_SIGNAL) ?? '',
+    stopGracePeriodMs: flags.value(common.STOP_GRACE_PERIOD),
+    mounts: flags.list(create.MOUNT),
+    hosts: flags.list(create.HOST),
+    dns: DnsConfig.create({
+      nameservers: flags.list(create.DNS),
+      search: flags.list(create.DNS_SEARCH),
+      options: flags.list(create.DNS_OPTION),
+    }),
+    init: flags.isSet(common.INIT),
+    sysctls: toRecord(flags.list(create.SYSCTL)),
+    ulimits: flags.list(create.ULIMIT).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    ...capabilitiesOf(flags),
+    oomScoreAdj: flags.value(common.OOM_SCORE_ADJ) ?? 0,
+  });
+}
+
+/** What is both added and dropped is added; a list with `ALL` needs nothing else. */
+function capabilitiesOf(flags: FlagValues): Pick<ContainerSpec, 'capabilityAdd' | 'capabilityDrop'> {
+  const added = tidy(flags.list(common.CAP_ADD));
+  const dropped = tidy(flags.list(common.CAP_DROP)).filter((name) => !added.includes(name));
+  return { capabilityAdd: added, capabilityDrop: dropped };
+}
+
+function tidy(names: readonly string[]): readonly string[] {
+  const known = [...new Set(names)].filter((name) => name !== 'RESET').toSorted();
+  return known.includes('ALL') ? ['ALL'] : known;
+}
+
+/** The resources, changed where flags say so. */
+export function resourcesOf(flags: FlagValues, before: ResourceRequirements | undefined): ResourceRequirements {
+  const limits = before?.limits ?? Resources.create();
+  const reservations = before?.reservations ?? Resources.create();
+  return ResourceRequirements.create({
+    ...before,
+    limits: {
+      ...limits,
+      cpuNanos: flags.value(common.LIMIT_CPU) ?? limits.cpuNanos,
+      memoryBytes: flags.value(common.LIMIT_MEMORY) ?? limits.memoryBytes,
+      pids: flags.value(common.LIMIT_PIDS) ?? limits.pids,
+    },
+    reservations: {
+      ...reservations,
+      cpuNanos: flags.value(common.RESERVE_CPU) ?? reservations.cpuNanos,
+      memoryBytes: flags.value(common.RESERVE_MEMORY) ?? reservations.memoryBytes,
+    },
+    memorySwapBytes: flags.value(common.MEMORY_SWAP) ?? before?.memorySwapBytes,
+  });
+}
+
+/** The restart policy, changed where flags say so; undefined when there was none and none is asked for. */
+export function restartOf(flags: FlagValues, before: RestartPolicy | undefined): RestartPolicy | undefined {
+  const { RESTART_CONDITION, RESTART_DELAY, RESTART_MAX_ATTEMPTS, RESTART_WINDOW } = common;
+  if (!flags.anyGiven(RESTART_CONDITION, RESTART_DELAY, RESTART_MAX_ATTEMPTS, RESTART_WINDOW)) return before;
+  const policy = before ?? RestartPolicy.create();
+  return {
+    ...policy,
+    condition: flags.value(RESTART_CONDITION) ?? policy.condition,
+    delayMs: flags.value(RESTART_DELAY) ?? policy.delayMs,
+    maxAttempts: flags.value(RESTART_MAX_ATTEMPTS) ?? policy.maxAttempts,
+    windowMs: flags.value(RESTART_WINDOW) ?? policy.windowMs,
+  };
+}
+
+function placementOf(flags: FlagValues): Placement {
+  return Placement.create({
+    constraints: flags.list(create.CONSTRAINT),
+    preferences: flags.list(create.PLACEMENT_PREF),
+    maxReplicas: flags.value(common.REPLICAS_MAX_PER_NODE) ?? 0,
+    ...strategyOf(flags),
+  });
+}
+
+export function strategyOf(flags: FlagValues): Partial<Pick<Placement, 'strategy'>> {
+  const strategy = flags.value(common.PLACEMENT_STRATEGY);
+  return strategy === undefined ? {} : { strategy };
+}
+
+function logDriverOf(flags: FlagValues): LogDriver | undefined {
+  if (!flags.anyGiven(common.LOG_DRIVER, common.LOG_OPT)) return undefined;
+  const options = toRecord(flags.list(common.LOG_OPT));
+  return LogDriver.create({ name: flags.value(common.LOG_DRIVER) ?? 'json-file', options });
+}
+
+/** How updates (or rollbacks) go, changed where flags say so; undefined when there was nothing and nothing is asked. */
+export function rolloutOf(
+  flags: FlagValues,
+  names: common.RolloutFlags,
+  before: UpdateConfig | undefined,
+): UpdateConfig | undefined {
+  if (!flags.anyGiven(...Object.values(names))) return before;
+  const config = before ?? UpdateConfig.create();
+  return {
+    ...config,
+    parallelism: flags.value(names.parallelism) ?? config.parallelism,
+    delayMs: flags.value(names.delay) ?? config.delayMs,
+    monitorMs: flags.value(names.monitor) ?? config.monitorMs,
+    failureAction: flags.value<FailureAction>(names.failureAction) ?? config.failureAction,
+    maxFailureRatio: flags.value(names.maxFailureRatio) ?? config.maxFailureRatio,
+    order: flags.value<UpdateOrder>(names.order) ?? config.order,
+  };
+}

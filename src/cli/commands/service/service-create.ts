@@ -1,0 +1,88 @@
+import { readFile } from 'node:fs/promises';
+import { SwarmError } from '#common/errors.ts';
+import { systemRandom } from '#common/system/random.ts';
+import type { CreateServiceResponse } from '#gen/swarm/v1/control.ts';
+import { CliError } from '../../cli-errors.ts';
+import type { CommandImplementation, Invocation } from '../../command.ts';
+import { type CliContext, printLine, printWarning } from '../../context.ts';
+import { registryAuthOf } from '../../docker-config.ts';
+import { imageWithTag } from '../../image-argument.ts';
+import { waitForService } from '../../progress/wait-for-service.ts';
+import { randomServiceName } from '../../service-names.ts';
+import { environmentFile, withCallersValue } from '../../values/key-values.ts';
+import { CREATE_FLAGS, ENV, ENV_FILE, NAME } from './create-flags.ts';
+import { createSpec } from './create-spec.ts';
+import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
+
+/** How often a name is drawn anew when it is taken. */
+const NAME_ATTEMPTS = 5;
+
+export const serviceCreate: CommandImplementation = {
+  flags: CREATE_FLAGS,
+  examples: [
+    'swarm service create --name web --replicas 3 --publish mode=host,published=8080,target=80 nginx:1.27',
+    'swarm service create --name agent --mode global --mount type=bind,source=/var/log,target=/logs,readonly app/agent',
+    'swarm service create --name job-runner --limit-memory 256m --constraint node.labels.zone==a app/runner ./run --fast',
+  ],
+  argumentKind: 'image',
+  run: createService,
+};
+
+async function createService({ context, flags, arguments: [imageText = '', ...args] }: Invocation): Promise<void> {
+  const image = imageWithTag(imageText);
+  const env = await readEnvironment(context, flags.list(ENV_FILE), flags.list(ENV));
+  const registryAuth = flags.isSet(WITH_REGISTRY_AUTH) ? await registryAuthOf(image, context.configDirectory) : '';
+  const api = await context.api();
+  const create = async (name: string): Promise<CreateServiceResponse> =>
+    api.control.createService({
+      spec: createSpec({ flags, image, args, env, name, registryAuth }),
+      queryRegistry: !flags.isSet(NO_RESOLVE_IMAGE),
+    });
+  const name = flags.value(NAME);
+  const { service, warnings } = name === undefined ? await withFreeName(create) : await create(name);
+  for (const warning of warnings) printWarning(context, warning);
+  if (service === undefined) throw new CliError('the daemon did not say what it created');
+  printLine(context, service.id);
+  if (flags.isSet(DETACH)) return;
+  await waitForService({
+    context,
+    serviceId: service.id,
+    reference: service.id,
+    knownStatus: undefined,
+    isQuiet: flags.isSet(QUIET),
+  });
+}
+
+/** A service without a name gets one that is not taken. */
+async function withFreeName<T>(create: (name: string) => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await create(randomServiceName(systemRandom, attempt));
+    } catch (thrown) {
+      const isTaken = thrown instanceof SwarmError && thrown.reason === 'duplicate-name';
+      if (!isTaken || attempt + 1 >= NAME_ATTEMPTS) throw thrown;
+    }
+  }
+}
+
+/** Entries of the files, then those of the command line, with the caller's values where an entry has none. */
+async function readEnvironment(
+  context: CliContext,
+  files: readonly string[],
+  entries: readonly string[],
+): Promise<readonly string[]> {
+  const all: string[] = [];
+  for (const file of files) {
+    const content = await readFile(file, 'utf8').catch((thrown: NodeJS.ErrnoException) => {
+      throw new CliError(
+        thrown.code === 'ENOENT' ? `open ${file}: no such file or directory` : `open ${file}: ${thrown.message}`,
+      );
+    });
+    try {
+      all.push(...environmentFile(content, context.variables));
+    } catch (thrown) {
+      throw new CliError(`invalid env file (${file}): ${(thrown as Error).message}`);
+    }
+  }
+  return [...all, ...entries.map((entry) => withCallersValue(entry, context.variables))];
+}

@@ -1,0 +1,104 @@
+import type { ServiceListEntry } from '#gen/swarm/v1/control.ts';
+import { type EndpointSpec, type PortConfig, PublishMode } from '#gen/swarm/v1/specs.ts';
+import { PORT_PROTOCOLS } from '../../../docker-shape/from-specs.ts';
+import type { CommandImplementation, Invocation } from '../../command.ts';
+import { formatList, type ListView } from '../../format/list-format.ts';
+import { displayImage, naturalOrder, shortId } from '../../format/texts.ts';
+import { groupFilters } from '../shared/filters.ts';
+import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS } from '../shared/format-flags.ts';
+
+const FILTERS = ['id', 'label', 'mode', 'name', 'runtime'] as const;
+
+export const serviceLs: CommandImplementation = {
+  flags: [FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS],
+  examples: [
+    'swarm service ls',
+    'swarm service ls --filter name=web --filter mode=global',
+    "swarm service ls --format '{{.Name}}: {{.Replicas}}'",
+  ],
+  run: listServices,
+};
+
+async function listServices({ context, flags }: Invocation): Promise<void> {
+  const filters = groupFilters(flags.list(FILTER), FILTERS);
+  const api = await context.api();
+  const entries: ServiceListEntry[] = [];
+  const request = { names: filters.name, idPrefixes: filters.id, labels: filters.label, modes: filters.mode };
+  for await (const page of api.control.listServices(request)) entries.push(...page.services);
+  const kept = filters.runtime.every((runtime) => runtime === 'container') ? entries : [];
+  const sorted = kept.toSorted((a, b) => naturalOrder(nameOf(a), nameOf(b)));
+  context.stdout.write(
+    formatList(SERVICE_VIEW, sorted, {
+      format: flags.value(LIST_FORMAT),
+      quiet: flags.isSet(QUIET_IDS),
+      asArray: flags.given(OUTPUT),
+    }),
+  );
+}
+
+function nameOf({ service }: ServiceListEntry): string {
+  return service?.spec?.name ?? '';
+}
+
+const SERVICE_VIEW: ListView<ServiceListEntry> = {
+  typeName: '*service.serviceContext',
+  table: '{{.ID}}\t{{.Name}}\t{{.Mode}}\t{{.Replicas}}\t{{.Image}}\t{{.Ports}}',
+  quiet: '{{.ID}}',
+  raw: 'id: {{.ID}}\nname: {{.Name}}\nmode: {{.Mode}}\nreplicas: {{.Replicas}}\nimage: {{.Image}}\nports: {{.Ports}}\n',
+  quietRaw: 'id: {{.ID}}',
+  columns: {
+    ID: { header: 'ID', value: ({ service }) => shortId(service?.id ?? '') },
+    Name: { header: 'NAME', value: nameOf },
+    Mode: { header: 'MODE', value: ({ service }) => service?.spec?.mode?.kind ?? '' },
+    Replicas: { header: 'REPLICAS', value: replicasText },
+    Image: { header: 'IMAGE', value: ({ service }) => displayImage(service?.spec?.task?.container?.image ?? '') },
+    Ports: { header: 'PORTS', value: ({ service }) => ingressPorts(service?.spec?.endpoint) },
+  },
+};
+
+function replicasText({ service, counts }: ServiceListEntry): string {
+  const text = `${counts?.running ?? 0}/${counts?.desired ?? 0}`;
+  const max = service?.spec?.task?.placement?.maxReplicas ?? 0;
+  return service?.spec?.mode?.kind === 'replicated' && max > 0 ? `${text} (max ${max} per node)` : text;
+}
+
+/** Ports of the routing mesh, neighbouring ones as a range; ports of single nodes are shown with the tasks. */
+function ingressPorts(endpoint: EndpointSpec | undefined): string {
+  const ports = (endpoint?.ports ?? []).filter((port) => port.publishMode !== PublishMode.HOST);
+  const sorted = ports.toSorted(
+    (a, b) => protocolOf(a).localeCompare(protocolOf(b)) || a.publishedPort - b.publishedPort,
+  );
+  const ranges: PortRange[] = [];
+  for (const port of sorted) {
+    const range = ranges.at(-1);
+    if (range !== undefined && continues(range, port)) range.last = port;
+    else ranges.push({ first: port, last: port });
+  }
+  return ranges.map(rangeText).join(', ');
+}
+
+interface PortRange {
+  readonly first: PortConfig;
+  last: PortConfig;
+}
+
+function protocolOf(port: PortConfig): string {
+  return PORT_PROTOCOLS[port.protocol];
+}
+
+/** Neighbouring published ports that lead to neighbouring targets, or all of them to one. */
+function continues({ first, last }: PortRange, port: PortConfig): boolean {
+  const step = port.targetPort - last.targetPort;
+  const toOneTarget = first.targetPort === last.targetPort;
+  return (
+    protocolOf(last) === protocolOf(port) &&
+    port.publishedPort - last.publishedPort <= 1 &&
+    (step === 1 || (step === 0 && toOneTarget))
+  );
+}
+
+function rangeText({ first, last }: PortRange): string {
+  const span = (from: number, to: number): string => (from === to ? `${from}` : `${from}-${to}`);
+  const published = span(first.publishedPort, last.publishedPort);
+  return `*:${published}->${span(first.targetPort, last.targetPort)}/${protocolOf(first)}`;
+}

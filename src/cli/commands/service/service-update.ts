@@ -1,0 +1,46 @@
+import { CliError } from '../../cli-errors.ts';
+import type { CommandImplementation, Invocation } from '../../command.ts';
+import { printLine, printWarning } from '../../context.ts';
+import { registryAuthOf } from '../../docker-config.ts';
+import { imageWithTag } from '../../image-argument.ts';
+import { waitForService } from '../../progress/wait-for-service.ts';
+import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
+import { IMAGE, UPDATE_FLAGS } from './update-flags.ts';
+import { updateSpec } from './update-spec.ts';
+
+export const serviceUpdate: CommandImplementation = {
+  flags: UPDATE_FLAGS,
+  examples: [
+    'swarm service update --image nginx:1.28 web',
+    'swarm service update --env-add LEVEL=debug --env-rm TRACE --limit-memory 512m web',
+    'swarm service update --force web',
+  ],
+  argumentKind: 'service',
+  run: updateService,
+};
+
+async function updateService({ context, flags, arguments: [reference = ''] }: Invocation): Promise<void> {
+  const api = await context.api();
+  const { service } = await api.control.getService({ reference });
+  if (service?.spec === undefined) throw new CliError(`the daemon did not say what ${reference} is`);
+  const named = flags.value(IMAGE);
+  const image = named === undefined ? undefined : imageWithTag(named);
+  const authFor = image ?? service.spec.task?.container?.image ?? '';
+  const registryAuth = flags.isSet(WITH_REGISTRY_AUTH) ? await registryAuthOf(authFor, context.configDirectory) : '';
+  const updated = await api.control.updateService({
+    id: service.id,
+    version: service.version,
+    spec: updateSpec(service.spec, { flags, image, registryAuth, variables: context.variables }),
+    queryRegistry: image !== undefined && !flags.isSet(NO_RESOLVE_IMAGE),
+  });
+  for (const warning of updated.warnings) printWarning(context, warning);
+  printLine(context, reference);
+  if (flags.isSet(DETACH)) return;
+  await waitForService({
+    context,
+    serviceId: service.id,
+    reference,
+    knownStatus: updated.service?.updateStatus,
+    isQuiet: flags.isSet(QUIET),
+  });
+}

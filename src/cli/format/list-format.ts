@@ -1,0 +1,103 @@
+/** `--format` of the commands that list: table, json, raw or a template, over the columns that Docker has. */
+import { type GoType, type GoValue, STRING, STRING_MAP, struct } from '../../docker-shape/go-types.ts';
+import { CliError } from '../cli-errors.ts';
+import { HEADER_FUNCTIONS } from '../template/functions.ts';
+import { Template } from '../template/template.ts';
+import { TemplateError } from '../template/template-error.ts';
+import { alignTabs } from './tab-table.ts';
+
+/** A column, or any other field that a template may ask for. */
+export interface Column<Row> {
+  /** The column's name in tables; absent for what has none. */
+  readonly header?: string;
+  readonly value: (row: Row) => unknown;
+  /** Text unless said otherwise. */
+  readonly type?: GoType;
+}
+
+export interface ListView<Row> {
+  /** Name of the row's type in Docker's messages: `*service.serviceContext`. */
+  readonly typeName: string;
+  readonly columns: Readonly<Record<string, Column<Row>>>;
+  /** Template of the plain table, without the word `table`. */
+  readonly table: string;
+  /** Template of `--format raw`. */
+  readonly raw: string;
+  readonly quiet: string;
+  readonly quietRaw: string;
+}
+
+export interface ListFormatOptions {
+  /** As given with `--format`. */
+  readonly format: string | undefined;
+  readonly quiet: boolean;
+  /** `-o json`: one JSON array. */
+  readonly asArray?: boolean;
+}
+
+/** The text of the list. Throws a CliError for a template that cannot be used. */
+export function formatList<Row>(view: ListView<Row>, rows: readonly Row[], options: ListFormatOptions): string {
+  const values = rows.map((row) => rowValue(view, row));
+  if (options.asArray === true) return `${new Template('{{json .}}').render(arrayOf(values))}\n`;
+  const { isTable, source } = resolveFormat(view, options);
+  return withDockerErrors(() => {
+    const template = new Template(source);
+    const body = values.map((value) => `${template.render(value)}\n`).join('');
+    if (!isTable) return body;
+    return alignTabs(`${template.render(headerValue(view), HEADER_FUNCTIONS)}\n${body}`);
+  });
+}
+
+/** Docker puts its own words before those of Go's template package. */
+export function withDockerErrors<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (thrown) {
+    if (thrown instanceof TemplateError) throw new CliError(`template parsing error: ${thrown.message}`);
+    throw thrown;
+  }
+}
+
+interface ResolvedFormat {
+  readonly isTable: boolean;
+  readonly source: string;
+}
+
+function resolveFormat<Row>(view: ListView<Row>, options: ListFormatOptions): ResolvedFormat {
+  const format = options.format === undefined || options.format === '' ? 'table' : options.format;
+  if (format === 'table')
+    return options.quiet ? { isTable: false, source: view.quiet } : { isTable: true, source: view.table };
+  if (format === 'raw') return { isTable: false, source: options.quiet ? view.quietRaw : view.raw };
+  if (format === 'json') return { isTable: false, source: '{{json .}}' };
+  const isTable = format.startsWith('table');
+  const source = (isTable ? format.slice('table'.length) : format).trim();
+  return { isTable, source: source.replaceAll('\\t', '\t').replaceAll('\\n', '\n') };
+}
+
+function rowValue<Row>(view: ListView<Row>, row: Row): GoValue {
+  const names = Object.keys(view.columns).toSorted();
+  const type = struct(
+    view.typeName,
+    Object.fromEntries(names.map((name) => [name, (view.columns[name] as Column<Row>).type ?? STRING])),
+  );
+  const data: Record<string, unknown> = {};
+  for (const name of names)
+    Object.defineProperty(data, name, {
+      enumerable: true,
+      configurable: true,
+      get: () => (view.columns[name] as Column<Row>).value(row),
+    });
+  return { type: { ...type, marshalsItself: true }, data };
+}
+
+function headerValue<Row>(view: ListView<Row>): GoValue {
+  const named = Object.entries(view.columns).flatMap(([name, { header }]) =>
+    header === undefined ? [] : [[name, header]],
+  );
+  return { type: STRING_MAP, data: Object.fromEntries(named) };
+}
+
+function arrayOf(values: readonly GoValue[]): GoValue {
+  const element = values[0]?.type ?? STRING;
+  return { type: { kind: 'list', element }, data: values.map((value) => value.data) };
+}

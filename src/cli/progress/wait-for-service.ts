@@ -1,0 +1,173 @@
+/** Waits until a service has converged and has stayed so, and shows how it gets there. */
+import type { CancelTimer } from '#common/clock.ts';
+import type { TaskView } from '#gen/swarm/v1/control.ts';
+import { type Node, type Service, UpdateState, type UpdateStatus } from '#gen/swarm/v1/objects.ts';
+import { DEFAULTS } from '../../docker-shape/from-specs.ts';
+import type { SwarmApi } from '../api.ts';
+import { CliError } from '../cli-errors.ts';
+import type { CliContext } from '../context.ts';
+import { ConvergenceWatcher } from './convergence.ts';
+import { type ProgressLines, progressLines } from './progress-lines.ts';
+
+/** Docker's pace; slower where asking takes long, so that a huge service is not asked for without a pause. */
+const POLL_MS = 200;
+const POLL_REST_FACTOR = 5;
+
+export interface WaitOptions {
+  readonly context: CliContext;
+  readonly serviceId: string;
+  /** As the user calls the service, for messages. */
+  readonly reference: string;
+  /** The status that the service had when the change was made: not news. */
+  readonly knownStatus: UpdateStatus | undefined;
+  readonly isQuiet: boolean;
+}
+
+/**
+ * Resolves once the service is stable, or the user went on without waiting (Ctrl-C leaves it as it is). Throws a
+ * CliError when an update was paused, a SwarmError when the daemon cannot say.
+ */
+export async function waitForService(options: WaitOptions): Promise<void> {
+  const { context } = options;
+  const interrupt = Promise.withResolvers<'interrupted'>();
+  const release = context.onInterrupt(() => interrupt.resolve('interrupted'));
+  try {
+    await new ServiceWait(options, await context.api()).run(interrupt.promise);
+  } finally {
+    release();
+  }
+}
+
+const QUIET_LINES: ProgressLines = { show() {}, message() {} };
+
+class ServiceWait {
+  readonly #options: WaitOptions;
+  readonly #api: SwarmApi;
+  readonly #lines: ProgressLines;
+  readonly #watcher = new ConvergenceWatcher();
+  #isRollingBack = false;
+  #closingMessage: string | undefined;
+  /** On the monotonic clock; undefined while it has not converged. */
+  #convergedSince: number | undefined;
+
+  constructor(options: WaitOptions, api: SwarmApi) {
+    this.#options = options;
+    this.#api = api;
+    this.#lines = options.isQuiet ? QUIET_LINES : progressLines(options.context.stdout, options.context);
+  }
+
+  async run(interrupted: Promise<'interrupted'>): Promise<void> {
+    for (;;) {
+      const { clock } = this.#options.context;
+      const begun = clock.monotonic();
+      const isDone = await this.#look();
+      if (isDone) return;
+      const took = clock.monotonic() - begun;
+      const outcome = await this.#pause(Math.max(POLL_MS, took * POLL_REST_FACTOR), interrupted);
+      if (outcome === 'interrupted') {
+        this.#sayGoodbye();
+        return;
+      }
+    }
+  }
+
+  async #pause(delayMs: number, interrupted: Promise<'interrupted'>): Promise<'interrupted' | 'elapsed'> {
+    let cancel: CancelTimer = () => {};
+    const elapsed = new Promise<'elapsed'>((resolve) => {
+      cancel = this.#options.context.clock.setTimer(delayMs, () => resolve('elapsed'));
+    });
+    const outcome = await Promise.race([interrupted, elapsed]);
+    cancel();
+    return outcome;
+  }
+
+  #sayGoodbye(): void {
+    if (this.#convergedSince !== undefined) return;
+    this.#lines.message('Operation continuing in background.');
+    this.#lines.message(`Use \`swarm service ps ${this.#options.reference}\` to check progress.`);
+  }
+
+  /** One look at the service; true when there is nothing more to wait for. */
+  async #look(): Promise<boolean> {
+    const service = await this.#service();
+    const hasConverged = this.#convergedSince !== undefined;
+    const monitorMs = service.spec?.update?.monitorMs ?? DEFAULTS.updateMonitorMs;
+    if (this.#readUpdateStatus(service, hasConverged)) return true;
+    if (hasConverged && this.#elapsedMs() >= monitorMs) {
+      this.#lines.show({ id: 'verify', text: `Service ${this.#options.reference} converged` });
+      if (this.#closingMessage !== undefined) this.#lines.message(`rollback: ${this.#closingMessage}`);
+      return true;
+    }
+    const [tasks, nodes] = await Promise.all([this.#tasks(), this.#nodes()]);
+    const judgement = this.#watcher.judge({ service, tasks, nodes, isRollingBack: this.#isRollingBack });
+    for (const line of judgement.lines) this.#lines.show(line);
+    this.#verify(judgement.hasConverged, monitorMs);
+    return false;
+  }
+
+  #elapsedMs(): number {
+    return this.#options.context.clock.monotonic() - (this.#convergedSince ?? 0);
+  }
+
+  #verify(hasConverged: boolean, monitorMs: number): void {
+    if (!hasConverged) {
+      if (this.#convergedSince !== undefined) this.#lines.show({ id: 'verify', text: 'Detected task failure' });
+      this.#convergedSince = undefined;
+      return;
+    }
+    this.#convergedSince ??= this.#options.context.clock.monotonic();
+    const waitMs = monitorMs - this.#elapsedMs();
+    if (waitMs < 0) return;
+    const seconds = Math.trunc(waitMs / 1000) + 1;
+    this.#lines.show({ id: 'verify', text: `Waiting ${seconds} seconds to verify that tasks are stable...` });
+  }
+
+  /** News of the update itself; true when it has ended well. */
+  #readUpdateStatus({ updateStatus: status }: Service, hasConverged: boolean): boolean {
+    if (status === undefined || isKnown(status, this.#options.knownStatus)) return false;
+    switch (status.state) {
+      case UpdateState.UPDATING:
+        this.#isRollingBack = false;
+        return false;
+      case UpdateState.COMPLETED:
+        return !hasConverged;
+      case UpdateState.PAUSED:
+        throw new CliError(`service update paused: ${status.message}`);
+      case UpdateState.ROLLBACK_STARTED:
+        if (!this.#isRollingBack && status.message !== '') this.#lines.show({ id: 'rollback', text: status.message });
+        this.#isRollingBack = true;
+        return false;
+      case UpdateState.ROLLBACK_PAUSED:
+        throw new CliError(`service rollback paused: ${status.message}`);
+      case UpdateState.ROLLBACK_COMPLETED:
+        if (!hasConverged) this.#closingMessage = status.message;
+        this.#isRollingBack = true;
+        return false;
+      default:
+        return false;
+    }
+  }
+
+  async #service(): Promise<Service> {
+    const { service } = await this.#api.control.getService({ reference: this.#options.serviceId });
+    if (service === undefined) throw new CliError(`service ${this.#options.reference} was removed`);
+    return service;
+  }
+
+  async #tasks(): Promise<readonly TaskView[]> {
+    const tasks: TaskView[] = [];
+    const request = { serviceIds: [this.#options.serviceId] };
+    for await (const page of this.#api.control.listTasks(request)) tasks.push(...page.tasks);
+    return tasks;
+  }
+
+  async #nodes(): Promise<readonly Node[]> {
+    const nodes: Node[] = [];
+    for await (const page of this.#api.control.listNodes({})) nodes.push(...page.nodes);
+    return nodes;
+  }
+}
+
+function isKnown(status: UpdateStatus, known: UpdateStatus | undefined): boolean {
+  return known !== undefined && known.state === status.state && known.startedAtMs === status.startedAtMs;
+}

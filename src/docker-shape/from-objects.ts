@@ -1,0 +1,209 @@
+/** The objects of the store in Docker's shape. */
+import type { ServiceTaskCounts, TaskView } from '#gen/swarm/v1/control.ts';
+import {
+  type Cluster,
+  type Node,
+  NodeState,
+  type Service,
+  type Task,
+  TaskState,
+  UpdateState,
+  type UpdateStatus,
+} from '#gen/swarm/v1/objects.ts';
+import { type ClusterSpec, NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
+import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
+import type { StructData } from './go-types.ts';
+
+const NS_PER_MS = 1e6;
+const DEFAULT_TASK_HISTORY = 5;
+const DEFAULT_HEARTBEAT_MS = 1000;
+const DEFAULT_CERT_EXPIRY_MS = 90 * 24 * 60 * 60 * 1000;
+const DEFAULT_SNAPSHOT_INTERVAL = 10_000;
+
+export const NODE_STATES: Readonly<Record<NodeState, string>> = {
+  [NodeState.UNSPECIFIED]: 'unknown',
+  [NodeState.UNKNOWN]: 'unknown',
+  [NodeState.DOWN]: 'down',
+  [NodeState.READY]: 'ready',
+  [NodeState.DISCONNECTED]: 'disconnected',
+};
+
+export const NODE_ROLES: Readonly<Record<NodeRole, string>> = {
+  [NodeRole.UNSPECIFIED]: 'worker',
+  [NodeRole.WORKER]: 'worker',
+  [NodeRole.MANAGER]: 'manager',
+};
+
+export const NODE_AVAILABILITIES: Readonly<Record<NodeAvailability, string>> = {
+  [NodeAvailability.UNSPECIFIED]: 'active',
+  [NodeAvailability.ACTIVE]: 'active',
+  [NodeAvailability.PAUSE]: 'pause',
+  [NodeAvailability.DRAIN]: 'drain',
+};
+
+export const TASK_STATES: Readonly<Record<TaskState, string>> = {
+  [TaskState.UNSPECIFIED]: 'new',
+  [TaskState.NEW]: 'new',
+  [TaskState.PENDING]: 'pending',
+  [TaskState.ASSIGNED]: 'assigned',
+  [TaskState.ACCEPTED]: 'accepted',
+  [TaskState.PREPARING]: 'preparing',
+  [TaskState.READY]: 'ready',
+  [TaskState.STARTING]: 'starting',
+  [TaskState.RUNNING]: 'running',
+  [TaskState.COMPLETE]: 'complete',
+  [TaskState.SHUTDOWN]: 'shutdown',
+  [TaskState.FAILED]: 'failed',
+  [TaskState.REJECTED]: 'rejected',
+  [TaskState.REMOVE]: 'remove',
+  [TaskState.ORPHANED]: 'orphaned',
+};
+
+export const UPDATE_STATES: Readonly<Record<UpdateState, string>> = {
+  [UpdateState.UNSPECIFIED]: '',
+  [UpdateState.UPDATING]: 'updating',
+  [UpdateState.PAUSED]: 'paused',
+  [UpdateState.COMPLETED]: 'completed',
+  [UpdateState.ROLLBACK_STARTED]: 'rollback_started',
+  [UpdateState.ROLLBACK_PAUSED]: 'rollback_paused',
+  [UpdateState.ROLLBACK_COMPLETED]: 'rollback_completed',
+};
+
+interface StoreObject {
+  readonly version: number;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+}
+
+function meta(object: StoreObject): StructData {
+  return { Version: { Index: object.version }, CreatedAt: object.createdAtMs, UpdatedAt: object.updatedAtMs };
+}
+
+/** The service with defaults filled in, as Docker's inspect shows it. */
+export function serviceShape(service: Service, counts: ServiceTaskCounts | undefined): StructData {
+  const { spec } = service;
+  const ports = spec?.endpoint?.ports.map(portShape) ?? [];
+  return {
+    ID: service.id,
+    ...meta(service),
+    Spec: spec === undefined ? {} : serviceSpecShape(spec),
+    Endpoint: ports.length === 0 ? {} : { Spec: endpointSpecShape(spec?.endpoint), Ports: ports },
+    UpdateStatus: updateStatusShape(service.updateStatus),
+    ServiceStatus: counts && { RunningTasks: counts.running, DesiredTasks: counts.desired, CompletedTasks: 0 },
+  };
+}
+
+function updateStatusShape(status: UpdateStatus | undefined): StructData | undefined {
+  if (status === undefined || status.state === UpdateState.UNSPECIFIED) return undefined;
+  return {
+    State: UPDATE_STATES[status.state],
+    StartedAt: status.startedAtMs === 0 ? undefined : status.startedAtMs,
+    CompletedAt: status.completedAtMs === 0 ? undefined : status.completedAtMs,
+    Message: status.message,
+  };
+}
+
+/** `rootCertificate` is the PEM text that Docker shows as the node's trust root, where the caller has it. */
+export function nodeShape(node: Node, rootCertificate = ''): StructData {
+  const { description, status, managerStatus } = node;
+  return {
+    ID: node.id,
+    ...meta(node),
+    Spec: {
+      Name: node.spec?.name,
+      Labels: node.spec?.labels ?? {},
+      Role: NODE_ROLES[node.spec?.desiredRole || node.role],
+      Availability: NODE_AVAILABILITIES[node.spec?.availability ?? NodeAvailability.ACTIVE],
+    },
+    Description: {
+      Hostname: description?.hostname,
+      Platform: { Architecture: description?.platform?.architecture, OS: description?.platform?.os },
+      Resources: {
+        NanoCPUs: description?.resources?.cpuNanos,
+        MemoryBytes: description?.resources?.memoryBytes,
+      },
+      Engine: {
+        EngineVersion: description?.engine?.version,
+        Labels: description?.engine?.labels,
+        Plugins: [
+          { Type: 'Log', Name: 'json-file' },
+          { Type: 'Volume', Name: 'local' },
+        ],
+      },
+      TLSInfo: { TrustRoot: rootCertificate },
+    },
+    Status: {
+      State: NODE_STATES[status?.state ?? NodeState.UNKNOWN],
+      Message: status?.message,
+      Addr: status?.address,
+    },
+    ManagerStatus: managerStatus && {
+      Leader: managerStatus.leader,
+      Reachability: managerStatus.reachable ? 'reachable' : 'unreachable',
+      Addr: managerStatus.address,
+    },
+  };
+}
+
+export function taskShape(view: TaskView): StructData {
+  const task = view.task as Task;
+  const { status } = task;
+  const { container } = status ?? {};
+  return {
+    ID: task.id,
+    ...meta(task),
+    Labels: {},
+    Spec: taskSpecShape(view.spec),
+    ServiceID: task.serviceId,
+    Slot: task.slot,
+    NodeID: task.nodeId,
+    Status: {
+      Timestamp: status?.timestampMs,
+      State: TASK_STATES[status?.state ?? TaskState.NEW],
+      Message: status?.message,
+      Err: status?.error,
+      ContainerStatus: container && {
+        ContainerID: container.containerId,
+        PID: container.pid,
+        ExitCode: container.exitCode ?? 0,
+      },
+      PortStatus: { Ports: status?.ports.map(portShape) },
+    },
+    DesiredState: TASK_STATES[task.desiredState],
+    NetworksAttachments: task.networks.map((network) => ({
+      Network: { ID: network.network },
+      Addresses: network.addresses,
+    })),
+  };
+}
+
+export function clusterShape(cluster: Cluster): StructData {
+  return {
+    ID: cluster.id,
+    ...meta(cluster),
+    Spec: clusterSpecShape(cluster.spec),
+    TLSInfo: { TrustRoot: new TextDecoder().decode(cluster.rootCa?.certificatePem) },
+    RootRotationInProgress: false,
+    DefaultAddrPool: cluster.defaultAddressPools,
+    SubnetSize: cluster.subnetSize,
+    DataPathPort: cluster.dataPathPort,
+  };
+}
+
+export function clusterSpecShape(spec: ClusterSpec | undefined): StructData {
+  return {
+    Name: spec?.name,
+    Labels: spec?.labels ?? {},
+    Orchestration: { TaskHistoryRetentionLimit: spec?.orchestration?.taskHistoryLimit ?? DEFAULT_TASK_HISTORY },
+    Raft: {
+      SnapshotInterval: spec?.log?.snapshotInterval ?? DEFAULT_SNAPSHOT_INTERVAL,
+      KeepOldSnapshots: 0,
+      ElectionTick: 10,
+      HeartbeatTick: 1,
+    },
+    Dispatcher: { HeartbeatPeriod: (spec?.dispatcher?.heartbeatPeriodMs ?? DEFAULT_HEARTBEAT_MS) * NS_PER_MS },
+    CAConfig: { NodeCertExpiry: (spec?.ca?.nodeCertExpiryMs ?? DEFAULT_CERT_EXPIRY_MS) * NS_PER_MS },
+    TaskDefaults: {},
+    EncryptionConfig: { AutoLockManagers: false },
+  };
+}

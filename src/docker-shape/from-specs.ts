@@ -1,0 +1,229 @@
+/** What users declared, in Docker's shape. */
+import {
+  type ContainerSpec,
+  EndpointMode,
+  type EndpointSpec,
+  FailureAction,
+  type Mount,
+  MountPropagation,
+  MountPropagationNames,
+  MountType,
+  type Placement,
+  type PortConfig,
+  PortProtocol,
+  PublishMode,
+  type ResourceRequirements,
+  RestartCondition,
+  type RestartPolicy,
+  type ServiceSpec,
+  type TaskSpec,
+  type UpdateConfig,
+  UpdateOrder,
+} from '#gen/swarm/v1/specs.ts';
+import type { StructData } from './go-types.ts';
+
+/** Nanoseconds, Go's unit of time. */
+const NS_PER_MS = 1e6;
+
+/** What a spec that leaves them out gets: Swarm's defaults, shown where Docker shows them. */
+export const DEFAULTS = {
+  stopGracePeriodMs: 10_000,
+  restartDelayMs: 5000,
+  updateMonitorMs: 5000,
+  updateParallelism: 1,
+} as const;
+
+export const RESTART_CONDITIONS: Readonly<Record<RestartCondition, string>> = {
+  [RestartCondition.UNSPECIFIED]: 'any',
+  [RestartCondition.NONE]: 'none',
+  [RestartCondition.ON_FAILURE]: 'on-failure',
+  [RestartCondition.ANY]: 'any',
+};
+
+export const UPDATE_ORDERS: Readonly<Record<UpdateOrder, string>> = {
+  [UpdateOrder.UNSPECIFIED]: 'stop-first',
+  [UpdateOrder.STOP_FIRST]: 'stop-first',
+  [UpdateOrder.START_FIRST]: 'start-first',
+};
+
+export const FAILURE_ACTIONS: Readonly<Record<FailureAction, string>> = {
+  [FailureAction.UNSPECIFIED]: 'pause',
+  [FailureAction.PAUSE]: 'pause',
+  [FailureAction.CONTINUE]: 'continue',
+  [FailureAction.ROLLBACK]: 'rollback',
+};
+
+export const PORT_PROTOCOLS: Readonly<Record<PortProtocol, string>> = {
+  [PortProtocol.UNSPECIFIED]: 'tcp',
+  [PortProtocol.TCP]: 'tcp',
+  [PortProtocol.UDP]: 'udp',
+  [PortProtocol.SCTP]: 'sctp',
+};
+
+export const PUBLISH_MODES: Readonly<Record<PublishMode, string>> = {
+  [PublishMode.UNSPECIFIED]: 'ingress',
+  [PublishMode.INGRESS]: 'ingress',
+  [PublishMode.HOST]: 'host',
+};
+
+export const ENDPOINT_MODES: Readonly<Record<EndpointMode, string>> = {
+  [EndpointMode.UNSPECIFIED]: 'vip',
+  [EndpointMode.VIP]: 'vip',
+  [EndpointMode.DNSRR]: 'dnsrr',
+};
+
+export const MOUNT_TYPES: Readonly<Record<MountType, string>> = {
+  [MountType.UNSPECIFIED]: 'volume',
+  [MountType.BIND]: 'bind',
+  [MountType.VOLUME]: 'volume',
+  [MountType.TMPFS]: 'tmpfs',
+};
+
+export function serviceSpecShape(spec: ServiceSpec): StructData {
+  return {
+    Name: spec.name,
+    Labels: spec.labels,
+    TaskTemplate: taskSpecShape(spec.task),
+    Mode: modeShape(spec),
+    UpdateConfig: updateConfigShape(spec.update),
+    RollbackConfig: updateConfigShape(spec.rollback),
+    EndpointSpec: endpointSpecShape(spec.endpoint),
+  };
+}
+
+function modeShape(spec: ServiceSpec): StructData {
+  switch (spec.mode?.kind) {
+    case 'replicated':
+      return { Replicated: { Replicas: spec.mode.value.replicas } };
+    case 'global':
+      return { Global: {} };
+    default:
+      return {};
+  }
+}
+
+export function taskSpecShape(spec: TaskSpec | undefined): StructData {
+  if (spec === undefined) return {};
+  return {
+    ContainerSpec: containerShape(spec.container),
+    Resources: resourcesShape(spec.resources),
+    RestartPolicy: restartShape(spec.restart),
+    Placement: placementShape(spec.placement),
+    LogDriver:
+      spec.logDriver === undefined ? undefined : { Name: spec.logDriver.name, Options: spec.logDriver.options },
+    ForceUpdate: spec.forceUpdate,
+    Runtime: 'container',
+  };
+}
+
+function containerShape(spec: ContainerSpec | undefined): StructData | undefined {
+  if (spec === undefined) return undefined;
+  return {
+    Image: spec.image,
+    Labels: spec.labels,
+    Command: spec.command,
+    Args: spec.args,
+    Hostname: spec.hostname,
+    Env: spec.env,
+    Dir: spec.dir,
+    User: spec.user,
+    Groups: spec.groups,
+    Privileges: spec.noNewPrivileges ? { NoNewPrivileges: true } : undefined,
+    Init: spec.init,
+    StopSignal: spec.stopSignal,
+    TTY: spec.tty,
+    OpenStdin: spec.openStdin,
+    ReadOnly: spec.readOnly,
+    Mounts: spec.mounts.map(mountShape),
+    StopGracePeriod: (spec.stopGracePeriodMs ?? DEFAULTS.stopGracePeriodMs) * NS_PER_MS,
+    Hosts: spec.hosts,
+    DNSConfig: { Nameservers: spec.dns?.nameservers, Search: spec.dns?.search, Options: spec.dns?.options },
+    Isolation: 'default',
+    Sysctls: spec.sysctls,
+    CapabilityAdd: spec.capabilityAdd,
+    CapabilityDrop: spec.capabilityDrop,
+    Ulimits: spec.ulimits.map((ulimit) => ({ Name: ulimit.name, Hard: ulimit.hard, Soft: ulimit.soft })),
+    OomScoreAdj: spec.oomScoreAdj,
+  };
+}
+
+function mountShape(mount: Mount): StructData {
+  const { bind, volume, tmpfs } = mount;
+  return {
+    Type: MOUNT_TYPES[mount.type],
+    Source: mount.source,
+    Target: mount.target,
+    ReadOnly: mount.readOnly,
+    BindOptions: bind && {
+      Propagation: propagationName(bind.propagation),
+      NonRecursive: bind.nonRecursive,
+      CreateMountpoint: bind.createSource,
+    },
+    VolumeOptions: volume && {
+      NoCopy: volume.noCopy,
+      Labels: volume.labels,
+      DriverConfig:
+        volume.driver === '' && Object.keys(volume.driverOptions).length === 0
+          ? undefined
+          : { Name: volume.driver, Options: volume.driverOptions },
+    },
+    TmpfsOptions: tmpfs && { SizeBytes: tmpfs.sizeBytes, Mode: tmpfs.mode },
+  };
+}
+
+function propagationName(propagation: MountPropagation): string {
+  return propagation === MountPropagation.UNSPECIFIED ? '' : MountPropagationNames[propagation].toLowerCase();
+}
+
+function resourcesShape(resources: ResourceRequirements | undefined): StructData {
+  const { limits, reservations } = resources ?? {};
+  return {
+    Limits: { NanoCPUs: limits?.cpuNanos, MemoryBytes: limits?.memoryBytes, Pids: limits?.pids },
+    Reservations: { NanoCPUs: reservations?.cpuNanos, MemoryBytes: reservations?.memoryBytes },
+  };
+}
+
+function restartShape(restart: RestartPolicy | undefined): StructData {
+  return {
+    Condition: RESTART_CONDITIONS[restart?.condition ?? RestartCondition.ANY],
+    Delay: (restart?.delayMs ?? DEFAULTS.restartDelayMs) * NS_PER_MS,
+    MaxAttempts: restart?.maxAttempts ?? 0,
+    Window: restart === undefined || restart.windowMs === 0 ? undefined : restart.windowMs * NS_PER_MS,
+  };
+}
+
+function placementShape(placement: Placement | undefined): StructData {
+  return {
+    Constraints: placement?.constraints,
+    Preferences: placement?.preferences.map(({ spread }) => ({ Spread: { SpreadDescriptor: spread } })),
+    MaxReplicas: placement?.maxReplicas,
+    Platforms: placement?.platforms.map(({ os, architecture }) => ({ Architecture: architecture, OS: os })),
+  };
+}
+
+function updateConfigShape(config: UpdateConfig | undefined): StructData {
+  return {
+    Parallelism: config?.parallelism ?? DEFAULTS.updateParallelism,
+    Delay: (config?.delayMs ?? 0) * NS_PER_MS,
+    FailureAction: FAILURE_ACTIONS[config?.failureAction ?? FailureAction.PAUSE],
+    Monitor: (config?.monitorMs ?? DEFAULTS.updateMonitorMs) * NS_PER_MS,
+    MaxFailureRatio: config?.maxFailureRatio ?? 0,
+    Order: UPDATE_ORDERS[config?.order ?? UpdateOrder.STOP_FIRST],
+  };
+}
+
+export function endpointSpecShape(endpoint: EndpointSpec | undefined): StructData {
+  return {
+    Mode: ENDPOINT_MODES[endpoint?.mode ?? EndpointMode.VIP],
+    Ports: endpoint?.ports.map(portShape),
+  };
+}
+
+export function portShape(port: PortConfig): StructData {
+  return {
+    Protocol: PORT_PROTOCOLS[port.protocol],
+    TargetPort: port.targetPort,
+    PublishedPort: port.publishedPort,
+    PublishMode: PUBLISH_MODES[port.publishMode],
+  };
+}

@@ -1,0 +1,149 @@
+/**
+ * Go's types, as far as Docker's API needs them. Docker's JSON and the values that `--format` templates walk over are
+ * both defined by Go structs: their field order, which empty fields JSON leaves out, how a missing pointer differs from
+ * a zero value, and the type names in template errors. Describing the types once gives all of these.
+ */
+
+export type GoType =
+  | ScalarType
+  | { readonly kind: 'list'; readonly element: GoType }
+  | { readonly kind: 'map'; readonly element: GoType }
+  | { readonly kind: 'pointer'; readonly to: GoType }
+  | { readonly kind: 'function'; readonly call: (...args: readonly GoValue[]) => GoValue }
+  | StructType;
+
+/** `time` holds milliseconds since the epoch, `duration` nanoseconds, `bytes` a Uint8Array, `any` whatever JSON can. */
+export interface ScalarType {
+  readonly kind: 'string' | 'bool' | 'int' | 'uint' | 'float' | 'duration' | 'time' | 'bytes' | 'any';
+  /** Name in messages, where it is not the plain one (`swarm.TaskState`). */
+  readonly name?: string;
+}
+
+export interface StructType {
+  readonly kind: 'struct';
+  /** `swarm.ServiceSpec`. */
+  readonly name: string;
+  readonly fields: readonly GoField[];
+  /** Writes its own JSON, which Go escapes for HTML even where the encoder was told not to. */
+  readonly marshalsItself?: boolean;
+}
+
+export interface GoField {
+  readonly name: string;
+  /** Key in JSON; the field's name when absent. */
+  readonly json?: string;
+  readonly omitEmpty: boolean;
+  /** Fields of an embedded struct belong to the outer one, in JSON and in templates. */
+  readonly embedded: boolean;
+  readonly type: GoType;
+}
+
+/** A value with its type, as Go's reflection sees it. Struct data is a record by field name; absent means zero. */
+export interface GoValue {
+  readonly type: GoType;
+  readonly data: unknown;
+}
+
+export type StructData = Readonly<Record<string, unknown>>;
+
+export const STRING: GoType = { kind: 'string' };
+export const BOOL: GoType = { kind: 'bool' };
+export const INT: GoType = { kind: 'int' };
+export const UINT: GoType = { kind: 'uint' };
+export const FLOAT: GoType = { kind: 'float' };
+export const DURATION: GoType = { kind: 'duration' };
+export const TIME: GoType = { kind: 'time' };
+export const BYTES: GoType = { kind: 'bytes' };
+export const ANY: GoType = { kind: 'any' };
+export const STRINGS: GoType = { kind: 'list', element: STRING };
+export const STRING_MAP: GoType = { kind: 'map', element: STRING };
+
+/** A string type with a name of its own: `swarm.TaskState`. */
+export function named(name: string): GoType {
+  return { kind: 'string', name };
+}
+
+export function list(element: GoType): GoType {
+  return { kind: 'list', element };
+}
+
+export function mapOf(element: GoType): GoType {
+  return { kind: 'map', element };
+}
+
+export function pointer(to: GoType): GoType {
+  return { kind: 'pointer', to };
+}
+
+/**
+ * A struct type. A field is declared by its name with, in this order, an optional `=key` for another key in JSON and an
+ * optional `?` for "left out of JSON when empty": `'ID'`, `'Labels?'`, `'Id=ID'`. A name beginning with `...` embeds.
+ */
+export function struct(name: string, fields: Readonly<Record<string, GoType>>): StructType {
+  return {
+    kind: 'struct',
+    name,
+    fields: Object.entries(fields).map(([declaration, type]) => {
+      const omitEmpty = declaration.endsWith('?');
+      const embedded = declaration.startsWith('...');
+      const bare = declaration.slice(embedded ? 3 : 0, omitEmpty ? -1 : undefined);
+      const [field = '', json] = bare.split('=');
+      return { name: field, omitEmpty, embedded, type, ...(json === undefined ? {} : { json }) };
+    }),
+  };
+}
+
+/** The type's name in Go's messages: `string`, `[]string`, `map[string]string`, `*swarm.UpdateStatus`. */
+export function typeName(type: GoType): string {
+  switch (type.kind) {
+    case 'list':
+      return `[]${typeName(type.element)}`;
+    case 'map':
+      return `map[string]${typeName(type.element)}`;
+    case 'pointer':
+      return `*${typeName(type.to)}`;
+    case 'struct':
+      return type.name;
+    case 'function':
+      return 'func';
+    case 'any':
+      return 'interface {}';
+    default:
+      return type.name ?? SCALAR_NAMES[type.kind];
+  }
+}
+
+const SCALAR_NAMES = {
+  string: 'string',
+  bool: 'bool',
+  int: 'int',
+  uint: 'uint64',
+  float: 'float64',
+  duration: 'time.Duration',
+  time: 'time.Time',
+  bytes: '[]uint8',
+} as const;
+
+/** Whether the value is its type's zero value, which is what `omitEmpty` and a template's truth ask (structs never). */
+export function isEmpty(type: GoType, data: unknown): boolean {
+  if (data === undefined || data === null) return type.kind !== 'struct';
+  switch (type.kind) {
+    case 'list':
+      return (data as readonly unknown[]).length === 0;
+    case 'map':
+      return Object.keys(data).length === 0;
+    case 'bytes':
+      return (data as Uint8Array).length === 0;
+    case 'string':
+      return data === '';
+    case 'bool':
+      return data === false;
+    case 'int':
+    case 'uint':
+    case 'float':
+    case 'duration':
+      return data === 0;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,313 @@
+/** Docker's swarm types (API 1.50) as data: names, order and JSON habits of their fields. */
+import {
+  BOOL,
+  BYTES,
+  DURATION,
+  FLOAT,
+  type GoType,
+  INT,
+  list,
+  mapOf,
+  named,
+  pointer,
+  STRING,
+  STRING_MAP,
+  STRINGS,
+  struct,
+  TIME,
+  UINT,
+} from './go-types.ts';
+
+const VERSION = struct('swarm.Version', { 'Index?': UINT });
+const META = struct('swarm.Meta', { Version: VERSION, CreatedAt: TIME, UpdatedAt: TIME });
+const ANNOTATIONS = struct('swarm.Annotations', { 'Name?': STRING, Labels: STRING_MAP });
+const DRIVER = struct('swarm.Driver', { 'Name?': STRING, 'Options?': STRING_MAP });
+const PLATFORM = struct('swarm.Platform', { 'Architecture?': STRING, 'OS?': STRING });
+
+export const PORT_CONFIG = struct('swarm.PortConfig', {
+  'Name?': STRING,
+  'Protocol?': named('swarm.PortConfigProtocol'),
+  'TargetPort?': UINT,
+  'PublishedPort?': UINT,
+  'PublishMode?': named('swarm.PortConfigPublishMode'),
+});
+
+const BIND_OPTIONS = struct('mount.BindOptions', {
+  'Propagation?': named('mount.Propagation'),
+  'NonRecursive?': BOOL,
+  'CreateMountpoint?': BOOL,
+  'ReadOnlyNonRecursive?': BOOL,
+  'ReadOnlyForceRecursive?': BOOL,
+});
+
+const VOLUME_OPTIONS = struct('mount.VolumeOptions', {
+  'NoCopy?': BOOL,
+  'Labels?': STRING_MAP,
+  'Subpath?': STRING,
+  'DriverConfig?': pointer(struct('mount.Driver', { 'Name?': STRING, 'Options?': STRING_MAP })),
+});
+
+const TMPFS_OPTIONS = struct('mount.TmpfsOptions', { 'SizeBytes?': INT, 'Mode?': UINT, 'Options?': list(STRINGS) });
+
+const MOUNT = struct('mount.Mount', {
+  'Type?': named('mount.Type'),
+  'Source?': STRING,
+  'Target?': STRING,
+  'ReadOnly?': BOOL,
+  'Consistency?': named('mount.Consistency'),
+  'BindOptions?': pointer(BIND_OPTIONS),
+  'VolumeOptions?': pointer(VOLUME_OPTIONS),
+  'TmpfsOptions?': pointer(TMPFS_OPTIONS),
+});
+
+const HEALTH = struct('container.HealthConfig', {
+  'Test?': STRINGS,
+  'Interval?': DURATION,
+  'Timeout?': DURATION,
+  'StartPeriod?': DURATION,
+  'StartInterval?': DURATION,
+  'Retries?': INT,
+});
+
+const CONTAINER_SPEC = struct('swarm.ContainerSpec', {
+  'Image?': STRING,
+  'Labels?': STRING_MAP,
+  'Command?': STRINGS,
+  'Args?': STRINGS,
+  'Hostname?': STRING,
+  'Env?': STRINGS,
+  'Dir?': STRING,
+  'User?': STRING,
+  'Groups?': STRINGS,
+  'Privileges?': pointer(struct('swarm.Privileges', { NoNewPrivileges: BOOL })),
+  'Init?': pointer(BOOL),
+  'StopSignal?': STRING,
+  'TTY?': BOOL,
+  'OpenStdin?': BOOL,
+  'ReadOnly?': BOOL,
+  'Mounts?': list(MOUNT),
+  'StopGracePeriod?': pointer(DURATION),
+  'Healthcheck?': pointer(HEALTH),
+  'Hosts?': STRINGS,
+  'DNSConfig?': pointer(
+    struct('swarm.DNSConfig', { 'Nameservers?': STRINGS, 'Search?': STRINGS, 'Options?': STRINGS }),
+  ),
+  'Secrets?': list(pointer(struct('swarm.SecretReference', { SecretID: STRING, SecretName: STRING }))),
+  'Configs?': list(pointer(struct('swarm.ConfigReference', { ConfigID: STRING, ConfigName: STRING }))),
+  'Isolation?': named('container.Isolation'),
+  'Sysctls?': STRING_MAP,
+  'CapabilityAdd?': STRINGS,
+  'CapabilityDrop?': STRINGS,
+  'Ulimits?': list(pointer(struct('units.Ulimit', { Name: STRING, Hard: INT, Soft: INT }))),
+  'OomScoreAdj?': INT,
+});
+
+const LIMIT = struct('swarm.Limit', { 'NanoCPUs?': INT, 'MemoryBytes?': INT, 'Pids?': INT });
+const RESOURCES = struct('swarm.Resources', { 'NanoCPUs?': INT, 'MemoryBytes?': INT });
+
+const RESTART_POLICY = struct('swarm.RestartPolicy', {
+  'Condition?': named('swarm.RestartPolicyCondition'),
+  'Delay?': pointer(DURATION),
+  'MaxAttempts?': pointer(UINT),
+  'Window?': pointer(DURATION),
+});
+
+const PLACEMENT = struct('swarm.Placement', {
+  'Constraints?': STRINGS,
+  'Preferences?': list(
+    struct('swarm.PlacementPreference', { Spread: pointer(struct('swarm.SpreadOver', { SpreadDescriptor: STRING })) }),
+  ),
+  'MaxReplicas?': UINT,
+  'Platforms?': list(PLATFORM),
+});
+
+export const TASK_SPEC = struct('swarm.TaskSpec', {
+  'ContainerSpec?': pointer(CONTAINER_SPEC),
+  'Resources?': pointer(
+    struct('swarm.ResourceRequirements', { 'Limits?': pointer(LIMIT), 'Reservations?': pointer(RESOURCES) }),
+  ),
+  'RestartPolicy?': pointer(RESTART_POLICY),
+  'Placement?': pointer(PLACEMENT),
+  'Networks?': list(struct('swarm.NetworkAttachmentConfig', { 'Target?': STRING, 'Aliases?': STRINGS })),
+  'LogDriver?': pointer(DRIVER),
+  ForceUpdate: UINT,
+  'Runtime?': named('swarm.RuntimeType'),
+});
+
+const UPDATE_CONFIG = struct('swarm.UpdateConfig', {
+  Parallelism: UINT,
+  'Delay?': DURATION,
+  'FailureAction?': STRING,
+  'Monitor?': DURATION,
+  MaxFailureRatio: FLOAT,
+  Order: STRING,
+});
+
+const ENDPOINT_SPEC = struct('swarm.EndpointSpec', {
+  'Mode?': named('swarm.ResolutionMode'),
+  'Ports?': list(PORT_CONFIG),
+});
+
+export const SERVICE_SPEC = struct('swarm.ServiceSpec', {
+  '...Annotations': ANNOTATIONS,
+  TaskTemplate: TASK_SPEC,
+  Mode: struct('swarm.ServiceMode', {
+    'Replicated?': pointer(struct('swarm.ReplicatedService', { 'Replicas?': pointer(UINT) })),
+    'Global?': pointer(struct('swarm.GlobalService', {})),
+  }),
+  'UpdateConfig?': pointer(UPDATE_CONFIG),
+  'RollbackConfig?': pointer(UPDATE_CONFIG),
+  'EndpointSpec?': pointer(ENDPOINT_SPEC),
+});
+
+export const SERVICE = struct('swarm.Service', {
+  ID: STRING,
+  '...Meta': META,
+  Spec: SERVICE_SPEC,
+  'PreviousSpec?': pointer(SERVICE_SPEC),
+  Endpoint: struct('swarm.Endpoint', {
+    Spec: ENDPOINT_SPEC,
+    'Ports?': list(PORT_CONFIG),
+    'VirtualIPs?': list(struct('swarm.EndpointVirtualIP', { 'NetworkID?': STRING, 'Addr?': STRING })),
+  }),
+  'UpdateStatus?': pointer(
+    struct('swarm.UpdateStatus', {
+      'State?': named('swarm.UpdateState'),
+      'StartedAt?': pointer(TIME),
+      'CompletedAt?': pointer(TIME),
+      'Message?': STRING,
+    }),
+  ),
+  'ServiceStatus?': pointer(
+    struct('swarm.ServiceStatus', { RunningTasks: UINT, DesiredTasks: UINT, CompletedTasks: UINT }),
+  ),
+});
+
+export const TLS_INFO = struct('swarm.TLSInfo', {
+  'TrustRoot?': STRING,
+  'CertIssuerSubject?': BYTES,
+  'CertIssuerPublicKey?': BYTES,
+});
+
+export const NODE = struct('swarm.Node', {
+  ID: STRING,
+  '...Meta': META,
+  Spec: struct('swarm.NodeSpec', {
+    '...Annotations': ANNOTATIONS,
+    'Role?': named('swarm.NodeRole'),
+    'Availability?': named('swarm.NodeAvailability'),
+  }),
+  Description: struct('swarm.NodeDescription', {
+    'Hostname?': STRING,
+    Platform: PLATFORM,
+    Resources: RESOURCES,
+    Engine: struct('swarm.EngineDescription', {
+      'EngineVersion?': STRING,
+      'Labels?': STRING_MAP,
+      'Plugins?': list(struct('swarm.PluginDescription', { 'Type?': STRING, 'Name?': STRING })),
+    }),
+    TLSInfo: TLS_INFO,
+  }),
+  Status: struct('swarm.NodeStatus', { 'State?': named('swarm.NodeState'), 'Message?': STRING, 'Addr?': STRING }),
+  'ManagerStatus?': pointer(
+    struct('swarm.ManagerStatus', {
+      'Leader?': BOOL,
+      'Reachability?': named('swarm.Reachability'),
+      'Addr?': STRING,
+    }),
+  ),
+});
+
+export const TASK = struct('swarm.Task', {
+  ID: STRING,
+  '...Meta': META,
+  '...Annotations': ANNOTATIONS,
+  Spec: TASK_SPEC,
+  'ServiceID?': STRING,
+  'Slot?': INT,
+  'NodeID?': STRING,
+  Status: struct('swarm.TaskStatus', {
+    Timestamp: TIME,
+    'State?': named('swarm.TaskState'),
+    'Message?': STRING,
+    'Err?': STRING,
+    'ContainerStatus?': pointer(struct('swarm.ContainerStatus', { ContainerID: STRING, PID: INT, ExitCode: INT })),
+    PortStatus: struct('swarm.PortStatus', { 'Ports?': list(PORT_CONFIG) }),
+  }),
+  'DesiredState?': named('swarm.TaskState'),
+  'NetworksAttachments?': list(
+    struct('swarm.NetworkAttachment', {
+      Network: struct('swarm.Network', { ID: STRING }),
+      'Addresses?': STRINGS,
+    }),
+  ),
+});
+
+export const CLUSTER_SPEC = struct('swarm.Spec', {
+  '...Annotations': ANNOTATIONS,
+  Orchestration: struct('swarm.OrchestrationConfig', { 'TaskHistoryRetentionLimit?': pointer(INT) }),
+  Raft: struct('swarm.RaftConfig', {
+    'SnapshotInterval?': UINT,
+    'KeepOldSnapshots?': pointer(UINT),
+    'LogEntriesForSlowFollowers?': UINT,
+    ElectionTick: INT,
+    HeartbeatTick: INT,
+  }),
+  Dispatcher: struct('swarm.DispatcherConfig', { 'HeartbeatPeriod?': DURATION }),
+  CAConfig: struct('swarm.CAConfig', { 'NodeCertExpiry?': DURATION, 'ForceRotate?': UINT }),
+  TaskDefaults: struct('swarm.TaskDefaults', { 'LogDriver?': pointer(DRIVER) }),
+  EncryptionConfig: struct('swarm.EncryptionConfig', { AutoLockManagers: BOOL }),
+});
+
+export const CLUSTER_INFO = struct('swarm.ClusterInfo', {
+  ID: STRING,
+  '...Meta': META,
+  Spec: CLUSTER_SPEC,
+  TLSInfo: TLS_INFO,
+  RootRotationInProgress: BOOL,
+  DefaultAddrPool: STRINGS,
+  SubnetSize: UINT,
+  DataPathPort: UINT,
+});
+
+const PEER: GoType = struct('swarm.Peer', { NodeID: STRING, Addr: STRING });
+
+export const SWARM_INFO = struct('swarm.Info', {
+  NodeID: STRING,
+  NodeAddr: STRING,
+  LocalNodeState: named('swarm.LocalNodeState'),
+  ControlAvailable: BOOL,
+  Error: STRING,
+  RemoteManagers: list(PEER),
+  'Nodes?': INT,
+  'Managers?': INT,
+  'Cluster?': pointer(CLUSTER_INFO),
+  'Warnings?': STRINGS,
+});
+
+/** What `swarm info` shows of the daemon: the fields of Docker's system information that have a meaning here. */
+export const SYSTEM_INFO = struct('system.Info', {
+  ID: STRING,
+  Containers: INT,
+  ContainersRunning: INT,
+  ContainersPaused: INT,
+  ContainersStopped: INT,
+  Images: INT,
+  NCPU: INT,
+  MemTotal: INT,
+  Name: STRING,
+  Labels: STRINGS,
+  DockerRootDir: STRING,
+  KernelVersion: STRING,
+  OperatingSystem: STRING,
+  OSType: STRING,
+  Architecture: STRING,
+  CgroupVersion: STRING,
+  LoggingDriver: STRING,
+  ServerVersion: STRING,
+  LiveRestoreEnabled: BOOL,
+  Runtimes: mapOf(struct('system.RuntimeWithStatus', { 'Path=path?': STRING })),
+  DefaultRuntime: STRING,
+  Swarm: SWARM_INFO,
+  Warnings: STRINGS,
+});
