@@ -7,39 +7,43 @@ import { stateOf } from './task-facts.ts';
 /** How two revisions differ in what a task is made of. */
 type Difference = 'none' | 'placement' | 'task';
 
+/** The revisions of one service, with what was computed from them; they are immutable but for their outcome. */
+interface ServicePages {
+  readonly revisions: Map<number, Revision>;
+  readonly differences: Map<string, Difference>;
+  readonly constraints: Map<number, readonly Constraint[]>;
+}
+
 export class RevisionBook {
-  readonly #services = new Map<string, Map<number, Revision>>();
-  readonly #differences = new Map<string, Difference>();
-  readonly #constraints = new Map<string, readonly Constraint[]>();
+  readonly #services = new Map<string, ServicePages>();
 
   clear(): void {
     this.#services.clear();
-    this.#differences.clear();
-    this.#constraints.clear();
   }
 
   set(revision: Revision): void {
-    const revisions = this.#services.get(revision.serviceId);
-    if (revisions === undefined) this.#services.set(revision.serviceId, new Map([[revision.number, revision]]));
-    else revisions.set(revision.number, revision);
+    let pages = this.#services.get(revision.serviceId);
+    if (pages === undefined) {
+      pages = { revisions: new Map(), differences: new Map(), constraints: new Map() };
+      this.#services.set(revision.serviceId, pages);
+    }
+    pages.revisions.set(revision.number, revision);
   }
 
   remove(revision: Revision): void {
-    const revisions = this.#services.get(revision.serviceId);
-    revisions?.delete(revision.number);
-    if (revisions?.size === 0) this.#services.delete(revision.serviceId);
-    // Numbers and specs are for ever, so what was computed stays true; only the memory is given back, once in a while.
-    if (this.#differences.size > 10_000) this.#differences.clear();
-    if (this.#constraints.size > 10_000) this.#constraints.clear();
+    const pages = this.#services.get(revision.serviceId);
+    pages?.revisions.delete(revision.number);
+    pages?.constraints.delete(revision.number);
+    if (pages?.revisions.size === 0) this.#services.delete(revision.serviceId);
   }
 
   get(serviceId: string, number: number): Revision | undefined {
-    return this.#services.get(serviceId)?.get(number);
+    return this.#services.get(serviceId)?.revisions.get(number);
   }
 
   /** All that are kept, the oldest first. */
   ofService(serviceId: string): readonly Revision[] {
-    return [...(this.#services.get(serviceId)?.values() ?? [])].sort((a, b) => a.number - b.number);
+    return [...(this.#services.get(serviceId)?.revisions.values() ?? [])].sort((a, b) => a.number - b.number);
   }
 
   taskSpec(serviceId: string, number: number): TaskSpec | undefined {
@@ -64,26 +68,27 @@ export class RevisionBook {
 
   /** Whether constraints and platforms of the revision allow the node. */
   fits(serviceId: string, number: number, node: Node): boolean {
-    const placement = this.taskSpec(serviceId, number)?.placement;
-    if (placement === undefined) return true;
-    const key = `${serviceId}/${number}`;
-    let constraints = this.#constraints.get(key);
+    const pages = this.#services.get(serviceId);
+    const placement = pages?.revisions.get(number)?.spec?.task?.placement;
+    if (pages === undefined || placement === undefined) return true;
+    let constraints = pages.constraints.get(number);
     if (constraints === undefined) {
       constraints = compileConstraints(placement.constraints);
-      this.#constraints.set(key, constraints);
+      pages.constraints.set(number, constraints);
     }
     return meetsConstraints(constraints, node) && platformMatches(placement.platforms, node.description?.platform);
   }
 
   #difference(serviceId: string, from: number, to: number): Difference {
-    const before = this.get(serviceId, from)?.spec;
-    const after = this.get(serviceId, to)?.spec;
-    if (before === undefined || after === undefined) return 'task';
-    const key = `${serviceId}/${from}/${to}`;
-    const known = this.#differences.get(key);
+    const pages = this.#services.get(serviceId);
+    const before = pages?.revisions.get(from)?.spec;
+    const after = pages?.revisions.get(to)?.spec;
+    if (pages === undefined || before === undefined || after === undefined) return 'task';
+    const key = `${from}/${to}`;
+    const known = pages.differences.get(key);
     if (known !== undefined) return known;
     const difference = compareSpecs(before, after);
-    this.#differences.set(key, difference);
+    pages.differences.set(key, difference);
     return difference;
   }
 }

@@ -86,7 +86,7 @@ export class TaskReaper implements Loop {
     for (const [key, slot] of this.#slots) {
       if (looks <= 0 || changes.length >= this.#config.groupsPerSlice) return { changes, wakeAtMs, more: true };
       const before = changes.length;
-      looks -= this.#look(view, slot, changes);
+      looks -= this.#look(view, slot, nowMs, changes);
       if (changes.length === before) this.#slots.delete(key);
     }
     return { changes, wakeAtMs };
@@ -125,11 +125,11 @@ export class TaskReaper implements Loop {
   }
 
   /** Gives the number of tasks that were looked at. */
-  #look(view: StoreView, slot: SlotName, changes: ChangeGroup[]): number {
+  #look(view: StoreView, slot: SlotName, nowMs: number, changes: ChangeGroup[]): number {
     const tasks = tasksOf(view, slot);
     const service = view.get('service', slot.serviceId);
     if (service === undefined) this.#removeRemains(view, tasks, changes);
-    else if (!service.pendingDelete) this.#thin(view, tasks, changes); // else its orchestrator sees to it
+    else if (!service.pendingDelete) this.#thin(view, tasks, nowMs, changes); // else its orchestrator sees to it
     return Math.max(1, tasks.length);
   }
 
@@ -140,11 +140,15 @@ export class TaskReaper implements Loop {
   }
 
   /** The newest task stays whatever the limit: it says what the slot is waiting for, or why it is done. */
-  #thin(view: StoreView, tasks: readonly Task[], changes: ChangeGroup[]): void {
+  #thin(view: StoreView, tasks: readonly Task[], nowMs: number, changes: ChangeGroup[]): void {
     const kept: Task[] = [];
-    for (const task of tasks)
+    for (const task of tasks) {
+      const gone = holdsNothing(task, view);
       if (task.desiredState !== TaskState.REMOVE) kept.push(task);
-      else if (holdsNothing(task, view)) changes.push([removeTask(task)]);
+      else if (gone) changes.push([removeTask(task)]);
+      if (gone && task.desiredState === TaskState.SHUTDOWN && isAssigned(task) && !hasEnded(task))
+        changes.push(orphan(task, 'node was removed; the task is given up for lost', nowMs));
+    }
     const limit = this.#historyLimit ?? DEFAULT_HISTORY_LIMIT;
     if (limit < 0) return;
     let excess = kept.length - Math.max(1, limit);
@@ -169,13 +173,16 @@ export class TaskReaper implements Loop {
       const before = changes.length;
       for (const task of view.tasksOfNode(nodeId)) {
         if (!isAssigned(task) || hasEnded(task)) continue;
-        const message = 'node has been down for too long; the task is given up for lost';
-        changes.push([updateTask(withStatus(task, { state: TaskState.ORPHANED, timestampMs: nowMs, message }))]);
+        changes.push(orphan(task, 'node has been down for too long; the task is given up for lost', nowMs));
       }
       if (changes.length === before) this.#down.delete(nodeId);
     }
     return wakeAtMs;
   }
+}
+
+function orphan(task: Task, message: string, nowMs: number): ChangeGroup {
+  return [updateTask(withStatus(task, { state: TaskState.ORPHANED, timestampMs: nowMs, message }))];
 }
 
 function tasksOf(view: StoreView, slot: SlotName): readonly Task[] {
