@@ -91,7 +91,7 @@ async function startingPoints(
   for (const handle of handles.toReversed()) {
     if (missing === undefined) readers.unshift(new RecordReader(handle, config.chunkBytes));
     else {
-      const start = await findTail(handle, missing, config.chunkBytes);
+      const start = await findTail(handle, missing, config.chunkBytes, handle === handles.at(-1));
       readers.unshift(new RecordReader(handle, config.chunkBytes, start.offset));
       missing -= start.lines;
       if (start.offset > 0 || missing <= 0) break;

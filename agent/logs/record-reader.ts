@@ -50,23 +50,33 @@ export interface TailStart {
   readonly lines: number;
 }
 
-/** Looks for the last `lines` lines of a file, from its end. */
-export async function findTail(handle: FileHandle, lines: number, chunkBytes: number): Promise<TailStart> {
+/**
+ * Looks for the last `lines` lines of a file, from its end. `isNewest`: an unfinished line at the end is one of them;
+ * in older files it ends in the next one, and is counted there.
+ */
+export async function findTail(
+  handle: FileHandle,
+  lines: number,
+  chunkBytes: number,
+  isNewest: boolean,
+): Promise<TailStart> {
   const { size } = await handle.stat();
   let found = 0;
-  // Each block is read with the beginning of the one after it, so that a header never lies across two.
-  const buffer = Buffer.allocUnsafe(chunkBytes + HEADER_BYTES);
+  let isLast = true;
+  // Each block is read with the byte before it and the beginning of the one after: no record's start lies across two.
+  const buffer = Buffer.allocUnsafe(1 + chunkBytes + HEADER_BYTES);
   for (let end = size; end > 0; ) {
     const start = Math.max(0, end - chunkBytes);
-    const { bytesRead } = await handle.read(buffer, 0, Math.min(end - start + HEADER_BYTES, size - start), start);
+    const from = Math.max(0, start - 1);
+    const { bytesRead } = await handle.read(buffer, 0, Math.min(end + HEADER_BYTES, size) - from, from);
     const bytes = buffer.subarray(0, bytesRead);
-    for (let position = end - start - 1; position >= 0; position--) {
-      const isStart = position === 0 ? start === 0 : bytes[position - 1] === NEWLINE;
-      if (!isStart || flagAt(bytes, position) !== 'full') continue;
-      if (found === lines) {
-        const next = await endOfRecord(handle, start + position, size);
-        return { offset: next, lines: found };
-      }
+    for (let position = end - 1; position >= start; position--) {
+      if (position > 0 && bytes[position - 1 - from] !== NEWLINE) continue;
+      const flag = flagAt(bytes, position - from);
+      const endsLine = flag === 'full' || (flag === 'partial' && isLast && isNewest);
+      if (flag !== undefined) isLast = false;
+      if (!endsLine) continue;
+      if (found === lines) return { offset: await endOfRecord(handle, position, size), lines: found };
       found++;
     }
     end = start;
