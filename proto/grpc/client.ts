@@ -1,7 +1,7 @@
 import { SwarmError } from '#common/errors.ts';
 import type { AnyCodec, MethodDefinition, ServiceDefinition } from '../codec.ts';
 import { RPC_CONFIG } from './config.ts';
-import { throwIfAborted } from './errors.ts';
+import { checkSize, throwIfAborted } from './errors.ts';
 import type { CallOptions, Client, DuplexCall, Messages } from './methods.ts';
 import type { RawCall, Transport } from './transport.ts';
 
@@ -30,8 +30,11 @@ function isMessages(value: Messages<object> | CallOptions | undefined): value is
   return value !== undefined && (Symbol.asyncIterator in value || Symbol.iterator in value);
 }
 
-function encode(codec: AnyCodec, init: object): Uint8Array {
-  return codec.encode(codec.create(init));
+function encode(method: MethodDefinition, init: object): Uint8Array {
+  const codec = method.request;
+  const bytes = codec.encode(codec.create(init));
+  checkSize(codec.typeName, bytes);
+  return bytes;
 }
 
 async function unary(
@@ -40,7 +43,7 @@ async function unary(
   request: object,
   options?: CallOptions,
 ): Promise<unknown> {
-  const bytes = await transport.unary(method.path, encode(method.request, request), {
+  const bytes = await transport.unary(method.path, encode(method, request), {
     timeoutMs: options?.timeoutMs ?? RPC_CONFIG.unaryTimeoutMs,
     signal: options?.signal,
   });
@@ -98,7 +101,7 @@ function download(
   request: object,
   options?: CallOptions,
 ): AsyncIterableIterator<unknown> {
-  const bytes = encode(method.request, request);
+  const bytes = encode(method, request);
   const call = new StreamCall(method, transport, options);
   // A write that fails has ended the call: the iteration says why.
   call.raw.write(bytes).catch(() => {});
@@ -132,7 +135,7 @@ async function upload(
 async function send(method: MethodDefinition, raw: RawCall, requests: Messages<object>): Promise<void> {
   try {
     for await (const request of requests) {
-      const bytes = encode(method.request, request);
+      const bytes = encode(method, request);
       try {
         await raw.write(bytes);
       } catch {
@@ -171,7 +174,7 @@ async function* exchange(
 function duplex(method: MethodDefinition, transport: Transport, options?: CallOptions): DuplexCall<object, unknown> {
   const call = new StreamCall(method, transport, options);
   return {
-    write: async (message) => call.raw.write(encode(method.request, message)),
+    write: async (message) => call.raw.write(encode(method, message)),
     end: () => call.raw.end(),
     cancel: () => void call.return(),
     [Symbol.asyncIterator]: () => call,

@@ -1,4 +1,5 @@
 import { SwarmError, type SwarmErrorInit } from '#common/errors.ts';
+import { LIMITS } from '#common/limits.ts';
 import { fromGrpcError, type GrpcError } from '../grpc-error.ts';
 import type { Target } from './transport.ts';
 
@@ -26,7 +27,7 @@ export function callError(received: GrpcError, target: Target, path: string): Sw
         message: `${describeTarget(target)} did not answer ${methodName(path)} in time`,
       });
     case STATUS.exhausted:
-      if (/larger than max/.test(received.details)) return tooLarge(received.details);
+      if (/larger than/.test(received.details)) return tooLarge('a message', /\((\d+) vs/.exec(received.details)?.[1]);
       return fromGrpcError(received);
     case STATUS.unimplemented:
       return new SwarmError({
@@ -53,15 +54,17 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw abortError(signal);
 }
 
-function tooLarge(details: string): SwarmError {
-  const sizes = /\((\d+) vs\.? (\d+)\)/.exec(details);
-  const bytes = sizes === null ? '' : ` of ${sizes[1]} bytes`;
-  const limit = sizes === null ? '' : ` of ${sizes[2]} bytes`;
+/** Refuses a message that the other end would not take. */
+export function checkSize(typeName: string, bytes: Uint8Array): void {
+  if (bytes.byteLength > LIMITS.MESSAGE_BYTES) throw tooLarge(typeName, String(bytes.byteLength));
+}
+
+function tooLarge(what: string, bytes: string | undefined): SwarmError {
   return new SwarmError({
     code: 'exhausted',
     reason: 'too-large',
     limit: 'MESSAGE_BYTES',
-    message: `a message${bytes} is beyond the limit${limit}`,
+    message: `${what}${bytes === undefined ? '' : ` of ${bytes} bytes`} is larger than the limit of ${LIMITS.MESSAGE_BYTES} bytes`,
   });
 }
 

@@ -10,6 +10,7 @@ import type { SwarmError } from '#common/errors.ts';
 import { GRPC_ERROR_KEY, type GrpcError } from '../grpc-error.ts';
 import { asBuffer, sameBytes } from './bytes.ts';
 import { messageOptions, RPC_CONFIG } from './config.ts';
+import { CUT_MARK } from './cut-mark.ts';
 import { abortError, callError, cancelledError, STATUS } from './errors.ts';
 import { MessageQueue } from './message-queue.ts';
 import type { RawCall, RawCallOptions, Target, Transport } from './transport.ts';
@@ -37,6 +38,7 @@ export function receivedError(error: ServiceError): GrpcError {
 export class GrpcTransport implements Transport {
   readonly target: Target;
   readonly #client: Client;
+  readonly #calls = new Set<GrpcCall>();
 
   constructor(options: GrpcTransportOptions) {
     this.target = options.target;
@@ -88,11 +90,19 @@ export class GrpcTransport implements Transport {
 
   open(path: string, options: RawCallOptions): RawCall {
     const stream = this.#client.makeBidiStreamRequest(path, asBuffer, sameBytes, new Metadata(), callOptions(options));
-    return new GrpcCall(stream, (error) => callError(receivedError(error), this.target, path));
+    const call = new GrpcCall(
+      stream,
+      (error) => callError(receivedError(error), this.target, path),
+      () => this.#calls.delete(call),
+    );
+    this.#calls.add(call);
+    return call;
   }
 
   close(): void {
-    this.#client.close();
+    for (const call of this.#calls) call.cancel(cancelledError('the connection was closed'));
+    // After the cancellations, which need a round of the event loop.
+    setImmediate(() => this.#client.close());
   }
 }
 
@@ -105,8 +115,16 @@ class GrpcCall implements RawCall {
   readonly #stream: ClientDuplexStream<Uint8Array, Buffer>;
   readonly #gate: WriteGate;
 
-  constructor(stream: ClientDuplexStream<Uint8Array, Buffer>, convert: (error: ServiceError) => SwarmError) {
+  readonly #ended: () => void;
+  #finished = false;
+
+  constructor(
+    stream: ClientDuplexStream<Uint8Array, Buffer>,
+    convert: (error: ServiceError) => SwarmError,
+    ended: () => void,
+  ) {
     this.#stream = stream;
+    this.#ended = ended;
     this.messages = new MessageQueue<Uint8Array>(
       { pause: () => stream.pause(), resume: () => stream.resume(), cancel: () => this.cancel() },
       RPC_CONFIG.messagesAhead,
@@ -133,12 +151,23 @@ class GrpcCall implements RawCall {
     this.#stream.end();
   }
 
-  cancel(): void {
-    this.#finish();
-    this.#stream.cancel();
+  /** With an error, the reader is told; without, it has asked for it. */
+  cancel(error?: SwarmError): void {
+    if (this.#finished) return;
+    this.#finish(error);
+    if (this.#stream.writableEnded || this.#stream.destroyed) {
+      this.#stream.cancel();
+      return;
+    }
+    this.#stream.write(CUT_MARK);
+    // grpc-js passes the mark on asynchronously; a cancellation must not overtake it.
+    setImmediate(() => this.#stream.cancel());
   }
 
   #finish(error?: SwarmError): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#ended();
     this.messages.finish(error);
     this.#gate.close(error ?? cancelledError('the call has ended'));
   }

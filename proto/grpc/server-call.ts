@@ -1,3 +1,4 @@
+import { constants, type Http2Stream } from 'node:http2';
 import { Metadata, type ServerDuplexStream, type StatusObject } from '@grpc/grpc-js';
 import { SwarmError } from '#common/errors.ts';
 import type { MethodDefinition } from '../codec.ts';
@@ -6,7 +7,8 @@ import { asBuffer } from './bytes.ts';
 import type { CallContext } from './call-context.ts';
 import type { Caller } from './caller.ts';
 import { RPC_CONFIG } from './config.ts';
-import { cancelledError } from './errors.ts';
+import { isCutMark } from './cut-mark.ts';
+import { cancelledError, checkSize } from './errors.ts';
 import { MessageQueue } from './message-queue.ts';
 import type { ResponseStream } from './methods.ts';
 import { WriteGate } from './write-gate.ts';
@@ -27,6 +29,12 @@ export function statusOf(thrown: unknown): Pick<StatusObject, 'code' | 'details'
   const metadata = new Metadata();
   if (extra !== undefined) metadata.set(GRPC_ERROR_KEY, Buffer.from(extra));
   return { code, details, metadata };
+}
+
+/** The code with which the HTTP/2 stream below was reset; grpc-js keeps it to itself. */
+function resetCode(stream: ByteStream): number {
+  const { call } = stream as unknown as { readonly call: { readonly stream: Http2Stream } };
+  return call.stream.rstCode ?? constants.NGHTTP2_NO_ERROR;
 }
 
 /** One call on the server: feeds the handler and sends what it answers. */
@@ -57,7 +65,7 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
     );
     this.#gate = new WriteGate((bytes) => stream.write(asBuffer(bytes)), RPC_CONFIG.writesAhead);
     stream.on('data', (message: Buffer) => this.#requests.push(message));
-    stream.on('end', () => this.#requests.finish());
+    stream.on('end', () => this.#requestsEnded());
     stream.on('drain', () => this.#gate.drained());
     // Comes at the end of every call; before our own end of it, it means that the caller has gone.
     stream.on('cancelled', () => this.abort(cancelledError('the caller cancelled the call or went away')));
@@ -85,7 +93,10 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
 
   write(message: unknown): Promise<void> {
     try {
-      return this.#gate.write(this.#method.response.encode(message));
+      const { response } = this.#method;
+      const bytes = response.encode(message);
+      checkSize(response.typeName, bytes);
+      return this.#gate.write(bytes);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -111,7 +122,10 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
   }
 
   async *#decoded(): AsyncGenerator<unknown> {
-    for await (const bytes of this.#requests) yield this.#method.request.decode(bytes);
+    for await (const bytes of this.#requests) {
+      if (isCutMark(bytes)) throw cancelledError('the caller cancelled the call before its end');
+      yield this.#method.request.decode(bytes);
+    }
   }
 
   /** Sends what the handler yields. */
@@ -131,6 +145,14 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
     } finally {
       this.signal.removeEventListener('abort', stop);
     }
+  }
+
+  /**
+   * A stream that was reset ends first like one that is complete, and is called cancelled only after that. A cut upload
+   * must not pass for a whole one.
+   */
+  #requestsEnded(): void {
+    if (resetCode(this.#stream) === constants.NGHTTP2_NO_ERROR) this.#requests.finish();
   }
 
   #settle(): void {

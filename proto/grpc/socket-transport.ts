@@ -9,6 +9,7 @@ import { connect as connectSocket } from 'node:net';
 import { SwarmError } from '#common/errors.ts';
 import { GRPC_ERROR_KEY } from '../grpc-error.ts';
 import { RPC_CONFIG } from './config.ts';
+import { CUT_MARK } from './cut-mark.ts';
 import { callError, cancelledError, connectionError, STATUS, throwIfAborted } from './errors.ts';
 import { FrameReader, FrameTooLarge, frame } from './framing.ts';
 import { MessageQueue } from './message-queue.ts';
@@ -28,6 +29,7 @@ export class SocketTransport implements Transport {
   /** Why the connection failed, told to every call on it. */
   #failure: Error | undefined;
   #closed = false;
+  readonly #calls = new Set<SocketCall>();
 
   constructor(path: string) {
     this.target = { kind: 'socket', name: path };
@@ -73,11 +75,18 @@ export class SocketTransport implements Transport {
     const { timeoutMs } = options;
     if (timeoutMs !== undefined)
       headers['grpc-timeout'] = `${Math.max(1, Math.min(TIMEOUT_HEADER_MAX_MS, Math.ceil(timeoutMs)))}m`;
-    return new SocketCall(session.request(headers), path, this.target, timeoutMs, () => this.#failure);
+    const call = new SocketCall(session.request(headers), path, timeoutMs, {
+      target: this.target,
+      failure: () => this.#failure,
+      ended: () => this.#calls.delete(call),
+    });
+    this.#calls.add(call);
+    return call;
   }
 
   close(): void {
     this.#closed = true;
+    for (const call of this.#calls) call.cancel(cancelledError('the connection was closed'));
     this.#session?.destroy();
     this.#session = undefined;
   }
@@ -102,29 +111,29 @@ export class SocketTransport implements Transport {
   }
 }
 
+/** What a call needs to know of its connection. */
+interface Connection {
+  readonly target: Target;
+  /** Why the connection was lost, if it was. */
+  readonly failure: () => Error | undefined;
+  readonly ended: () => void;
+}
+
 class SocketCall implements RawCall {
   readonly messages: MessageQueue<Uint8Array>;
   readonly #stream: ClientHttp2Stream;
   readonly #path: string;
-  readonly #target: Target;
+  readonly #connection: Connection;
   readonly #frames = new FrameReader();
   readonly #gate: WriteGate;
-  readonly #connectionFailure: () => Error | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
   #status: IncomingHttpHeaders | undefined;
   #finished = false;
 
-  constructor(
-    stream: ClientHttp2Stream,
-    path: string,
-    target: Target,
-    timeoutMs: number | undefined,
-    connectionFailure: () => Error | undefined,
-  ) {
+  constructor(stream: ClientHttp2Stream, path: string, timeoutMs: number | undefined, connection: Connection) {
     this.#stream = stream;
     this.#path = path;
-    this.#target = target;
-    this.#connectionFailure = connectionFailure;
+    this.#connection = connection;
     this.messages = new MessageQueue<Uint8Array>(
       { pause: () => stream.pause(), resume: () => stream.resume(), cancel: () => this.cancel() },
       RPC_CONFIG.messagesAhead,
@@ -157,8 +166,9 @@ class SocketCall implements RawCall {
     this.#stream.end();
   }
 
-  cancel(): void {
-    this.#finish(undefined);
+  /** With an error, the reader is told; without, it has asked for it. */
+  cancel(error?: SwarmError): void {
+    this.#finish(error);
   }
 
   #receive(chunk: Buffer): void {
@@ -173,7 +183,7 @@ class SocketCall implements RawCall {
   #frameError(error: unknown): SwarmError {
     const code = error instanceof FrameTooLarge ? STATUS.exhausted : STATUS.unknown;
     const details = error instanceof Error ? error.message : String(error);
-    return callError({ code, details, extra: undefined }, this.#target, this.#path);
+    return callError({ code, details, extra: undefined }, this.#connection.target, this.#path);
   }
 
   #response(headers: IncomingHttpHeaders): void {
@@ -206,20 +216,22 @@ class SocketCall implements RawCall {
       this.#ended();
       return;
     }
-    const reason = this.#connectionFailure() ?? error;
-    this.#finish(connectionError(this.#target, reason?.message ?? 'Connection closed', reason));
+    const reason = this.#connection.failure() ?? error;
+    this.#finish(connectionError(this.#connection.target, reason?.message ?? 'Connection closed', reason));
   }
 
   #fail(received: Parameters<typeof callError>[0]): void {
-    this.#finish(callError(received, this.#target, this.#path));
+    this.#finish(callError(received, this.#connection.target, this.#path));
   }
 
   #finish(error: SwarmError | undefined): void {
     if (this.#finished) return;
     this.#finished = true;
     clearTimeout(this.#timer);
+    this.#connection.ended();
     this.messages.finish(error);
     this.#gate.close(error ?? cancelledError('the call has ended'));
+    if (!this.#stream.writableEnded && !this.#stream.destroyed) this.#stream.write(frame(CUT_MARK));
     // Without effect on a stream that has ended by itself.
     this.#stream.close(constants.NGHTTP2_CANCEL);
   }

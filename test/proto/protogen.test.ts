@@ -23,7 +23,7 @@ describe('protogen', () => {
     await rm(scratch, { recursive: true, force: true });
   });
 
-  const source = async (): Promise<string> => await readFile(join(release.directory, 'kitchen.ts'), 'utf8');
+  const source = (): Promise<string> => readFile(join(release.directory, 'kitchen.ts'), 'utf8');
 
   it('types fields as the contract page says', async () => {
     const text = await source();
@@ -81,7 +81,7 @@ describe('protogen', () => {
       files.map((file) => readFile(join(import.meta.dirname, '../../proto/swarm/v1', file), 'utf8')),
     );
     const declared = texts.flatMap((text) => [...text.matchAll(/^service (\w+)/gm)].map((match) => match[1]));
-    assert.deepEqual(Object.keys(services).toSorted(), declared.toSorted());
+    assert.deepEqual(new Set(Object.keys(services)), new Set(declared));
   });
 
   it('writes only what changed and removes what has no source any more', async () => {

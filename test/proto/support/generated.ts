@@ -27,7 +27,7 @@ export async function runProtogen(protoDirectory: string, outputDirectory: strin
 export async function outputDirectory(): Promise<string> {
   const parent = join(ROOT, 'dist');
   await mkdir(parent, { recursive: true });
-  return await mkdtemp(join(parent, 'protogen-test-'));
+  return mkdtemp(join(parent, 'protogen-test-'));
 }
 
 /** Generates the module of one file of the fixtures and imports it. */
@@ -41,7 +41,7 @@ export async function generate(fixture: 'release' | 'newer'): Promise<GeneratedM
     directory,
     exports,
     codec: (name) => exports[name] as Codec<AnyMessage>,
-    remove: async () => await rm(directory, { recursive: true, force: true }),
+    remove: () => rm(directory, { recursive: true, force: true }),
   };
 }
 

@@ -1,0 +1,325 @@
+/**
+ * Goal: every method is open to those whom the table names, and to nobody else; bad callers and bad bytes get a clear
+ * error and do no harm. Method: a real server with mutual TLS, callers with certificates of every kind, and a raw
+ * client that sends what ours would not.
+ */
+import assert from 'node:assert/strict';
+import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { peerIdentity } from '#certs/peer.ts';
+import { type ClientTrust, NodeChannelCredentials, NodeServerCredentials } from '#certs/tls.ts';
+import { SwarmError } from '#common/errors.ts';
+import { LIMITS } from '#common/limits.ts';
+import { silentLogger } from '#common/log.ts';
+import { services } from '#gen/services.ts';
+import { ControlService, GetNodeRequest } from '#gen/swarm/v1/control.ts';
+import { CheckResponse, HealthService } from '#gen/swarm/v1/health.ts';
+import { AUTHORIZATION } from '#proto/authorization.ts';
+import { type Caller, callerClass } from '#proto/grpc/caller.ts';
+import { createClient } from '#proto/grpc/client.ts';
+import { callError } from '#proto/grpc/errors.ts';
+import { GrpcTransport, receivedError } from '#proto/grpc/grpc-transport.ts';
+import type { Handlers } from '#proto/grpc/methods.ts';
+import { RpcServer } from '#proto/grpc/server.ts';
+import { CLUSTER_ID, type TestNode, testAuthority, testNode } from '#test/certs/fixtures.ts';
+
+const authority = testAuthority();
+const manager = testNode(authority, 'manager');
+const worker = testNode(authority, 'worker');
+const stranger = testNode(testAuthority(), 'manager');
+const otherCluster = testNode(authority, 'manager', { clusterId: '0'.repeat(25) });
+
+function trustOf(node: TestNode | undefined, rootsPem = manager.rootsPem): ClientTrust {
+  const expect = { role: 'manager' } as const;
+  if (node === undefined) return { kind: 'pinned', rootsPem, expect };
+  return { kind: 'member', identity: () => ({ ...node, rootsPem }), expect };
+}
+
+describe('authorization', () => {
+  let server: RpcServer;
+  let address: string;
+  let removed: string | undefined;
+  let handled: Caller[];
+  const open: GrpcTransport[] = [];
+
+  before(async () => {
+    server = new RpcServer({
+      trust: {
+        kind: 'certificate',
+        identify: (call) => peerIdentity(call, Date.now()),
+        clusterId: () => CLUSTER_ID,
+        admit: (caller) =>
+          caller.nodeId === removed
+            ? new SwarmError({ code: 'denied', reason: 'node-removed', message: `node ${caller.nodeId} was removed` })
+            : undefined,
+      },
+      logger: silentLogger,
+    });
+    const answer = (caller: Caller): never => {
+      handled.push(caller);
+      throw new SwarmError({ code: 'not-found', reason: 'unknown-object', message: 'reached the handler' });
+    };
+    for (const service of Object.values(services)) {
+      const handlers = Object.fromEntries(
+        Object.keys(service).map((name) => [
+          name,
+          (_request: unknown, context: { caller: Caller }) => answer(context.caller),
+        ]),
+      );
+      server.addService(service as typeof ControlService, handlers as unknown as Handlers<typeof ControlService>);
+    }
+    const port = await server.listen('127.0.0.1:0', new NodeServerCredentials(manager));
+    address = `127.0.0.1:${port}`;
+  });
+  after(async () => {
+    for (const transport of open) transport.close();
+    await server.close(0);
+  });
+  beforeEach(() => {
+    handled = [];
+    removed = undefined;
+  });
+
+  function connect(node: TestNode | undefined): GrpcTransport {
+    const target = { kind: 'address', name: address } as const;
+    const transport = new GrpcTransport({ target, credentials: new NodeChannelCredentials(trustOf(node)) });
+    open.push(transport);
+    return transport;
+  }
+
+  async function failure(work: Promise<unknown>): Promise<SwarmError> {
+    const error: unknown = await work.then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    assert.ok(error instanceof SwarmError, String(error));
+    return error;
+  }
+
+  it('has a row for every method of the contract and no other', () => {
+    const paths = Object.values(services).flatMap((service) => Object.values(service).map((method) => method.path));
+    assert.deepEqual(new Set<string>(Object.keys(AUTHORIZATION)), new Set<string>(paths));
+    for (const [path, row] of Object.entries(AUTHORIZATION)) assert.ok(row.length > 0, path);
+  });
+
+  it('lets callers without a certificate do nothing but join', () => {
+    const openToAll = Object.entries(AUTHORIZATION).filter(([, row]) => row.includes('anonymous'));
+    assert.deepEqual(
+      openToAll.map(([path]) => path.split('/')[1]),
+      openToAll.map(() => 'swarm.v1.CertificateAuthorityService'),
+    );
+  });
+
+  it('lets workers change nothing that is declared', () => {
+    for (const [path, row] of Object.entries(AUTHORIZATION))
+      if (/Control|Watch|LogsService|Node|Image/.test(path.split('/')[1] ?? ''))
+        assert.ok(!row.includes('worker'), path);
+  });
+
+  for (const [who, node] of [
+    ['manager', manager],
+    ['worker', worker],
+    ['anonymous', undefined],
+  ] as const)
+    it(`holds for every method: ${who}`, async () => {
+      const transport = connect(node);
+      for (const service of Object.values(services))
+        for (const method of Object.values(service)) {
+          const before = handled.length;
+          const call = transport.open(method.path, { timeoutMs: 5_000 });
+          call.write(new Uint8Array()).catch(() => {});
+          call.end();
+          const error = await failure(call.messages.next());
+          const row = AUTHORIZATION[method.path as keyof typeof AUTHORIZATION];
+          assert.equal(handled.length - before, row.includes(who) ? 1 : 0, method.path);
+          if (row.includes(who)) {
+            assert.equal(error.message, 'reached the handler', method.path);
+            assert.equal(callerClass(handled.at(-1) as Caller), who);
+          } else {
+            assert.equal(error.code, who === 'anonymous' ? 'unauthenticated' : 'denied', method.path);
+            assert.equal(error.reason, who === 'anonymous' ? 'no-certificate' : 'wrong-role');
+            assert.ok(error.message.includes(method.path.split('/')[2] ?? ''), error.message);
+            assert.ok((error.hint ?? '').length > 0);
+          }
+        }
+    });
+
+  it('tells the handler who calls', async () => {
+    await failure(createClient(HealthService, connect(worker)).check({}));
+    const [caller] = handled;
+    assert.ok(caller?.kind === 'node');
+    assert.deepEqual([caller.nodeId, caller.role, caller.clusterId], [worker.identity.nodeId, 'worker', CLUSTER_ID]);
+    assert.match(caller.serial, /^[0-9a-f]+$/i);
+  });
+
+  it('says to a worker what is wrong and what to do', async () => {
+    const error = await failure(createClient(ControlService, connect(worker)).getNode({ reference: 'self' }));
+    assert.equal(
+      error.message,
+      `GetNode is not for worker ${worker.identity.nodeId}, only for the local socket of the machine and managers`,
+    );
+    assert.equal(error.hint, 'run the command on a manager');
+  });
+
+  it('refuses a node of another cluster, though the same root has signed it', async () => {
+    const error = await failure(createClient(HealthService, connect(otherCluster)).check({}));
+    assert.deepEqual([error.code, error.reason], ['unauthenticated', 'wrong-cluster']);
+    assert.equal(handled.length, 0);
+  });
+
+  it('takes a certificate of another root for none', async () => {
+    const error = await failure(createClient(ControlService, connect(stranger)).getNode({}));
+    assert.equal(error.reason, 'no-certificate');
+  });
+
+  it('refuses a removed node at once, also on a connection that it has', async () => {
+    const client = createClient(HealthService, connect(worker));
+    assert.equal((await failure(client.check({}))).message, 'reached the handler');
+    removed = worker.identity.nodeId;
+    assert.equal((await failure(client.check({}))).reason, 'node-removed');
+  });
+
+  it('does not trust a server of another root, or one that is a worker', async () => {
+    const target = { kind: 'address', name: address } as const;
+    const foreign = new GrpcTransport({
+      target,
+      credentials: new NodeChannelCredentials(trustOf(stranger, stranger.rootsPem)),
+    });
+    open.push(foreign);
+    const error = await failure(createClient(HealthService, foreign).check({}));
+    assert.deepEqual([error.code, error.reason], ['unauthenticated', 'bad-certificate']);
+    assert.match(error.message, /another root/);
+    const wanted = new GrpcTransport({
+      target,
+      credentials: new NodeChannelCredentials({
+        kind: 'member',
+        identity: () => worker,
+        expect: { role: 'worker' },
+      }),
+    });
+    open.push(wanted);
+    const wrongRole = await failure(createClient(HealthService, wanted).check({}));
+    assert.equal(wrongRole.reason, 'bad-certificate');
+    assert.match(wrongRole.message, /the peer is a manager, not a worker/);
+  });
+
+  it('a client that does not speak TLS harms nothing', async () => {
+    const plain = new GrpcTransport({
+      target: { kind: 'address', name: address },
+      credentials: credentials.createInsecure(),
+    });
+    open.push(plain);
+    assert.equal((await failure(createClient(HealthService, plain).check({}))).reason, 'connection-failed');
+    assert.equal(
+      (await failure(createClient(HealthService, connect(worker)).check({}))).message,
+      'reached the handler',
+    );
+  });
+
+  it('an address where nothing listens is named', async () => {
+    const nowhere = new GrpcTransport({
+      target: { kind: 'address', name: '127.0.0.1:1' },
+      credentials: new NodeChannelCredentials(trustOf(worker)),
+    });
+    open.push(nowhere);
+    const error = await failure(createClient(HealthService, nowhere).check({}));
+    assert.deepEqual([error.code, error.reason], ['unavailable', 'connection-failed']);
+    assert.match(error.message, /^127\.0\.0\.1:1 refused the connection/);
+  });
+});
+
+describe('bad requests', () => {
+  let server: RpcServer;
+  let raw: Client;
+  const path = ControlService.getNode.path;
+
+  before(async () => {
+    server = new RpcServer({
+      trust: {
+        kind: 'certificate',
+        identify: (call) => peerIdentity(call, Date.now()),
+        clusterId: () => CLUSTER_ID,
+      },
+      logger: silentLogger,
+    });
+    const nothing = Object.fromEntries(
+      Object.keys(ControlService).map((name) => [name, () => Promise.resolve({ node: undefined })]),
+    );
+    server.addService(ControlService, nothing as unknown as Handlers<typeof ControlService>);
+    server.addService(HealthService, { check: () => Promise.resolve(CheckResponse.create()) });
+    const port = await server.listen('127.0.0.1:0', new NodeServerCredentials(manager));
+    raw = new Client(`127.0.0.1:${port}`, new NodeChannelCredentials(trustOf(manager)), {
+      'grpc.max_send_message_length': -1,
+    });
+  });
+  after(async () => {
+    raw.close();
+    await server.close(0);
+  });
+
+  /** Sends any bytes as the request. */
+  function send(bytes: Uint8Array, method: string = path): Promise<SwarmError | Uint8Array> {
+    return new Promise((resolve) => {
+      const same = (message: Buffer): Buffer => message;
+      const done = (error: ServiceError | null, answer?: Buffer): void =>
+        resolve(
+          error === null
+            ? (answer ?? Buffer.alloc(0))
+            : callError(receivedError(error), { kind: 'address', name: 'manager' }, method),
+        );
+      raw.makeUnaryRequest(method, same, same, Buffer.from(bytes), new Metadata(), {}, done);
+    });
+  }
+
+  async function isUnharmed(): Promise<void> {
+    assert.ok(!((await send(GetNodeRequest.encode(GetNodeRequest.create({ reference: 'x' })))) instanceof SwarmError));
+  }
+
+  it('a truncated message is named', async () => {
+    const whole = GetNodeRequest.encode(GetNodeRequest.create({ reference: 'a long enough reference' }));
+    const error = await send(whole.subarray(0, 9));
+    assert.ok(error instanceof SwarmError);
+    assert.deepEqual([error.code, error.reason], ['invalid', 'bad-message']);
+    assert.match(error.message, /cannot decode swarm\.v1\.GetNodeRequest/);
+    await isUnharmed();
+  });
+
+  it('a message of 100 MiB is refused without being read', async () => {
+    const memory = process.memoryUsage().rss;
+    const huge = Buffer.alloc(100 * 1024 * 1024);
+    const error = await send(huge);
+    assert.ok(error instanceof SwarmError);
+    assert.deepEqual([error.code, error.reason, error.limit], ['exhausted', 'too-large', 'MESSAGE_BYTES']);
+    assert.match(error.message, new RegExp(String(LIMITS.MESSAGE_BYTES)));
+    // The client's own copies are in this process too.
+    assert.ok(process.memoryUsage().rss - memory < 600 * 1024 * 1024);
+    await isUnharmed();
+  });
+
+  it('a request without a message is refused', async () => {
+    const error = await new Promise<ServiceError>((resolve) => {
+      const same = (message: Buffer): Buffer => message;
+      const call = raw.makeClientStreamRequest(path, same, same, new Metadata(), {}, (failed) =>
+        resolve(failed as ServiceError),
+      );
+      call.end();
+    });
+    assert.match(error.details, /came without a request/);
+    await isUnharmed();
+  });
+
+  it('a method that does not exist is refused', async () => {
+    const error = await send(new Uint8Array(), '/swarm.v1.ControlService/DropEverything');
+    assert.ok(error instanceof SwarmError);
+    assert.equal(error.reason, 'not-supported');
+    await isUnharmed();
+  });
+
+  it('rubbish of all sizes harms nothing', async () => {
+    for (let size = 1; size <= 4096; size *= 4) {
+      const error = await send(Buffer.alloc(size, 0xff));
+      assert.ok(error instanceof SwarmError);
+      assert.equal(error.reason, 'bad-message');
+    }
+    await isUnharmed();
+  });
+});
