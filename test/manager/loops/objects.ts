@@ -12,6 +12,7 @@ import {
   TaskStatus,
 } from '#gen/swarm/v1/objects.ts';
 import {
+  ContainerSpec,
   type EndpointSpec,
   NodeRole,
   NodeSpec,
@@ -97,7 +98,7 @@ export function spec(options: SpecOptions = {}): ServiceSpec {
   return ServiceSpec.create({
     name: options.name ?? 'web',
     task: TaskSpec.create({
-      container: { ...TaskSpec.create().container, image: options.image ?? 'image:1' } as TaskSpec['container'],
+      container: ContainerSpec.create({ image: options.image ?? 'image:1' }),
       resources: ResourceRequirements.create({
         reservations: Resources.create({
           cpuNanos: (options.cpus ?? 0) * 1e9,
