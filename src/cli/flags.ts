@@ -29,8 +29,8 @@ export interface Refusal {
   readonly hint: string;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a list of flags holds flags of any value
-export type AnyFlag = Flag<any>;
+/** A flag whose kind of value does not matter. */
+export type AnyFlag = Flag<unknown>;
 
 type FlagInit<T> = Omit<Flag<T>, 'repeatable' | 'type' | 'parse'>;
 

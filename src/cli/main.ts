@@ -1,6 +1,6 @@
 /** The program `swarm`: the commands in a real process. */
 import { createReadStream, writeSync } from 'node:fs';
-import { isatty, type WriteStream } from 'node:tty';
+import { isatty } from 'node:tty';
 import { systemClock } from '#common/system/clock.ts';
 import { connectLocal } from '../client/local.ts';
 import type { CliEnvironment, OutputStream } from './environment.ts';

@@ -91,15 +91,9 @@ export function serviceSpecShape(spec: ServiceSpec): StructData {
   };
 }
 
-function modeShape(spec: ServiceSpec): StructData {
-  switch (spec.mode?.kind) {
-    case 'replicated':
-      return { Replicated: { Replicas: spec.mode.value.replicas } };
-    case 'global':
-      return { Global: {} };
-    default:
-      return {};
-  }
+function modeShape({ mode }: ServiceSpec): StructData {
+  if (mode === undefined) return {};
+  return mode.kind === 'replicated' ? { Replicated: { Replicas: mode.value.replicas } } : { Global: {} };
 }
 
 export function taskSpecShape(spec: TaskSpec | undefined): StructData {

@@ -95,25 +95,15 @@ export function struct(name: string, fields: Readonly<Record<string, GoType>>): 
 
 /** The type's name in Go's messages: `string`, `[]string`, `map[string]string`, `*swarm.UpdateStatus`. */
 export function typeName(type: GoType): string {
-  switch (type.kind) {
-    case 'list':
-      return `[]${typeName(type.element)}`;
-    case 'map':
-      return `map[string]${typeName(type.element)}`;
-    case 'pointer':
-      return `*${typeName(type.to)}`;
-    case 'struct':
-      return type.name;
-    case 'function':
-      return 'func';
-    case 'any':
-      return 'interface {}';
-    default:
-      return type.name ?? SCALAR_NAMES[type.kind];
-  }
+  if (type.kind === 'list') return `[]${typeName(type.element)}`;
+  if (type.kind === 'map') return `map[string]${typeName(type.element)}`;
+  if (type.kind === 'pointer') return `*${typeName(type.to)}`;
+  if (type.kind === 'struct') return type.name;
+  if (type.kind === 'function') return 'func';
+  return type.name ?? SCALAR_NAMES[type.kind];
 }
 
-const SCALAR_NAMES = {
+const SCALAR_NAMES: { readonly [Kind in ScalarType['kind']]: string } = {
   string: 'string',
   bool: 'bool',
   int: 'int',
@@ -122,28 +112,15 @@ const SCALAR_NAMES = {
   duration: 'time.Duration',
   time: 'time.Time',
   bytes: '[]uint8',
-} as const;
+  any: 'interface {}',
+};
 
-/** Whether the value is its type's zero value, which is what `omitEmpty` and a template's truth ask (structs never). */
+/** Whether the value is what `omitEmpty` leaves out: zero, empty or nil. Structs and times never are. */
 export function isEmpty(type: GoType, data: unknown): boolean {
-  if (data === undefined || data === null) return type.kind !== 'struct';
-  switch (type.kind) {
-    case 'list':
-      return (data as readonly unknown[]).length === 0;
-    case 'map':
-      return Object.keys(data).length === 0;
-    case 'bytes':
-      return (data as Uint8Array).length === 0;
-    case 'string':
-      return data === '';
-    case 'bool':
-      return data === false;
-    case 'int':
-    case 'uint':
-    case 'float':
-    case 'duration':
-      return data === 0;
-    default:
-      return false;
-  }
+  if (type.kind === 'struct' || type.kind === 'time') return false;
+  if (data === undefined || data === null) return true;
+  if (type.kind === 'list' || type.kind === 'bytes') return (data as ArrayLike<unknown>).length === 0;
+  if (type.kind === 'map') return Object.keys(data).length === 0;
+  if (type.kind === 'pointer' || type.kind === 'any' || type.kind === 'function') return false;
+  return data === '' || data === false || data === 0;
 }

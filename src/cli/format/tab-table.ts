@@ -9,7 +9,7 @@ const PADDING = 3;
  */
 export function alignTabs(text: string): string {
   const lines = text.split('\n').map((line) => line.split('\t'));
-  const widths = lines.map((cells) => new Array<number>(cells.length - 1).fill(0));
+  const widths = lines.map((cells) => cells.slice(1).map(() => 0));
   const columns = Math.max(...widths.map((row) => row.length));
   for (let column = 0; column < columns; column++) setWidths(lines, widths, column);
   return lines
@@ -37,5 +37,5 @@ function padRight(text: string, width: number): string {
 
 /** Characters, not UTF-16 units. */
 function textWidth(text: string): number {
-  return [...text].length;
+  return Array.from(text).length;
 }

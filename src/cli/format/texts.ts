@@ -12,7 +12,7 @@ export function shortId(id: string): string {
 
 /** The text in so many columns, its end replaced by an ellipsis where it is longer. */
 export function ellipsis(text: string, columns: number): string {
-  const characters = [...text];
+  const characters = Array.from(text);
   return characters.length <= columns ? text : `${characters.slice(0, columns - 1).join('')}…`;
 }
 

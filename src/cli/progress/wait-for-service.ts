@@ -143,7 +143,7 @@ class ServiceWait {
         if (!hasConverged) this.#closingMessage = status.message;
         this.#isRollingBack = true;
         return false;
-      default:
+      case UpdateState.UNSPECIFIED:
         return false;
     }
   }

@@ -202,7 +202,12 @@ class Evaluator {
         return this.#path(first, dot, this.#variable(first), first.path, others, final);
       case 'identifier':
         return this.#invoke(first, first.name, others, dot, final);
-      default:
+      case 'dot':
+      case 'nil':
+      case 'bool':
+      case 'number':
+      case 'string':
+      case 'pipeline':
         if (others.length > 0 || final !== undefined)
           this.#fail(first, `can't give argument to non-function ${nodeText(first)}`);
         if (first.kind === 'nil') this.#fail(first, 'nil is not a command');
@@ -224,7 +229,10 @@ class Evaluator {
         return { type: STRING, data: operand.value };
       case 'pipeline':
         return this.#pipeline(operand, dot);
-      default:
+      case 'field':
+      case 'variable':
+      case 'chain':
+      case 'identifier':
         return this.#command({ kind: 'command', position: operand.position, operands: [operand] }, dot, undefined);
     }
   }

@@ -1,5 +1,5 @@
 import { encodeJson } from '../../docker-shape/encode-json.ts';
-import { type GoValue, type StructData, typeName } from '../../docker-shape/go-types.ts';
+import { type GoType, type GoValue, type StructData, typeName } from '../../docker-shape/go-types.ts';
 import { boolValue, dataOf, goValue, indirect, intValue, isTrue, NO_VALUE, stringValue } from './go-value.ts';
 import { printf, printValue, quote } from './print-value.ts';
 
@@ -85,7 +85,7 @@ export const DOCKER_FUNCTIONS: Functions = {
   },
   truncate: {
     parameters: ['string', 'int'],
-    call: (value, length) => stringValue([...text(value)].slice(0, number(length)).join('')),
+    call: (value, length) => stringValue(Array.from(text(value)).slice(0, number(length)).join('')),
   },
 };
 
@@ -120,19 +120,13 @@ function encodeValue(value: GoValue): string {
 
 function lengthOf(value: GoValue): number {
   const target = indirect(value);
+  const { kind } = target.type;
   const data = dataOf(target);
-  switch (target.type.kind) {
-    case 'string':
-      return Buffer.byteLength(data as string);
-    case 'list':
-    case 'bytes':
-      return ((data ?? []) as readonly unknown[]).length;
-    case 'map':
-      return Object.keys(data ?? {}).length;
-    default:
-      if (data === undefined || data === null) throw new Error('len of nil pointer');
-      throw new Error(`len of type ${typeName(target.type)}`);
-  }
+  if (kind === 'string') return Buffer.byteLength(data as string);
+  if (kind === 'list' || kind === 'bytes') return ((data ?? []) as readonly unknown[]).length;
+  if (kind === 'map') return Object.keys(data ?? {}).length;
+  if (data === undefined || data === null) throw new Error('len of nil pointer');
+  throw new Error(`len of type ${typeName(target.type)}`);
 }
 
 function indexInto(value: GoValue, key: GoValue): GoValue {
@@ -214,27 +208,20 @@ function escapeHtml(source: string): string {
   return source.replace(/["'&<>\0]/g, (character) => HTML[character] ?? character);
 }
 
-type BasicKind = 'bool' | 'string' | 'int' | 'float';
-
-function basicKind(value: GoValue): BasicKind | undefined {
-  switch (value.type.kind) {
-    case 'bool':
-    case 'string':
-    case 'float':
-      return value.type.kind;
-    case 'int':
-    case 'uint':
-    case 'duration':
-      return 'int';
-    default:
-      return undefined;
-  }
-}
+/** Kinds that can be compared, and with which others. */
+const COMPARABLE: { readonly [Kind in GoType['kind']]?: 'bool' | 'string' | 'int' | 'float' } = {
+  bool: 'bool',
+  string: 'string',
+  int: 'int',
+  uint: 'int',
+  duration: 'int',
+  float: 'float',
+};
 
 function equals(left: GoValue, right: GoValue): boolean {
   const a = indirect(left);
   const b = indirect(right);
-  const kinds = [basicKind(a), basicKind(b)];
+  const kinds = [COMPARABLE[a.type.kind], COMPARABLE[b.type.kind]];
   if (kinds[0] === undefined || kinds[1] === undefined) {
     const aNil = a.data === undefined || a.data === null;
     const bNil = b.data === undefined || b.data === null;
@@ -255,9 +242,9 @@ function equalsAny(first: GoValue | undefined, ...others: readonly GoValue[]): G
 function compare(left: GoValue, right: GoValue): number {
   const a = indirect(left);
   const b = indirect(right);
-  const kind = basicKind(a);
-  if (kind === undefined || basicKind(b) === undefined) throw new Error('invalid type for comparison');
-  if (kind !== basicKind(b)) throw new Error('incompatible types for comparison');
+  const kind = COMPARABLE[a.type.kind];
+  if (kind === undefined || COMPARABLE[b.type.kind] === undefined) throw new Error('invalid type for comparison');
+  if (kind !== COMPARABLE[b.type.kind]) throw new Error('incompatible types for comparison');
   if (kind === 'bool') throw new Error('invalid type for comparison');
   const x = dataOf(a) as string | number;
   const y = dataOf(b) as string | number;

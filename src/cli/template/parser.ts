@@ -304,57 +304,42 @@ class Parser {
     const position = this.#peek().position;
     const path: string[] = [];
     while (this.#peek().kind === 'field') path.push(this.#next().text.slice(1));
-    switch (term.kind) {
-      case 'field':
-      case 'variable':
-        return { ...term, position, path: [...term.path, ...path] };
-      case 'bool':
-      case 'string':
-      case 'number':
-      case 'nil':
-      case 'dot':
-        return this.#fail(`unexpected . after term ${JSON.stringify(nodeText(term))}`);
-      default:
-        return { kind: 'chain', position, of: term, path };
-    }
+    if (term.kind === 'field' || term.kind === 'variable') return { ...term, position, path: [...term.path, ...path] };
+    if (term.kind === 'identifier' || term.kind === 'chain' || term.kind === 'pipeline')
+      return { kind: 'chain', position, of: term, path };
+    return this.#fail(`unexpected . after term ${JSON.stringify(nodeText(term))}`);
   }
 
   #term(): Operand | undefined {
     const token = this.#nextWord();
-    const position = token.position;
-    switch (token.kind) {
-      case 'identifier':
-        if (!this.#functions.has(token.text)) this.#fail(`function ${JSON.stringify(token.text)} not defined`);
-        return { kind: 'identifier', position, name: token.text };
-      case 'dot':
-      case 'nil':
-        return { kind: token.kind, position };
-      case 'variable':
-        if (!this.#variables.includes(token.text)) this.#fail(`undefined variable ${JSON.stringify(token.text)}`);
-        return { kind: 'variable', position, name: token.text, path: [] };
-      case 'field':
-        return { kind: 'field', position, path: [token.text.slice(1)] };
-      case 'bool':
-        return { kind: 'bool', position, value: token.text === 'true' };
-      case 'rune': {
-        const value = unquote(token.text)?.codePointAt(0);
-        if (value === undefined) return this.#fail(`malformed character constant: ${token.text}`);
-        return { kind: 'number', position, value, isInteger: true, text: token.text };
-      }
-      case 'number':
-        return this.#numberTerm(token);
-      case 'left-parenthesis':
-        return this.#pipeline('parenthesized pipeline', 'right-parenthesis');
-      case 'string':
-      case 'raw-string': {
-        const value = unquote(token.text);
-        if (value === undefined) return this.#fail('invalid syntax');
-        return { kind: 'string', position, value, text: token.text };
-      }
-      default:
-        this.#at--;
-        return undefined;
+    const { kind, text, position } = token;
+    if (kind === 'identifier') {
+      if (!this.#functions.has(text)) this.#fail(`function ${JSON.stringify(text)} not defined`);
+      return { kind, position, name: text };
     }
+    if (kind === 'variable') {
+      if (!this.#variables.includes(text)) this.#fail(`undefined variable ${JSON.stringify(text)}`);
+      return { kind, position, name: text, path: [] };
+    }
+    if (kind === 'dot' || kind === 'nil') return { kind, position };
+    if (kind === 'field') return { kind, position, path: [text.slice(1)] };
+    if (kind === 'left-parenthesis') return this.#pipeline('parenthesized pipeline', 'right-parenthesis');
+    const constant = this.#constant(token);
+    if (constant === undefined) this.#at--;
+    return constant;
+  }
+
+  #constant(token: Token): Operand | undefined {
+    const { kind, text, position } = token;
+    if (kind === 'bool') return { kind, position, value: text === 'true' };
+    if (kind === 'number') return this.#numberTerm(token);
+    if (kind === 'string' || kind === 'raw-string') {
+      const value = unquote(text) ?? this.#fail('invalid syntax');
+      return { kind: 'string', position, value, text };
+    }
+    if (kind !== 'rune') return undefined;
+    const value = unquote(text)?.codePointAt(0) ?? this.#fail(`malformed character constant: ${text}`);
+    return { kind: 'number', position, value, isInteger: true, text };
   }
 
   #numberTerm(token: Token): Operand {

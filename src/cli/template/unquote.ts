@@ -28,7 +28,7 @@ export function unquote(literal: string): string | undefined {
     return known ?? '';
   });
   if (malformed) return undefined;
-  if (quote === "'" && [...value].length !== 1) return undefined;
+  if (quote === "'" && Array.from(value).length !== 1) return undefined;
   return value;
 }
 
