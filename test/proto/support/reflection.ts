@@ -60,7 +60,7 @@ function valueOf(field: protobuf.Field, depth: number): fc.Arbitrary<unknown> {
   return scalar;
 }
 
-function isUnion(oneof: protobuf.OneOf | null | undefined): oneof is protobuf.OneOf {
+export function isUnion(oneof: protobuf.OneOf | null | undefined): oneof is protobuf.OneOf {
   return oneof !== null && oneof !== undefined && oneof.fieldsArray[0]?.options?.['proto3_optional'] !== true;
 }
 
