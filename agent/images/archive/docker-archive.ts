@@ -55,7 +55,7 @@ async function readImage(
   const names = namesOf(
     reader.list(entry['RepoTags'], 'RepoTags', NAMES_MAX).map((tag) => reader.text(tag, 'RepoTags')),
   );
-  const manifest = [{ Config: config.name, RepoTags: names, Layers: layers.map((layer) => layer.name) }];
+  const manifest = [{ Config: config.name, RepoTags: [], Layers: layers.map((layer) => layer.name) }];
   return {
     id,
     names,

@@ -164,19 +164,14 @@ class OciReader {
       layers: layers.map((layer) => blobFor(this.#archive, layer)),
       diffIds: document.diffIds,
       transport: 'oci-archive',
-      documents: ociDocuments(descriptor, names),
+      documents: ociDocuments(descriptor),
     });
   }
 }
 
-function ociDocuments(descriptor: Descriptor, names: readonly string[]): Readonly<Record<string, string>> {
-  const [name] = names;
-  const only = {
-    mediaType: descriptor.mediaType,
-    digest: descriptor.digest,
-    size: descriptor.sizeBytes,
-    ...(name === undefined ? {} : { annotations: { [REFERENCE_NAME]: name } }),
-  };
+/** Without a name: it gets that once it is stored. */
+function ociDocuments(descriptor: Descriptor): Readonly<Record<string, string>> {
+  const only = { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.sizeBytes };
   return {
     'oci-layout': JSON.stringify({ imageLayoutVersion: '1.0.0' }),
     'index.json': JSON.stringify({ schemaVersion: 2, manifests: [only] }),

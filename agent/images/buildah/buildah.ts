@@ -41,6 +41,8 @@ export interface BuildahRun {
   /** The command and its arguments, given the files made for this run. */
   readonly args: (files: OperationFiles) => readonly string[];
   readonly registries?: Omit<OperationRegistries, 'access'>;
+  /** For this run alone; what is ours wins. */
+  readonly environment?: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   /** True: the run writes layers, and is stopped when the disk runs full. */
@@ -156,9 +158,10 @@ export class Buildah {
     }
   }
 
-  #environment(files: OperationFiles): Readonly<Record<string, string>> {
+  #environment(run: BuildahRun, files: OperationFiles): Readonly<Record<string, string>> {
     return {
       ...this.#options.environment,
+      ...run.environment,
       PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       HOME: files.home,
       TMPDIR: this.temporaryDirectory,
@@ -179,7 +182,7 @@ export class Buildah {
     const started = startProcess({
       file: this.#options.file,
       args: this.#arguments(run, files),
-      env: this.#environment(files),
+      env: this.#environment(run, files),
       directory: files.directory,
       descriptors: ['null', 'read', 'read'],
     });
