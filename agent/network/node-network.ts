@@ -75,6 +75,11 @@ export class NodeNetwork implements TaskNetwork {
     this.#records = new AttachmentRecords(options.directory);
   }
 
+  /** Whether `restore` has succeeded: only then is there something to reconcile. */
+  get isRestored(): boolean {
+    return this.#parts !== undefined;
+  }
+
   async restore(knownTaskIds: readonly string[]): Promise<RestoreReport> {
     assert(this.#parts === undefined, 'the network is restored once');
     this.#attached.clear();

@@ -17,6 +17,8 @@ import { waitUntil } from './wait-until.ts';
 /** The launchers of this project. */
 const PROGRAMS = fileURLToPath(new URL('../../bin', import.meta.url));
 
+export const DEFAULT_DAEMON = `${PROGRAMS}/swarmd`;
+
 export interface LabOptions {
   readonly managers: number;
   readonly workers: number;
@@ -72,7 +74,7 @@ export class Lab {
         hint: 'run it as root',
       });
     const hosts = hostNames(options.managers, options.workers);
-    const daemon = options.daemon ?? [`${PROGRAMS}/swarmd`];
+    const daemon = options.daemon ?? [DEFAULT_DAEMON];
     const lab = new Lab({ name, hosts, daemon });
     await lab.#claim();
     try {

@@ -1,7 +1,7 @@
 /** The command line of the lab. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { SwarmError } from '#common/errors.ts';
-import { DEFAULT_LAB_NAME, type HostStatus, Lab } from './lab.ts';
+import { DEFAULT_DAEMON, DEFAULT_LAB_NAME, type HostStatus, Lab } from './lab.ts';
 import { FABRIC_ADDRESS } from './names.ts';
 import { exitCodeOf } from './run-command.ts';
 
@@ -12,7 +12,7 @@ on one wire, 172.31.0.0/16. Needs root. Everything is gone after "lab down".
 
 Commands:
   up --managers M --workers W   make the hosts and one swarm of them (--no-swarm: only start the daemons;
-                                --daemon PROGRAM: another daemon)
+                                --daemon PROGRAM: another daemon). What follows -- goes to every daemon
   ls                            the hosts, what runs, what is cut
   exec HOST COMMAND...          run a command on a host; "swarm" there talks to the host's own daemon.
                                 "fabric" is a machine outside the cluster (${FABRIC_ADDRESS})
@@ -31,6 +31,7 @@ Examples:
   lab exec m1 swarm node ls
   lab exec fabric curl -s http://172.31.1.1:8080
   lab cut m1 w1
+  lab up --name many --workers 50 -- --executor simulated
 `;
 
 export interface Output {
@@ -63,6 +64,7 @@ export async function runLab(argv: readonly string[], output: Output): Promise<n
     return command === '' ? 125 : 0;
   }
   if (command === 'exec') return exec(rest);
+  const daemonArguments = command === 'up' && rest.includes('--') ? rest.splice(rest.indexOf('--')).slice(1) : [];
   const parsed = command === 'kill' ? parse(rest, KILL_FLAGS) : parse(rest, FLAGS);
   if (parsed.values.help === true) {
     output.out(HELP);
@@ -73,7 +75,7 @@ export async function runLab(argv: readonly string[], output: Output): Promise<n
   switch (command) {
     case 'up':
       expectHosts(hosts, 0, 0);
-      await up(parsed.values as unknown as UpValues, output);
+      await up(parsed.values as unknown as UpValues, daemonArguments, output);
       return 0;
     case 'ls':
       expectHosts(hosts, 0, 0);
@@ -121,13 +123,13 @@ interface UpValues {
   readonly 'no-swarm': boolean;
 }
 
-async function up(values: UpValues, output: Output): Promise<void> {
+async function up(values: UpValues, daemonArguments: readonly string[], output: Output): Promise<void> {
   const lab = await Lab.up({
     name: values.name,
     managers: Number(values.managers),
     workers: Number(values.workers),
     formSwarm: !values['no-swarm'],
-    ...(values.daemon === undefined ? {} : { daemon: [values.daemon] }),
+    daemon: [values.daemon ?? DEFAULT_DAEMON, ...daemonArguments],
     progress: (message) => output.err(`${message}\n`),
   });
   output.out(table(await lab.status()));

@@ -78,7 +78,7 @@ describe('network: address plan', () => {
   it('gives instances names that fit the kernel and differ', () => {
     const tags = new Set<string>();
     fc.assert(
-      fc.property(fc.stringMatching(/^[A-Za-z0-9._/-]{1,40}$/), (instance) => {
+      fc.property(fc.string({ minLength: 1, maxLength: 200 }), (instance) => {
         const names = instanceNames(instance);
         assert.match(names.hostLink, /^sl-[0-9a-v]{8}$/);
         assert.match(names.hostTable, /^starling_[0-9a-v]{8}$/);
@@ -87,7 +87,7 @@ describe('network: address plan', () => {
       }),
     );
     assert.ok(tags.size > 50);
-    for (const instance of ['', 'a b', 'x"; drop', 'ü', 'a'.repeat(129)])
+    for (const instance of ['', 'a'.repeat(5000)])
       assert.equal(refusal(() => instanceNames(instance)).reason, 'bad-field', instance);
   });
 });

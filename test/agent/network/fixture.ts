@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
@@ -188,6 +188,8 @@ export class TwoHosts {
     for (const one of this.#processes) await one.kill();
     this.host.close();
     this.outside.close();
+    // What a failed test left pinned.
+    for (const path of globSync(join(this.directory, 'run/*/ns/*'))) removeNetworkNamespace(path);
     removeNetworkNamespace(this.hostPath);
     removeNetworkNamespace(this.outsidePath);
     rmSync(this.directory, { recursive: true, force: true });

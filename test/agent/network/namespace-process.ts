@@ -19,6 +19,7 @@ export interface NetworkSettings {
 
 let network: NodeNetwork | undefined;
 const conversations = new Map<string, Socket>();
+const heard = new Map<string, number>();
 
 function up(): NodeNetwork {
   if (network === undefined) throw new Error('no network in this process');
@@ -54,9 +55,15 @@ export const METHODS = {
   /** A UDP server with the same answer. */
   async serveDatagrams(name: string, host: string, port: number): Promise<void> {
     const socket = createSocket('udp4');
-    socket.on('message', (_message, from) => socket.send(`${name} ${from.address}`, from.port, from.address));
+    socket.on('message', (_message, from) => {
+      heard.set(name, (heard.get(name) ?? 0) + 1);
+      socket.send(`${name} ${from.address}`, from.port, from.address);
+    });
     await new Promise<void>((resolve) => socket.bind(port, host, resolve));
   },
+
+  /** How many datagrams the server of that name has had. */
+  heard: (name: string): number => heard.get(name) ?? 0,
 
   /** What the server at the address says; or the errno, or "timeout". */
   async ask(host: string, port: number, timeoutMs = 1000): Promise<string> {

@@ -68,6 +68,8 @@ describe('lab: command line', () => {
       const unknown = lab('kill', '--name', name, 'w7');
       assert.equal(unknown.status, 125);
       assert.match(unknown.stderr, /^lab: the lab \w+ has no host "w7"\n {2}its hosts are m1, w1\n$/);
+      const told = lab('up', '--name', `${name}t`, '--no-swarm', '--daemon', DUMMY, '--', '--fail');
+      assert.match(told.stderr, /^lab: the daemon of m1 did not start: it ended with exit code 7/);
     } finally {
       assert.equal(lab('down', '--name', name).stderr, `lab ${name}: gone\n`);
     }
