@@ -52,18 +52,15 @@ export class RevisionBook {
 
   /**
    * Whether the task need not be replaced for the service to be at the revision: it is of that revision, or of one that
-   * differs in nothing that a task is made of, or only in placement while its node fits.
+   * differs in nothing that a task is made of, and its node fits. A node may have changed while another revision, with
+   * other constraints, was in force: so the fit is looked at even where placement is the same.
    */
   isUpToDate(task: Task, target: number, node: Node | undefined): boolean {
     if (task.revision === target) return true;
-    switch (this.#difference(task.serviceId, task.revision, target)) {
-      case 'none':
-        return true;
-      case 'task':
-        return false;
-      case 'placement':
-        return stateOf(task) >= TaskState.ASSIGNED && node !== undefined && this.fits(task.serviceId, target, node);
-    }
+    const difference = this.#difference(task.serviceId, task.revision, target);
+    if (difference === 'task') return false;
+    if (stateOf(task) < TaskState.ASSIGNED) return difference === 'none';
+    return node !== undefined && this.fits(task.serviceId, target, node);
   }
 
   /** Whether constraints and platforms of the revision allow the node. */

@@ -58,9 +58,10 @@ export class Candidates {
   #cursor: number;
   /** In whole mode: what is still to be weighed; undefined when nothing is. */
   #rest: Iterator<NodeRecord> | undefined;
-  /** Otherwise: how far the order was gone through, and the next record of it. */
+  /** Otherwise: every node before this position was weighed. */
   #position: NodePosition | undefined;
-  #next: NodeRecord | undefined;
+  /** The first that was not, with the place where it was found. */
+  #next: NodePosition | undefined;
   #exhausted = false;
 
   constructor(options: CandidatesOptions) {
@@ -92,9 +93,9 @@ export class Candidates {
       }
       if (top !== undefined && !couldBeat(next, top)) return top.record;
       if (budget.evaluations <= 0) return 'more';
-      this.#position = { activeTasks: next.activeTasks, record: next };
+      this.#position = next;
       this.#next = undefined;
-      this.#weigh(this.#add(next), budget, nowMs);
+      this.#weigh(this.#add(next.record), budget, nowMs);
     }
   }
 
@@ -149,11 +150,13 @@ export class Candidates {
     return true;
   }
 
-  #peekNext(): NodeRecord | undefined {
-    // One that was seen before may have been filled since, which at worst weighs it early; one that has become better
-    // is in the change log, thus weighed already.
-    if (this.#next === undefined || this.#next.removed || this.#entries.has(this.#next))
-      this.#next = this.#options.index.order.next(this.#position, (record) => this.#entries.has(record));
+  #peekNext(): NodePosition | undefined {
+    // One found before may have been filled since: it is weighed early, but counts as found where it was then, for
+    // others may lie between. One that has become better is in the change log, thus weighed already.
+    const known = this.#next;
+    if (known !== undefined && !known.record.removed && !this.#entries.has(known.record)) return known;
+    const record = this.#options.index.order.next(this.#position, (candidate) => this.#entries.has(candidate));
+    this.#next = record === undefined ? undefined : { activeTasks: record.activeTasks, record };
     return this.#next;
   }
 
@@ -212,9 +215,9 @@ export class Candidates {
   }
 }
 
-/** Whether a record that was not weighed yet may come before the candidate: at best it has no task of the service. */
-function couldBeat(record: NodeRecord, top: Candidate): boolean {
+/** Whether a node that was not weighed yet may come before the candidate: at best it has no task of the service. */
+function couldBeat(next: NodePosition, top: Candidate): boolean {
   if (top.failures > 0 || top.serviceTasks > 0) return true;
-  if (record.activeTasks !== top.activeTasks) return record.activeTasks < top.activeTasks;
-  return compareTies(record, top.record) < 0;
+  if (next.activeTasks !== top.activeTasks) return next.activeTasks < top.activeTasks;
+  return compareTies(next.record, top.record) < 0;
 }

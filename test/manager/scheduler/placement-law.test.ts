@@ -48,7 +48,10 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const), pick: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('node' as const), pick: fc.nat(), what: fc.nat({ max: 4 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('join' as const), zone: fc.nat({ max: 2 }) }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('plan' as const), refuse: fc.nat({ max: 3 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('plan' as const), once: fc.boolean(), refuse: fc.nat({ max: 3 }) }),
+  },
 );
 
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
@@ -92,7 +95,7 @@ class World {
         return this.#join(one.zone);
       case 'plan':
         this.#checkLaw();
-        return this.#plan(one.refuse);
+        return this.#plan(one.refuse, one.once);
     }
   }
 
@@ -140,20 +143,21 @@ class World {
   #checkLaw(): void {
     const fresh = new Scheduler({ ...this.#config, placementsPerSlice: 1e6, evaluationsPerSlice: 1e6 });
     fresh.restore(this.store);
+    // Tasks of a group are equal, so which of them goes to which node is left open, and with it which of them waits.
     const describe = (loop: Scheduler) =>
       loop
         .plan(this.store, T0)
-        .changes.map(([change]) =>
-          change?.table === 'task'
-            ? `${change.object.serviceId} ${change.object.nodeId} ${change.object.status?.error}`
-            : '',
+        .changes.flatMap(([change]) =>
+          change?.table === 'task' && change.object.nodeId !== ''
+            ? [`${change.object.serviceId} on ${change.object.nodeId}`]
+            : [],
         )
         .sort();
     assert.deepEqual(describe(this.shadow), describe(fresh));
   }
 
-  /** Plans until quiet; of the groups of each plan, every `refuse`th is refused because someone else wrote the task. */
-  #plan(refuse: number): void {
+  /** Plans once, or until quiet; of the groups of each plan, every `refuse`th is refused because someone else wrote the task. */
+  #plan(refuse: number, once: boolean): void {
     for (let round = 0; round < 1000; round++) {
       const plan = this.live.plan(this.store, T0);
       this.#checkChoices(plan.changes);
@@ -163,6 +167,7 @@ class World {
           this.#commit([update('task', this.store.get('task', object.id) as Task)]);
         commitGroups(this.store, [this.live, this.shadow], [group], T0);
       }
+      if (once) return;
       if (plan.changes.length === 0 && plan.more !== true) {
         for (const task of this.store.all('task'))
           if (task.status?.state === TaskState.PENDING && task.desiredState <= TaskState.RUNNING)
@@ -257,11 +262,15 @@ function compare(a: readonly number[], b: readonly number[]): number {
 describe('scheduler: laws', () => {
   it('every placement is the best there is, and restoring equals replaying', () => {
     fc.assert(
-      fc.property(fc.constantFrom(2, 5, 1_000_000), fc.array(step, { minLength: 1, maxLength: 40 }), (slice, steps) => {
-        const world = new World(slice);
-        for (const one of steps) world.do(one);
-        world.do({ kind: 'plan', refuse: 0 });
-      }),
+      fc.property(
+        fc.constantFrom(2, 5, 1_000_000),
+        fc.array(step, { minLength: 1, maxLength: 40, size: 'max' }),
+        (slice, steps) => {
+          const world = new World(slice);
+          for (const one of steps) world.do(one);
+          world.do({ kind: 'plan', once: false, refuse: 0 });
+        },
+      ),
       { numRuns: Number(process.env['HISTORIES'] ?? 150) },
     );
   });
