@@ -5,7 +5,7 @@ import { hasErrno } from '#agent/kernel/libc.ts';
 import { MOUNT_DATA_BYTES, MOUNT_FLAGS, mount, mountFileSystem, unmount } from '#agent/kernel/mount.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { LayerLinks } from './layer-links.ts';
-import { type OverlayDirectories, overlayData, overlayOptions } from './overlay-options.ts';
+import { checkOverlayPath, type OverlayDirectories, overlayData, overlayOptions } from './overlay-options.ts';
 
 /** One-letter names: they count in the kernel's limit on mount options. */
 const UPPER = 'u';
@@ -44,6 +44,10 @@ export async function mountRootFileSystem(
 ): Promise<string> {
   const paths = rootFileSystemPaths(containerDirectory);
   for (const path of [paths.upper, paths.work, paths.merged]) await mkdir(path, { mode: 0o755 });
+  for (const layer of layers) {
+    const refusal = checkOverlayPath('image.layers', layer);
+    if (refusal !== undefined) throw refusal;
+  }
   const lowers = layers.length > 0 ? layers : [await emptyLayer(containerDirectory)];
   await copyRootAttributes(lowers[0], paths.upper);
   const directories = { lowers, upper: paths.upper, work: paths.work };
