@@ -108,7 +108,7 @@ export class LabHost {
       const command = [
         ...this.#options.daemon,
         ...['--state-dir', paths.stateDirectory, '--run-dir', paths.runDirectory, '--socket', paths.socket],
-        ...['--cgroup-parent', paths.cgroup, '--hostname', name],
+        ...['--cgroup-parent', paths.cgroupParent, '--hostname', name],
       ];
       await rm(paths.socket, { force: true });
       const child = await this.spawn(command, { detached: true, stdio: ['ignore', log.fd, log.fd] });

@@ -75,8 +75,10 @@ export interface HostPaths {
   /** Stays when the host loses power. */
   readonly stateDirectory: string;
   readonly log: string;
-  /** All processes of the host are below this path of their cgroup hierarchy; also the daemon's --cgroup-parent. */
+  /** All processes of the host are below this path of their cgroup hierarchy. */
   readonly cgroup: string;
+  /** The daemon's --cgroup-parent: a place of its own, so that its sweeps do not meet the daemon itself. */
+  readonly cgroupParent: string;
 }
 
 export function hostPaths(lab: string, host: string): HostPaths {
@@ -93,6 +95,7 @@ export function hostPaths(lab: string, host: string): HostPaths {
     stateDirectory: `${paths.state}/${host}/state`,
     log: `${paths.state}/${host}/daemon.log`,
     cgroup: `${cgroupPrefix(lab)}${host}`,
+    cgroupParent: `${cgroupPrefix(lab)}${host}/tasks`,
   };
 }
 

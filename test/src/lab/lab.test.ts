@@ -87,7 +87,7 @@ describe('lab', function () {
     for (const { name: host } of lab.hosts) {
       const answer = await wanted(host, host);
       assert.deepEqual([answer.hostname, answer.option], [host, host]);
-      assert.equal(answer.cgroupParent, `/starling-lab-${name}-${host}`);
+      assert.equal(answer.cgroupParent, `/starling-lab-${name}-${host}/tasks`);
       assert.equal((await lab.exec(host, ['hostname'])).stdout.trim(), host);
     }
   });
@@ -171,6 +171,23 @@ describe('lab', function () {
     assert.ok(await isCut('w1', 'w2'), 'a wire does not mend by itself');
     assert.doesNotMatch((await lab.exec('w1', ['ip', 'addr'])).stdout, /10\.77/);
     await lab.heal();
+  });
+
+  it('power loss takes what was pinned in the host’s mounts, as networks of containers are', async () => {
+    const pin = `${hostPaths(name, 'w2').runDirectory}/container`;
+    const fabric = `/run/starling-lab/${name}/net/fabric`;
+    const cable = ['ip', 'link', 'add', 'inside', 'type', 'veth', 'peer', 'name', 'probe', 'netns', fabric];
+    for (const command of [
+      ['touch', pin],
+      ['unshare', `--net=${pin}`, 'true'],
+      ['nsenter', `--net=${pin}`, ...cable],
+    ])
+      assert.deepEqual((await lab.exec('w2', command)).stderr, '');
+    const links = async (): Promise<string> => (await lab.exec(FABRIC, ['ip', '-br', 'link'])).stdout;
+    assert.match(await links(), /probe/);
+    await lab.kill('w2');
+    await lab.waitFor('the network of the container to go', 5000, async () => !/probe/.test(await links()));
+    await lab.start('w2');
   });
 
   it('is found again by its name, and refuses to be made twice', async () => {
