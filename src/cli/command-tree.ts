@@ -20,8 +20,8 @@ import {
   ONE_ARGUMENT,
 } from './command.ts';
 
-function group(name: string, summary: string, children: readonly CommandNode[], hidden = false): CommandGroup {
-  return { kind: 'group', name, summary, children, hidden };
+function group(name: string, summary: string, children: readonly CommandNode[]): CommandGroup {
+  return { kind: 'group', name, summary, children };
 }
 
 function command(
@@ -214,7 +214,7 @@ export const ROOT: CommandGroup = group('swarm', 'Services in containers on a sw
   NODE,
   TASK,
   SYSTEM,
-  group('swarm', 'Manage Swarm', SWARM, true),
+  { ...group('swarm', 'Manage Swarm', SWARM), hidden: true, transparent: true },
   ...SWARM,
   INFO,
   command(

@@ -7,6 +7,8 @@ export interface CommandGroup {
   readonly name: string;
   readonly summary: string;
   readonly hidden?: boolean;
+  /** Its commands are shown as those of the group around it: `swarm swarm init` is `swarm init`. */
+  readonly transparent?: boolean;
   readonly children: readonly CommandNode[];
 }
 

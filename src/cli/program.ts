@@ -83,7 +83,7 @@ class GroupNode extends Node {
 
   #addChild(child: CommandNode): void {
     const path = `${this.path} ${child.name}`;
-    if (child.kind === 'group') this.addCommand(new GroupNode(this.run, child, path));
+    if (child.kind === 'group') this.addCommand(new GroupNode(this.run, child, child.transparent ? this.path : path));
     else if (child.kind === 'command') this.addCommand(new LeafNode(this.run, child, path));
     else this.addCommand(new AbsentNode(this.run, child, path));
   }

@@ -26,6 +26,8 @@ export interface StructType {
   readonly fields: readonly GoField[];
   /** Writes its own JSON, which Go escapes for HTML even where the encoder was told not to. */
   readonly marshalsItself?: boolean;
+  /** How it prints itself, where Go's type does. */
+  readonly text?: (data: StructData) => string;
 }
 
 export interface GoField {

@@ -13,12 +13,16 @@ import {
   STRING,
   STRING_MAP,
   STRINGS,
+  type StructType,
   struct,
   TIME,
   UINT,
 } from './go-types.ts';
 
-const VERSION = struct('swarm.Version', { 'Index?': UINT });
+const VERSION: StructType = {
+  ...struct('swarm.Version', { 'Index?': UINT }),
+  text: ({ Index }) => String(Index ?? 0),
+};
 const META = struct('swarm.Meta', { Version: VERSION, CreatedAt: TIME, UpdatedAt: TIME });
 const ANNOTATIONS = struct('swarm.Annotations', { 'Name?': STRING, Labels: STRING_MAP });
 const DRIVER = struct('swarm.Driver', { 'Name?': STRING, 'Options?': STRING_MAP });
@@ -57,7 +61,9 @@ const MOUNT = struct('mount.Mount', {
   'Consistency?': named('mount.Consistency'),
   'BindOptions?': pointer(BIND_OPTIONS),
   'VolumeOptions?': pointer(VOLUME_OPTIONS),
+  'ImageOptions?': pointer(struct('mount.ImageOptions', {})),
   'TmpfsOptions?': pointer(TMPFS_OPTIONS),
+  'ClusterOptions?': pointer(struct('mount.ClusterOptions', {})),
 });
 
 const HEALTH = struct('container.HealthConfig', {
@@ -103,7 +109,11 @@ const CONTAINER_SPEC = struct('swarm.ContainerSpec', {
 });
 
 const LIMIT = struct('swarm.Limit', { 'NanoCPUs?': INT, 'MemoryBytes?': INT, 'Pids?': INT });
-const RESOURCES = struct('swarm.Resources', { 'NanoCPUs?': INT, 'MemoryBytes?': INT });
+const RESOURCES = struct('swarm.Resources', {
+  'NanoCPUs?': INT,
+  'MemoryBytes?': INT,
+  'GenericResources?': list(struct('swarm.GenericResource', {})),
+});
 
 const RESTART_POLICY = struct('swarm.RestartPolicy', {
   'Condition?': named('swarm.RestartPolicyCondition'),
@@ -121,14 +131,22 @@ const PLACEMENT = struct('swarm.Placement', {
   'Platforms?': list(PLATFORM),
 });
 
+const NETWORK_ATTACHMENT = struct('swarm.NetworkAttachmentConfig', {
+  'Target?': STRING,
+  'Aliases?': STRINGS,
+  'DriverOpts?': STRING_MAP,
+});
+
 export const TASK_SPEC = struct('swarm.TaskSpec', {
   'ContainerSpec?': pointer(CONTAINER_SPEC),
+  'PluginSpec?': pointer(struct('runtime.PluginSpec', {})),
+  'NetworkAttachmentSpec?': pointer(struct('swarm.NetworkAttachmentSpec', {})),
   'Resources?': pointer(
     struct('swarm.ResourceRequirements', { 'Limits?': pointer(LIMIT), 'Reservations?': pointer(RESOURCES) }),
   ),
   'RestartPolicy?': pointer(RESTART_POLICY),
   'Placement?': pointer(PLACEMENT),
-  'Networks?': list(struct('swarm.NetworkAttachmentConfig', { 'Target?': STRING, 'Aliases?': STRINGS })),
+  'Networks?': list(NETWORK_ATTACHMENT),
   'LogDriver?': pointer(DRIVER),
   ForceUpdate: UINT,
   'Runtime?': named('swarm.RuntimeType'),
@@ -154,9 +172,12 @@ export const SERVICE_SPEC = struct('swarm.ServiceSpec', {
   Mode: struct('swarm.ServiceMode', {
     'Replicated?': pointer(struct('swarm.ReplicatedService', { 'Replicas?': pointer(UINT) })),
     'Global?': pointer(struct('swarm.GlobalService', {})),
+    'ReplicatedJob?': pointer(struct('swarm.ReplicatedJob', {})),
+    'GlobalJob?': pointer(struct('swarm.GlobalJob', {})),
   }),
   'UpdateConfig?': pointer(UPDATE_CONFIG),
   'RollbackConfig?': pointer(UPDATE_CONFIG),
+  'Networks?': list(NETWORK_ATTACHMENT),
   'EndpointSpec?': pointer(ENDPOINT_SPEC),
 });
 
@@ -181,6 +202,7 @@ export const SERVICE = struct('swarm.Service', {
   'ServiceStatus?': pointer(
     struct('swarm.ServiceStatus', { RunningTasks: UINT, DesiredTasks: UINT, CompletedTasks: UINT }),
   ),
+  'JobStatus?': pointer(struct('swarm.JobStatus', {})),
 });
 
 export const TLS_INFO = struct('swarm.TLSInfo', {
@@ -207,6 +229,7 @@ export const NODE = struct('swarm.Node', {
       'Plugins?': list(struct('swarm.PluginDescription', { 'Type?': STRING, 'Name?': STRING })),
     }),
     TLSInfo: TLS_INFO,
+    'CSIInfo?': list(struct('swarm.NodeCSIInfo', {})),
   }),
   Status: struct('swarm.NodeStatus', { 'State?': named('swarm.NodeState'), 'Message?': STRING, 'Addr?': STRING }),
   'ManagerStatus?': pointer(
@@ -241,6 +264,9 @@ export const TASK = struct('swarm.Task', {
       'Addresses?': STRINGS,
     }),
   ),
+  'GenericResources?': list(struct('swarm.GenericResource', {})),
+  'JobIteration?': pointer(VERSION),
+  'Volumes?': list(struct('swarm.VolumeAttachment', {})),
 });
 
 export const CLUSTER_SPEC = struct('swarm.Spec', {

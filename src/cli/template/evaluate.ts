@@ -55,8 +55,7 @@ class Evaluator {
     const before = this.#template.source.slice(0, node.position);
     const line = before.split('\n').length;
     const column = Buffer.byteLength(before.slice(before.lastIndexOf('\n') + 1));
-    const text = nodeText(node);
-    const context = text.length > 20 ? `${text.slice(0, 20)}...` : text;
+    const context = nodeText(node);
     throw new TemplateError(
       `template: :${line}:${column}: executing ${JSON.stringify(this.#name)} at <${context}>: ${message}`,
     );
@@ -143,7 +142,7 @@ class Evaluator {
       return Array.from({ length: count }, (_, i) => [intValue(i), intValue(i)]);
     }
     if (type.kind === 'any' && isNil(value)) return [];
-    return this.#fail(branch, `range can't iterate over ${printValue(value)}`);
+    return this.#fail(branch.pipeline, `range can't iterate over ${printValue(value)}`);
   }
 
   /** One variable takes the element; of two the first takes the key. */
@@ -197,11 +196,11 @@ class Evaluator {
       case 'field':
         return this.#path(first, dot, dot, first.path, others, final);
       case 'chain':
-        return this.#path(first, dot, this.#operand(first.of, dot), first.path, others, final);
+        return this.#path(innermost(first), dot, this.#operand(first.of, dot), first.path, others, final);
       case 'variable':
         return this.#path(first, dot, this.#variable(first), first.path, others, final);
       case 'identifier':
-        return this.#invoke(first, first.name, others, dot, final);
+        return this.#invoke(command, first, others, dot, final);
       case 'dot':
       case 'nil':
       case 'bool':
@@ -306,17 +305,24 @@ class Evaluator {
     }
   }
 
-  #invoke(node: Operand, name: string, others: readonly Operand[], dot: GoValue, final: GoValue | undefined): GoValue {
-    const callee = this.#functions[name];
-    if (callee === undefined) return this.#fail(node, `${JSON.stringify(name)} is not a defined function`);
+  #invoke(
+    command: Command,
+    callee: Extract<Operand, { kind: 'identifier' }>,
+    others: readonly Operand[],
+    dot: GoValue,
+    final: GoValue | undefined,
+  ): GoValue {
+    const { name } = callee;
+    const called = this.#functions[name];
+    if (called === undefined) return this.#fail(callee, `${JSON.stringify(name)} is not a defined function`);
     const count = others.length + (final === undefined ? 0 : 1);
-    this.#checkCount(node, name, callee, count);
+    this.#checkCount(callee, name, called, count);
     if (name === 'and' || name === 'or') return this.#decide(name, others, dot, final);
     const operands = others.map((operand) => this.#operand(operand, dot));
     if (final !== undefined) operands.push(final);
     for (const [i, operand] of operands.entries())
-      this.#checkKind(others[i] ?? node, callee.parameters[i] ?? callee.rest ?? 'any', operand);
-    return this.#callField(node, name, callee.call, operands);
+      this.#checkKind(others[i] ?? callee, called.parameters[i] ?? called.rest ?? 'any', operand);
+    return this.#callField(command, name, called.call, operands);
   }
 
   /** `and` and `or` look at no more operands than they need. */
@@ -344,8 +350,24 @@ class Evaluator {
         ? target.type.kind === 'list' && (target.type.element.kind === 'string' || target.type.element.kind === 'any')
         : target.type.kind === kind;
     if (matches) return;
+    if (node.kind === 'number' || node.kind === 'bool' || node.kind === 'string')
+      this.#fail(node, constantComplaint(kind, nodeText(node)));
     const wanted = kind === 'strings' ? '[]string' : kind;
     if (target.type.kind === 'any') this.#fail(node, `invalid value; expected ${wanted}`);
     this.#fail(node, `wrong type for value; expected ${wanted}; got ${typeName(target.type)}`);
   }
+}
+
+/** A constant that a function does not take is complained of as written. */
+function constantComplaint(kind: ParameterKind, text: string): string {
+  if (kind === 'strings') return `can't handle ${text} for arg of type []string`;
+  return `expected ${kind === 'int' ? 'integer' : kind}; found ${text}`;
+}
+
+/** Errors of a chain such as `(.A).B` point to what was evaluated last, which is what is in the parentheses. */
+function innermost(operand: Operand): Operand {
+  if (operand.kind === 'chain') return innermost(operand.of);
+  if (operand.kind !== 'pipeline') return operand;
+  const last = operand.commands.at(-1);
+  return last === undefined ? operand : innermost(last.operands[0]);
 }

@@ -129,9 +129,9 @@ class Parser {
       case 'with':
         return this.#branch(token.text, token.position);
       case 'template':
-        return this.#call(token.position);
+        return this.#call();
       case 'block':
-        return this.#block(token.position);
+        return this.#block();
       case 'define':
         return this.#define();
       default:
@@ -189,14 +189,14 @@ class Parser {
     return { kind, position, pipeline, body, otherwise };
   }
 
-  #templateName(context: string): string {
+  #templateName(context: string): { readonly name: string; readonly position: number } {
     const token = this.#nextWord();
     if (token.kind !== 'string' && token.kind !== 'raw-string') return this.#unexpected(token, context);
-    return unquote(token.text) ?? this.#fail('invalid syntax');
+    return { name: unquote(token.text) ?? this.#fail('invalid syntax'), position: token.position };
   }
 
-  #call(position: number): Statement {
-    const name = this.#templateName('template clause');
+  #call(): Statement {
+    const { name, position } = this.#templateName('template clause');
     if (this.#peekWord().kind === 'right-delimiter') {
       this.#next();
       return { kind: 'template', position, name, pipeline: undefined };
@@ -204,15 +204,15 @@ class Parser {
     return { kind: 'template', position, name, pipeline: this.#pipeline('template clause', 'right-delimiter') };
   }
 
-  #block(position: number): Statement {
-    const name = this.#templateName('block clause');
+  #block(): Statement {
+    const { name, position } = this.#templateName('block clause');
     const pipeline = this.#pipeline('block clause', 'right-delimiter');
     this.#body(name, 'block clause');
     return { kind: 'template', position, name, pipeline };
   }
 
   #define(): undefined {
-    const name = this.#templateName('define clause');
+    const { name } = this.#templateName('define clause');
     this.#expect('right-delimiter', 'define clause');
     this.#body(name, 'define clause');
   }

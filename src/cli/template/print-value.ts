@@ -24,6 +24,7 @@ export function printValue(value: GoValue, names = false): string {
     }
     case 'struct': {
       const data = dataOf(value) as StructData;
+      if (type.text !== undefined) return type.text(data);
       const parts = type.fields
         .filter((field) => field.type.kind !== 'function')
         .map((field) => {

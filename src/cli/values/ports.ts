@@ -80,15 +80,9 @@ function fail(message: string): never {
 }
 
 function portNumber(text: string, what: string): number {
-  if (!/^\d+$/.test(text))
-    return fail(
-      `invalid ${what} port (${text}): value must be an integer: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
-    );
+  if (!/^\d+$/.test(text)) return fail(`invalid ${what} port (${text}): value must be an integer: invalid syntax`);
   const value = Number(text);
-  if (value > PORT_MAX)
-    return fail(
-      `invalid ${what} port (${text}): value must be an integer: strconv.ParseUint: parsing ${JSON.stringify(text)}: value out of range`,
-    );
+  if (value > PORT_MAX) return fail(`invalid ${what} port (${text}): value must be an integer: value out of range`);
   return value;
 }
 

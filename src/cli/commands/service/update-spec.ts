@@ -180,11 +180,12 @@ function changedCapabilities(
   flags: FlagValues,
   before: ContainerSpec,
 ): Pick<ContainerSpec, 'capabilityAdd' | 'capabilityDrop'> {
-  if (!flags.anyGiven(common.CAP_ADD, common.CAP_DROP)) return before;
+  const { capabilityAdd, capabilityDrop } = before;
+  if (!flags.anyGiven(common.CAP_ADD, common.CAP_DROP)) return { capabilityAdd, capabilityDrop };
   const toAdd = new Set(flags.list(common.CAP_ADD));
   const toDrop = new Set(flags.list(common.CAP_DROP));
-  const added = new Set(toAdd.delete('RESET') ? [] : before.capabilityAdd);
-  const dropped = new Set(toDrop.delete('RESET') ? [] : before.capabilityDrop);
+  const added = new Set(toAdd.delete('RESET') ? [] : capabilityAdd);
+  const dropped = new Set(toDrop.delete('RESET') ? [] : capabilityDrop);
   for (const name of toAdd) toDrop.delete(name);
   for (const name of toAdd) if (!dropped.delete(name)) added.add(name);
   for (const name of toDrop) if (!added.delete(name)) dropped.add(name);

@@ -1,0 +1,202 @@
+/**
+ * Enough of Docker's Engine API for the docker CLI to print what it prints: the swarm of the fixture in Docker's shape.
+ * Used only to record the reference, never by tests.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { SwarmError } from '#common/errors.ts';
+import { ListNodesRequest, ListServicesRequest, ListTasksRequest } from '#gen/swarm/v1/control.ts';
+import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import { encodeJson } from '#src/docker-shape/encode-json.ts';
+import { clusterShape, nodeShape, serviceShape, taskShape } from '#src/docker-shape/from-objects.ts';
+import { type GoType, list } from '#src/docker-shape/go-types.ts';
+import { CLUSTER_INFO, NODE, SERVICE, TASK } from '#src/docker-shape/swarm-types.ts';
+import { CLUSTER, NODE_IDS, swarmFixture } from '../swarm-fixture.ts';
+
+const CALLER = { author: 'docker' };
+const HEADERS = { 'Content-Type': 'application/json', 'Api-Version': '1.50', Ostype: 'linux', Swarm: 'active/manager' };
+
+type Fixture = ReturnType<typeof swarmFixture>;
+
+interface Call {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly body: string;
+}
+
+/** Serves the fixture anew for every command; `bodies` collects what create and update were sent. */
+export class FakeEngine {
+  readonly server: Server;
+  #api: Fixture = swarmFixture(Date.now());
+  bodies: string[] = [];
+
+  constructor() {
+    this.server = createServer((request, response) => {
+      this.#serve(request, response).catch((thrown: unknown) => fail(response, thrown));
+    });
+  }
+
+  reset(): void {
+    this.#api = swarmFixture(Date.now());
+    this.bodies = [];
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let body = '';
+    for await (const chunk of request) body += String(chunk);
+    const url = new URL(request.url ?? '', 'http://engine');
+    const path = url.pathname.replace(/^\/v[\d.]+/, '');
+    const text = await this.#answer({ method: request.method ?? 'GET', path, query: url.searchParams, body });
+    response.writeHead(200, HEADERS);
+    response.end(request.method === 'HEAD' ? undefined : text);
+  }
+
+  async #answer(call: Call): Promise<string> {
+    const { method, path, body } = call;
+    const [, kind = '', reference, verb] = path.split('/');
+    if (kind === '_ping') return 'OK';
+    if (kind === 'info') return this.#info();
+    if (kind === 'swarm') return await this.#swarm(call);
+    if (kind === 'nodes') return await this.#nodes(call, reference, verb);
+    if (kind === 'tasks') return await this.#tasks(call, reference);
+    if (kind !== 'services')
+      throw new SwarmError({ code: 'not-found', reason: 'unknown-object', message: 'page not found' });
+    if (reference === undefined) return await this.#services(call);
+    if (reference === 'create') return await this.#create(body);
+    const { service } = await this.#api.getService(CALLER, { reference });
+    if (method === 'DELETE') await this.#api.removeService(CALLER, { reference });
+    if (verb === 'update') this.bodies.push(body);
+    if (verb === 'update' || service === undefined) return '{}';
+    return encodeJson(SERVICE, serviceShape(service, undefined));
+  }
+
+  async #create(body: string): Promise<string> {
+    this.bodies.push(body);
+    const { Name } = JSON.parse(body) as { Name: string };
+    if (Name === 'web')
+      throw new SwarmError({
+        code: 'exists',
+        reason: 'duplicate-name',
+        message: 'name conflicts with an existing object: service web already exists',
+      });
+    return JSON.stringify({ ID: 'fresh' });
+  }
+
+  #info(): string {
+    return JSON.stringify({
+      ID: 'x',
+      Name: 'alpha',
+      Swarm: {
+        NodeID: NODE_IDS.alpha,
+        NodeAddr: '10.0.0.1',
+        LocalNodeState: 'active',
+        ControlAvailable: true,
+        RemoteManagers: [{ NodeID: NODE_IDS.alpha, Addr: '10.0.0.1:2377' }],
+        Cluster: JSON.parse(encodeJson(CLUSTER_INFO, clusterShape(CLUSTER))),
+      },
+    });
+  }
+
+  async #swarm({ path, query }: Call): Promise<string> {
+    if (path === '/swarm/leave') {
+      if (query.get('force') !== '1') throw leaveRefusal();
+      return '{}';
+    }
+    if (path === '/swarm/init') return JSON.stringify(NODE_IDS.alpha);
+    if (path !== '/swarm') return '{}';
+    const tokens = { Worker: 'SWMTKN-1-worker', Manager: 'SWMTKN-1-manager' };
+    return JSON.stringify({
+      ...(JSON.parse(encodeJson(CLUSTER_INFO, clusterShape(CLUSTER))) as object),
+      JoinTokens: tokens,
+    });
+  }
+
+  async #services(call: Call): Promise<string> {
+    const names = filter(call, 'name');
+    const request = ListServicesRequest.create({
+      names,
+      idPrefixes: filter(call, 'id'),
+      labels: filter(call, 'label'),
+      modes: filter(call, 'mode'),
+    });
+    const shapes: object[] = [];
+    for await (const page of this.#api.listServices(CALLER, request))
+      for (const { service, counts } of page.services)
+        if (service !== undefined) shapes.push(serviceShape(service, counts));
+    return all(SERVICE, shapes);
+  }
+
+  async #nodes(call: Call, reference: string | undefined, verb: string | undefined): Promise<string> {
+    if (reference === undefined) {
+      const roles = filter(call, 'role').map((role) => (role === 'worker' ? NodeRole.WORKER : NodeRole.MANAGER));
+      const request = ListNodesRequest.create({
+        names: filter(call, 'name'),
+        nodeLabels: filter(call, 'node.label'),
+        roles,
+      });
+      const shapes: object[] = [];
+      for await (const page of this.#api.listNodes(CALLER, request))
+        shapes.push(...page.nodes.map((node) => nodeShape(node, root())));
+      return all(NODE, shapes);
+    }
+    const { node } = await this.#api.getNode(CALLER, { reference });
+    if (call.method === 'DELETE')
+      await this.#api.removeNode(CALLER, { reference, force: call.query.get('force') === '1' });
+    if (verb === 'update' || node === undefined) return '{}';
+    return encodeJson(NODE, nodeShape(node, root()));
+  }
+
+  async #tasks(call: Call, reference: string | undefined): Promise<string> {
+    if (reference !== undefined) {
+      const { task } = await this.#api.getTask(CALLER, { reference });
+      return task === undefined ? '{}' : encodeJson(TASK, taskShape(task));
+    }
+    const nodeIds = filter(call, 'node').map((id) => (id === 'beta' ? NODE_IDS.beta : id));
+    const request = ListTasksRequest.create({
+      serviceIds: filter(call, 'service'),
+      nodeIds,
+      names: filter(call, 'name'),
+      desiredStates: filter(call, 'desired-state'),
+      withSpec: true,
+    });
+    const shapes: object[] = [];
+    for await (const page of this.#api.listTasks(CALLER, request)) shapes.push(...page.tasks.map(taskShape));
+    return all(TASK, shapes);
+  }
+}
+
+function root(): string {
+  return new TextDecoder().decode(CLUSTER.rootCa?.certificatePem);
+}
+
+function all(type: GoType, shapes: readonly object[]): string {
+  return encodeJson(list(type), shapes);
+}
+
+function filter({ query }: Call, name: string): readonly string[] {
+  const filters = JSON.parse(query.get('filters') ?? '{}') as Record<string, Record<string, boolean>>;
+  return Object.keys(filters[name] ?? {});
+}
+
+/** The daemon's own refusal, as swarmd words it. */
+export function leaveRefusal(): SwarmError {
+  return new SwarmError({
+    code: 'precondition',
+    reason: 'needs-force',
+    message:
+      'You are attempting to leave the swarm on a node that is participating as a manager. Use `--force` to suppress this message.',
+  });
+}
+
+const HTTP_STATUS: Readonly<Record<string, number>> = {
+  'not-found': 404,
+  exists: 409,
+  precondition: 400,
+  invalid: 400,
+};
+
+function fail(response: ServerResponse, thrown: unknown): void {
+  const error = SwarmError.from(thrown);
+  response.writeHead(HTTP_STATUS[error.code] ?? 500, HEADERS);
+  response.end(JSON.stringify({ message: error.message }));
+}

@@ -1,0 +1,79 @@
+/**
+ * Records what the docker CLI prints for the cases, as the reference for our own: test/golden/docker-cli/*.json.
+ * Needs `docker` (28 or later) on the PATH, no daemon: `node test/src/cli/docker-reference/record.ts`.
+ */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Case, CHANGE_CASES, INSPECT_CASES, LIST_CASES, REQUEST_CASES, USAGE_CASES } from './cases.ts';
+import { FakeEngine } from './fake-engine.ts';
+import type { Recorded, RecordedRequest } from './golden.ts';
+
+const GOLDEN = new URL('../../../golden/docker-cli/', import.meta.url);
+
+async function runDocker(words: readonly string[], socket: string): Promise<Recorded> {
+  const env = {
+    PATH: process.env.PATH,
+    HOME: '/nonexistent',
+    DOCKER_HOST: `unix://${socket}`,
+    STARLING_REFERENCE: 'set',
+  };
+  return await new Promise((resolve) => {
+    execFile('docker', [...words], { env, timeout: 10_000 }, (error, stdout, stderr) => {
+      const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
+      resolve({ words, stdout, stderr, exitCode });
+    });
+  });
+}
+
+async function main(): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'docker-reference-'));
+  const socket = join(directory, 'docker.sock');
+  const engine = new FakeEngine();
+  engine.server.listen(socket);
+  await once(engine.server, 'listening');
+  try {
+    const groups = { list: LIST_CASES, inspect: INSPECT_CASES, change: CHANGE_CASES, usage: USAGE_CASES };
+    for (const [name, cases] of Object.entries(groups)) await write(name, await outputs(engine, cases, socket));
+    await write('requests', await requests(engine, REQUEST_CASES, socket));
+  } finally {
+    engine.server.close();
+    await rm(directory, { recursive: true });
+  }
+}
+
+async function outputs(engine: FakeEngine, cases: readonly Case[], socket: string): Promise<readonly Recorded[]> {
+  const recorded: Recorded[] = [];
+  for (const { words } of cases) {
+    engine.reset();
+    const result = await runDocker(words, socket);
+    if (result.exitCode === -1) throw new Error(`docker ${words.join(' ')}: did not end`);
+    recorded.push(result);
+  }
+  return recorded;
+}
+
+async function requests(
+  engine: FakeEngine,
+  cases: readonly Case[],
+  socket: string,
+): Promise<readonly RecordedRequest[]> {
+  const recorded: RecordedRequest[] = [];
+  for (const { words } of cases) {
+    engine.reset();
+    const { exitCode, stderr } = await runDocker(words, socket);
+    const [body] = engine.bodies;
+    if (exitCode !== 0 || body === undefined) throw new Error(`docker ${words.join(' ')}: exit ${exitCode}: ${stderr}`);
+    recorded.push({ words, body: JSON.parse(body) as object });
+  }
+  return recorded;
+}
+
+async function write(name: string, recorded: readonly object[]): Promise<void> {
+  await writeFile(new URL(`${name}.json`, GOLDEN), `${JSON.stringify(recorded, undefined, 1)}\n`);
+  process.stdout.write(`${name}: ${recorded.length}\n`);
+}
+
+await main();

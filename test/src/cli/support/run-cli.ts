@@ -1,0 +1,117 @@
+/** The command line in this process: captured output, a clock by hand, the fixture's swarm behind it. */
+import { ManualClock } from '#common/clock.ts';
+import { ControlService } from '#gen/swarm/v1/control.ts';
+import type { LogsService } from '#gen/swarm/v1/logs.ts';
+import {
+  GetInfoResponse,
+  InitSwarmResponse,
+  JoinSwarmResponse,
+  LocalNodeState,
+  type NodeService,
+} from '#gen/swarm/v1/node.ts';
+import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import type { ControlApi } from '#manager/control/index.ts';
+import type { Client } from '#proto/grpc/methods.ts';
+import type { SwarmApi } from '#src/cli/api.ts';
+import type { CliEnvironment } from '#src/cli/environment.ts';
+import { runCommandLine } from '#src/cli/run.ts';
+import { leaveRefusal } from '../docker-reference/fake-engine.ts';
+import { CLUSTER, NODE_IDS, PEERS, swarmFixture } from '../swarm-fixture.ts';
+
+export interface CliResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exitCode: number;
+}
+
+export interface CliOptions {
+  readonly api?: Partial<SwarmApi>;
+  readonly clock?: ManualClock;
+  readonly variables?: Readonly<Record<string, string | undefined>>;
+  /** Columns of a terminal on standard output; none when left out. */
+  readonly columns?: number;
+  readonly onInterrupt?: CliEnvironment['onInterrupt'];
+}
+
+export const NOW_MS = Date.UTC(2026, 5, 6, 7, 8, 9);
+
+/** Runs the words after the program's name. */
+export async function runCli(words: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  const clock = options.clock ?? new ManualClock(NOW_MS);
+  const output = { stdout: '', stderr: '' };
+  const stream = (name: 'stdout' | 'stderr') => ({
+    write: (text: string | Uint8Array) => {
+      output[name] += typeof text === 'string' ? text : new TextDecoder().decode(text);
+    },
+    isTerminal: options.columns !== undefined,
+    columns: options.columns,
+  });
+  const environment: CliEnvironment = {
+    stdout: stream('stdout'),
+    stderr: stream('stderr'),
+    stdin: { isTerminal: false, chunks: async function* () {} },
+    variables: options.variables ?? { HOME: '/nonexistent' },
+    clock,
+    onInterrupt: options.onInterrupt ?? (() => () => {}),
+  };
+  const exitCode = await runCommandLine(words, {
+    environment,
+    connect: async () => ({ ...fakeApi(swarmFixture(clock.now())), ...options.api }),
+  });
+  return { ...output, exitCode };
+}
+
+/** The methods of the control service on the API itself, without a connection. */
+export function controlClient(control: ControlApi): SwarmApi['control'] {
+  const caller = { author: 'test' };
+  const methods = control as unknown as Record<string, (caller: object, request: object) => unknown>;
+  return Object.fromEntries(
+    Object.entries(ControlService).map(([name, { request }]) => [
+      name,
+      (init: object) => methods[name]?.call(control, caller, request.create(init)),
+    ]),
+  ) as unknown as SwarmApi['control'];
+}
+
+export function fakeApi(control: ControlApi): SwarmApi {
+  return {
+    target: { kind: 'socket', name: '/run/test.sock' },
+    control: controlClient(control),
+    node: NODE,
+    logs: {} as Client<typeof LogsService>,
+    images: {} as SwarmApi['images'],
+    close() {},
+  };
+}
+
+const NODE: Client<typeof NodeService> = {
+  getInfo: async () =>
+    GetInfoResponse.create({
+      version: '0.1.0',
+      nodeVersion: 'v24.21.0',
+      nodeId: NODE_IDS.alpha,
+      clusterId: CLUSTER.id,
+      state: LocalNodeState.ACTIVE,
+      role: NodeRole.MANAGER,
+      advertiseAddress: '10.0.0.1',
+      managers: PEERS,
+      nodeCount: 3,
+      managerCount: 1,
+      cluster: CLUSTER,
+    }),
+  initSwarm: async () =>
+    InitSwarmResponse.create({
+      nodeId: NODE_IDS.alpha,
+      workerToken: 'SWMTKN-1-worker',
+      managerAddress: '10.0.0.1:2377',
+    }),
+  joinSwarm: async () => JoinSwarmResponse.create({ nodeId: NODE_IDS.alpha, role: NodeRole.MANAGER }),
+  leaveSwarm: async ({ force = false }) => {
+    if (!force) throw leaveRefusal();
+    return { warnings: [] };
+  },
+  runDoctor: async () => ({ findings: [] }),
+  stopTasks: async () => {
+    throw new Error('the command line never stops tasks');
+  },
+};
