@@ -345,8 +345,8 @@ const POOLED_BYTES_MAX = 4 * 1024;
 let pool = new Uint8Array(POOL_BYTES);
 let poolUsed = 0;
 
-/** A buffer that grew beyond this is given back after use. */
-const SCRATCH_BYTES_MAX = 1024 * 1024;
+/** A longer message takes the writer's buffer with it: copying it again would cost more than a new buffer. */
+const SCRATCH_BYTES_MAX = 256 * 1024;
 let scratch: WireWriter | undefined = new WireWriter();
 
 /** What `write` writes. The writer is used again and again: growing a fresh one costs more than filling it. */
@@ -355,10 +355,10 @@ export function writtenBytes<T>(write: (message: T, writer: WireWriter) => void,
   // Taken while in use: left out when `write` throws, so that nothing half-written is ever found in it.
   scratch = undefined;
   write(message, writer);
+  const length = writer.pos;
+  if (length > SCRATCH_BYTES_MAX) return new Uint8Array(writer.buf.buffer, writer.buf.byteOffset, length);
   const bytes = writer.toPooledBytes();
-  if (writer.buf.length <= SCRATCH_BYTES_MAX) {
-    writer.pos = 0;
-    scratch = writer;
-  }
+  writer.pos = 0;
+  scratch = writer;
   return bytes;
 }

@@ -8,7 +8,7 @@ import protobuf from 'protobufjs';
 import type { AnyMessage } from './generated.ts';
 import { isUnion, toReflected } from './reflection.ts';
 
-const DIRECTORY = join(import.meta.dirname, '../../golden');
+const DIRECTORY = join(import.meta.dirname, '../../golden/contract');
 
 export interface GoldenMessage {
   readonly typeName: string;

@@ -1,7 +1,7 @@
 /**
  * node test/proto/support/make-golden.ts
  *
- * Keeps the contract of this release as test data: messages of every type under test/golden/VERSION, and the image that
+ * Keeps the contract of this release as test data: messages of every type under test/golden/contract/VERSION, and the image that
  * `buf breaking` compares with. Run it when a release is made, never to make a failing test pass after one.
  */
 import { execFileSync } from 'node:child_process';
