@@ -78,7 +78,7 @@ const CLASSES: readonly FailureClass[] = [
   },
   {
     pattern:
-      /digest .* (?:mismatch|did not match|does not match)|manifest .* does not match provided manifest digest|invalid tar header|loading tar component|archive\/tar|unexpected end of JSON|invalid checksum digest/i,
+      /processing tar file|digest .* (?:mismatch|did not match|does not match)|manifest .* does not match provided manifest digest|invalid tar header|loading tar component|archive\/tar|unexpected end of JSON|invalid checksum digest/i,
     code: 'invalid',
     reason: 'image-invalid',
     message: 'the image is damaged',

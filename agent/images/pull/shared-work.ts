@@ -49,7 +49,8 @@ export class SharedWork<Result, Event> {
     const emit = (event: Event): void => {
       for (const listener of listeners) listener(event);
     };
-    const promise = begin(controller.signal, emit);
+    // Not before whoever began it listens.
+    const promise = Promise.resolve().then(() => begin(controller.signal, emit));
     const shared = { promise, controller, listeners, waiters: 0 };
     this.#running.set(key, shared);
     const forget = (): void => {
