@@ -9,6 +9,7 @@ export { enterMountNamespace } from './namespace/enter.ts';
 export { ensureMountNamespace, mountNamespaceFile, removeMountNamespace } from './namespace/private-mounts.ts';
 export { type OpenedRuntime, openRuntime, type RecoveryReport, type RuntimeOptions } from './open-runtime.ts';
 export { findProgram, PROGRAM_ENVIRONMENT, requireProgram } from './programs.ts';
+export { diskUsage } from './rootfs/disk-usage.ts';
 export type { NetworkChoice } from './spec/build-oci-spec.ts';
 export {
   type ContainerSpec,

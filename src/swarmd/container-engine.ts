@@ -1,7 +1,184 @@
+/** Real containers: images, runtime, network and volumes put together for one host. */
+import { nodeDescriber } from '#agent/describe/index.ts';
+import { OciExecutor, VOLUMES_LABEL } from '#agent/executor/index.ts';
+import {
+  IMAGE_STORE_DEFAULTS,
+  IMAGE_TUNING,
+  ImageStore,
+  imageHandlers,
+  inheritedEnvironment,
+  type NodeUsage,
+} from '#agent/images/index.ts';
+import { DEFAULT_LOG_CONFIG } from '#agent/logs/index.ts';
+import { DEFAULT_NETWORK_CONFIG, NodeNetwork } from '#agent/network/index.ts';
+import {
+  type ContainerRecord,
+  type ContainerRuntime,
+  DEFAULT_RUNTIME_CONFIG,
+  diskUsage,
+  openRuntime,
+  requireProgram,
+} from '#agent/runtime/index.ts';
+import { TaskVolumes, VolumeStore } from '#agent/volumes/index.ts';
+import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { systemClock } from '#common/system/clock.ts';
+import { Platform } from '#gen/swarm/v1/specs.ts';
+import type { ImagePinner } from '#manager/control/index.ts';
 import type { Engine } from './engine.ts';
 import type { DaemonOptions } from './options.ts';
 import type { Paths } from './paths.ts';
-export async function openContainerEngine(_o: DaemonOptions, _p: Paths, _l: Logger): Promise<Engine> {
-  throw new Error('coming');
+import { FEATURE_LEVEL, VERSION } from './version.ts';
+
+/** How often the kernel is compared with what should be there. */
+const RECONCILE_INTERVAL_MS = 10_000;
+
+export async function openContainerEngine(options: DaemonOptions, paths: Paths, logger: Logger): Promise<Engine> {
+  const { runtime, report } = await openRuntime({
+    stateDirectory: paths.runtimeState,
+    runDirectory: paths.runtimeRun,
+    cgroupParent: options.cgroupParent,
+    runtime: options.runtime,
+    seccompProfile: undefined,
+    config: DEFAULT_RUNTIME_CONFIG,
+    clock: systemClock,
+    log: logger.with({ part: 'runtime' }),
+  });
+  logger.info('containers', { adopted: report.adopted.length, ended: report.ended.length, swept: report.swept.length });
+  const images = await openImages(options, paths, logger);
+  const network = openNetwork(options, paths, logger);
+  const volumes = new VolumeStore(paths.volumes, systemClock);
+  const executor = new OciExecutor({
+    runtime,
+    network,
+    volumes: new TaskVolumes(volumes, logger.with({ part: 'volumes' })),
+    images,
+    logConfig: DEFAULT_LOG_CONFIG,
+    clock: systemClock,
+    log: logger.with({ part: 'executor' }),
+  });
+  const stopReconciling = reconcileForEver(network, logger);
+  const { cgroups, runtime: ociRuntime } = runtime.context;
+  return {
+    executor,
+    describe: await nodeDescriber({
+      version: VERSION,
+      featureLevel: FEATURE_LEVEL,
+      labels: options.engineLabels,
+      hostname: options.hostname,
+      cgroupVersion: cgroups.layout.mode,
+      capabilities: ['overlay', 'seccomp'],
+      runtimes: { [ociRuntime.name]: ociRuntime.path },
+      conditions: () => (images.diskPressure === undefined ? [] : [images.diskPressure]),
+    }),
+    pinner: registryPinner(images),
+    imageHandlers: imageHandlers(images, nodeUsage(runtime, volumes)),
+    counts: async () => ({ total: runtime.list().length, images: (await images.list()).length }),
+    onConditions: (changed) => images.onDiskPressure(changed),
+    close: async () => {
+      stopReconciling();
+      await executor.close();
+      await images.close();
+    },
+  };
+}
+
+async function openImages(options: DaemonOptions, paths: Paths, logger: Logger): Promise<ImageStore> {
+  const collector = {
+    ...IMAGE_TUNING.collector,
+    highPercent: options.imageHighPercent,
+    lowPercent: options.imageLowPercent,
+  };
+  return await ImageStore.open(
+    {
+      ...IMAGE_STORE_DEFAULTS,
+      stateDirectory: paths.images,
+      runDirectory: paths.imagesRun,
+      buildah: await requireProgram('buildah', 'buildah'),
+      insecureRegistries: options.insecureRegistries,
+      environment: inheritedEnvironment(process.env),
+      tuning: { ...IMAGE_TUNING, collector },
+    },
+    logger.with({ part: 'images' }),
+  );
+}
+
+function openNetwork(options: DaemonOptions, paths: Paths, logger: Logger): NodeNetwork {
+  const gatewayPools = options.gatewayPools.length > 0 ? options.gatewayPools : DEFAULT_NETWORK_CONFIG.gatewayPools;
+  return new NodeNetwork({
+    instance: options.stateDir,
+    directory: paths.networkRun,
+    config: { ...DEFAULT_NETWORK_CONFIG, gatewayPools },
+    clock: systemClock,
+    logger: logger.with({ part: 'network' }),
+  });
+}
+
+/** A foreign `nft flush ruleset` closes ports until the next round; what was repaired is said. */
+function reconcileForEver(network: NodeNetwork, logger: Logger): () => void {
+  let cancel = (): void => {};
+  let stopped = false;
+  const round = async (): Promise<void> => {
+    try {
+      if (network.isRestored) {
+        const { repaired } = await network.reconcile();
+        if (repaired.length > 0) logger.warn('the network was repaired', { repaired });
+      }
+    } catch (thrown) {
+      logger.warn('the network could not be looked at', { error: SwarmError.from(thrown).message });
+    }
+    if (!stopped) cancel = systemClock.setTimer(RECONCILE_INTERVAL_MS, () => void round());
+  };
+  cancel = systemClock.setTimer(RECONCILE_INTERVAL_MS, () => void round());
+  return () => {
+    stopped = true;
+    cancel();
+  };
+}
+
+function registryPinner(images: ImageStore): ImagePinner {
+  return {
+    resolve: async (image, registryAuth) => {
+      const answer = await images.resolveDigest(image, registryAuth);
+      if (answer === undefined) return undefined;
+      const platforms = answer.platforms.map(({ os, architecture }) => Platform.create({ os, architecture }));
+      return { digest: answer.digest, platforms };
+    },
+  };
+}
+
+/** What containers and volumes have on the disk, for `swarm system df`. */
+function nodeUsage(runtime: ContainerRuntime, volumes: VolumeStore): NodeUsage {
+  const volumesOf = (record: ContainerRecord): readonly string[] => {
+    const names: unknown = JSON.parse(record.labels[VOLUMES_LABEL] ?? '[]');
+    return Array.isArray(names) ? names.map(String) : [];
+  };
+  return {
+    containers: async () => {
+      let sizeBytes = 0;
+      let reclaimableBytes = 0;
+      let active = 0;
+      const all = runtime.list();
+      for (const { record } of all) {
+        const bytes = await runtime.layerBytes(record.id).catch(() => 0);
+        sizeBytes += bytes;
+        if (record.state.phase === 'exited') reclaimableBytes += bytes;
+        else active++;
+      }
+      return { total: all.length, active, sizeBytes, reclaimableBytes };
+    },
+    volumes: async () => {
+      const used = new Set(runtime.list().flatMap(({ record }) => [...volumesOf(record)]));
+      let sizeBytes = 0;
+      let reclaimableBytes = 0;
+      const all = await volumes.list();
+      for (const volume of all) {
+        const bytes = await diskUsage(volumes.dataDirectory(volume.name));
+        sizeBytes += bytes;
+        if (!used.has(volume.name) && volume.owner === undefined) reclaimableBytes += bytes;
+      }
+      const active = all.filter((volume) => used.has(volume.name) || volume.owner !== undefined).length;
+      return { total: all.length, active, sizeBytes, reclaimableBytes };
+    },
+  };
 }

@@ -1,6 +1,6 @@
 /** Runs tasks as containers of this node: image, volumes, network and runtime put together. */
 import { type LogConfig, LogRotator, readLog } from '#agent/logs/index.ts';
-import type { NetworkAttachment as AttachedTask, TaskNetwork } from '#agent/network/index.ts';
+import type { AttachedNetwork, NetworkAttachment as AttachedTask, TaskNetwork } from '#agent/network/index.ts';
 import type { ContainerExit, ContainerRuntime, ContainerView } from '#agent/runtime/index.ts';
 import type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from '#agent/tasks/index.ts';
 import { namedVolumes, TaskVolumes, withImageVolumes } from '#agent/volumes/index.ts';
@@ -14,7 +14,7 @@ import { type MappedTask, mapAssignment, portConfigs, stopSignalOf } from './map
 import type { HeldImage, TaskImages } from './task-images.ts';
 
 /** In the container's record: the named volumes that it has mounted. */
-const VOLUMES_LABEL = 'volumes';
+export const VOLUMES_LABEL = 'volumes';
 const SERVICE_LABEL = 'service';
 
 export interface OciExecutorOptions {
@@ -39,6 +39,7 @@ export class OciExecutor implements Executor {
   /** Ends of started containers, everything that they held given back. Invariant: one entry a container that runs. */
   readonly #ends = new Map<string, Promise<TaskExit>>();
   #closed = false;
+  #networkRestored = false;
 
   constructor(options: OciExecutorOptions) {
     this.#runtime = options.runtime;
@@ -155,17 +156,33 @@ export class OciExecutor implements Executor {
 
   async recover(known: readonly TaskAssignment[]): Promise<ReadonlyMap<string, FoundTask>> {
     const ids = new Set(known.map(({ task }) => task.id));
-    for (const { record } of this.#runtime.list()) if (!ids.has(record.id)) await this.#runtime.remove(record.id);
+    for (const { record } of this.#runtime.list()) if (!ids.has(record.id)) await this.#removeUnknown(record.id);
     const living = this.#runtime.list().filter(({ record }) => record.state.phase !== 'exited');
-    const restored = await this.#network.restore(living.map(({ record }) => record.id));
-    for (const contested of restored.contested)
-      this.#log.warn('a published port has another holder too', { task: contested.taskId, holder: contested.holder });
+    const adopted = await this.#restoreNetwork(living.map(({ record }) => record.id));
     this.#images.restore(new Map(living.map(({ record }) => [record.id, record.imageId])));
     await this.#volumes.restore(new Map(this.#runtime.list().map((view) => [view.record.id, volumesOf(view)])));
-    const ports = new Map(restored.adopted.map((attached) => [attached.taskId, portConfigs(attached.ports)]));
+    const ports = new Map(adopted.map((attached) => [attached.taskId, portConfigs(attached.ports)]));
     const found = new Map<string, FoundTask>();
     for (const id of ids) found.set(id, await this.#find(id, ports.get(id) ?? []));
     return found;
+  }
+
+  /** Of a task that nobody knows of any more. */
+  async #removeUnknown(taskId: string): Promise<void> {
+    this.#rotator.remove(taskId);
+    await this.#runtime.remove(taskId);
+    if (this.#networkRestored) await this.#network.detach(taskId);
+    this.#ends.delete(taskId);
+  }
+
+  /** The network is restored once; a node that leaves a swarm and joins another has it already. */
+  async #restoreNetwork(living: readonly string[]): Promise<readonly AttachedNetwork[]> {
+    if (this.#networkRestored) return [];
+    const restored = await this.#network.restore(living);
+    this.#networkRestored = true;
+    for (const contested of restored.contested)
+      this.#log.warn('a published port has another holder too', { task: contested.taskId, holder: contested.holder });
+    return restored.adopted;
   }
 
   async #find(taskId: string, ports: readonly PortConfig[]): Promise<FoundTask> {

@@ -1,6 +1,7 @@
 /** Goal: addresses mean what users mean. Method: the loopback interface, which every host has, and rubbish. */
 import assert from 'node:assert/strict';
-import { advertiseAddress, formatHostPort, listenAddress } from '#src/swarmd/addresses.ts';
+import { formatHostPort } from '#common/host-port.ts';
+import { advertiseAddress, listenAddress } from '#src/swarmd/addresses.ts';
 
 describe('swarmd: addresses', () => {
   it('defaults, interfaces, ports and brackets', () => {
