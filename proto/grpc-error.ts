@@ -111,6 +111,8 @@ function parseExtra(bytes: Uint8Array | undefined): Extra {
   };
 }
 
+/** Also whole: half a surrogate pair, which a cut may leave, cannot be written into a header and would throw there. */
 function cut(text: string): string {
-  return text.length <= TEXT_MAX_LENGTH ? text : `${text.slice(0, TEXT_MAX_LENGTH)}...`;
+  const short = text.length <= TEXT_MAX_LENGTH ? text : `${text.slice(0, TEXT_MAX_LENGTH)}...`;
+  return short.toWellFormed();
 }

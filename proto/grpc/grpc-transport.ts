@@ -29,7 +29,8 @@ export function receivedError(error: ServiceError): GrpcError {
   const extra = error.metadata?.get(GRPC_ERROR_KEY)[0];
   return {
     code: error.code ?? STATUS.unknown,
-    details: error.details || error.message,
+    // An error of ours may be without words; one of the library has them in one place or the other.
+    details: extra === undefined ? error.details || error.message : error.details,
     extra: typeof extra === 'object' ? extra : undefined,
   };
 }

@@ -49,7 +49,7 @@ async function serve(manager: TlsIdentity): Promise<void> {
   const port = await tls.listen('127.0.0.1:0', new NodeServerCredentials(manager));
   const local = new RpcServer({ trust: { kind: 'local' }, logger: silentLogger });
   local.addService(HealthService, health);
-  local.addService(ImageService, { ...others, ...images } as unknown as Handlers<typeof ImageService>);
+  local.addService(ImageService, { ...others, ...images });
   await local.listenSocket(`${SOCKET}.child`);
   process.send?.(port);
   process.once('disconnect', () => void Promise.all([tls.close(0), local.close(0)]).then(() => process.exit()));

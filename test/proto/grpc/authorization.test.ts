@@ -14,6 +14,7 @@ import { services } from '#gen/services.ts';
 import { ControlService, GetNodeRequest } from '#gen/swarm/v1/control.ts';
 import { CheckResponse, HealthService } from '#gen/swarm/v1/health.ts';
 import { AUTHORIZATION } from '#proto/authorization.ts';
+import type { CallContext } from '#proto/grpc/call-context.ts';
 import { type Caller, callerClass } from '#proto/grpc/caller.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { callError } from '#proto/grpc/errors.ts';
@@ -39,6 +40,8 @@ describe('authorization', () => {
   let address: string;
   let removed: string | undefined;
   let handled: Caller[];
+  /** Set by a test whose call is to stay open. */
+  let waiting: (() => void) | undefined;
   const open: GrpcTransport[] = [];
 
   before(async () => {
@@ -54,7 +57,13 @@ describe('authorization', () => {
       },
       logger: silentLogger,
     });
-    const answer = (caller: Caller): never => {
+    const answer = (caller: Caller, signal: AbortSignal): Promise<never> => {
+      if (waiting !== undefined) {
+        waiting();
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(SwarmError.from(signal.reason)));
+        });
+      }
       handled.push(caller);
       throw new SwarmError({ code: 'not-found', reason: 'unknown-object', message: 'reached the handler' });
     };
@@ -62,7 +71,7 @@ describe('authorization', () => {
       const handlers = Object.fromEntries(
         Object.keys(service).map((name) => [
           name,
-          (_request: unknown, context: { caller: Caller }) => answer(context.caller),
+          (_request: unknown, context: CallContext) => answer(context.caller, context.signal),
         ]),
       );
       server.addService(service as typeof ControlService, handlers as unknown as Handlers<typeof ControlService>);
@@ -77,6 +86,7 @@ describe('authorization', () => {
   beforeEach(() => {
     handled = [];
     removed = undefined;
+    waiting = undefined;
   });
 
   function connect(node: TestNode | undefined): GrpcTransport {
@@ -176,6 +186,23 @@ describe('authorization', () => {
     assert.equal((await failure(client.check({}))).message, 'reached the handler');
     removed = worker.identity.nodeId;
     assert.equal((await failure(client.check({}))).reason, 'node-removed');
+  });
+
+  it('ends the calls of a removed node', async () => {
+    const call = connect(worker).open('/swarm.v1.DispatcherService/Session', { timeoutMs: undefined });
+    const reached = Promise.withResolvers<undefined>();
+    waiting = () => reached.resolve(undefined);
+    const ended = failure(call.messages.next());
+    await reached.promise;
+    server.dropNode(
+      manager.identity.nodeId,
+      new SwarmError({ code: 'denied', reason: 'node-removed', message: 'not you' }),
+    );
+    server.dropNode(
+      worker.identity.nodeId,
+      new SwarmError({ code: 'denied', reason: 'node-removed', message: 'removed' }),
+    );
+    assert.equal((await ended).message, 'removed');
   });
 
   it('does not trust a server of another root, or one that is a worker', async () => {

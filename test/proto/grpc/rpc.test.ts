@@ -156,6 +156,16 @@ for (const [name, connect] of transports)
       assert.equal(logged.length, 0);
     });
 
+    it('errors that are long or oddly cut', async () => {
+      for (const message of ['x'.repeat(100_000), `${'x'.repeat(1499)}🙂🙂`, 'half \ud800', '🙂'.repeat(10_000), '']) {
+        script.check = () =>
+          Promise.reject(new SwarmError({ code: 'exists', reason: 'in-use', message, hint: message }));
+        const received = await failure(health().check({}));
+        assert.equal(received.reason, 'in-use');
+        assert.equal(received.message.slice(0, 5), message.toWellFormed().slice(0, 5));
+      }
+    });
+
     it('a defect of a handler is internal, logged, and shows no stack', async () => {
       script.check = () => {
         throw new TypeError('x is not a function');
