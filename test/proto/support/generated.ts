@@ -25,7 +25,7 @@ export async function runProtogen(protoDirectory: string, outputDirectory: strin
 
 /** A place for generated code from which `#proto/...` can be imported. */
 export async function outputDirectory(): Promise<string> {
-  const parent = join(ROOT, 'dist');
+  const parent = join(ROOT, 'bin/.cache');
   await mkdir(parent, { recursive: true });
   return mkdtemp(join(parent, 'protogen-test-'));
 }
