@@ -148,7 +148,6 @@ export class NodeNetwork implements TaskNetwork {
     if (await publisher.verify(await this.#tableFrame(gateway)))
       repaired.push(`nftables table ${this.#names.hostTable}`);
     await this.#repairTaskLinks(repaired);
-    if (repaired.length > 0) this.#options.logger.warn('the network was repaired', { repaired });
     return { repaired, contested: publisher.contested() };
   }
 

@@ -1,6 +1,6 @@
 /**
  * All processes of one lab host, kept together by a cgroup: the daemon and what `lab exec` runs in `<cgroup>/host`,
- * monitors and containers below `<cgroup>/tasks`. So they can all be killed at once.
+ * monitors and containers below `<cgroup>/containers`. So they can all be killed at once.
  */
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

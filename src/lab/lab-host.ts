@@ -9,6 +9,7 @@ import { SwarmError } from '#common/errors.ts';
 import { LAB_CONFIG } from './config.ts';
 import type { Fabric } from './fabric.ts';
 import { hostProcesses, killHostProcesses, makeHostCgroup, removeHostCgroups } from './host-processes.ts';
+import { makeMountNamespace, removeMountNamespace } from './mount-namespace.ts';
 import { FABRIC, FABRIC_ADDRESS, type HostPaths, hostPaths, type LabHostName, type LabRole } from './names.ts';
 import { mustRun } from './run-command.ts';
 import { waitUntil } from './wait-until.ts';
@@ -76,9 +77,9 @@ export class LabHost {
     await mkdir(paths.runDirectory, { recursive: true, mode: 0o700 });
     await mkdir(paths.stateDirectory, { recursive: true, mode: 0o700 });
     await makeHostCgroup(paths.cgroup);
-    for (const pin of [paths.mounts, paths.uts]) await writeFile(pin, '');
-    // Slave: unmounting a network namespace of the lab reaches the copies in here.
-    await mustRun(['unshare', `--mount=${paths.mounts}`, `--uts=${paths.uts}`, '--propagation', 'slave', 'true']);
+    await makeMountNamespace(paths.mounts);
+    await writeFile(paths.uts, '');
+    await mustRun(['unshare', `--uts=${paths.uts}`, 'true']);
     await mustRun(['nsenter', `--uts=${paths.uts}`, 'hostname', name]);
     // A host that comes back has booted: programs that ask the kernel must see that.
     await this.#overlayFile(BOOT_ID, 'boot-id', `${randomUUID()}\n`);
@@ -92,10 +93,9 @@ export class LabHost {
     await killHostProcesses(paths.cgroup);
     await removeHostCgroups(paths.cgroup);
     this.#options.fabric.unplug(this.name);
-    for (const pin of [paths.mounts, paths.uts]) {
-      await unmount(pin);
-      await rm(pin, { force: true });
-    }
+    await removeMountNamespace(paths.mounts);
+    await unmount(paths.uts);
+    await rm(paths.uts, { force: true });
     await rm(paths.volatile, { recursive: true, force: true });
   }
 

@@ -95,7 +95,7 @@ export function hostPaths(lab: string, host: string): HostPaths {
     stateDirectory: `${paths.state}/${host}/state`,
     log: `${paths.state}/${host}/daemon.log`,
     cgroup: `${cgroupPrefix(lab)}${host}`,
-    cgroupParent: `${cgroupPrefix(lab)}${host}/tasks`,
+    cgroupParent: `${cgroupPrefix(lab)}${host}/containers`,
   };
 }
 

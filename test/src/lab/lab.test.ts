@@ -87,7 +87,7 @@ describe('lab', function () {
     for (const { name: host } of lab.hosts) {
       const answer = await wanted(host, host);
       assert.deepEqual([answer.hostname, answer.option], [host, host]);
-      assert.equal(answer.cgroupParent, `/starling-lab-${name}-${host}/tasks`);
+      assert.equal(answer.cgroupParent, `/starling-lab-${name}-${host}/containers`);
       assert.equal((await lab.exec(host, ['hostname'])).stdout.trim(), host);
     }
   });
