@@ -30,16 +30,29 @@ export class TaskAllocator implements Loop {
 
   plan(_view: StoreView, nowMs: number): Plan {
     const changes: ChangeGroup[] = [];
+    let wakeAtMs: number | undefined;
     for (const task of this.#new.values()) {
+      if (isHeldBack(task, nowMs)) {
+        wakeAtMs = Math.min(wakeAtMs ?? task.startNotBeforeMs, task.startNotBeforeMs);
+        continue;
+      }
       if (changes.length >= this.#config.groupsPerSlice) return { changes, wakeAtMs: undefined, more: true };
       const fields = { state: TaskState.PENDING, timestampMs: nowMs, message: 'pending task scheduling' };
       changes.push([updateTask(withStatus(task, fields))]);
     }
-    return { changes, wakeAtMs: undefined };
+    return { changes, wakeAtMs };
   }
 
   #setTask(task: Task): void {
     if (stateOf(task) === TaskState.NEW && isWanted(task)) this.#new.set(task.id, task);
     else this.#new.delete(task.id);
   }
+}
+
+/**
+ * From the second quick failure in a row on, the next task is not even given to a node before its time: what fails may
+ * be its preparation (an image that is not there), which begins at once on the node and would fail at once again.
+ */
+function isHeldBack(task: Task, nowMs: number): boolean {
+  return task.quickFailures > 1 && task.startNotBeforeMs > nowMs;
 }

@@ -172,6 +172,24 @@ describe('orchestrator: replicated services', () => {
     assert.equal(cluster.wanted()[0]?.startNotBeforeMs, cluster.nowMs + 5000);
   });
 
+  it('what fails in its preparation backs off too: from the second failure on nothing is prepared ahead of its time', () => {
+    const cluster = clusterWith(1, { replicas: 1 });
+    cluster.settle();
+    let attempts = 0;
+    for (let slice = 0; slice < 600; slice++) {
+      const [task] = cluster.wanted();
+      if (task !== undefined && task.nodeId !== '' && (task.status?.state ?? 0) < TaskState.READY) {
+        attempts++;
+        cluster.report(task, TaskState.REJECTED, { error: 'no such image' });
+        cluster.settle();
+      }
+      cluster.nowMs += 1000;
+      cluster.settle();
+    }
+    // 5 s for the first five, then 10, 20, 40, 80, 160 and 300 s: a dozen attempts in ten minutes, not hundreds.
+    assert.ok(attempts >= 8 && attempts <= 14, `${attempts} attempts in ten minutes`);
+  });
+
   it('restart condition none: what ended is left, with the reason', () => {
     const cluster = clusterWith(1, { replicas: 2, restart: restart({ condition: RestartCondition.NONE }) });
     cluster.run(10_000);
