@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import { SwarmError } from '#common/errors.ts';
 import { withDeadline } from '#common/system/deadline.ts';
-import { startProcess } from './spawn.ts';
+import { spawnProcess } from './spawn.ts';
 
 const SIGKILL = 9;
 
@@ -40,7 +40,7 @@ function collect(pipe: Socket | undefined, bytesMax: number): { text(): string }
 /** Resolves with any exit code. Rejects when the program cannot be started, or with `timeout` when it was killed. */
 export async function runProcess(run: ProcessRun): Promise<ProcessResult> {
   const { file, args, env, directory } = run;
-  const started = startProcess({
+  const started = await spawnProcess({
     file,
     args,
     env,

@@ -3,7 +3,7 @@
  * (0.8 ms at 55 MB, 8.4 ms at 550 MB); posix_spawn shares the memory until exec and stays at 0.15 ms.
  */
 import { Socket } from 'node:net';
-import { checked, closeDescriptor, KernelError, libcFunction, optionalLibcFunction } from './libc.ts';
+import { callAsync, checked, closeDescriptor, KernelError, libcFunction, optionalLibcFunction } from './libc.ts';
 import { ProcessHandle } from './pidfd.ts';
 
 /** What a child gets at one of its descriptors. */
@@ -140,26 +140,64 @@ function buildActions(start: ProcessStart, pipes: readonly (PipeEnds | undefined
   return actions;
 }
 
-/** Starts a program. Throws a KernelError when it cannot be (ENOENT, EACCES, EMFILE, ...). */
-export function startProcess(start: ProcessStart): StartedProcess {
+interface PreparedStart {
+  readonly pipes: readonly (PipeEnds | undefined)[];
+  readonly actions: Uint8Array;
+  readonly pidBuffer: Buffer;
+  readonly argv: readonly (string | null)[];
+  readonly environment: readonly (string | null)[];
+}
+
+function prepare(start: ProcessStart): PreparedStart {
   const pipes: (PipeEnds | undefined)[] = [];
-  let actions: Uint8Array | undefined;
   try {
     for (const kind of start.descriptors) pipes.push(kind === 'null' ? undefined : makePipe(kind));
-    actions = buildActions(start, pipes);
-    const pidBuffer = Buffer.alloc(4);
-    const environment = Object.entries(start.env).map(([name, value]) => `${name}=${value}`);
-    const argv = [start.file, ...start.args, null];
-    const error = posixSpawn(pidBuffer, start.file, actions, attributes, argv, [...environment, null]);
-    if (error !== 0) throw new KernelError('posix_spawn', error, start.file);
-    return follow(pidBuffer.readInt32LE(0), pipes, start.descriptors);
   } catch (error) {
-    for (const pipe of pipes) if (pipe !== undefined) closeDescriptor(pipe.ours);
+    closeEnds(pipes, 'ours', 'theirs');
     throw error;
-  } finally {
-    for (const pipe of pipes) if (pipe !== undefined) closeDescriptor(pipe.theirs);
-    if (actions !== undefined) actionsDestroy(actions);
   }
+  return {
+    pipes,
+    actions: buildActions(start, pipes),
+    pidBuffer: Buffer.alloc(4),
+    argv: [start.file, ...start.args, null],
+    environment: [...Object.entries(start.env).map(([name, value]) => `${name}=${value}`), null],
+  };
+}
+
+function closeEnds(pipes: readonly (PipeEnds | undefined)[], ...sides: readonly ('ours' | 'theirs')[]): void {
+  for (const pipe of pipes) if (pipe !== undefined) for (const side of sides) closeDescriptor(pipe[side]);
+}
+
+function finish(start: ProcessStart, prepared: PreparedStart, error: number): StartedProcess {
+  actionsDestroy(prepared.actions);
+  closeEnds(prepared.pipes, 'theirs');
+  if (error === 0) return follow(prepared.pidBuffer.readInt32LE(0), prepared.pipes, start.descriptors);
+  closeEnds(prepared.pipes, 'ours');
+  throw new KernelError('posix_spawn', error, start.file);
+}
+
+/**
+ * Starts a program. Throws a KernelError when it cannot be (ENOENT, EACCES, EMFILE, ...). Blocks until the child has
+ * come to its exec: where many are started on a busy machine, take `spawnProcess`.
+ */
+export function startProcess(start: ProcessStart): StartedProcess {
+  const prepared = prepare(start);
+  const { pidBuffer, actions, argv, environment } = prepared;
+  return finish(start, prepared, posixSpawn(pidBuffer, start.file, actions, attributes, argv, environment));
+}
+
+/** As `startProcess`, with the wait for the child's exec on the thread pool (2 ms each when every core is busy). */
+export async function spawnProcess(start: ProcessStart): Promise<StartedProcess> {
+  const prepared = prepare(start);
+  const { pidBuffer, actions, argv, environment } = prepared;
+  const error = await callAsync(
+    posixSpawn,
+    [pidBuffer, start.file, actions, attributes, argv, environment],
+    'posix_spawn',
+    start.file,
+  );
+  return finish(start, prepared, error);
 }
 
 function follow(

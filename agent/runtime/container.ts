@@ -1,5 +1,6 @@
 /** One container in the memory of the agent: its record, and who waits for its end. */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
 import type { ProcessHandle } from '#agent/kernel/pidfd.ts';
 import { assert } from '#common/errors.ts';
 import {
@@ -69,12 +70,20 @@ export class Container {
     return written;
   }
 
-  /** Writes the record, one write at a time. No fsync: after a power failure it would speak of dead processes. */
+  /**
+   * Writes the record, one write at a time. In place and by a single system call, which no kill can interrupt half-way;
+   * behind the first line there may be the end of an earlier, longer one. No fsync: after a power failure it would
+   * speak of dead processes.
+   */
   save(): Promise<void> {
     const write = async (): Promise<void> => {
-      const path = this.#paths.record(this.id);
-      await writeFile(`${path}.new`, JSON.stringify(this.#record), { mode: 0o600 });
-      await rename(`${path}.new`, path);
+      const line = Buffer.from(`${JSON.stringify(this.#record)}\n`);
+      const file = await open(this.#paths.record(this.id), constants.O_WRONLY | constants.O_CREAT, 0o600);
+      try {
+        await file.write(line, 0, line.length, 0);
+      } finally {
+        await file.close();
+      }
     };
     const written = this.#writing.then(write, write);
     this.#writing = written.catch(() => {});
@@ -96,7 +105,8 @@ export class Container {
 /** The record in a container's directory; undefined when there is none that can be read. */
 export async function loadRecord(paths: RuntimePaths, id: string): Promise<ContainerRecord | undefined> {
   try {
-    const record = parseRecord(await readFile(paths.record(id), 'utf8'));
+    const [line = ''] = (await readFile(paths.record(id), 'utf8')).split('\n', 1);
+    const record = parseRecord(line);
     return record?.id === id ? record : undefined;
   } catch {
     return undefined;

@@ -139,7 +139,8 @@ async function identify(pid: number): Promise<{ readonly init: ProcessIdentity; 
 }
 
 /**
- * Does it all for a container whose record is in phase `creating`; afterwards the record says `created`. Throws a
+ * Does it all for a container whose record is in phase `creating`; afterwards the record says `created`, and is on
+ * disk for the first time: a directory without a record is half a container, which the next agent removes. Throws a
  * SwarmError for what the user, the image or the machine got wrong; the caller then discards what is there.
  */
 export async function createContainer(
@@ -155,7 +156,6 @@ export async function createContainer(
   const [rootPath, files] = await Promise.all([
     mountRootFileSystem(paths.container(id), image.layers, context.layerLinks),
     writeFiles(bundle, request.files),
-    container.save(),
   ]);
   throwIfAborted(signal);
   const added = (await request.mounts?.(rootPath)) ?? [];

@@ -1,6 +1,6 @@
 /** Starts conmon, which makes the container, stays with it, and outlives us. */
 import type { Socket } from 'node:net';
-import { startProcess } from '#agent/kernel/spawn.ts';
+import { spawnProcess } from '#agent/kernel/spawn.ts';
 import { SwarmError } from '#common/errors.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import { PROGRAM_ENVIRONMENT } from '../programs.ts';
@@ -49,7 +49,7 @@ export async function startMonitor(
   command: string,
   timeoutMs: number,
 ): Promise<number> {
-  const started = startProcess({
+  const started = await spawnProcess({
     file: conmon,
     args: monitorArguments(request),
     env: { ...PROGRAM_ENVIRONMENT, _OCI_SYNCPIPE: String(SYNC_PIPE_DESCRIPTOR) },

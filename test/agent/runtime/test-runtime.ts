@@ -49,6 +49,8 @@ export interface TestRuntimeOptions {
   readonly clock?: Clock;
   readonly log?: Logger;
   readonly bootId?: string;
+  /** Called with the directory of all before the runtime is opened in it. */
+  readonly before?: (directory: string) => Promise<void>;
 }
 
 export class TestRuntime {
@@ -77,6 +79,7 @@ export class TestRuntime {
   static async make(options: TestRuntimeOptions = {}): Promise<TestRuntime> {
     const directory = await mkdtemp(join(tmpdir(), 'starling-rt-'));
     await makeBusyboxLayer(join(directory, 'layer'));
+    await options.before?.(directory);
     const opened = await open(directory, options);
     return new TestRuntime(directory, opened.runtime, opened.report, options);
   }
