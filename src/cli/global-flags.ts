@@ -1,6 +1,6 @@
 /** Flags of the program itself, before the command's name. */
 import { isAbsolute, join } from 'node:path';
-import { DEFAULT_SOCKET_PATH, SOCKET_VARIABLE } from '../client/local.ts';
+import { DEFAULT_SOCKET_PATH, SOCKET_VARIABLE } from '../client/socket-path.ts';
 import { FlagValueError } from './cli-errors.ts';
 import { type AnyFlag, boolFlag, type FlagValues, refusedFlag, stringFlag, valueFlag } from './flags.ts';
 

@@ -2,7 +2,6 @@
 import { createReadStream, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { systemClock } from '#common/system/clock.ts';
-import { connectLocal } from '../client/local.ts';
 import type { CliEnvironment, OutputStream } from './environment.ts';
 import { runCommandLine } from './run.ts';
 
@@ -65,7 +64,8 @@ export async function main(): Promise<void> {
   endOnEscapedError();
   const exitCode = await runCommandLine(process.argv.slice(2), {
     environment: processEnvironment(),
-    connect: async (socketPath) => connectLocal(socketPath),
+    // Loaded when a command needs the daemon: help and mistakes do not.
+    connect: async (socketPath) => (await import('../client/local.ts')).connectLocal(socketPath),
   });
   await drained(process.stdout);
   await drained(process.stderr);

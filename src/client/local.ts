@@ -1,26 +1,8 @@
-import { isAbsolute } from 'node:path';
-import { invalidField } from '#common/errors.ts';
 import { SocketTransport } from '#proto/grpc/socket-transport.ts';
+import { socketPath } from './socket-path.ts';
 import { createSwarmClient, type SwarmClient } from './swarm-client.ts';
 
-export const DEFAULT_SOCKET_PATH = '/run/starling/swarm.sock';
-
-/** Names another socket than the default one. */
-export const SOCKET_VARIABLE = 'STARLING_SOCKET';
-
-/** The daemon's socket: what the environment names, else the default. `unix://` in front is understood. */
-export function socketPath(environment: Readonly<Record<string, string | undefined>>): string {
-  const named = environment[SOCKET_VARIABLE];
-  if (named === undefined || named === '') return DEFAULT_SOCKET_PATH;
-  const path = named.replace(/^unix:(?:\/\/)?/, '');
-  if (!isAbsolute(path))
-    throw invalidField(
-      SOCKET_VARIABLE,
-      `${SOCKET_VARIABLE} is not an absolute path: ${JSON.stringify(named)}`,
-      `unset it, or set it to a path such as ${DEFAULT_SOCKET_PATH}`,
-    );
-  return path;
-}
+export { DEFAULT_SOCKET_PATH, SOCKET_VARIABLE, socketPath } from './socket-path.ts';
 
 /** A client of the daemon on this machine. Does not connect yet. */
 export function connectLocal(path: string = socketPath(process.env)): SwarmClient {

@@ -66,7 +66,7 @@ function replicasText({ service, counts }: ServiceListEntry): string {
 function ingressPorts(endpoint: EndpointSpec | undefined): string {
   const ports = (endpoint?.ports ?? []).filter((port) => port.publishMode !== PublishMode.HOST);
   const sorted = ports.toSorted(
-    (a, b) => protocolOf(a).localeCompare(protocolOf(b)) || a.publishedPort - b.publishedPort,
+    (a, b) => compareTexts(protocolOf(a), protocolOf(b)) || a.publishedPort - b.publishedPort,
   );
   const ranges: PortRange[] = [];
   for (const port of sorted) {
@@ -75,6 +75,11 @@ function ingressPorts(endpoint: EndpointSpec | undefined): string {
     else ranges.push({ first: port, last: port });
   }
   return ranges.map(rangeText).join(', ');
+}
+
+/** Not `localeCompare`, which takes 8 ms to load what it knows of languages. */
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 interface PortRange {
