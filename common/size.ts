@@ -7,7 +7,7 @@ export type ParsedSize = { readonly ok: true; readonly bytes: number } | { reado
 /** "64m", "1.5g", "512KiB", "1024": multiples of 1024 whatever the spelling, as Docker's memory flags take them. */
 export function parseSize(text: string): ParsedSize {
   const invalidSize = (): ParsedSize => ({ ok: false, error: `invalid size: '${text}'` });
-  const end = Math.max(...[...'0123456789. '].map((digit) => text.lastIndexOf(digit)));
+  const end = Math.max(...'0123456789. '.split('').map((digit) => text.lastIndexOf(digit)));
   if (end < 0) return invalidSize();
   let number = text.slice(0, end + 1);
   const suffix = text.slice(end + 1);

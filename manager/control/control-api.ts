@@ -237,6 +237,6 @@ export class ControlApi {
     if (spec === undefined)
       throw new SwarmError({ code: 'invalid', reason: 'bad-field', field: 'spec', message: 'the request has no spec' });
     if (!queryRegistry || spec.task?.container?.image === imageBefore) return { spec, warnings: [] };
-    return await pinImage(spec, this.#options.images);
+    return pinImage(spec, this.#options.images);
   }
 }

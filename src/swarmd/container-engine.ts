@@ -89,7 +89,7 @@ async function openImages(options: DaemonOptions, paths: Paths, logger: Logger):
     highPercent: options.imageHighPercent,
     lowPercent: options.imageLowPercent,
   };
-  return await ImageStore.open(
+  return ImageStore.open(
     {
       ...IMAGE_STORE_DEFAULTS,
       stateDirectory: paths.images,

@@ -23,7 +23,7 @@ export interface Engine {
 }
 
 export async function openEngine(options: DaemonOptions, paths: Paths, logger: Logger): Promise<Engine> {
-  if (options.executor === 'oci') return await openContainerEngine(options, paths, logger);
+  if (options.executor === 'oci') return openContainerEngine(options, paths, logger);
   const executor = new SimulatedExecutor(systemClock);
   return {
     executor,
@@ -37,9 +37,9 @@ export async function openEngine(options: DaemonOptions, paths: Paths, logger: L
       runtimes: {},
       conditions: () => [],
     }),
-    pinner: { resolve: async () => await Promise.resolve(undefined) },
+    pinner: { resolve: async () => Promise.resolve(undefined) },
     imageHandlers: undefined,
-    counts: async () => await Promise.resolve({ total: 0, images: 0 }),
+    counts: async () => Promise.resolve({ total: 0, images: 0 }),
     onConditions: () => {},
     close: () => executor.close(),
   };

@@ -148,7 +148,7 @@ export class Membership {
         this.#state = { kind: 'inactive' };
         throw thrown;
       }
-      return await this.#firstActivation();
+      return this.#firstActivation();
     });
   }
 

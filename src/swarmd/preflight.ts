@@ -25,7 +25,7 @@ export class Preflight {
   /** Warnings to show. @throws SwarmError `preflight` that names every failed check and its way out. */
   async beforeInit(request: InitSwarmRequest): Promise<readonly string[]> {
     const pools = request.defaultAddressPools;
-    return await this.#check(request.skipPreflight, {
+    return this.#check(request.skipPreflight, {
       purpose: 'init',
       listen: listenAddress(request.listenAddress),
       dataPathPort: request.dataPathPort || CLUSTER_DEFAULTS.dataPathPort,
@@ -35,7 +35,7 @@ export class Preflight {
   }
 
   async beforeJoin(request: JoinSwarmRequest): Promise<readonly string[]> {
-    return await this.#check(request.skipPreflight, {
+    return this.#check(request.skipPreflight, {
       purpose: 'join',
       listen: listenAddress(request.listenAddress),
       managers: request.remoteAddresses.flatMap((address) => parseHostPort(address, CLUSTER_PORT) ?? []),
@@ -54,7 +54,7 @@ export class Preflight {
       addressPools: cluster?.defaultAddressPools,
       dataPathPort: cluster?.dataPathPort || CLUSTER_DEFAULTS.dataPathPort,
     });
-    return await runChecks(this.#checks(), context);
+    return runChecks(this.#checks(), context);
   }
 
   async #check(skip: boolean, context: Partial<DoctorContext>): Promise<readonly string[]> {

@@ -105,7 +105,7 @@ export class SimulatedExecutor implements Executor {
   async wait(taskId: string, signal: AbortSignal): Promise<TaskExit> {
     const container = this.#container(taskId);
     if (container.exit !== undefined) return container.exit;
-    return await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       const tell = (exit: TaskExit): void => {
         signal.removeEventListener('abort', abort);
         resolve(exit);

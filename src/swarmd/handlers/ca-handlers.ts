@@ -9,14 +9,14 @@ const DEFAULT_WAIT_MS = 10_000;
 
 export function caHandlers(manager: ManagerAccess): Handlers<typeof CertificateAuthorityService> {
   return {
-    getRootCertificate: async () => await Promise.resolve(manager().authority.getRootCertificate()),
-    issueNodeCertificate: async (request, context) =>
-      await manager().authority.issueNodeCertificate(request, {
+    getRootCertificate: async () => Promise.resolve(manager().authority.getRootCertificate()),
+    issueNodeCertificate: (request, context) =>
+      manager().authority.issueNodeCertificate(request, {
         identity: context.caller.kind === 'node' ? context.caller : undefined,
         address: context.peer.replace(/:\d+$/, ''),
       }),
-    getNodeCertificateStatus: async (request, context) =>
-      await manager().authority.getNodeCertificateStatus(request, patience(context)),
+    getNodeCertificateStatus: (request, context) =>
+      manager().authority.getNodeCertificateStatus(request, patience(context)),
   };
 }
 

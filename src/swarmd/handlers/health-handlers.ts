@@ -10,7 +10,7 @@ export function healthHandlers(source: HealthSource): Handlers<typeof HealthServ
   return {
     check: async (request) => {
       const problem = source.problem(request.service);
-      return await Promise.resolve(
+      return Promise.resolve(
         CheckResponse.create({
           state: problem === undefined ? ServingState.SERVING : ServingState.NOT_SERVING,
           message: problem ?? '',

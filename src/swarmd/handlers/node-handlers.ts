@@ -43,7 +43,7 @@ export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof Node
       await membership.leave(request.force);
       return { warnings: [] };
     },
-    getInfo: async () => await info(options),
+    getInfo: async () => info(options),
     runDoctor: async () => ({ findings: await preflight.doctor(membership.state) }),
     stopTasks: async (request) =>
       StopTasksResponse.create(await membership.stopTasks(request.reason, request.timeoutMs || STOP_TIMEOUT_MS)),
