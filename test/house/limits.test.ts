@@ -76,12 +76,13 @@ describe('house: limits', () => {
     );
   });
 
-  it('lines are short, and no words promise later work', () => {
+  it('comments are short, and no words promise later work', () => {
     const promises = new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME', 'HA' + 'CK'].join('|')})\\b`);
     const complaints: string[] = [];
     for (const file of files)
       file.lines.forEach((line, index) => {
-        if (line.length > COLUMNS && !/https?:|`|'/.test(line))
+        // Code is the formatter's business; it leaves comments alone.
+        if (line.length > COLUMNS && /^\s*(\/\/|\/?\*)/.test(line) && !/https?:/.test(line))
           complaints.push(`${file.path}:${index + 1}: ${line.length} columns`);
         if (promises.test(line)) complaints.push(`${file.path}:${index + 1}: ${line.trim()}`);
       });
