@@ -36,6 +36,7 @@ export class TaskReaper implements Loop {
   /** Nodes and services whose slots are to be looked at. */
   readonly #nodes = new Set<string>();
   readonly #services = new Set<string>();
+  readonly #knownServices = new Set<string>();
   /** Since when nodes are down. */
   readonly #down = new Map<string, number>();
   #historyLimit: number | undefined;
@@ -49,11 +50,13 @@ export class TaskReaper implements Loop {
     this.#slots.clear();
     this.#nodes.clear();
     this.#services.clear();
+    this.#knownServices.clear();
     this.#down.clear();
     this.#lookAtAll = false;
     this.#historyLimit = view.cluster()?.spec?.orchestration?.taskHistoryLimit;
     for (const node of view.all('node')) this.#setDown(node);
-    for (const task of view.all('task')) this.#setTask(task, view.get('service', task.serviceId) === undefined);
+    for (const service of view.all('service')) this.#knownServices.add(service.id);
+    for (const task of view.all('task')) this.#setTask(task);
   }
 
   observe(event: StoreEvent): void {
@@ -68,10 +71,14 @@ export class TaskReaper implements Loop {
           this.#nodes.add(event.object.id);
         break;
       case 'service':
-        if (event.kind === 'remove') this.#services.add(event.object.id);
+        this.#knownServices.add(event.object.id);
+        if (event.kind === 'remove') {
+          this.#knownServices.delete(event.object.id);
+          this.#services.add(event.object.id);
+        }
         break;
       case 'task':
-        if (event.kind !== 'remove') this.#setTask(event.object, event.kind === 'create');
+        if (event.kind !== 'remove') this.#setTask(event.object);
         break;
       case 'revision':
         break;
@@ -104,9 +111,10 @@ export class TaskReaper implements Loop {
     else this.#down.delete(node.id);
   }
 
-  /** `more`: the slot may hold one task more than before, or has lost its service. */
-  #setTask(task: Task, more: boolean): void {
-    if (!isWanted(task) || hasEnded(task) || more) this.#queue(task);
+  /** A task that runs in a slot where nothing was before leaves nothing to clear. */
+  #setTask(task: Task): void {
+    const first = isWanted(task) && !hasEnded(task) && task.replaces === '';
+    if (!first || !this.#knownServices.has(task.serviceId)) this.#queue(task);
   }
 
   #queue(task: Task): void {
@@ -151,7 +159,7 @@ export class TaskReaper implements Loop {
     }
     const limit = this.#historyLimit ?? DEFAULT_HISTORY_LIMIT;
     if (limit < 0) return;
-    let excess = kept.length - Math.max(1, limit);
+    let excess = kept.length - limit;
     if (excess <= 0) return;
     for (const task of byAge(kept).slice(0, -1)) {
       if (excess <= 0) return;

@@ -23,6 +23,7 @@ export class MemoryStore implements StoreView {
     task: new Map(),
   };
   readonly #byService = new Map<string, Set<string>>();
+  readonly #bySlot = new Map<string, Set<string>>();
   readonly #byNode = new Map<string, Set<string>>();
 
   get<Name extends TableName>(table: Name, id: string): Tables[Name] | undefined {
@@ -42,7 +43,7 @@ export class MemoryStore implements StoreView {
   }
 
   tasksOfSlot(serviceId: string, slot: number): Iterable<Task> {
-    return this.#tasks(this.#byService.get(serviceId)).filter((task) => task.slot === slot);
+    return this.#tasks(this.#bySlot.get(`${serviceId}/${slot}`));
   }
 
   tasksOfNode(nodeId: string): Iterable<Task> {
@@ -116,11 +117,13 @@ export class MemoryStore implements StoreView {
 
   #link(task: Task): void {
     add(this.#byService, task.serviceId, task.id);
+    add(this.#bySlot, `${task.serviceId}/${task.slot}`, task.id);
     if (task.nodeId !== '') add(this.#byNode, task.nodeId, task.id);
   }
 
   #unlink(task: Task): void {
     this.#byService.get(task.serviceId)?.delete(task.id);
+    this.#bySlot.get(`${task.serviceId}/${task.slot}`)?.delete(task.id);
     this.#byNode.get(task.nodeId)?.delete(task.id);
   }
 }

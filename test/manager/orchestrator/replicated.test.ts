@@ -71,6 +71,15 @@ describe('orchestrator: replicated services', () => {
     assert.equal(new Set(slots(cluster)).size, 5);
   });
 
+  it('the lowest free numbers are used, also after ups and downs', () => {
+    const cluster = clusterWith(2, { replicas: 3 });
+    for (const replicas of [3, 5, 6, 2, 6]) {
+      scale(cluster, replicas);
+      cluster.run(10_000);
+    }
+    assert.deepEqual(slots(cluster), [1, 2, 3, 4, 5, 6]);
+  });
+
   it('scaling down gives up tasks that do not run first', () => {
     const cluster = clusterWith(2, { replicas: 3, cpus: 4 });
     cluster.edit('node', 'n2', { spec: { ...node('n2').spec, availability: NodeAvailability.PAUSE } as never });
@@ -312,6 +321,21 @@ describe('orchestrator: replicated services', () => {
     assert.equal(fewest, 4);
     assert.deepEqual(perNode(cluster), { n2: 4 });
     assert.equal(cluster.containers.get('n1')?.size, 0);
+  });
+
+  it('draining with start-first gives up the old task too when the attempts of the new one are used up', () => {
+    const update = UpdateConfig.create({ order: UpdateOrder.START_FIRST });
+    const policy = restart({ maxAttempts: 2, delayMs: 100 });
+    const fate: LoopClusterOptions['fate'] = (task) =>
+      task.nodeId === 'n2' ? { afterMs: 0, state: TaskState.FAILED } : undefined;
+    const cluster = clusterWith(1, { replicas: 1, update, restart: policy }, { fate });
+    cluster.run(10_000);
+    cluster.create('node', node('n2'));
+    cluster.edit('node', 'n1', { spec: { ...node('n1').spec, availability: NodeAvailability.DRAIN } as never });
+    cluster.run(60_000);
+    assert.equal(cluster.wanted().length, 0);
+    const left = cluster.tasks().find((task) => task.nodeId === 'n1');
+    assert.match(left?.finalReason ?? '', /limit of the service/);
   });
 
   it('a task that cannot be stopped holds its replacement for the grace period and a minute, no longer', () => {
