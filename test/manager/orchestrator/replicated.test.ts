@@ -326,13 +326,16 @@ describe('orchestrator: replicated services', () => {
   it('draining with start-first gives up the old task too when the attempts of the new one are used up', () => {
     const update = UpdateConfig.create({ order: UpdateOrder.START_FIRST });
     const policy = restart({ maxAttempts: 2, delayMs: 100 });
-    const fate: LoopClusterOptions['fate'] = (task) =>
-      task.nodeId === 'n2' ? { afterMs: 0, state: TaskState.FAILED } : undefined;
-    const cluster = clusterWith(1, { replicas: 1, update, restart: policy }, { fate });
+    const cluster = clusterWith(1, { replicas: 1, update, restart: policy });
     cluster.run(10_000);
     cluster.create('node', node('n2'));
     cluster.edit('node', 'n1', { spec: { ...node('n1').spec, availability: NodeAvailability.DRAIN } as never });
-    cluster.run(60_000);
+    for (let round = 0; round < 10; round++) {
+      cluster.settle();
+      const task = cluster.wanted().find((one) => one.nodeId === 'n2');
+      if (task !== undefined) cluster.report(task, TaskState.REJECTED, { error: 'no such image' });
+      cluster.nowMs += 200;
+    }
     assert.equal(cluster.wanted().length, 0);
     const left = cluster.tasks().find((task) => task.nodeId === 'n1');
     assert.match(left?.finalReason ?? '', /limit of the service/);
