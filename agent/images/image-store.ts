@@ -96,7 +96,7 @@ export class ImageStore {
       context,
       remover: this.#remover,
       survey,
-      buildCache: this.#buildCache,
+      buildCache: this.#context.buildah.buildCache,
       buildsIdle: () => this.#builder.idle,
     });
     this.#monitor = new DiskMonitor({
@@ -125,10 +125,6 @@ export class ImageStore {
     const list = join(this.#context.buildah.root, 'overlay-containers/containers.json');
     const text = await readFile(list, 'utf8').catch(() => '[]');
     if (text.trim() !== '[]' && text.trim() !== 'null') await this.#builder.sweep();
-  }
-
-  get #buildCache(): string {
-    return join(this.#context.buildah.temporaryDirectory, `buildah-cache-${process.getuid?.() ?? 0}`);
   }
 
   // What tasks need.
@@ -275,7 +271,12 @@ export class ImageStore {
       layersBytes += layer.sizeBytes;
       if (!used.has(layer.id)) reclaimableBytes += layer.sizeBytes;
     }
-    return { images, layersBytes, reclaimableBytes, buildCacheBytes: await directorySizeBytes(this.#buildCache) };
+    return {
+      images,
+      layersBytes,
+      reclaimableBytes,
+      buildCacheBytes: await directorySizeBytes(this.#context.buildah.buildCache),
+    };
   }
 
   // The disk.

@@ -28,6 +28,7 @@ export interface BuildRequest {
   readonly platform: { readonly os: string; readonly architecture: string };
   /** By host of the registry. */
   readonly credentials: ReadonlyMap<string, RegistryCredential>;
+  /** Of RUN. With `none`, base images have to be here already. */
   readonly network: 'default' | 'none';
   /** A tar stream, plain or compressed. */
   readonly context: AsyncIterable<Uint8Array>;
@@ -133,6 +134,7 @@ export class ImageBuilder {
       signal: request.signal,
       writes: true,
       onLine: request.onLine,
+      contained: request.network === 'none' ? 'no-network' : 'host-network',
     });
     if (result.exitCode !== 0) throw classifyBuildFailure('the build', result.stderr, result.exitCode);
     const imageId = (await readFile(idFile, 'utf8')).trim().replace(/^sha256:/, '');
@@ -243,7 +245,6 @@ function buildArguments(build: BuildArguments): readonly string[] {
     ...['--file', dockerfile, `--pull=${request.pull}`, `--os=${os}`, `--arch=${architecture}`],
     ...(request.noCache ? ['--no-cache'] : []),
     ...(request.target === '' ? [] : ['--target', request.target]),
-    ...(request.network === 'none' ? ['--network', 'none'] : []),
     ...[...build.onCommandLine, ...Object.keys(build.inEnvironment)].flatMap((entry) => ['--build-arg', entry]),
     ...Object.entries(request.labels).flatMap(([key, value]) => ['--label', `${key}=${value}`]),
     context,

@@ -19,6 +19,7 @@ import { ProcessSlots } from './process-slots.ts';
 
 const SIGTERM = 15;
 const SIGKILL = 9;
+const UNSHARE = '/usr/bin/unshare';
 const LINE_BYTES_MAX = 16 * 1024;
 /** Of each of stdout and stderr, from the end: errors come last. */
 const KEPT_BYTES = 64 * 1024;
@@ -48,6 +49,11 @@ export interface BuildahRun {
   /** True: the run writes layers, and is stopped when the disk runs full. */
   readonly writes: boolean;
   readonly onLine?: (line: string) => void;
+  /**
+   * For runs that execute what users wrote: they get process, mount and IPC namespaces of their own, so that they see
+   * and signal no process of the host, and nothing they started outlives them. `no-network` takes the network away, too.
+   */
+  readonly contained?: 'host-network' | 'no-network';
 }
 
 export interface BuildahResult {
@@ -96,15 +102,15 @@ export class Buildah {
     return join(this.#options.stateDirectory, 'work');
   }
 
-  /** Temporary files of buildah, and the caches of `RUN --mount=type=cache`. */
-  get temporaryDirectory(): string {
-    return join(this.#options.stateDirectory, 'tmp');
+  /** The caches of `RUN --mount=type=cache`, shared by all builds. */
+  get buildCache(): string {
+    return join(this.#options.stateDirectory, 'build-cache');
   }
 
   /** Makes the directories, and removes what operations of an earlier run have left. */
   async prepare(): Promise<void> {
     await rm(this.workDirectory, { recursive: true, force: true });
-    for (const path of [this.root, this.runRoot, this.workDirectory, this.temporaryDirectory])
+    for (const path of [this.root, this.runRoot, this.workDirectory, this.buildCache])
       await mkdir(path, { recursive: true, mode: 0o700 });
     await writeFile(this.#storageConf, this.#storageConfText(), { mode: 0o600 });
     await writeFile(this.#containersConf, '', { mode: 0o600 });
@@ -140,7 +146,7 @@ export class Buildah {
   async #runInDirectory(run: BuildahRun, signal: AbortSignal): Promise<BuildahResult> {
     const { access, reserve } = this.#options;
     const registries = { access, ...(run.registries ?? { hosts: [], auths: {} }) };
-    const files = await makeOperationDirectory(this.workDirectory, registries);
+    const files = await makeOperationDirectory(this.workDirectory, this.buildCache, registries);
     const stop = new AbortController();
     const watch = run.writes ? reserve.watch((error) => stop.abort(error)) : undefined;
     const onAbort = (): void => stop.abort(cancelledError(run.what));
@@ -164,7 +170,7 @@ export class Buildah {
       ...run.environment,
       PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       HOME: files.home,
-      TMPDIR: this.temporaryDirectory,
+      TMPDIR: files.temporary,
       CONTAINERS_CONF: this.#containersConf,
       CONTAINERS_STORAGE_CONF: this.#storageConf,
       CONTAINERS_REGISTRIES_CONF: files.registriesConf,
@@ -172,22 +178,28 @@ export class Buildah {
     };
   }
 
-  #arguments(run: BuildahRun, files: OperationFiles): readonly string[] {
+  /** The program and its arguments. */
+  #command(run: BuildahRun, files: OperationFiles): { readonly file: string; readonly args: readonly string[] } {
+    const { file } = this.#options;
     const store = ['--root', this.root, '--runroot', this.runRoot, '--storage-driver', 'overlay'];
-    return [...store, '--registries-conf', files.registriesConf, ...run.args(files)];
+    const args = [...store, '--registries-conf', files.registriesConf, ...run.args(files)];
+    if (run.contained === undefined) return { file, args };
+    const namespaces = ['--pid', '--fork', '--kill-child=KILL', '--mount-proc', '--ipc', '--uts'];
+    const network = run.contained === 'no-network' ? ['--net'] : [];
+    return { file: UNSHARE, args: [...namespaces, ...network, '--', file, ...args] };
   }
 
   async #runProcess(run: BuildahRun, files: OperationFiles, stop: AbortSignal): Promise<BuildahResult> {
     if (stop.aborted) throw stop.reason;
     const started = startProcess({
-      file: this.#options.file,
-      args: this.#arguments(run, files),
+      ...this.#command(run, files),
       env: this.#environment(run, files),
       directory: files.directory,
       descriptors: ['null', 'read', 'read'],
     });
     const onStop = (): void => {
-      started.signal(SIGTERM);
+      // With its first process a process namespace ends, and with unshare that first process.
+      started.signal(run.contained === undefined ? SIGTERM : SIGKILL);
     };
     stop.addEventListener('abort', onStop, { once: true });
     const tails = [new Tail(), new Tail()] as const;

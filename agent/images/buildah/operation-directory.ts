@@ -15,6 +15,8 @@ export interface OperationRegistries {
 export interface OperationFiles {
   readonly directory: string;
   readonly home: string;
+  /** Temporary files of this run. */
+  readonly temporary: string;
   readonly registriesConf: string;
   readonly policy: string;
   readonly authFile: string;
@@ -46,21 +48,29 @@ function registriesConf(registries: OperationRegistries): string {
 /** Signatures are not asked for: what is trusted is the registry, by TLS, and the digest. */
 const POLICY = JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] });
 
-/** Makes a private directory below `parent`, with everything in it; removed by the caller. */
-export async function makeOperationDirectory(parent: string, registries: OperationRegistries): Promise<OperationFiles> {
+/**
+ * Makes a private directory below `parent`, with everything in it; removed by the caller. `buildCache` is a directory
+ * that all runs share.
+ */
+export async function makeOperationDirectory(
+  parent: string,
+  buildCache: string,
+  registries: OperationRegistries,
+): Promise<OperationFiles> {
   const directory = await mkdtemp(join(parent, 'op-'));
   try {
-    return await fill(directory, registries);
+    return await fill(directory, buildCache, registries);
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
     throw error;
   }
 }
 
-async function fill(directory: string, registries: OperationRegistries): Promise<OperationFiles> {
+async function fill(directory: string, buildCache: string, registries: OperationRegistries): Promise<OperationFiles> {
   const files: OperationFiles = {
     directory,
     home: join(directory, 'home'),
+    temporary: join(directory, 'tmp'),
     registriesConf: join(directory, 'registries.conf'),
     policy: join(directory, 'policy.json'),
     authFile: join(directory, 'auth.json'),
@@ -69,6 +79,11 @@ async function fill(directory: string, registries: OperationRegistries): Promise
   // Where a build looks for the certificates of each registry, before it looks in places of the host.
   const perHost = join(files.home, '.config/containers/certs.d');
   await mkdir(perHost, { recursive: true, mode: 0o700 });
+  await mkdir(files.temporary, { mode: 0o700 });
+  // buildah keeps what `RUN --mount=type=cache` holds among its temporary files; it has to outlive the run.
+  // Releases before 1.31 call it by the first name.
+  for (const name of ['buildah-cache', `buildah-cache-${process.getuid?.() ?? 0}`])
+    await symlink(buildCache, join(files.temporary, name));
   const writePrivate = (path: string, text: string): Promise<void> =>
     writeFile(path, text, { mode: 0o600, flag: 'wx' });
   await writePrivate(files.registriesConf, registriesConf(registries));

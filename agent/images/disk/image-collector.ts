@@ -1,5 +1,6 @@
 /** Makes room when the disk fills: removes unused images, the longest unused first, until the low mark is reached. */
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { CancelTimer } from '#common/clock.ts';
 import type { StoreSurvey } from '../remove/image-pruner.ts';
 import { addRemovals, type ImageRemover, NOTHING_REMOVED, type Removal } from '../remove/image-remover.ts';
@@ -71,7 +72,9 @@ export class ImageCollector {
     const { highPercent, lowPercent } = context.options.tuning.collector;
     const before = await this.#usedPercent();
     if (before < highPercent) return NOTHING_REMOVED;
-    if (buildsIdle()) await rm(buildCache, { recursive: true, force: true });
+    if (buildsIdle())
+      for (const name of await readdir(buildCache).catch(() => []))
+        await rm(join(buildCache, name), { recursive: true, force: true });
     let removed = NOTHING_REMOVED;
     for (const { image } of await this.#candidates()) {
       if (this.#stop.signal.aborted || (await this.#usedPercent()) <= lowPercent) break;

@@ -6,7 +6,7 @@ export interface Challenge {
 }
 
 const HEADER_BYTES_MAX = 8 * 1024;
-const SCHEME = /^\s*,?\s*([A-Za-z]+)(?:\s+|$)/;
+const SCHEME = /^\s*,?\s*([A-Za-z]+)(?:\s+|$|(?=,))/;
 const PARAMETER = /^\s*,?\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/;
 
 /** All challenges that are understood, in their order; a malformed rest is left out. */

@@ -22,7 +22,6 @@ const run = promisify(execFile);
 export function requireBuildah(context: Mocha.Context): void {
   const missing = ['/usr/bin/buildah', '/bin/busybox'].filter((path) => !existsSync(path));
   if (process.getuid?.() === 0 && missing.length === 0) return;
-  context.test?.parent?.suites.forEach(() => {});
   console.log(
     `      skipped: needs root, buildah and busybox-static${missing.length > 0 ? ` (missing: ${missing.join(', ')})` : ''}`,
   );
@@ -91,8 +90,7 @@ export class StoreFixture {
   /** What operations leave behind when they should leave nothing: files of work in progress, and mounts. */
   async leftovers(): Promise<readonly string[]> {
     const work = await readdir(join(this.stateDirectory, 'work'));
-    const temporary = await readdir(join(this.stateDirectory, 'tmp')).catch(() => []);
-    return [...work, ...temporary.filter((name) => !name.startsWith('buildah-cache')), ...(await this.#mounts())];
+    return [...work, ...(await this.#mounts())];
   }
 
   async #mounts(): Promise<readonly string[]> {
