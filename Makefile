@@ -21,8 +21,9 @@ help: ## what the targets do
 packages: ## the system packages that are missing (apt)
 	@tools/setup-packages
 
-node_modules/.installed: package.json package-lock.json
-	npm ci --no-audit --no-fund --ignore-scripts
+node_modules/.installed: package.json package-lock.json $(wildcard raft-ts/package.json)
+	@# Not `npm ci`: it refuses the lock file where a registry lacks optional packages of other systems.
+	npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error
 	@test -x $(NODE) || { echo "make: no Node.js for the architecture $(ARCH): Starling runs on x64 and arm64" >&2; exit 1; }
 	@touch $@
 
