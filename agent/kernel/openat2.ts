@@ -65,13 +65,32 @@ export async function closeOpened(descriptor: number): Promise<void> {
 }
 
 /**
- * The contents of a regular file inside `root`; undefined when there is none at the path (nothing, a directory, a
- * device, a link that leads nowhere). Throws EFBIG when it is longer than `maxBytes`.
+ * The contents of regular files inside `root`; undefined where there is none at the path (nothing, a directory, a
+ * device, a link that leads nowhere). Throws EFBIG when one is longer than `maxBytes`.
  */
+export async function readFilesInRoot(
+  root: string,
+  paths: readonly string[],
+  maxBytes: number,
+): Promise<readonly (Buffer | undefined)[]> {
+  const directory = await open(root, O_PATH | constants.O_DIRECTORY);
+  try {
+    return await Promise.all(paths.map((path) => readFileBelow(directory.fd, path, maxBytes)));
+  } finally {
+    await directory.close();
+  }
+}
+
+/** As `readFilesInRoot`, for one. */
 export async function readFileInRoot(root: string, path: string, maxBytes: number): Promise<Buffer | undefined> {
+  const [contents] = await readFilesInRoot(root, [path], maxBytes);
+  return contents;
+}
+
+async function readFileBelow(directory: number, path: string, maxBytes: number): Promise<Buffer | undefined> {
   let descriptor: number;
   try {
-    descriptor = await openInRoot(root, path, OPEN_IN_ROOT.read);
+    descriptor = await openBelow(directory, path, OPEN_IN_ROOT.read);
   } catch (error) {
     if (hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO')) return undefined;
     throw error;

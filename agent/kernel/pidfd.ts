@@ -54,10 +54,10 @@ export class ProcessHandle {
    * A handle on exactly the process that had this pid and start time (clock ticks since boot, see `readProcess`);
    * undefined when it has ended, even if its pid is used again.
    */
-  static async openExact(pid: number, startTicks: number): Promise<ProcessHandle | undefined> {
+  static openExact(pid: number, startTicks: number): ProcessHandle | undefined {
     const handle = ProcessHandle.open(pid);
     if (handle === undefined) return undefined;
-    const found = await readProcess(pid);
+    const found = readProcess(pid);
     // Read after opening: if it is the right one now, the handle, being older, can mean no other.
     if (found?.startTicks === startTicks && found.state !== 'Z') return handle;
     handle.close();

@@ -1,6 +1,6 @@
 /** /proc/PID/stat and its neighbours. */
 import { readFile } from 'node:fs/promises';
-import { hasErrno } from './libc.ts';
+import { readPseudoFile } from './pseudo-file.ts';
 
 export interface ProcessStatus {
   readonly pid: number;
@@ -30,25 +30,20 @@ export function parseProcessStat(text: string): ProcessStatus | undefined {
   };
 }
 
+const STAT_BYTES_MAX = 4096;
+/** Arguments beyond this are of no interest to anyone who asks here. */
+const COMMAND_LINE_BYTES_MAX = 64 * 1024;
+
 /** What the kernel says of the process; undefined when there is none. */
-export async function readProcess(pid: number): Promise<ProcessStatus | undefined> {
-  try {
-    return parseProcessStat(await readFile(`/proc/${pid}/stat`, 'latin1'));
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT', 'ESRCH')) return undefined;
-    throw error;
-  }
+export function readProcess(pid: number): ProcessStatus | undefined {
+  const text = readPseudoFile(`/proc/${pid}/stat`, STAT_BYTES_MAX);
+  return text === undefined ? undefined : parseProcessStat(text);
 }
 
 /** The process's arguments; undefined when there is none or it is a zombie or a kernel thread. */
-export async function readCommandLine(pid: number): Promise<readonly string[] | undefined> {
-  try {
-    const text = await readFile(`/proc/${pid}/cmdline`, 'utf8');
-    return text === '' ? undefined : text.replace(/\0$/, '').split('\0');
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT', 'ESRCH')) return undefined;
-    throw error;
-  }
+export function readCommandLine(pid: number): readonly string[] | undefined {
+  const text = readPseudoFile(`/proc/${pid}/cmdline`, COMMAND_LINE_BYTES_MAX);
+  return text === undefined || text === '' ? undefined : text.replace(/\0$/, '').split('\0');
 }
 
 let bootId: Promise<string> | undefined;

@@ -158,7 +158,7 @@ export class ContainerRuntime {
     const container = this.#find(id);
     if (container.hasEnded) return;
     const { init } = container.processes;
-    const handle = await ProcessHandle.openExact(init.pid, init.startTicks);
+    const handle = ProcessHandle.openExact(init.pid, init.startTicks);
     try {
       handle?.signal(signal);
     } finally {
@@ -253,7 +253,8 @@ export class ContainerRuntime {
 
   /** Bytes on disk of its writable layer. */
   async layerBytes(id: string): Promise<number> {
-    return diskUsage(rootFileSystemPaths(this.#context.paths.container(id)).upper);
+    const { paths } = this.#context;
+    return diskUsage(rootFileSystemPaths(paths.container(id), paths.bundle(id)).upper);
   }
 
   /**

@@ -1,7 +1,7 @@
 /** Makes a container up to the point where its first process waits to be started. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { hasErrno } from '#agent/kernel/libc.ts';
-import { readFileInRoot } from '#agent/kernel/openat2.ts';
+import { readFilesInRoot } from '#agent/kernel/openat2.ts';
 import { readProcess } from '#agent/kernel/process-status.ts';
 import { resolveInRoot } from '#agent/kernel/resolve-in-root.ts';
 import type { LogSettings } from '#agent/logs/index.ts';
@@ -53,26 +53,20 @@ const ACCOUNT_FILE_BYTES_MAX = 8 * 1024 * 1024;
 /** Beyond what we rotate at: conmon's own limit, at which it throws everything away. */
 const LOG_BACKSTOP_FACTOR = 4;
 
-async function readAccounts(rootPath: string, path: string): Promise<string> {
+async function readUser(rootPath: string, request: CreateRequest): Promise<ResolvedUser> {
+  const user = request.spec.user ?? request.image.defaults.user ?? '';
   try {
-    return (await readFileInRoot(rootPath, path, ACCOUNT_FILE_BYTES_MAX))?.toString('utf8') ?? '';
+    const files = await readFilesInRoot(rootPath, ['/etc/passwd', '/etc/group'], ACCOUNT_FILE_BYTES_MAX);
+    const [passwd = '', group = ''] = files.map((file) => file?.toString('utf8'));
+    return resolveUser(user, request.spec.groups, passwd, group);
   } catch (error) {
     if (!hasErrno(error, 'EFBIG')) throw error;
     throw new SwarmError({
       code: 'invalid',
       reason: 'image-invalid',
-      message: `${path} of the image is larger than ${ACCOUNT_FILE_BYTES_MAX} bytes`,
+      message: `/etc/passwd or /etc/group of the image is larger than ${ACCOUNT_FILE_BYTES_MAX} bytes`,
     });
   }
-}
-
-async function readUser(rootPath: string, request: CreateRequest): Promise<ResolvedUser> {
-  const user = request.spec.user ?? request.image.defaults.user ?? '';
-  const [passwd, group] = await Promise.all([
-    readAccounts(rootPath, '/etc/passwd'),
-    readAccounts(rootPath, '/etc/group'),
-  ]);
-  return resolveUser(user, request.spec.groups, passwd, group);
 }
 
 /**
@@ -99,7 +93,8 @@ async function checkLinks(rootPath: string, spec: ContainerSpec, image: ImageDef
         );
     }
   }
-  checkWorkingDirectory(await resolveInRoot(rootPath, workingDirectoryOf(spec, image)));
+  const workingDirectory = workingDirectoryOf(spec, image);
+  if (workingDirectory !== '/') checkWorkingDirectory(await resolveInRoot(rootPath, workingDirectory));
 }
 
 function seccompFor(context: RuntimeContext, spec: ContainerSpec, image: ContainerImage): OciSeccomp | undefined {
@@ -122,10 +117,10 @@ async function writeFiles(bundle: string, files: CreateRequest['files']): Promis
   return Object.fromEntries(entries.map(({ target, source }) => [target, source]));
 }
 
-async function identify(pid: number): Promise<{ readonly init: ProcessIdentity; readonly monitor: ProcessIdentity }> {
-  const init = await readProcess(pid);
+function identify(pid: number): { readonly init: ProcessIdentity; readonly monitor: ProcessIdentity } {
+  const init = readProcess(pid);
   // The monitor is the parent: it made itself the reaper of all that it starts.
-  const monitor = init === undefined ? undefined : await readProcess(init.parentPid);
+  const monitor = init === undefined ? undefined : readProcess(init.parentPid);
   if (init === undefined || monitor === undefined || monitor.pid <= 1)
     throw new SwarmError({
       code: 'internal',
@@ -154,7 +149,7 @@ export async function createContainer(
   const bundle = paths.bundle(id);
   await Promise.all([mkdir(paths.container(id), { mode: 0o700 }), mkdir(bundle, { mode: 0o700 })]);
   const [rootPath, files] = await Promise.all([
-    mountRootFileSystem(paths.container(id), image.layers, context.layerLinks),
+    mountRootFileSystem(paths.container(id), bundle, image.layers, context.layerLinks),
     writeFiles(bundle, request.files),
   ]);
   throwIfAborted(signal);
@@ -194,5 +189,5 @@ export async function createContainer(
     oci.process.args[spec.init ? 2 : 0] ?? '',
     context.config.createTimeoutMs,
   );
-  await container.moveTo({ phase: 'created', ...(await identify(pid)) });
+  await container.moveTo({ phase: 'created', ...identify(pid) });
 }

@@ -62,7 +62,8 @@ export class ExitFiles {
   async read(id: string): Promise<ExitFile | undefined> {
     const path = this.#paths.exitFile(id);
     try {
-      const [text, status] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
+      const text = await readFile(path, 'utf8');
+      const status = await stat(path);
       return { code: Number.parseInt(text, 10) & 0xff, finishedAtMs: Math.round(status.mtimeMs) };
     } catch (error) {
       if (hasErrno(error, 'ENOENT')) return undefined;

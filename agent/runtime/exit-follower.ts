@@ -60,7 +60,7 @@ export class ExitFollower {
   /** Watches a container that was made or found, and has not ended as far as its record says. */
   async follow(container: Container): Promise<void> {
     const { monitor } = container.processes;
-    const handle = await ProcessHandle.openExact(monitor.pid, monitor.startTicks);
+    const handle = ProcessHandle.openExact(monitor.pid, monitor.startTicks);
     container.monitor = handle;
     const ended = handle?.ended ?? Promise.resolve();
     this.#inBackground(container, async () => {
@@ -125,7 +125,7 @@ export class ExitFollower {
     await container.exclusively(async () => {
       if (container.hasEnded) return;
       const { init } = container.processes;
-      const process = await ProcessHandle.openExact(init.pid, init.startTicks);
+      const process = ProcessHandle.openExact(init.pid, init.startTicks);
       process?.close();
       await cgroups.killAll(container.record.cgroupPath);
       if (process === undefined)

@@ -150,8 +150,12 @@ async function hasStartFifo(context: RuntimeContext, id: string): Promise<boolea
   return names.length === 0 || names.some((name) => startFifo(runtimeRoot, id).endsWith(`/${name}`));
 }
 
-/** Throws `preflight` when the machine lacks what containers need. */
+/** Files that containers see are made with modes that other users of the container can read, whatever we inherited. */
+const UMASK = 0o022;
+
+/** Throws `preflight` when the machine lacks what containers need. Sets the umask of the process. */
 export async function openRuntime(options: RuntimeOptions): Promise<OpenedRuntime> {
+  process.umask(UMASK);
   const context = await buildContext(options);
   await forgetOtherBoot(context);
   const { paths } = context;

@@ -25,20 +25,21 @@ async function traces(context: RuntimeContext): Promise<ReadonlySet<string>> {
   return found;
 }
 
-/** Mounts of containers that are gone altogether; innermost first. */
+/** Mounts of containers that nobody knows, innermost first. One that is in use goes with its last user. */
 async function unmountStrays(context: RuntimeContext, isKnown: (id: string) => boolean): Promise<void> {
-  const { containers } = context.paths;
   const mounts = parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8'));
-  for (const target of mountsBelow(mounts, containers)) {
-    const [id = ''] = target.slice(containers.length + 1).split('/');
-    if (!isKnown(id)) await unmount(target);
-  }
+  for (const directory of [context.paths.containers, context.paths.bundles])
+    for (const target of mountsBelow(mounts, directory)) {
+      const [id = ''] = target.slice(directory.length + 1).split('/');
+      if (!isKnown(id)) await unmount(target);
+    }
 }
 
 /** Returns the ids whose traces were removed; logs those that could not be. */
 export async function sweep(context: RuntimeContext, isKnown: (id: string) => boolean): Promise<readonly string[]> {
   const { paths, log, runtime } = context;
   await killHelpers(paths.runtimeRoot, isKnown);
+  await unmountStrays(context, isKnown);
   const swept: string[] = [];
   for (const id of await traces(context)) {
     if (isKnown(id)) continue;
@@ -52,7 +53,6 @@ export async function sweep(context: RuntimeContext, isKnown: (id: string) => bo
       log.warn('cannot remove what is left of a container', { container: id, error: (error as Error).message });
     }
   }
-  await unmountStrays(context, isKnown);
   await context.layerLinks.sweep();
   return swept;
 }

@@ -37,16 +37,21 @@ async function killProcesses(context: RuntimeContext, cgroupPath: string): Promi
   }
 }
 
-/** Asks the runtime to forget the container; where it cannot, its state is removed for it. */
+/**
+ * Has the runtime forget the container. Its processes are gone and its cgroup goes next: of runtimes whose ways are
+ * known only a directory is left, and removing that ourselves saves a process (5 ms). Others are asked; where one
+ * fails its state is removed for it.
+ */
 async function forget(context: RuntimeContext, remains: Remains): Promise<void> {
-  const { paths, config, log } = context;
+  const { paths, config, log, runtime } = context;
   const state = `${paths.runtimeRoot}/${remains.id}`;
-  if (!(await exists(state))) return;
-  try {
-    await deleteContainer(remains.runtime, paths.runtimeRoot, remains.id, remains.alive, config.deleteTimeoutMs);
-  } catch (error) {
-    log.warn('the runtime did not remove a container', { container: remains.id, error: (error as Error).message });
-  }
+  const isKnown = remains.runtime === runtime.path && runtime.startProtocol !== 'command';
+  if (!isKnown && (await exists(state)))
+    try {
+      await deleteContainer(remains.runtime, paths.runtimeRoot, remains.id, remains.alive, config.deleteTimeoutMs);
+    } catch (error) {
+      log.warn('the runtime did not remove a container', { container: remains.id, error: (error as Error).message });
+    }
   await rm(state, { recursive: true, force: true });
 }
 
@@ -68,7 +73,7 @@ export async function tearDown(context: RuntimeContext, remains: Remains): Promi
   await forget(context, remains);
   if (!(await context.cgroups.remove(cgroupPath))) return false;
   await removeUnifiedLeftovers(context, cgroupPath);
-  await removeRootFileSystem(paths.container(id));
+  await removeRootFileSystem(paths.container(id), paths.bundle(id));
   await unlink(paths.exitFile(id)).catch((error: unknown) => {
     if (!hasErrno(error, 'ENOENT')) throw error;
   });

@@ -77,7 +77,7 @@ async function prepareBare(under: TestRuntime): Promise<(index: number) => Promi
   await under.runtime.create(request);
   const bundle = context.paths.bundle(request.id);
   const template = readFileSync(`${bundle}/config.json`, 'utf8');
-  const oldRoot = `${context.paths.container(request.id)}/m`;
+  const oldRoot = `${bundle}/m`;
   await under.runtime.remove(request.id);
   const links = new LayerLinks(join(directory, 'l'));
   return async (index) => {
@@ -85,7 +85,7 @@ async function prepareBare(under: TestRuntime): Promise<(index: number) => Promi
     const base = join(directory, 'bare', id);
     const bundle = join(directory, 'bundles', id);
     for (const path of [base, bundle]) await mkdir(path, { recursive: true });
-    const root = await mountRootFileSystem(base, [under.layer], links);
+    const root = await mountRootFileSystem(base, bundle, [under.layer], links);
     const config = template.replaceAll(oldRoot, root).replaceAll(`-${request.id}"`, `-${id}"`);
     await writeFile(join(bundle, 'config.json'), config);
     return bundle;
@@ -125,7 +125,7 @@ async function main(): Promise<void> {
     for (const [index, bundle] of bundles.entries()) {
       await deleteContainer(context.runtime.path, bareRoot, `bare${index}`, true, 10_000);
       await context.cgroups.remove(`${context.cgroupParent}/${context.cgroupTag}-bare${index}`);
-      await removeRootFileSystem(join(directory, 'bare', `bare${index}`));
+      await removeRootFileSystem(join(directory, 'bare', `bare${index}`), bundle);
       await rm(bundle, { recursive: true });
     }
     return elapsed;

@@ -29,7 +29,7 @@ export async function killHelpers(runtimeRoot: string, keep: (id: string) => boo
     // The handle comes first: what is read afterwards is said of the very process that it means.
     const handle = ProcessHandle.open(Number(name));
     if (handle === undefined) continue;
-    const commandLine = await readCommandLine(handle.pid);
+    const commandLine = readCommandLine(handle.pid);
     const id = commandLine === undefined ? undefined : helpedContainer(commandLine, runtimeRoot);
     if (id !== undefined && !keep(id) && handle.signal(SIGKILL)) killed.push(handle);
     else handle.close();

@@ -12,6 +12,9 @@ const UPPER = 'u';
 const WORK = 'w';
 const MERGED = 'm';
 
+/** Of nearly every image's root directory. */
+const ROOT_MODE = 0o755;
+
 export interface RootFileSystemPaths {
   readonly upper: string;
   readonly work: string;
@@ -19,11 +22,14 @@ export interface RootFileSystemPaths {
   readonly merged: string;
 }
 
-export function rootFileSystemPaths(containerDirectory: string): RootFileSystemPaths {
+/**
+ * `containerDirectory` is on a disk; the mount point lies in the bundle, which is lost at a reboot as the mount is.
+ */
+export function rootFileSystemPaths(containerDirectory: string, bundle: string): RootFileSystemPaths {
   return {
     upper: join(containerDirectory, UPPER),
     work: join(containerDirectory, WORK),
-    merged: join(containerDirectory, MERGED),
+    merged: join(bundle, MERGED),
   };
 }
 
@@ -34,16 +40,17 @@ export function rootFileSystemPaths(containerDirectory: string): RootFileSystemP
 let volatileWorks = true;
 
 /**
- * Makes the directories and mounts. `containerDirectory` exists, has mode 0700 and holds none of them yet. Returns
- * the path of the container's `/`.
+ * Makes the directories and mounts. `containerDirectory` and `bundle` exist, have mode 0700 and hold none of them yet.
+ * Returns the path of the container's `/`.
  */
 export async function mountRootFileSystem(
   containerDirectory: string,
+  bundle: string,
   layers: readonly string[],
   links: LayerLinks,
 ): Promise<string> {
-  const paths = rootFileSystemPaths(containerDirectory);
-  for (const path of [paths.upper, paths.work, paths.merged]) await mkdir(path, { mode: 0o755 });
+  const paths = rootFileSystemPaths(containerDirectory, bundle);
+  await Promise.all([paths.upper, paths.work, paths.merged].map((path) => mkdir(path, { mode: ROOT_MODE })));
   for (const layer of layers) {
     const refusal = checkOverlayPath('image.layers', layer);
     if (refusal !== undefined) throw refusal;
@@ -76,7 +83,7 @@ async function copyRootAttributes(top: string | undefined, upper: string): Promi
   const attributes = await stat(top).catch((error: unknown) => {
     throw overlayError(error, [top]);
   });
-  await chmod(upper, attributes.mode & 0o7777);
+  if ((attributes.mode & 0o7777) !== ROOT_MODE) await chmod(upper, attributes.mode & 0o7777);
   if (attributes.uid !== 0 || attributes.gid !== 0) await chown(upper, attributes.uid, attributes.gid);
 }
 
@@ -110,8 +117,8 @@ function overlayError(error: unknown, lowers: readonly string[]): SwarmError {
 }
 
 /** Unmounts and removes the directories, also after half a mount. Nothing there is no error. */
-export async function removeRootFileSystem(containerDirectory: string): Promise<void> {
-  const paths = rootFileSystemPaths(containerDirectory);
+export async function removeRootFileSystem(containerDirectory: string, bundle: string): Promise<void> {
+  const paths = rootFileSystemPaths(containerDirectory, bundle);
   await unmount(paths.merged);
   for (const path of [paths.merged, paths.work, paths.upper, join(containerDirectory, 'empty')])
     await rm(path, { recursive: true, force: true });

@@ -92,7 +92,7 @@ describe('kernel: posix_spawn', () => {
     assert.ok((await readdir('/proc/self/fd')).length <= before + 1);
     const children = await readFile(`/proc/self/task/${process.pid}/children`, 'utf8');
     for (const pid of children.split(' ').filter((one) => one !== ''))
-      assert.notEqual((await readProcess(Number(pid)))?.state, 'Z');
+      assert.notEqual(readProcess(Number(pid))?.state, 'Z');
   });
 });
 
@@ -101,18 +101,18 @@ describe('kernel: pidfd', () => {
     const { stdout } = await shell('sleep 0.05 >/dev/null 2>&1 & echo $!');
     const handle = ProcessHandle.open(Number(stdout));
     await handle?.ended;
-    assert.notEqual((await readProcess(Number(stdout)))?.state, 'S');
+    assert.notEqual(readProcess(Number(stdout))?.state, 'S');
     assert.equal(handle?.signal(15), false);
     handle?.close();
   });
 
   it('opens the very process or none', async () => {
-    const own = (await readProcess(process.pid)) ?? assert.fail();
-    const handle = await ProcessHandle.openExact(process.pid, own.startTicks);
+    const own = readProcess(process.pid) ?? assert.fail();
+    const handle = ProcessHandle.openExact(process.pid, own.startTicks);
     assert.equal(handle?.signal(0), true);
     handle?.close();
     assert.equal(handle?.signal(0), false);
-    assert.equal(await ProcessHandle.openExact(process.pid, own.startTicks + 1), undefined);
+    assert.equal(ProcessHandle.openExact(process.pid, own.startTicks + 1), undefined);
     assert.equal(ProcessHandle.open(2 ** 22 + 1), undefined);
   });
 });
@@ -132,8 +132,8 @@ describe('kernel: process status', () => {
   });
 
   it('knows our own', async () => {
-    assert.equal((await readProcess(process.pid))?.parentPid, process.ppid);
-    assert.ok((await readCommandLine(process.pid))?.some((argument) => argument.includes('mocha')));
+    assert.equal(readProcess(process.pid)?.parentPid, process.ppid);
+    assert.ok(readCommandLine(process.pid)?.some((argument) => argument.includes('mocha')));
     assert.match(await readBootId(), /^[0-9a-f-]{36}$/);
   });
 });

@@ -202,6 +202,16 @@ describeInside(import.meta.filename, 'runtime: containers', () => {
     assert.equal(writable.output, '127.0.0.1 localhost\n::2 x\n');
   });
 
+  it('lets other users read what it injects, whatever umask the agent was started with', async () => {
+    process.umask(0o077);
+    await under.reopen();
+    const ended = await under.shell('cat /etc/hosts; ls -ld / | cut -c1-10', {
+      files: { '/etc/hosts': 'a\n' },
+      spec: { user: '1000' },
+    });
+    assert.equal(ended.output, 'a\ndrwxr-xr-x\n');
+  });
+
   it('runs an init that reaps and passes the exit code on', async () => {
     const ended = await under.shell(
       'cat /proc/1/comm; (sleep 0.01 &) ; sleep 0.1; ls /proc | grep -c "^[0-9]"; exit 3',

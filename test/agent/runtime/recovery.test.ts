@@ -67,12 +67,12 @@ function running(under: TestRuntime, id: string) {
 
 /** Who has died may wait long for the machine's init to reap it. */
 async function hasDied(pid: number): Promise<boolean> {
-  const found = await readProcess(pid);
+  const found = readProcess(pid);
   return found === undefined || found.state === 'Z';
 }
 
 async function mountsOf(under: TestRuntime): Promise<readonly string[]> {
-  return mountsBelow(parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8')), under.stateDirectory);
+  return mountsBelow(parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8')), under.directory);
 }
 
 describeInside(import.meta.filename, 'runtime: recovery', () => {
@@ -227,7 +227,7 @@ describeInside(import.meta.filename, 'runtime: recovery', () => {
     await under.runtime.wait(id);
     const record = recordOf(under, id);
     under.runtime.close();
-    const own = (await readProcess(process.pid)) ?? assert.fail();
+    const own = readProcess(process.pid) ?? assert.fail();
     const stranger = { pid: process.pid, startTicks: own.startTicks - 1 };
     const stale = { ...record, state: { phase: 'running', init: stranger, monitor: stranger, startedAtMs: 0 } };
     await writeFile(join(under.stateDirectory, 'containers', id, 'record.json'), JSON.stringify(stale));
@@ -257,7 +257,7 @@ describeInside(import.meta.filename, 'runtime: recovery', () => {
       await cgroups.children(under.cgroupParent),
       [`${cgroupTag}-${living}`, 'deadbeef-foreign'].toSorted(),
     );
-    assert.deepEqual(await mountsOf(under), [join(under.stateDirectory, 'containers', living, 'm')]);
+    assert.deepEqual(await mountsOf(under), [join(under.runDirectory, 'c', living, 'm')]);
     await cgroups.remove(`${under.cgroupParent}/deadbeef-foreign`);
   });
 
