@@ -43,6 +43,7 @@ export type ErrorReason =
   | 'not-in-swarm'
   | 'already-in-swarm'
   | 'not-leader'
+  | 'leadership-lost'
   | 'no-quorum'
   | 'session-invalid'
   | 'node-removed'

@@ -11,7 +11,8 @@ import type { SwarmError } from '#common/errors.ts';
  *    later one refusable.
  * 2. A proposal that resolved is durable on a quorum and applied here.
  * 3. A proposal that rejected with `not-leader`, `too-large`, `too-many` or `shutting-down` never entered the log. After
- *    `timeout`, `log-failed` or `disk-full` its outcome is unknown: it may be applied later, also after a restart.
+ *    `timeout`, `leadership-lost`, `log-failed` or `disk-full` its outcome is unknown: it may be applied later, also
+ *    after a restart. Every proposal is settled, by its timeout at the latest.
  */
 export interface Log {
   /**

@@ -53,6 +53,7 @@ export class WalLog implements Log {
   readonly #proposals: ProposalQueue;
   readonly #listeners = new Set<(leadership: Leadership) => void>();
   #leadership: Leadership = { state: 'none' };
+  #starting: Promise<void> | undefined;
   #machine: StateMachine | undefined;
   #lock: DiskLock | undefined;
   #wal: Wal | undefined;
@@ -82,8 +83,13 @@ export class WalLog implements Log {
     this.#proposals = new ProposalQueue(this.#clock, this.#config);
   }
 
-  async start(machine: StateMachine): Promise<void> {
-    assert(this.#machine === undefined, 'a log is started once');
+  start(machine: StateMachine): Promise<void> {
+    assert(this.#starting === undefined, 'a log is started once');
+    this.#starting = this.#start(machine);
+    return this.#starting;
+  }
+
+  async #start(machine: StateMachine): Promise<void> {
     this.#machine = machine;
     const started = this.#clock.monotonic();
     try {
@@ -94,13 +100,10 @@ export class WalLog implements Log {
     } catch (thrown) {
       const error = diskError(thrown, 'starting');
       this.#stop(error);
-      await this.#releaseFiles();
+      await this.#releaseLock();
       throw error;
     }
-    if (this.#closing !== undefined) {
-      await this.#releaseFiles();
-      throw stopped('while it was being recovered');
-    }
+    if (this.#closing !== undefined) throw stopped('while it was being recovered');
     this.#setLeadership({ state: 'leader', term: TERM });
     this.#maybeSnapshot();
   }
@@ -165,18 +168,22 @@ export class WalLog implements Log {
   async #close(): Promise<void> {
     this.#setLeadership({ state: 'stopped', error: this.#failure() });
     this.#abortSnapshot.abort();
-    const finished = (async () => {
-      await this.#wal?.close();
-      while (this.#applying !== undefined) await this.#applying;
-      await this.#snapshotting;
-    })();
+    const finished = this.#finishWork();
     try {
       await withDeadline(finished, this.#config.closeTimeoutMs, 'the log to finish its writes', this.#clock);
+      await this.#releaseLock();
     } catch (thrown) {
+      // The lock stays with this process: a write that hangs may still reach the disk.
       this.#options.logger.error('the log did not close in order', { error: SwarmError.from(thrown).message });
     }
-    this.#proposals.rejectAll(this.#failure() ?? stopped('before the proposal was durable'));
-    await this.#releaseFiles();
+    this.#proposals.rejectAll(this.#failure() ?? closedTooSoon());
+  }
+
+  async #finishWork(): Promise<void> {
+    await this.#starting?.catch(() => {});
+    await this.#wal?.close();
+    while (this.#applying !== undefined) await this.#applying;
+    await this.#snapshotting;
   }
 
   async #recover(machine: StateMachine): Promise<number> {
@@ -215,36 +222,38 @@ export class WalLog implements Log {
     return recovered.entries.length;
   }
 
-  /** Applies what is durable, in order, giving way to the event loop between slices. */
+  /**
+   * Applies what is durable, in order, giving way to the event loop between slices. Ends early when the log fails: the
+   * proposals have been rejected then, and a restart applies what the disk holds. Never rejects.
+   */
   async #applyCommitted(): Promise<void> {
     // Everyone of the same flush is told in the same turn.
     await Promise.resolve();
     let sliceStartMs = this.#clock.monotonic();
-    while (this.#appliedIndex < this.#committedIndex) {
+    while (this.#appliedIndex < this.#committedIndex && this.#failure() === undefined) {
       if (this.#clock.monotonic() - sliceStartMs >= this.#config.applySliceMs) {
         await nextTurn();
         sliceStartMs = this.#clock.monotonic();
+        continue;
       }
-      if (!this.#applyNext()) break;
+      try {
+        this.#applyNext();
+      } catch (thrown) {
+        this.#stop(SwarmError.from(thrown));
+      }
     }
     this.#applying = undefined;
   }
 
-  /** Whether the next entry was applied; when it was not, the log has stopped. */
-  #applyNext(): boolean {
+  #applyNext(): void {
     const proposal = this.#proposals.next();
-    assert(proposal.position.index === this.#appliedIndex + 1, 'entries are applied without a gap');
-    try {
-      this.#machine?.apply({ ...proposal.position, data: proposal.data, ticket: proposal.ticket });
-    } catch (thrown) {
-      this.#stop(SwarmError.from(thrown));
-      return false;
-    }
-    this.#appliedIndex = proposal.position.index;
-    this.#bytesSinceSnapshot += proposal.data.length;
+    const { position, data, ticket } = proposal;
+    assert(position.index === this.#appliedIndex + 1, 'entries are applied without a gap');
+    this.#machine?.apply({ ...position, data, ticket });
+    this.#appliedIndex = position.index;
+    this.#bytesSinceSnapshot += data.length;
     this.#proposals.settle(proposal);
     this.#maybeSnapshot();
-    return true;
   }
 
   #maybeSnapshot(): void {
@@ -327,8 +336,7 @@ export class WalLog implements Log {
     for (const listener of [...this.#listeners]) listener(leadership);
   }
 
-  async #releaseFiles(): Promise<void> {
-    await this.#wal?.close();
+  async #releaseLock(): Promise<void> {
     await this.#lock?.release().catch(() => {});
     this.#lock = undefined;
   }
@@ -336,6 +344,15 @@ export class WalLog implements Log {
 
 function mark(position: LogPosition) {
   return { type: RECORD_TYPES.snapshotMark, ...position, body: new Uint8Array(0) } as const;
+}
+
+function closedTooSoon(): SwarmError {
+  return new SwarmError({
+    code: 'deadline',
+    reason: 'timeout',
+    message: 'the log was closed before the change was durable; it may still come into effect',
+    hint: 'look whether it did when the manager is back',
+  });
 }
 
 function stopped(when: string): SwarmError {

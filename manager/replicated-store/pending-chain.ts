@@ -31,7 +31,7 @@ export class Pending {
  * will hold once all of them are applied, and what the next transaction is judged by. So conflicts are found when a
  * change is proposed, and many transactions share one flush.
  *
- * Invariant: the first is built upon the committed state, every other upon its predecessor's.
+ * Invariant: the first is built upon the transaction that was committed last, every other upon its predecessor.
  */
 export class PendingChain {
   #committed: StoreState;
@@ -63,15 +63,20 @@ export class PendingChain {
     this.#pending.push(pending);
   }
 
-  /** The log has applied the state. When it is the first pending one's, that is done; any other loses them all. */
+  /**
+   * The log has applied the state. When it is the first pending one's, that is done; any other loses them all. What
+   * counts is the transaction: its state may have been made anew, where the log did not know its own proposal again.
+   */
   commit(state: StoreState): void {
     this.#committed = state;
     const first = this.#pending[0];
     if (first === undefined) return;
-    if (first.prepared.next === state) {
-      this.#pending.shift();
-      first.settle({ kind: 'committed' });
-    } else this.breakAll({ kind: 'base-lost' });
+    if (first.prepared.next.transactionId !== state.transactionId) {
+      this.breakAll({ kind: 'base-lost' });
+      return;
+    }
+    this.#pending.shift();
+    first.settle({ kind: 'committed' });
   }
 
   /**

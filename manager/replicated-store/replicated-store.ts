@@ -258,8 +258,9 @@ export class ReplicatedStore {
   #proposalFailed(pending: Pending, error: SwarmError): void {
     const failed: PendingOutcome = { kind: 'failed', error };
     // It may still be committed, and what was built upon it with it: only the caller stops waiting.
-    if (error.reason === 'timeout') pending.settle(failed);
-    else this.#chain.breakAt(pending, failed, NEVER_ENTERED.has(error.reason) ? { kind: 'base-lost' } : failed);
+    pending.settle(failed);
+    if (error.reason !== 'timeout')
+      this.#chain.breakAt(pending, failed, NEVER_ENTERED.has(error.reason) ? { kind: 'base-lost' } : failed);
   }
 
   async #proposeGroups(
@@ -289,8 +290,6 @@ export class ReplicatedStore {
     }
     const applied = applyTransaction(this.#chain.committed, entry.data);
     if (applied.kind === 'applied') {
-      // Before the chain hears of it, which takes what is not its own for a loss.
-      pending?.settle({ kind: 'committed' });
       this.#committed(applied.next, applied.commit);
       return;
     }

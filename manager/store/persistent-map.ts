@@ -27,12 +27,16 @@ interface Leaf<V> extends Keyed {
   readonly values: V[];
 }
 
-/** Invariant: for i > 0, `keys[i]` is at most the first key under `children[i]` and above all under `children[i - 1]`. */
+/**
+ * Invariant: for i > 0, `keys[i]` is at most the first key under `children[i]` and above all under `children[i - 1]`.
+ * Nothing compares with `keys[0]`, which may be any.
+ */
 interface Branch<V> extends Keyed {
   readonly isLeaf: false;
   readonly children: TreeNode<V>[];
 }
 
+/** Invariant: none but the root of an empty map is empty. */
 type TreeNode<V> = Leaf<V> | Branch<V>;
 
 export class PersistentMap<V> {
@@ -78,8 +82,7 @@ export class PersistentMap<V> {
     const root = removed(this.#root, headOf(key), key, owner);
     if (root === undefined) return this;
     if (this.size === 1) return PersistentMap.empty();
-    const only = root.isLeaf || root.children.length > 1 ? undefined : root.children[0];
-    return new PersistentMap(only ?? root, this.size - 1);
+    return new PersistentMap(withoutIdleRoot(root), this.size - 1);
   }
 
   /** Keys in order, beginning with the first that is not below `from`. */
@@ -212,7 +215,7 @@ function splitOff<V>(node: TreeNode<V>, position: number, owner: Owner | undefin
     : { isLeaf: false, owner, heads, keys, children: node.children.splice(position) };
 }
 
-/** The node without the key, possibly empty; undefined when the key is not in it. */
+/** The node without the key, empty when it was the last one; undefined when the key is not in it. */
 function removed<V>(node: TreeNode<V>, head: number, key: string, owner: Owner | undefined): TreeNode<V> | undefined {
   if (node.isLeaf) {
     const position = lowerBound(node, head, key);
@@ -227,9 +230,22 @@ function removed<V>(node: TreeNode<V>, head: number, key: string, owner: Owner |
   const child = removed(node.children[position] as TreeNode<V>, head, key, owner);
   if (child === undefined) return undefined;
   const target = editableBranch(node, owner);
+  if (child.keys.length === 0) {
+    target.heads.splice(position, 1);
+    target.keys.splice(position, 1);
+    target.children.splice(position, 1);
+    return target;
+  }
   target.children[position] = child;
   if (child.keys.length < WIDTH_MIN && target.children.length > 1) mend(target, position, owner);
   return target;
+}
+
+/** The highest node that holds more than one child. */
+function withoutIdleRoot<V>(root: TreeNode<V>): TreeNode<V> {
+  let node = root;
+  while (!node.isLeaf && node.children.length === 1) node = node.children[0] as TreeNode<V>;
+  return node;
 }
 
 /** Joins a child that became small with a neighbour; when both are too much for one node, splits them evenly. */

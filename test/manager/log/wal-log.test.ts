@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '#common/clock.ts';
 import { silentLogger } from '#common/log.ts';
+import { SeededRandom } from '#common/random.ts';
 import { type Leadership, type LogObserver, WalLog } from '#manager/log/index.ts';
 import {
   bytes,
@@ -147,6 +148,26 @@ describe('manager/log: WalLog', () => {
     await log.close();
     assert.equal((await Promise.all(waiting)).length, 20);
     assert.equal((await openLog(reopened(disk))).machine.applied.length, 20);
+  });
+
+  it('closes in the end though the disk hangs, telling those who wait that it does not know', async () => {
+    const disk = memoryDisk();
+    const { log } = await openLog(disk, { closeTimeoutMs: 50 });
+    await log.propose(bytes('first'), WAIT);
+    const waiting = log.propose(bytes('second'), WAIT);
+    disk.afterCrash({ random: new SeededRandom(1) }); // this one answers no more
+    await Promise.all([log.close(), assert.rejects(waiting, { reason: 'timeout' })]);
+  });
+
+  it('can be closed while it recovers', async () => {
+    const disk = memoryDisk();
+    const first = await openLog(disk);
+    for (let index = 0; index < 5; index++) await first.log.propose(bytes('x'), WAIT);
+    await first.log.close();
+    const log = new WalLog({ directory: DIRECTORY, keys: KEYS, logger: silentLogger, disk, config: SMALL });
+    const starting = log.start(new RecordingMachine());
+    await Promise.all([log.close(), assert.rejects(starting, { reason: 'shutting-down' })]);
+    await (await openLog(disk)).log.close();
   });
 
   it('refuses what is too large, and more than may wait', async () => {
