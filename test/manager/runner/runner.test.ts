@@ -164,6 +164,22 @@ describe('runner', () => {
     assert.ok([...store.memory.all('node')].every((one) => one.spec?.name === 'named'));
   });
 
+  it('a commit that comes between the last event and the plan is observed first', async () => {
+    const loop = new ProbeLoop();
+    const { store, runner, failures } = bench([loop]);
+    store.write(create('node', node('n1')));
+    const observe = loop.observe.bind(loop);
+    loop.observe = (event) => {
+      observe(event);
+      if (store.memory.count('node') < 20)
+        queueMicrotask(() => store.write(create('node', node(`m${store.memory.count('node')}`))));
+    };
+    runner.start();
+    await turns();
+    assert.deepEqual(failures, []);
+    assert.equal(loop.mirror.size, 20);
+  });
+
   it('gives way to the event loop while it restores and catches up', async () => {
     const loop = new ProbeLoop();
     const { store, clock, runner } = bench([loop]);
