@@ -140,10 +140,15 @@ export class ContainerRuntime {
     const container = this.#find(id);
     await container.exclusively(async () => {
       if (container.state.phase !== 'created') return;
-      const { runtime, paths, config, clock } = this.#context;
+      const { runtime, paths, config, clock, log } = this.#context;
       const { init, monitor } = container.processes;
       await startContainer(runtime, paths.runtimeRoot, id, config.createTimeoutMs);
-      await container.moveTo({ phase: 'running', init, monitor, startedAtMs: clock.now() });
+      // It runs, whether or not that can be written down: another agent would see it from the runtime's state.
+      await container
+        .moveTo({ phase: 'running', init, monitor, startedAtMs: clock.now() })
+        .catch((error: unknown) =>
+          log.error('cannot write the record of a container', { container: id, error: (error as Error).message }),
+        );
     });
     return viewOf(container);
   }

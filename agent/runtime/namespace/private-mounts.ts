@@ -4,6 +4,7 @@
  * comes back enters the same one and finds the mounts of its living containers.
  */
 import { mkdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { MOUNT_FLAGS, mount, setPropagation, unmount } from '#agent/kernel/mount.ts';
@@ -20,6 +21,8 @@ const UNIFIED = '/sys/fs/cgroup/unified';
 /** Making it takes 3 ms; this is for a machine that swaps. */
 const TIMEOUT_MS = 10_000;
 const OUTPUT_BYTES = 4096;
+/** Ids come in small ranges: the next one is reached within it. */
+const PIN_ATTEMPTS_PER_PROCESSOR = 24;
 
 function pinDirectory(runDirectory: string): string {
   return join(runDirectory, DIRECTORY);
@@ -59,7 +62,6 @@ export async function ensureMountNamespace(runDirectory: string): Promise<string
   const directory = await realpath(pinDirectory(runDirectory));
   const file = join(directory, PIN);
   if (await isPinned(file)) return file;
-  const unshare = await requireProgram('unshare', 'util-linux');
   const mountProgram = await requireProgram('mount', 'mount');
   const trueProgram = await requireProgram('true', 'coreutils');
   try {
@@ -75,15 +77,7 @@ export async function ensureMountNamespace(runDirectory: string): Promise<string
       layout.mode === 'hybrid'
         ? [mountProgram, '-t', 'tmpfs', '-o', 'size=4m,mode=755,nosuid,nodev,noexec', 'starling', UNIFIED]
         : [trueProgram];
-    const made = await runProcess({
-      file: unshare,
-      // Slave: what the host mounts later appears inside, nothing from inside appears on the host.
-      args: [`--mount=${file}`, '--propagation', 'slave', '--', ...program],
-      env: PROGRAM_ENVIRONMENT,
-      timeoutMs: TIMEOUT_MS,
-      outputBytesMax: OUTPUT_BYTES,
-    });
-    if (made.exitCode !== 0) throw new Error(made.stderr.trim());
+    await pinNamespace(file, program);
     return file;
   } catch (error) {
     await removeMountNamespace(runDirectory);
@@ -95,6 +89,35 @@ export async function ensureMountNamespace(runDirectory: string): Promise<string
       cause: error,
     });
   }
+}
+
+/**
+ * Makes the namespace and binds it to the file. The kernel binds one only inside a namespace with a smaller id, and each
+ * processor gives out ids from a range of its own (Linux 6.11): inside another namespace than the machine's first, as in
+ * a container, it takes the right processor, and sometimes a few ids of it.
+ */
+async function pinNamespace(file: string, program: readonly string[]): Promise<void> {
+  const unshare = await requireProgram('unshare', 'util-linux');
+  // Slave: what the host mounts later appears inside, nothing from inside appears on the host.
+  const command = [unshare, `--mount=${file}`, '--propagation', 'slave', '--', ...program];
+  const processors = availableParallelism();
+  let problem = '';
+  for (let attempt = 0; attempt <= processors * PIN_ATTEMPTS_PER_PROCESSOR; attempt++) {
+    const onProcessor = [await requireProgram('taskset', 'util-linux'), '--cpu-list', String(attempt % processors)];
+    // The first attempt is where we happen to be, which does for every machine that is not a container.
+    const [executable = unshare, ...args] = attempt === 0 ? command : [...onProcessor, ...command];
+    const made = await runProcess({
+      file: executable,
+      args,
+      env: PROGRAM_ENVIRONMENT,
+      timeoutMs: TIMEOUT_MS,
+      outputBytesMax: OUTPUT_BYTES,
+    });
+    if (made.exitCode === 0) return;
+    problem = made.stderr.trim();
+    if (!/Invalid argument/.test(problem)) break;
+  }
+  throw new Error(problem);
 }
 
 /**

@@ -3,8 +3,9 @@
  * each runtime that is installed.
  */
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { mount, unmount } from '#agent/kernel/mount.ts';
 import { findProgram } from '#agent/runtime/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { describeInside } from './inside.ts';
@@ -300,6 +301,34 @@ describeInside(import.meta.filename, 'runtime: containers', () => {
     await under.runtime.stopAll(300, 2);
     for (const id of ids) assert.equal((await under.runtime.wait(id)).code, 5);
     assert.equal((await under.runtime.wait(deaf)).code, 137);
+  });
+
+  it('says so when the disk is full, and leaves nothing', async () => {
+    const full = await TestRuntime.make({
+      before: async (directory) => {
+        await mkdir(join(directory, 'state'));
+        const request = { source: 'none', target: join(directory, 'state'), type: 'tmpfs', flags: 0 };
+        await mount({ ...request, data: 'size=1m,nr_inodes=40,mode=700' });
+      },
+    });
+    try {
+      const failures: SwarmError[] = [];
+      for (let count = 0; count < 20 && failures.length === 0; count++)
+        await full.start(['/bin/sleep', '1000']).catch((error: unknown) => {
+          assert.ok(error instanceof SwarmError, String(error));
+          failures.push(error);
+        });
+      assert.deepEqual([failures[0]?.reason, failures[0]?.code], ['disk-full', 'exhausted']);
+      const living = full.runtime.list().map(({ record }) => record.id);
+      assert.ok(living.length > 0);
+      assert.deepEqual((await readdir(full.runtime.context.paths.containers)).toSorted(), living.toSorted());
+      for (const id of living) await full.runtime.remove(id);
+      assert.equal((await full.shell('echo works again')).output, 'works again\n');
+    } finally {
+      for (const { record } of full.runtime.list()) await full.runtime.remove(record.id);
+      await unmount(full.stateDirectory);
+      await full.remove();
+    }
   });
 
   it('works with runc too', async function (this: Mocha.Context) {
