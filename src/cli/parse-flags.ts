@@ -130,16 +130,24 @@ export function closest(typed: string, words: readonly string[]): string | undef
   return best;
 }
 
-/** Single-letter changes that make one word of the other (Levenshtein). */
+/** How many letters have to be changed, left out, added or swapped with the next to make one word of the other. */
 function editDistance(from: string, to: string): number {
-  let previous = Array.from({ length: to.length + 1 }, (_, i) => i);
+  const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, i) => i)];
   for (let i = 1; i <= from.length; i++) {
-    const current = [i];
+    const row = [i];
+    const above = rows[i - 1] as number[];
     for (let j = 1; j <= to.length; j++) {
-      const substitution = (previous[j - 1] as number) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      current.push(Math.min(substitution, (previous[j] as number) + 1, (current[j - 1] as number) + 1));
+      const isSame = from[i - 1] === to[j - 1];
+      let best = Math.min(
+        (above[j - 1] as number) + (isSame ? 0 : 1),
+        (above[j] as number) + 1,
+        (row[j - 1] as number) + 1,
+      );
+      if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1])
+        best = Math.min(best, ((rows[i - 2] as number[])[j - 2] as number) + 1);
+      row.push(best);
     }
-    previous = current;
+    rows.push(row);
   }
-  return previous[to.length] as number;
+  return (rows[from.length] as number[])[to.length] as number;
 }

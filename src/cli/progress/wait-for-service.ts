@@ -118,7 +118,7 @@ class ServiceWait {
     this.#convergedSince ??= this.#options.context.clock.monotonic();
     const waitMs = monitorMs - this.#elapsedMs();
     if (waitMs < 0) return;
-    const seconds = Math.trunc(waitMs / 1000) + 1;
+    const seconds = Math.max(1, Math.ceil(waitMs / 1000));
     this.#lines.show({ id: 'verify', text: `Waiting ${seconds} seconds to verify that tasks are stable...` });
   }
 
