@@ -100,15 +100,13 @@ async function pinNamespace(file: string, program: readonly string[]): Promise<v
   const unshare = await requireProgram('unshare', 'util-linux');
   // Slave: what the host mounts later appears inside, nothing from inside appears on the host.
   const command = [unshare, `--mount=${file}`, '--propagation', 'slave', '--', ...program];
+  const taskset = await requireProgram('taskset', 'util-linux');
   const processors = availableParallelism();
   let problem = '';
-  for (let attempt = 0; attempt <= processors * PIN_ATTEMPTS_PER_PROCESSOR; attempt++) {
-    const onProcessor = [await requireProgram('taskset', 'util-linux'), '--cpu-list', String(attempt % processors)];
-    // The first attempt is where we happen to be, which does for every machine that is not a container.
-    const [executable = unshare, ...args] = attempt === 0 ? command : [...onProcessor, ...command];
+  for (let attempt = 0; attempt < processors * PIN_ATTEMPTS_PER_PROCESSOR; attempt++) {
     const made = await runProcess({
-      file: executable,
-      args,
+      file: taskset,
+      args: ['--cpu-list', String(attempt % processors), ...command],
       env: PROGRAM_ENVIRONMENT,
       timeoutMs: TIMEOUT_MS,
       outputBytesMax: OUTPUT_BYTES,
