@@ -77,6 +77,8 @@ export interface ImageTuning {
   /** For small disks: the reserve is at most this share. */
   readonly reserveShare: number;
   readonly reserveIntervalMs: number;
+  /** Given back when not even an image can be removed for want of space; the lists of large stores are about 1 MiB. */
+  readonly emergencyBytes: number;
   readonly collector: CollectorTuning;
   readonly disk: DiskTuning;
 }
@@ -118,6 +120,7 @@ export const IMAGE_TUNING: ImageTuning = {
   reserveBytes: 512 * MIB,
   reserveShare: 0.02,
   reserveIntervalMs: 500,
+  emergencyBytes: 4 * MIB,
   collector: { highPercent: 85, lowPercent: 80, graceMs: 10 * 60_000, intervalMs: 60_000 },
   disk: { pressurePercent: 92, relievedPercent: 88, intervalMs: 10_000 },
 };

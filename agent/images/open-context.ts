@@ -8,6 +8,7 @@ import { systemRandom } from '#common/system/random.ts';
 import { Buildah } from './buildah/buildah.ts';
 import type { ImageStoreOptions } from './config.ts';
 import { DiskReserve } from './disk/disk-reserve.ts';
+import { EmergencySpace } from './disk/emergency-space.ts';
 import { Holds } from './holds.ts';
 import { LastUse } from './last-use.ts';
 import { RegistryAccess } from './registry/registry-access.ts';
@@ -26,6 +27,8 @@ export async function openStoreContext(options: ImageStoreOptions, logger: Logge
   await buildah.prepare();
   const lastUse = new LastUse(join(stateDirectory, 'last-use'), systemClock, logger);
   await lastUse.prepare();
+  const emergency = new EmergencySpace(join(stateDirectory, 'emergency-space'), tuning.emergencyBytes, logger);
+  await emergency.take();
   const { requestTimeoutMs } = tuning;
   const { documentBytesMax } = tuning.archive;
   return {
@@ -37,6 +40,7 @@ export async function openStoreContext(options: ImageStoreOptions, logger: Logge
     holds: new Holds(),
     lastUse,
     reserve,
+    emergency,
     names: new NameLock(systemClock),
     clock: systemClock,
     random: systemRandom,

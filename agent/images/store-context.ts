@@ -8,6 +8,7 @@ import type { Buildah } from './buildah/buildah.ts';
 import { classifyFailure } from './buildah/classify-failure.ts';
 import type { ImageStoreOptions } from './config.ts';
 import type { DiskReserve } from './disk/disk-reserve.ts';
+import type { EmergencySpace } from './disk/emergency-space.ts';
 import type { Holds } from './holds.ts';
 import type { LastUse } from './last-use.ts';
 import type { RegistryAccess } from './registry/registry-access.ts';
@@ -23,6 +24,7 @@ export interface StoreContext {
   readonly holds: Holds;
   readonly lastUse: LastUse;
   readonly reserve: DiskReserve;
+  readonly emergency: EmergencySpace;
   readonly names: NameLock;
   readonly clock: Clock;
   readonly random: Random;

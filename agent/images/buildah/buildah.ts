@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { startProcess } from '#agent/kernel/spawn.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { fileError } from '#common/system/atomic-file.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import { cancelledError } from '../archive/archive-error.ts';
@@ -14,7 +15,12 @@ import type { ImageTuning } from '../config.ts';
 import type { DiskReserve } from '../disk/disk-reserve.ts';
 import type { RegistryAccess } from '../registry/registry-access.ts';
 import { LineSplitter } from './line-splitter.ts';
-import { makeOperationDirectory, type OperationFiles, type OperationRegistries } from './operation-directory.ts';
+import {
+  makeOperationDirectory,
+  type OperationFiles,
+  type OperationRegistries,
+  removeOperationDirectory,
+} from './operation-directory.ts';
 import { ProcessSlots } from './process-slots.ts';
 
 const SIGTERM = 15;
@@ -97,9 +103,13 @@ export class Buildah {
     return join(this.#options.runDirectory, 'storage');
   }
 
-  /** Operations keep their files here. */
+  /** Archives, contexts and temporary files of operations, on the disk of the images. */
   get workDirectory(): string {
     return join(this.#options.stateDirectory, 'work');
+  }
+
+  get #configurationDirectory(): string {
+    return join(this.#options.runDirectory, 'work');
   }
 
   /** The caches of `RUN --mount=type=cache`, shared by all builds. */
@@ -109,19 +119,20 @@ export class Buildah {
 
   /** Makes the directories, and removes what operations of an earlier run have left. */
   async prepare(): Promise<void> {
-    await rm(this.workDirectory, { recursive: true, force: true });
-    for (const path of [this.root, this.runRoot, this.workDirectory, this.buildCache])
+    const work = [this.workDirectory, this.#configurationDirectory];
+    for (const path of work) await rm(path, { recursive: true, force: true });
+    for (const path of [this.root, this.runRoot, ...work, this.buildCache])
       await mkdir(path, { recursive: true, mode: 0o700 });
     await writeFile(this.#storageConf, this.#storageConfText(), { mode: 0o600 });
     await writeFile(this.#containersConf, '', { mode: 0o600 });
   }
 
   get #storageConf(): string {
-    return join(this.#options.stateDirectory, 'storage.conf');
+    return join(this.#options.runDirectory, 'storage.conf');
   }
 
   get #containersConf(): string {
-    return join(this.#options.stateDirectory, 'containers.conf');
+    return join(this.#options.runDirectory, 'containers.conf');
   }
 
   #storageConfText(): string {
@@ -146,7 +157,7 @@ export class Buildah {
   async #runInDirectory(run: BuildahRun, signal: AbortSignal): Promise<BuildahResult> {
     const { access, reserve } = this.#options;
     const registries = { access, ...(run.registries ?? { hosts: [], auths: {} }) };
-    const files = await makeOperationDirectory(this.workDirectory, this.buildCache, registries);
+    const files = await this.#makeDirectory(run, registries);
     const stop = new AbortController();
     const watch = run.writes ? reserve.watch((error) => stop.abort(error)) : undefined;
     const onAbort = (): void => stop.abort(cancelledError(run.what));
@@ -160,8 +171,19 @@ export class Buildah {
       cancelTimer();
       watch?.end();
       signal.removeEventListener('abort', onAbort);
-      await rm(files.directory, { recursive: true, force: true });
+      await removeOperationDirectory(files);
     }
+  }
+
+  async #makeDirectory(run: BuildahRun, registries: OperationRegistries): Promise<OperationFiles> {
+    const places = {
+      configuration: this.#configurationDirectory,
+      temporary: run.writes ? this.workDirectory : undefined,
+      buildCache: this.buildCache,
+    };
+    return makeOperationDirectory(places, registries).catch((error: unknown) => {
+      throw fileError(error, `prepare ${run.what}`);
+    });
   }
 
   #environment(run: BuildahRun, files: OperationFiles): Readonly<Record<string, string>> {

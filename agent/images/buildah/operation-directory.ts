@@ -48,42 +48,56 @@ function registriesConf(registries: OperationRegistries): string {
 /** Signatures are not asked for: what is trusted is the registry, by TLS, and the digest. */
 const POLICY = JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] });
 
-/**
- * Makes a private directory below `parent`, with everything in it; removed by the caller. `buildCache` is a directory
- * that all runs share.
- */
-export async function makeOperationDirectory(
-  parent: string,
-  buildCache: string,
-  registries: OperationRegistries,
-): Promise<OperationFiles> {
-  const directory = await mkdtemp(join(parent, 'op-'));
-  try {
-    return await fill(directory, buildCache, registries);
-  } catch (error) {
-    await rm(directory, { recursive: true, force: true });
-    throw error;
-  }
+/** Where the directories of operations are made. */
+export interface OperationPlaces {
+  /** In memory, mostly: configuration and credentials, which no disk has to see, and which fit on a full one. */
+  readonly configuration: string;
+  /** On the disk of the images: temporary files, as large as layers. Undefined for operations that need none. */
+  readonly temporary: string | undefined;
+  /** Kept from one build to the next. */
+  readonly buildCache: string;
 }
 
-async function fill(directory: string, buildCache: string, registries: OperationRegistries): Promise<OperationFiles> {
+/** Makes private directories with everything in them; removed by the caller with `removeOperationDirectory`. */
+export async function makeOperationDirectory(
+  places: OperationPlaces,
+  registries: OperationRegistries,
+): Promise<OperationFiles> {
+  const directory = await mkdtemp(join(places.configuration, 'op-'));
   const files: OperationFiles = {
     directory,
     home: join(directory, 'home'),
-    temporary: join(directory, 'tmp'),
+    temporary: places.temporary === undefined ? directory : await mkdtemp(join(places.temporary, 'tmp-')),
     registriesConf: join(directory, 'registries.conf'),
     policy: join(directory, 'policy.json'),
     authFile: join(directory, 'auth.json'),
     certificates: join(directory, 'certs'),
   };
+  try {
+    await fill(files, registries);
+    if (places.temporary !== undefined) await linkBuildCache(files.temporary, places.buildCache);
+    return files;
+  } catch (error) {
+    await removeOperationDirectory(files);
+    throw error;
+  }
+}
+
+export async function removeOperationDirectory(files: OperationFiles): Promise<void> {
+  for (const path of [files.temporary, files.directory]) await rm(path, { recursive: true, force: true });
+}
+
+/** buildah keeps what `RUN --mount=type=cache` holds among its temporary files; it has to outlive the run. */
+async function linkBuildCache(temporary: string, buildCache: string): Promise<void> {
+  // Releases before 1.31 call it by the first name.
+  for (const name of ['buildah-cache', `buildah-cache-${process.getuid?.() ?? 0}`])
+    await symlink(buildCache, join(temporary, name));
+}
+
+async function fill(files: OperationFiles, registries: OperationRegistries): Promise<void> {
   // Where a build looks for the certificates of each registry, before it looks in places of the host.
   const perHost = join(files.home, '.config/containers/certs.d');
   await mkdir(perHost, { recursive: true, mode: 0o700 });
-  await mkdir(files.temporary, { mode: 0o700 });
-  // buildah keeps what `RUN --mount=type=cache` holds among its temporary files; it has to outlive the run.
-  // Releases before 1.31 call it by the first name.
-  for (const name of ['buildah-cache', `buildah-cache-${process.getuid?.() ?? 0}`])
-    await symlink(buildCache, join(files.temporary, name));
   const writePrivate = (path: string, text: string): Promise<void> =>
     writeFile(path, text, { mode: 0o600, flag: 'wx' });
   await writePrivate(files.registriesConf, registriesConf(registries));
@@ -97,5 +111,4 @@ async function fill(directory: string, buildCache: string, registries: Operation
     const found = await registries.access.certificateDirectory(host);
     if (found !== undefined) await symlink(found, join(perHost, host));
   }
-  return files;
 }

@@ -145,7 +145,17 @@ export class ImageRemover {
       throw inUse(image, holds.usersOf(held), `the image below it, ${held.slice(0, 12)}, is used by`);
   }
 
+  /** Removing writes, too; on a disk without a free block it takes what is kept for this. */
   async #run(image: StoredImage, targets: readonly string[], signal: AbortSignal): Promise<void> {
+    try {
+      await this.#removeTargets(image, targets, signal);
+    } catch (error) {
+      if (!(error instanceof SwarmError) || error.reason !== 'disk-full') throw error;
+      await this.#context.emergency.during(() => this.#removeTargets(image, targets, signal));
+    }
+  }
+
+  async #removeTargets(image: StoredImage, targets: readonly string[], signal: AbortSignal): Promise<void> {
     const what = `removing ${image.id.slice(0, 12)}`;
     const result = await this.#context.buildah.run({
       what,

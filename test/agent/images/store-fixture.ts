@@ -35,6 +35,7 @@ export const TEST_TUNING: ImageTuning = {
   terminationGraceMs: 5_000,
   reserveBytes: 1024 * 1024,
   reserveIntervalMs: 50,
+  emergencyBytes: 1024 * 1024,
 };
 
 export type StoreChanges = Partial<Omit<ImageStoreOptions, 'tuning'>> & { readonly tuning?: Partial<ImageTuning> };
@@ -90,7 +91,8 @@ export class StoreFixture {
   /** What operations leave behind when they should leave nothing: files of work in progress, and mounts. */
   async leftovers(): Promise<readonly string[]> {
     const work = await readdir(join(this.stateDirectory, 'work'));
-    return [...work, ...(await this.#mounts())];
+    const configuration = await readdir(join(this.directory, 'run/work'));
+    return [...work, ...configuration, ...(await this.#mounts())];
   }
 
   async #mounts(): Promise<readonly string[]> {
