@@ -20,6 +20,7 @@ import {
   makeBareNamespace,
   makeGatewayNamespace,
   NamespaceNumbers,
+  numberOf,
   replugNamespace,
   routeToTask,
   taskAddress,
@@ -94,6 +95,8 @@ export class NodeNetwork implements TaskNetwork {
     const publisher = new PortPublisher({ names: this.#names, logger: this.#options.logger });
     try {
       await gateway.ensure();
+      // A removed namespace takes a moment to go, and its device with it: the number cannot be used again at once.
+      for (const name of (await gateway.taskLinks()).keys()) this.#numbers.giveOutAfter(numberOf(name));
       await this.#sweep(alive);
       for (const record of alive) await this.#adopt(record, gateway, publisher);
       if (await publisher.forwardingIsShared()) await gateway.shareForwarding();
@@ -340,7 +343,7 @@ export class NodeNetwork implements TaskNetwork {
     for (const { number } of pool.ready)
       if (!links.has(gatewayLinkName(number))) await replugNamespace(this.#options.directory, number, gateway);
     await this.#removeLingering(
-      [...links.keys()].filter((name) => !this.#numbers.has(Number(name.slice(1)))),
+      [...links.keys()].filter((name) => !this.#numbers.has(numberOf(name))),
       repaired,
     );
   }

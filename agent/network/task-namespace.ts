@@ -45,6 +45,11 @@ export function gatewayLinkName(number: number): string {
   return `g${number}`;
 }
 
+/** The inverse of `gatewayLinkName`. */
+export function numberOf(gatewayLink: string): number {
+  return Number(gatewayLink.slice(1));
+}
+
 export function taskAddress(pool: Prefix, number: number): string {
   return formatAddress(pool.base + number);
 }
@@ -75,6 +80,11 @@ export class NamespaceNumbers {
   /** Takes a number that is known to be in use. */
   reserve(number: number): void {
     this.#used.add(number);
+    this.giveOutAfter(number);
+  }
+
+  /** Lets the numbers up to this one rest: their devices may not be gone yet. */
+  giveOutAfter(number: number): void {
     this.#last = Math.max(this.#last, number);
   }
 

@@ -199,6 +199,18 @@ describe('network: recovery', function () {
     keeper.close();
   });
 
+  it('a restart gives out no number whose device is not gone yet', async () => {
+    const numberOf = (attachment: NetworkAttachment): number => Number(basename(namespaceOf(attachment)));
+    const held = await host.call('attach', taskRequest('held'));
+    const keeper = NetworkNamespace.open(namespaceOf(held));
+    await host.kill();
+    await startDaemon(['web']);
+    const next = await host.call('attach', taskRequest('next'));
+    assert.ok(numberOf(next) > numberOf(held), `${numberOf(next)} after ${numberOf(held)}`);
+    await host.call('detach', 'next');
+    keeper.close();
+  });
+
   it('another pool takes effect when no task has an address of the old one', async () => {
     await host.kill();
     const config = { gatewayPools: ['10.99.0.0/20'] };
