@@ -4,6 +4,7 @@ import { runProcess } from '#agent/kernel/run-process.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import { PROGRAM_ENVIRONMENT, requireProgram } from '../programs.ts';
 import { currentMountNamespace, ensureMountNamespace } from './private-mounts.ts';
+import { rootInside } from './root-inside.ts';
 
 /** Set for the daemon that runs inside: the namespace that it has to find itself in. */
 const NAMESPACE_VARIABLE = 'STARLING_MOUNT_NAMESPACE';
@@ -51,7 +52,10 @@ export async function enterMountNamespace(runDirectory: string): Promise<void> {
     [NAMESPACE_VARIABLE]: identity.stdout.trim(),
     [DIRECTORY_VARIABLE]: process.cwd(),
   };
-  const argv = [nsenter, `--mount=${file}`, '--', process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const root = await rootInside(file);
+  const changeRoot = root === undefined ? [] : [await requireProgram('chroot', 'coreutils'), root];
+  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const argv = [nsenter, `--mount=${file}`, '--', ...changeRoot, ...command];
   assert(process.execve !== undefined, 'this system can replace a program');
   process.execve(nsenter, argv, environment);
 }
