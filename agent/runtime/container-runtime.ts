@@ -174,6 +174,7 @@ export class ContainerRuntime {
   /** Sends the container's stop signal, waits for its grace period or `graceMs`, then kills all that is left. */
   async stop(id: string, graceMs?: number): Promise<ContainerExit> {
     const container = this.#find(id);
+    await container.made;
     if (container.hasEnded) return container.exited;
     // A frozen process keeps its signals for later.
     await this.#thaw(container);
@@ -191,6 +192,8 @@ export class ContainerRuntime {
    */
   async kill(id: string): Promise<ContainerExit> {
     const container = this.#find(id);
+    await container.made;
+    if (!this.#containers.has(id)) throw noContainer(id);
     if (!container.hasEnded) await this.#context.cgroups.killAll(container.record.cgroupPath);
     const ended = await this.#within(container, this.#context.config.killTimeoutMs);
     return ended ?? this.#exits.giveUp(container);
@@ -303,11 +306,7 @@ export class ContainerRuntime {
   #find(id: string): Container {
     const container = this.#containers.get(id);
     if (container !== undefined) return container;
-    throw new SwarmError({
-      code: 'not-found',
-      reason: 'unknown-object',
-      message: `there is no container ${id} on this node`,
-    });
+    throw noContainer(id);
   }
 
   async #tearDown(container: Container, alive: boolean): Promise<void> {
@@ -352,6 +351,14 @@ export class ContainerRuntime {
       );
     });
   }
+}
+
+function noContainer(id: string): SwarmError {
+  return new SwarmError({
+    code: 'not-found',
+    reason: 'unknown-object',
+    message: `there is no container ${id} on this node`,
+  });
 }
 
 function asSwarmError(error: unknown): SwarmError {

@@ -3,6 +3,7 @@ import type { Clock } from '#common/clock.ts';
 import type { Logger } from '#common/log.ts';
 import type { Cgroups } from './cgroups/cgroups.ts';
 import type { RuntimeConfig } from './config.ts';
+import type { Conmon } from './conmon/probe-conmon.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 import type { RuntimePaths } from './paths.ts';
 import type { LayerLinks } from './rootfs/layer-links.ts';
@@ -20,7 +21,7 @@ export interface RuntimeContext {
   /** Begins the name of every cgroup of this agent, so that two agents with one parent leave each other alone. */
   readonly cgroupTag: string;
   readonly runtime: OciRuntime;
-  readonly conmon: string;
+  readonly conmon: Conmon;
   readonly machine: MachineFacts;
   readonly seccomp: SeccompProfiles;
   readonly initBinary: string | undefined;

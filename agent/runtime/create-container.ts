@@ -174,7 +174,7 @@ export async function createContainer(
   await writeFile(`${bundle}/config.json`, serializeOciSpec(oci), { mode: 0o600 });
   throwIfAborted(signal);
   const pid = await startMonitor(
-    context.conmon,
+    context.conmon.path,
     {
       id,
       runtime: context.runtime.path,
@@ -185,6 +185,7 @@ export async function createContainer(
       logBytesMax: request.log.maxBytes * LOG_BACKSTOP_FACTOR,
       tty: spec.tty,
       openStdin: spec.openStdin,
+      canSkipSync: context.conmon.canSkipSync,
     },
     oci.process.args[spec.init ? 2 : 0] ?? '',
     context.config.createTimeoutMs,

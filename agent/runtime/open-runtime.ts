@@ -8,6 +8,7 @@ import type { Logger } from '#common/log.ts';
 import { detectCgroups } from './cgroups/cgroups.ts';
 import { isCgroupPath } from './cgroups/layout.ts';
 import type { RuntimeConfig } from './config.ts';
+import { probeConmon } from './conmon/probe-conmon.ts';
 import { Container, loadRecord } from './container.ts';
 import type { ContainerRecord } from './container-record.ts';
 import { ContainerRuntime } from './container-runtime.ts';
@@ -15,7 +16,6 @@ import type { RuntimeContext } from './context.ts';
 import { chooseRuntime, findInitBinary, probeMachine } from './machine.ts';
 import { startFifo } from './oci-runtime.ts';
 import { RuntimePaths } from './paths.ts';
-import { requireProgram } from './programs.ts';
 import { LayerLinks } from './rootfs/layer-links.ts';
 import { SeccompProfiles } from './seccomp-profiles.ts';
 import { sweep } from './sweep.ts';
@@ -73,7 +73,7 @@ async function buildContext(options: RuntimeOptions): Promise<RuntimeContext> {
   const cgroups = await detectCgroups();
   await cgroups.prepareParent(options.cgroupParent);
   const [conmon, runtime, machine, seccomp, initBinary] = await Promise.all([
-    requireProgram('conmon', 'conmon'),
+    probeConmon(),
     chooseRuntime(options.runtime, cgroups),
     probeMachine(cgroups, options.cgroupParent),
     SeccompProfiles.load(options.seccompProfile),

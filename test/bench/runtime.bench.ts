@@ -117,8 +117,9 @@ async function main(): Promise<void> {
           logBytesMax: 40_000_000,
           tty: false,
           openStdin: false,
+          canSkipSync: context.conmon.canSkipSync,
         };
-        await startMonitor(context.conmon, request, 'sleep', 60_000);
+        await startMonitor(context.conmon.path, request, 'sleep', 60_000);
         await startContainer(context.runtime, bareRoot, id, 10_000);
       }),
     );

@@ -12,6 +12,8 @@ export interface MonitorRequest {
   readonly logBytesMax: number;
   readonly tty: boolean;
   readonly openStdin: boolean;
+  /** Whether this conmon can leave out the fsync of the log at the container's end. */
+  readonly canSkipSync: boolean;
 }
 
 /** Descriptor of the pipe on which conmon says how the create went. */
@@ -32,7 +34,7 @@ export function monitorArguments(request: MonitorRequest): readonly string[] {
     // The attach socket lies in the bundle and nowhere else.
     '--full-attach',
     // The log of a dead task need not survive a power failure: no fsync at each exit.
-    '--no-sync-log',
+    ...(request.canSkipSync ? ['--no-sync-log'] : []),
     ...['--log-level', 'error'],
     ...(request.tty ? ['--terminal'] : []),
     ...(request.openStdin ? ['--stdin', '--leave-stdin-open'] : []),

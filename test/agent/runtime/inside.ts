@@ -72,6 +72,7 @@ export function describeInside(file: string, title: string, body: () => void): v
       }
       const report = await runInside(file);
       const pending = new Set(report.pending.map((one) => one.fullTitle));
+      if (report.tests.length === 0 && report.failures.length === 0) throw new Error(`${file} has no tests inside`);
       const suite = this.test?.parent;
       for (const outcome of report.tests) {
         const name = outcome.fullTitle.slice(title.length + 1);

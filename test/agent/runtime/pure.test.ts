@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { monitorArguments } from '#agent/runtime/conmon/arguments.ts';
 import { createFailure } from '#agent/runtime/conmon/create-failure.ts';
 import { helpedContainer } from '#agent/runtime/conmon/kill-helpers.ts';
+import { describeConmon } from '#agent/runtime/conmon/probe-conmon.ts';
 import { type ContainerRecord, moveTo, parseRecord } from '#agent/runtime/container-record.ts';
 import { explainOutput, mayHaveFailedToStart } from '#agent/runtime/exit-diagnosis.ts';
 import { Limiter } from '#agent/runtime/limiter.ts';
@@ -79,6 +80,7 @@ describe('runtime: the monitor', () => {
     logBytesMax: 100,
     tty: true,
     openStdin: false,
+    canSkipSync: true,
   };
 
   it('is told everything by absolute paths', () => {
@@ -86,6 +88,13 @@ describe('runtime: the monitor', () => {
     assert.ok(line.includes('--terminal') && !line.includes('--stdin'));
     assert.equal(line[line.indexOf('--log-path') + 1], 'k8s-file:/state/x/log');
     assert.ok(monitorArguments({ ...request, logFile: undefined }).includes('none'));
+  });
+
+  it('is asked for what its version can', () => {
+    assert.equal(describeConmon('/c', 'conmon version 2.1.6\ncommit: x')?.canSkipSync, true);
+    assert.equal(describeConmon('/c', 'conmon version 2.0.25\n')?.canSkipSync, false);
+    assert.equal(describeConmon('/c', 'something else'), undefined);
+    assert.ok(!monitorArguments({ ...request, canSkipSync: false }).includes('--no-sync-log'));
   });
 
   it('is recognised, and so is a runtime at work', () => {
