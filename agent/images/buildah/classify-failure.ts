@@ -56,6 +56,14 @@ const CLASSES: readonly FailureClass[] = [
   },
   {
     pattern:
+      /processing tar file|digest .* (?:mismatch|did not match|does not match)|manifest .* does not match provided manifest digest|invalid tar header|loading tar component|archive\/tar|unexpected end of JSON|invalid checksum digest/i,
+    code: 'invalid',
+    reason: 'image-invalid',
+    message: 'the image is damaged',
+    hint: 'push or save the image again',
+  },
+  {
+    pattern:
       /connection refused|no such host|i\/o timeout|network is unreachable|no route to host|connection reset|unexpected EOF|TLS handshake timeout|server misbehaving|toomanyrequests|received unexpected HTTP status: 5|503 Service/i,
     code: 'unavailable',
     reason: 'registry-unreachable',
@@ -75,14 +83,6 @@ const CLASSES: readonly FailureClass[] = [
     reason: 'in-use',
     message: 'the image is in use by a build',
     hint: 'try again when the build has ended',
-  },
-  {
-    pattern:
-      /processing tar file|digest .* (?:mismatch|did not match|does not match)|manifest .* does not match provided manifest digest|invalid tar header|loading tar component|archive\/tar|unexpected end of JSON|invalid checksum digest/i,
-    code: 'invalid',
-    reason: 'image-invalid',
-    message: 'the image is damaged',
-    hint: 'push or save the image again',
   },
 ];
 
@@ -127,7 +127,7 @@ const BUILD_STEP = /(?:error building at STEP|building at STEP) "(.*)": (.*)/;
 export function classifyBuildFailure(what: string, stderr: string, exitCode: number): SwarmError {
   const words = lastWords(stderr);
   const step = BUILD_STEP.exec(words);
-  const environmental = CLASSES.slice(0, 7).find(({ pattern }) => pattern.test(words));
+  const environmental = CLASSES.slice(0, 8).find(({ pattern }) => pattern.test(words));
   if (environmental !== undefined && !/exit status \d+$/.test(words))
     return classifyFailure(what, words, 'build-failed');
   const status = /exit status (\d+)/.exec(step?.[2] ?? '')?.[1];

@@ -50,8 +50,13 @@ export class StoreFixture {
 
   static async make(changes: StoreChanges = {}): Promise<StoreFixture> {
     const fixture = new StoreFixture(await mkdtemp(join(tmpdir(), 'starling-images-')));
-    await fixture.open(changes);
-    return fixture;
+    try {
+      await fixture.open(changes);
+      return fixture;
+    } catch (error) {
+      await fixture.remove();
+      throw error;
+    }
   }
 
   get store(): ImageStore {
