@@ -55,7 +55,11 @@ export class Candidates {
   readonly #whole: boolean;
   #entries = new Map<NodeRecord, Candidate>();
   #root: Branch;
+  /** How far the log of changes was followed: for placing, and (every change) for counting refusals. */
   #cursor: number;
+  #countCursor: number;
+  /** Nodes that each filter refuses. Invariant: the sum over the entries' `refusedBy`. */
+  #refused: number[] = [];
   /** In whole mode: what is still to be weighed; undefined when nothing is. */
   #rest: Iterator<NodeRecord> | undefined;
   /** Otherwise: every node before this position was weighed. */
@@ -72,12 +76,13 @@ export class Candidates {
     this.#whole = binpack || options.request.preferences.length > 0;
     this.#root = new Branch(this.#compare);
     this.#cursor = 0;
+    this.#countCursor = 0;
     this.#reset();
   }
 
   /** The node for the next task; undefined when none fits; 'more' when the budget ended before that was known. */
   best(budget: Budget, nowMs: number): NodeRecord | undefined | 'more' {
-    this.#followChanges(budget, nowMs);
+    if (!this.#followChanges(budget, nowMs)) return 'more';
     if (this.#whole && !this.#weighRest(budget, nowMs)) return 'more';
     for (;;) {
       const top = this.#root.best();
@@ -104,39 +109,53 @@ export class Candidates {
     return this.#options.index.changes.hasImprovement(this.#cursor);
   }
 
-  /** Counts the refusals of all nodes as they are now. For a group that found no node: every node was weighed. */
-  refusals(budget: Budget, nowMs: number): readonly Refusal[] {
-    const counts = this.#filters.map(() => 0);
-    for (const candidate of this.#entries.values()) {
-      if (candidate.generation !== candidate.record.generation) this.#weigh(candidate, budget, nowMs);
-      if (candidate.refusedBy >= 0) counts[candidate.refusedBy] = (counts[candidate.refusedBy] ?? 0) + 1;
+  /**
+   * The refusals of all nodes as they are now, for a group that found none: every node was weighed. 'more' when the
+   * budget ended before; 'lost' when too much has changed to follow, so that `best` has to look at all nodes again.
+   */
+  refusals(budget: Budget, nowMs: number): readonly Refusal[] | 'more' | 'lost' {
+    const cursor = this.#options.index.changes.read(this.#countCursor, (record) => {
+      const known = this.#entries.get(record);
+      if (known !== undefined && known.generation !== record.generation) this.#weigh(known, budget, nowMs);
+      return budget.evaluations > 0;
+    });
+    if (cursor === undefined) {
+      this.#reset();
+      return 'lost';
     }
-    return this.#filters.map((filter, place) => ({ filter, nodes: counts[place] ?? 0 }));
+    this.#countCursor = cursor;
+    if (cursor < this.#options.index.changes.end) return 'more';
+    return this.#filters.map((filter, place) => ({ filter, nodes: this.#refused[place] ?? 0 }));
   }
 
   #reset(): void {
     const { index } = this.#options;
     this.#entries = new Map();
     this.#root = new Branch(this.#compare);
+    this.#refused = this.#filters.map(() => 0);
     this.#cursor = index.changes.end;
+    this.#countCursor = index.changes.end;
     this.#rest = this.#whole ? index.records.values() : undefined;
     this.#position = undefined;
     this.#next = undefined;
     this.#exhausted = false;
   }
 
-  #followChanges(budget: Budget, nowMs: number): void {
+  /** True when everything that matters was followed. */
+  #followChanges(budget: Budget, nowMs: number): boolean {
     const { changes } = this.#options.index;
-    if (this.#cursor === changes.end) return;
-    const kept = changes.read(this.#cursor, (record, improved) => {
-      if (!improved && !this.#whole) return;
+    if (this.#cursor === changes.end) return true;
+    const cursor = changes.read(this.#cursor, (record, improved) => {
+      if (!improved && !this.#whole) return true;
       const known = this.#entries.get(record);
       if (known === undefined) {
         if (!record.removed) this.#weigh(this.#add(record), budget, nowMs);
       } else if (known.generation !== record.generation) this.#weigh(known, budget, nowMs);
+      return budget.evaluations > 0;
     });
-    if (kept) this.#cursor = changes.end;
-    else this.#reset();
+    if (cursor === undefined) this.#reset();
+    else this.#cursor = cursor;
+    return this.#cursor === changes.end;
   }
 
   /** True when all nodes have been weighed. */
@@ -183,6 +202,7 @@ export class Candidates {
     const { request, failures, groupKey, config } = this.#options;
     candidate.generation = record.generation;
     this.#moveToBranch(candidate);
+    this.#countRefusal(candidate, -1);
     if (record.removed) {
       candidate.branch.withdraw(candidate);
       this.#entries.delete(record);
@@ -193,8 +213,14 @@ export class Candidates {
     const failed = failures.has(groupKey) ? failures.countSince(groupKey, record.id, nowMs - config.faultWindowMs) : 0;
     candidate.failures = failed >= config.faultThreshold ? failed : 0;
     candidate.refusedBy = this.#filters.findIndex((filter) => !filter.fits(record, request));
+    this.#countRefusal(candidate, 1);
     if (candidate.refusedBy < 0) candidate.branch.place(candidate);
     else candidate.branch.withdraw(candidate);
+  }
+
+  #countRefusal(candidate: Candidate, sign: 1 | -1): void {
+    const place = candidate.refusedBy;
+    if (place >= 0) this.#refused[place] = (this.#refused[place] ?? 0) + sign;
   }
 
   #moveToBranch(candidate: Candidate): void {

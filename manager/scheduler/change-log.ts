@@ -1,7 +1,10 @@
 import type { NodeRecord } from './node-record.ts';
 
-/** What readers do with one change; `improved` means that the node may suit where it did not, or suit better. */
-export type ChangeReader = (record: NodeRecord, improved: boolean) => void;
+/**
+ * What a reader does with one change; `improved` means that the node may suit where it did not, or suit better. False
+ * ends the reading after this change.
+ */
+export type ChangeReader = (record: NodeRecord, improved: boolean) => boolean;
 
 /**
  * Which nodes changed, in order. Readers keep a cursor each and come when they like; one that stayed away for too long
@@ -44,11 +47,14 @@ export class ChangeLog {
     }
   }
 
-  /** Reads on from the cursor. False when entries before it are gone: nothing was read. */
-  read(cursor: number, reader: ChangeReader): boolean {
-    if (cursor < this.#base) return false;
-    for (let index = cursor - this.#base; index < this.#records.length; index++)
-      reader(this.#records[index] as NodeRecord, this.#improved[index] as boolean);
-    return true;
+  /** Reads on from the cursor. Gives the new one; undefined when entries before it are gone: nothing was read. */
+  read(cursor: number, reader: ChangeReader): number | undefined {
+    if (cursor < this.#base) return undefined;
+    let next = cursor;
+    while (next < this.end) {
+      const index = next++ - this.#base;
+      if (!reader(this.#records[index] as NodeRecord, this.#improved[index] as boolean)) break;
+    }
+    return next;
   }
 }

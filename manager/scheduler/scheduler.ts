@@ -293,21 +293,26 @@ export class Scheduler implements Loop {
       if (group.candidates === undefined) continue;
       if (slice.placements <= 0 || slice.evaluations <= 0) return 'more';
       if (group.reasonCursor !== this.#index.changes.end) {
-        if (group.nextReasonAtMs <= slice.nowMs) this.#countReasons(group, group.candidates, slice);
-        else wakeAtMs = Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, group.nextReasonAtMs);
+        if (group.nextReasonAtMs > slice.nowMs) wakeAtMs = Math.min(wakeAtMs ?? Infinity, group.nextReasonAtMs);
+        else if (!this.#countReasons(group, group.candidates, slice)) return 'more';
       }
       if (group.reasonUnwritten) this.#writeReasons(group, slice);
     }
     return wakeAtMs;
   }
 
-  #countReasons(group: TaskGroup, candidates: Candidates, slice: Slice): void {
-    const reason = explainRefusals(candidates.refusals(slice, slice.nowMs));
+  /** False when the count is not complete. */
+  #countReasons(group: TaskGroup, candidates: Candidates, slice: Slice): boolean {
+    const refusals = candidates.refusals(slice, slice.nowMs);
+    if (refusals === 'lost') this.#makeReady(group);
+    if (refusals === 'lost' || refusals === 'more') return false;
+    const reason = explainRefusals(refusals);
     if (reason !== group.reason) group.reasonUnwritten = true;
     group.reason = reason;
     group.reasonCursor = this.#index.changes.end;
     const { reasonIntervalMs, reasonIntervalPerTaskMs } = this.#config;
     group.nextReasonAtMs = slice.nowMs + reasonIntervalMs + group.pending.size * reasonIntervalPerTaskMs;
+    return true;
   }
 
   /** The group counts as written when a look finds every task with the reason: a refused write is made again. */

@@ -103,7 +103,7 @@ export class MemoryStore implements StoreView {
   }
 
   #table<Name extends TableName>(table: Name): Map<string, Tables[Name]> {
-    return this.#tables[table] as Map<string, Tables[Name]>;
+    return this.#tables[table];
   }
 
   #tasks(ids: Iterable<string> | undefined): Task[] {

@@ -119,7 +119,7 @@ describe('scheduler', () => {
     b.run();
     b.tasks('a', 2);
     b.run();
-    const load = Object.values(b.spread()).sort();
+    const load = Object.values(b.spread()).sort((x, y) => x - y);
     assert.deepEqual(load, [2, 2, 2]);
   });
 
@@ -264,7 +264,10 @@ describe('scheduler', () => {
     b.service('packed', { cpus: 1, placement: { strategy: PlacementStrategy.BINPACK } });
     b.tasks('packed', 6);
     b.run();
-    assert.deepEqual(Object.values(b.spread()).sort(), [2, 4]);
+    assert.deepEqual(
+      Object.values(b.spread()).sort((x, y) => x - y),
+      [2, 4],
+    );
 
     const c = bench({ n1: { cpus: 4 }, n2: { cpus: 4 } });
     c.commit([create('cluster', cluster())]);
