@@ -56,7 +56,7 @@ abstract class Node extends CommanderCommand {
     super(name);
     this.run = run;
     this.path = path;
-    this.helpOption(false).helpCommand(false).allowExcessArguments(true);
+    this.helpOption(false).helpCommand(false).allowExcessArguments(true).exitOverride();
   }
 
   /** A usage error as the command shows it: what is wrong, the usage line, where to read on. */
@@ -101,13 +101,17 @@ class GroupNode extends Node {
       this.#wantsHelp = parsed.wantsHelp;
       if (this.#isRoot) this.run.context = this.run.program.open(parsed.values);
       const [name, ...rest] = parsed.arguments;
-      return name === undefined || parsed.wantsHelp
-        ? { operands: [], unknown: [] }
-        : { operands: [name], unknown: rest };
+      if (name === undefined || parsed.wantsHelp) return { operands: [], unknown: [] };
+      // Words of a command that does not exist are nobody's to look at.
+      return { operands: [name], unknown: this.#has(name) ? rest : [] };
     } catch (thrown) {
       if (!(thrown instanceof UsageError)) throw thrown;
       return this.complain(thrown, this.#isRoot ? `${this.path} [OPTIONS] COMMAND [ARG...]` : `${this.path} COMMAND`);
     }
+  }
+
+  #has(name: string): boolean {
+    return this.commands.some((child) => child.name() === name || child.aliases().includes(name));
   }
 
   /** No command was named, or one that does not exist. */

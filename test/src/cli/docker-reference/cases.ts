@@ -246,6 +246,29 @@ export const USAGE_CASES = lines(`
   -H
 `);
 
+export const HELP_CASES = lines(`
+  node inspect --help
+  node ls --help
+  node ps --help
+  node rm --help
+  node update --help
+  service create --help
+  service inspect --help
+  service logs --help
+  service ls --help
+  service ps --help
+  service rm --help
+  service scale --help
+  service update --help
+  swarm init --help
+  swarm join --help
+  swarm join-token --help
+  swarm leave --help
+  swarm update --help
+  info --help
+  version --help
+`);
+
 /** Whose request, not whose output, is kept: the spec that the flags make. */
 export const REQUEST_CASES = lines(`
   service create -d --no-resolve-image --name x busybox

@@ -56,13 +56,13 @@ export class FakeEngine {
     const [, kind = '', reference, verb] = path.split('/');
     if (kind === '_ping') return 'OK';
     if (kind === 'info') return this.#info();
-    if (kind === 'swarm') return await this.#swarm(call);
-    if (kind === 'nodes') return await this.#nodes(call, reference, verb);
-    if (kind === 'tasks') return await this.#tasks(call, reference);
+    if (kind === 'swarm') return this.#swarm(call);
+    if (kind === 'nodes') return this.#nodes(call, reference, verb);
+    if (kind === 'tasks') return this.#tasks(call, reference);
     if (kind !== 'services')
       throw new SwarmError({ code: 'not-found', reason: 'unknown-object', message: 'page not found' });
-    if (reference === undefined) return await this.#services(call);
-    if (reference === 'create') return await this.#create(body);
+    if (reference === undefined) return this.#services(call);
+    if (reference === 'create') return this.#create(body);
     const { service } = await this.#api.getService(CALLER, { reference });
     if (method === 'DELETE') await this.#api.removeService(CALLER, { reference });
     if (verb === 'update') this.bodies.push(body);

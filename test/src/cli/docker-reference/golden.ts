@@ -14,7 +14,7 @@ export interface RecordedRequest {
   readonly body: object;
 }
 
-export function recordedOutputs(name: 'list' | 'inspect' | 'change' | 'usage'): readonly Recorded[] {
+export function recordedOutputs(name: 'list' | 'inspect' | 'change' | 'usage' | 'help'): readonly Recorded[] {
   return read(name) as readonly Recorded[];
 }
 

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Case, CHANGE_CASES, INSPECT_CASES, LIST_CASES, REQUEST_CASES, USAGE_CASES } from './cases.ts';
+import { type Case, CHANGE_CASES, HELP_CASES, INSPECT_CASES, LIST_CASES, REQUEST_CASES, USAGE_CASES } from './cases.ts';
 import { FakeEngine } from './fake-engine.ts';
 import type { Recorded, RecordedRequest } from './golden.ts';
 
@@ -20,7 +20,7 @@ async function runDocker(words: readonly string[], socket: string): Promise<Reco
     DOCKER_HOST: `unix://${socket}`,
     STARLING_REFERENCE: 'set',
   };
-  return await new Promise((resolve) => {
+  return new Promise((resolve) => {
     execFile('docker', [...words], { env, timeout: 10_000 }, (error, stdout, stderr) => {
       const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
       resolve({ words, stdout, stderr, exitCode });
@@ -35,7 +35,13 @@ async function main(): Promise<void> {
   engine.server.listen(socket);
   await once(engine.server, 'listening');
   try {
-    const groups = { list: LIST_CASES, inspect: INSPECT_CASES, change: CHANGE_CASES, usage: USAGE_CASES };
+    const groups = {
+      list: LIST_CASES,
+      inspect: INSPECT_CASES,
+      change: CHANGE_CASES,
+      usage: USAGE_CASES,
+      help: HELP_CASES,
+    };
     for (const [name, cases] of Object.entries(groups)) await write(name, await outputs(engine, cases, socket));
     await write('requests', await requests(engine, REQUEST_CASES, socket));
   } finally {

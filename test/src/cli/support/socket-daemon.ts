@@ -20,8 +20,8 @@ export async function startSocketDaemon(control: ControlApi): Promise<SocketDaem
   const server = new RpcServer({ trust: { kind: 'local' }, logger: silentLogger });
   const socket = join(directory, 'swarm.sock');
   const api = fakeApi(control);
-  server.addService(ControlService, api.control as unknown as Handlers<typeof ControlService>);
-  server.addService(NodeService, api.node as unknown as Handlers<typeof NodeService>);
+  server.addService(ControlService, api.control);
+  server.addService(NodeService, api.node);
   await server.listenSocket(socket);
   return {
     socket,
