@@ -258,7 +258,7 @@ describe('TLS between nodes', () => {
 function sClient(port: number, flags: string): Promise<string> {
   return new Promise((resolve) => {
     const args = ['s_client', '-connect', `127.0.0.1:${port}`, '-alpn', 'h2', ...flags.split(' ')];
-    const child = execFile('openssl', args, { timeout: 5000 }, (_error, stdout, stderr) => resolve(stdout + stderr));
+    const child = execFile('openssl', args, { timeout: 15_000 }, (_error, stdout, stderr) => resolve(stdout + stderr));
     child.stdin?.end();
   });
 }
