@@ -3,7 +3,12 @@
  * this process, with a daemon that answers by hand where the fixture's swarm does not.
  */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SwarmError } from '#common/errors.ts';
+import { decodeRegistryAuth } from '#common/system/registry-auth.ts';
+import { type CreateServiceRequest, CreateServiceResponse } from '#gen/swarm/v1/control.ts';
 import { LogMessage, LogStream, type SubscribeLogsRequest } from '#gen/swarm/v1/logs.ts';
 import {
   DoctorFinding,
@@ -15,6 +20,7 @@ import {
   JoinSwarmResponse,
   LocalNodeState,
 } from '#gen/swarm/v1/node.ts';
+import { Service } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { SwarmApi } from '#src/cli/api.ts';
 import { fakeApi, NOW_MS, runCli } from './support/run-cli.ts';
@@ -211,6 +217,32 @@ describe('cli: services', () => {
     const { stdout, stderr } = await runCli(['service', 'create', '-d', '--name', 'x', 'x'], { api: { control } });
     assert.equal(stderr, 'image x was not pinned\n');
     assert.equal(stdout, `${SERVICE_IDS.web}\n`);
+  });
+});
+
+describe('cli: registry logins', () => {
+  it('go with the service where that is asked for, and only then', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'docker-config-'));
+    const auth = Buffer.from('user:secret').toString('base64');
+    await writeFile(join(directory, 'config.json'), JSON.stringify({ auths: { 'registry.example.com': { auth } } }));
+    const asked: (string | undefined)[] = [];
+    const createService = async ({ spec }: Partial<CreateServiceRequest>) => {
+      asked.push(spec?.task?.container?.registryAuth);
+      return CreateServiceResponse.create({ service: Service.create({ id: 'x' }) });
+    };
+    const control = { ...PLAIN.control, createService } as SwarmApi['control'];
+    const words = ['--config', directory, 'service', 'create', '-d'];
+    await runCli([...words, '--with-registry-auth', 'registry.example.com/app'], { api: { control } });
+    await runCli([...words, '--with-registry-auth', 'other.example.com/app'], { api: { control } });
+    await runCli([...words, 'registry.example.com/app'], { api: { control } });
+    await writeFile(join(directory, 'config.json'), '{');
+    const broken = await runCli([...words, '--with-registry-auth', 'x'], { api: { control } });
+    await rm(directory, { recursive: true });
+    assert.deepEqual(
+      asked.map((text) => decodeRegistryAuth(text ?? '')?.password),
+      ['secret', undefined, undefined],
+    );
+    assert.match(broken.stderr, /^[^\n]*config\.json is not JSON\nHint: /);
   });
 });
 

@@ -5,9 +5,9 @@ import type { CreateServiceResponse } from '#gen/swarm/v1/control.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { type CliContext, printLine, printWarning } from '../../context.ts';
-import { registryAuthOf } from '../../docker-config.ts';
 import { imageWithTag } from '../../image-argument.ts';
 import { waitForService } from '../../progress/wait-for-service.ts';
+import { registryAuthOf } from '../../registry-auth.ts';
 import { randomServiceName } from '../../service-names.ts';
 import { environmentFile, withCallersValue } from '../../values/key-values.ts';
 import { CREATE_FLAGS, ENV, ENV_FILE, NAME } from './create-flags.ts';
@@ -31,7 +31,7 @@ export const serviceCreate: CommandImplementation = {
 async function createService({ context, flags, arguments: [imageText = '', ...args] }: Invocation): Promise<void> {
   const image = imageWithTag(imageText);
   const env = await readEnvironment(context, flags.list(ENV_FILE), flags.list(ENV));
-  const registryAuth = flags.isSet(WITH_REGISTRY_AUTH) ? await registryAuthOf(image, context.configDirectory) : '';
+  const registryAuth = flags.isSet(WITH_REGISTRY_AUTH) ? await registryAuthOf(image, context) : '';
   const api = await context.api();
   const create = async (name: string): Promise<CreateServiceResponse> =>
     api.control.createService({

@@ -1,9 +1,9 @@
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
-import { registryAuthOf } from '../../docker-config.ts';
 import { imageWithTag } from '../../image-argument.ts';
 import { waitForService } from '../../progress/wait-for-service.ts';
+import { registryAuthOf } from '../../registry-auth.ts';
 import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
 import { IMAGE, UPDATE_FLAGS } from './update-flags.ts';
 import { updateSpec } from './update-spec.ts';
@@ -26,7 +26,7 @@ async function updateService({ context, flags, arguments: [reference = ''] }: In
   const named = flags.value(IMAGE);
   const image = named === undefined ? undefined : imageWithTag(named);
   const authFor = image ?? service.spec.task?.container?.image ?? '';
-  const registryAuth = flags.isSet(WITH_REGISTRY_AUTH) ? await registryAuthOf(authFor, context.configDirectory) : '';
+  const registryAuth = flags.isSet(WITH_REGISTRY_AUTH) ? await registryAuthOf(authFor, context) : '';
   const updated = await api.control.updateService({
     id: service.id,
     version: service.version,
