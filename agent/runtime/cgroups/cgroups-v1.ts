@@ -26,7 +26,7 @@ export class CgroupsV1 implements Cgroups {
     return mountPoint === undefined ? undefined : mountPoint + path;
   }
 
-  async #read(controller: string, path: string, file: string): Promise<string | undefined> {
+  #read(controller: string, path: string, file: string): string | undefined {
     const directory = this.#directory(controller, path);
     return directory === undefined ? undefined : readCgroupFile(directory, file);
   }
@@ -41,51 +41,40 @@ export class CgroupsV1 implements Cgroups {
       const parent = directory;
       directory = `${directory}/${segment}`;
       for (const file of ['cpuset.cpus', 'cpuset.mems']) {
-        const own = await readCgroupFile(directory, file);
-        if (own?.trim() === '')
-          await writeCgroupFile(directory, file, (await readCgroupFile(parent, file))?.trim() ?? '');
+        const own = readCgroupFile(directory, file);
+        if (own?.trim() === '') await writeCgroupFile(directory, file, readCgroupFile(parent, file)?.trim() ?? '');
       }
     }
   }
 
   async statistics(path: string): Promise<CgroupStatistics | undefined> {
-    const [usage, memoryStat, memoryLimit, memoryPeak, oomKills, cpu, cpuUser, cpuSystem, cpuStat, pids, pidsMax, io] =
-      await Promise.all([
-        this.#read('memory', path, 'memory.usage_in_bytes'),
-        this.#read('memory', path, 'memory.stat'),
-        this.#read('memory', path, 'memory.limit_in_bytes'),
-        this.#read('memory', path, 'memory.max_usage_in_bytes'),
-        this.oomKills(path),
-        this.#read('cpuacct', path, 'cpuacct.usage'),
-        this.#read('cpuacct', path, 'cpuacct.usage_user'),
-        this.#read('cpuacct', path, 'cpuacct.usage_sys'),
-        this.#read('cpu', path, 'cpu.stat'),
-        this.#read('pids', path, 'pids.current'),
-        this.#read('pids', path, 'pids.max'),
-        this.#read('blkio', path, 'blkio.throttle.io_service_bytes_recursive'),
-      ]);
+    const read = (controller: string, file: string): string | undefined => this.#read(controller, path, file);
+    const usage = read('memory', 'memory.usage_in_bytes');
+    const cpu = read('cpuacct', 'cpuacct.usage');
+    const pids = read('pids', 'pids.current');
     if (usage === undefined && cpu === undefined && pids === undefined) return undefined;
     const usageBytes = parseNumber(usage) ?? 0;
-    const throttling = parseKeyed(cpuStat ?? '');
+    const inactiveBytes = parseKeyed(read('memory', 'memory.stat') ?? '').get('total_inactive_file') ?? 0;
+    const throttling = parseKeyed(read('cpu', 'cpu.stat') ?? '');
     return {
       cpuNanos: parseNumber(cpu) ?? 0,
-      cpuUserNanos: parseNumber(cpuUser),
-      cpuSystemNanos: parseNumber(cpuSystem),
+      cpuUserNanos: parseNumber(read('cpuacct', 'cpuacct.usage_user')),
+      cpuSystemNanos: parseNumber(read('cpuacct', 'cpuacct.usage_sys')),
       throttledPeriods: throttling.get('nr_throttled'),
       throttledNanos: throttling.get('throttled_time'),
-      memoryBytes: Math.max(0, usageBytes - (parseKeyed(memoryStat ?? '').get('total_inactive_file') ?? 0)),
+      memoryBytes: Math.max(0, usageBytes - inactiveBytes),
       memoryUsageBytes: usageBytes,
-      memoryPeakBytes: parseNumber(memoryPeak),
-      memoryLimitBytes: parseV1Limit(memoryLimit),
-      oomKills: oomKills ?? 0,
+      memoryPeakBytes: parseNumber(read('memory', 'memory.max_usage_in_bytes')),
+      memoryLimitBytes: parseV1Limit(read('memory', 'memory.limit_in_bytes')),
+      oomKills: (await this.oomKills(path)) ?? 0,
       pids: parseNumber(pids) ?? 0,
-      pidsLimit: parseNumber(pidsMax),
-      ...parseBlkio(io ?? ''),
+      pidsLimit: parseNumber(read('pids', 'pids.max')),
+      ...parseBlkio(read('blkio', 'blkio.throttle.io_service_bytes_recursive') ?? ''),
     };
   }
 
   async oomKills(path: string): Promise<number | undefined> {
-    const control = await this.#read('memory', path, 'memory.oom_control');
+    const control = this.#read('memory', path, 'memory.oom_control');
     return control === undefined ? undefined : parseKeyed(control).get('oom_kill');
   }
 
@@ -112,7 +101,7 @@ export class CgroupsV1 implements Cgroups {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       if (!(await writeCgroupFile(directory, 'freezer.state', 'FROZEN'))) return;
-      const state = await readCgroupFile(directory, 'freezer.state');
+      const state = readCgroupFile(directory, 'freezer.state');
       if (state === undefined || state.trim() === 'FROZEN') return;
       if (performance.now() > deadline)
         throw new SwarmError({
@@ -131,7 +120,7 @@ export class CgroupsV1 implements Cgroups {
   }
 
   async isFrozen(path: string): Promise<boolean> {
-    const state = await this.#read('freezer', path, 'freezer.state');
+    const state = this.#read('freezer', path, 'freezer.state');
     return state !== undefined && state.trim() !== 'THAWED';
   }
 
@@ -187,7 +176,7 @@ export class CgroupsV1 implements Cgroups {
   }
 
   async accountsForSwap(parent: string): Promise<boolean> {
-    return (await this.#read('memory', parent, 'memory.memsw.limit_in_bytes')) !== undefined;
+    return this.#read('memory', parent, 'memory.memsw.limit_in_bytes') !== undefined;
   }
 
   async children(path: string): Promise<readonly string[]> {

@@ -27,7 +27,7 @@ export class CgroupsV2 implements Cgroups {
     let directory = this.#root;
     for (const segment of ['', ...path.split('/').filter((part) => part !== '')]) {
       directory = join(directory, segment);
-      const available = (await readCgroupFile(directory, 'cgroup.controllers'))?.trim() ?? '';
+      const available = readCgroupFile(directory, 'cgroup.controllers')?.trim() ?? '';
       // One by one: a single controller that cannot be handed down (cpu with realtime processes) spoils a joint write.
       for (const controller of available.split(' ').filter((name) => name !== '')) {
         await writeCgroupFile(directory, 'cgroup.subtree_control', `+${controller}`).catch((error: unknown) => {
@@ -38,44 +38,35 @@ export class CgroupsV2 implements Cgroups {
   }
 
   async statistics(path: string): Promise<CgroupStatistics | undefined> {
-    const directory = this.#root + path;
-    const [usage, memoryStat, memoryMax, memoryPeak, oomKills, cpuStat, pids, pidsMax, io] = await Promise.all([
-      readCgroupFile(directory, 'memory.current'),
-      readCgroupFile(directory, 'memory.stat'),
-      readCgroupFile(directory, 'memory.max'),
-      readCgroupFile(directory, 'memory.peak'),
-      this.oomKills(path),
-      readCgroupFile(directory, 'cpu.stat'),
-      readCgroupFile(directory, 'pids.current'),
-      readCgroupFile(directory, 'pids.max'),
-      readCgroupFile(directory, 'io.stat'),
-    ]);
+    const read = (file: string): string | undefined => readCgroupFile(this.#root + path, file);
+    const cpuStat = read('cpu.stat');
     if (cpuStat === undefined) return undefined;
     const cpu = parseKeyed(cpuStat);
     const nanos = (key: string): number | undefined => {
       const micros = cpu.get(key);
       return micros === undefined ? undefined : micros * 1000;
     };
-    const usageBytes = parseNumber(usage) ?? 0;
+    const usageBytes = parseNumber(read('memory.current')) ?? 0;
+    const inactiveBytes = parseKeyed(read('memory.stat') ?? '').get('inactive_file') ?? 0;
     return {
       cpuNanos: nanos('usage_usec') ?? 0,
       cpuUserNanos: nanos('user_usec'),
       cpuSystemNanos: nanos('system_usec'),
       throttledPeriods: cpu.get('nr_throttled'),
       throttledNanos: nanos('throttled_usec'),
-      memoryBytes: Math.max(0, usageBytes - (parseKeyed(memoryStat ?? '').get('inactive_file') ?? 0)),
+      memoryBytes: Math.max(0, usageBytes - inactiveBytes),
       memoryUsageBytes: usageBytes,
-      memoryPeakBytes: parseNumber(memoryPeak),
-      memoryLimitBytes: parseNumber(memoryMax),
-      oomKills: oomKills ?? 0,
-      pids: parseNumber(pids) ?? 0,
-      pidsLimit: parseNumber(pidsMax),
-      ...parseIoStat(io ?? ''),
+      memoryPeakBytes: parseNumber(read('memory.peak')),
+      memoryLimitBytes: parseNumber(read('memory.max')),
+      oomKills: (await this.oomKills(path)) ?? 0,
+      pids: parseNumber(read('pids.current')) ?? 0,
+      pidsLimit: parseNumber(read('pids.max')),
+      ...parseIoStat(read('io.stat') ?? ''),
     };
   }
 
   async oomKills(path: string): Promise<number | undefined> {
-    const events = await readCgroupFile(this.#root + path, 'memory.events');
+    const events = readCgroupFile(this.#root + path, 'memory.events');
     return events === undefined ? undefined : parseKeyed(events).get('oom_kill');
   }
 
@@ -88,7 +79,7 @@ export class CgroupsV2 implements Cgroups {
     const deadline = performance.now() + timeoutMs;
     if (!(await writeCgroupFile(directory, 'cgroup.freeze', '1'))) return;
     for (;;) {
-      const events = await readCgroupFile(directory, 'cgroup.events');
+      const events = readCgroupFile(directory, 'cgroup.events');
       if (events === undefined || parseKeyed(events).get('frozen') === 1) return;
       if (performance.now() > deadline)
         throw new SwarmError({
@@ -105,7 +96,7 @@ export class CgroupsV2 implements Cgroups {
   }
 
   async isFrozen(path: string): Promise<boolean> {
-    return (await readCgroupFile(this.#root + path, 'cgroup.freeze'))?.trim() === '1';
+    return readCgroupFile(this.#root + path, 'cgroup.freeze')?.trim() === '1';
   }
 
   async killAll(path: string): Promise<void> {
@@ -144,7 +135,7 @@ export class CgroupsV2 implements Cgroups {
   }
 
   async accountsForSwap(parent: string): Promise<boolean> {
-    return (await readCgroupFile(this.#root + parent, 'memory.swap.max')) !== undefined;
+    return readCgroupFile(this.#root + parent, 'memory.swap.max') !== undefined;
   }
 
   async children(path: string): Promise<readonly string[]> {

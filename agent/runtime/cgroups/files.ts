@@ -1,15 +1,19 @@
 /** Small files and directories of a cgroup hierarchy. */
-import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { readdir, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasErrno } from '#agent/kernel/libc.ts';
+import { readPseudoFile } from '#agent/kernel/pseudo-file.ts';
 import { parsePids } from './statistics.ts';
 
+/** A group of ten thousand processes lists them in less. */
+const FILE_BYTES_MAX = 256 * 1024;
+
 /** The file's text; undefined when it, or its cgroup, does not exist (any more). */
-export async function readCgroupFile(directory: string, file: string): Promise<string | undefined> {
+export function readCgroupFile(directory: string, file: string): string | undefined {
   try {
-    return await readFile(join(directory, file), 'utf8');
+    return readPseudoFile(join(directory, file), FILE_BYTES_MAX);
   } catch (error) {
-    if (hasErrno(error, 'ENOENT', 'ENODEV', 'EOPNOTSUPP', 'ENOTDIR')) return undefined;
+    if (hasErrno(error, 'EOPNOTSUPP', 'EINVAL')) return undefined;
     throw error;
   }
 }
@@ -39,7 +43,7 @@ export async function childCgroups(directory: string): Promise<readonly string[]
 
 /** Processes of the cgroup and of all below it. */
 export async function processesOf(directory: string): Promise<readonly number[]> {
-  const pids = [...parsePids((await readCgroupFile(directory, 'cgroup.procs')) ?? '')];
+  const pids = [...parsePids(readCgroupFile(directory, 'cgroup.procs') ?? '')];
   for (const child of await childCgroups(directory)) pids.push(...(await processesOf(join(directory, child))));
   return pids;
 }

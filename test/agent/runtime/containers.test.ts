@@ -331,6 +331,26 @@ describeInside(import.meta.filename, 'runtime: containers', () => {
     }
   });
 
+  it('works with any OCI runtime, in the ways that the standard knows', async () => {
+    const wrapper = join(under.directory, 'own-runtime');
+    const script = '#!/bin/sh\n[ "$1" = --version ] && echo "own-runtime version 1" && exit\nexec crun "$@"\n';
+    await writeFile(wrapper, script, { mode: 0o755 });
+    const other = await TestRuntime.make({ runtimeName: wrapper });
+    try {
+      assert.equal(other.runtime.context.runtime.startProtocol, 'command');
+      const ended = await other.shell('echo hello; exit 3');
+      assert.deepEqual([ended.code, ended.output], [3, 'hello\n']);
+      await other.runtime.release(ended.id);
+      assert.deepEqual(await readdir(other.runtime.context.paths.runtimeRoot), []);
+      assert.equal((await refusal(other.run(['/no/such']))).reason, 'command-not-found');
+      const living = await other.start(['/bin/sleep', '1000']);
+      assert.deepEqual((await other.reopen()).adopted, [living]);
+    } finally {
+      await other.remove();
+    }
+    assert.equal((await refusal(TestRuntime.make({ runtimeName: 'no-such-runtime' }))).reason, 'preflight');
+  });
+
   it('works with runc too', async function (this: Mocha.Context) {
     if ((await findProgram('runc')) === undefined) {
       console.log('      skipped: runc is not installed');

@@ -5,6 +5,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { detectCgroups } from '#agent/runtime/cgroups/cgroups.ts';
 import {
   type ContainerExit,
   type ContainerRuntime,
@@ -80,8 +81,14 @@ export class TestRuntime {
     const directory = await mkdtemp(join(tmpdir(), 'starling-rt-'));
     await makeBusyboxLayer(join(directory, 'layer'));
     await options.before?.(directory);
-    const opened = await open(directory, options);
-    return new TestRuntime(directory, opened.runtime, opened.report, options);
+    try {
+      const opened = await open(directory, options);
+      return new TestRuntime(directory, opened.runtime, opened.report, options);
+    } catch (error) {
+      await (await detectCgroups()).remove(cgroupParentOf(directory));
+      await rm(directory, { recursive: true });
+      throw error;
+    }
   }
 
   get stateDirectory(): string {
