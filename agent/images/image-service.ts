@@ -20,6 +20,7 @@ import {
   type LoadImageRequest,
   LoadImageResponse,
   PruneImagesResponse,
+  type PullImageRequest,
   PullImageResponse,
   PullResult,
   RemoveImageResponse,
@@ -31,6 +32,7 @@ import type { Handlers } from '#proto/grpc/methods.ts';
 import type { BuildRequest } from './build/image-builder.ts';
 import { detailMessage, pullEventMessage, removalMessage, summaryMessage } from './image-messages.ts';
 import type { ImageStore } from './image-store.ts';
+import type { PullEvent } from './pull/image-puller.ts';
 import { parsePlatform } from './store-context.ts';
 import type { ImageListRequest } from './view/image-filter.ts';
 
@@ -115,34 +117,9 @@ export function imageHandlers(store: ImageStore, usage: NodeUsage): Handlers<typ
       return LoadImageResponse.create({ images: loaded.map((image) => LoadedImage.create(image)) });
     },
 
-    pullImage: (request, { signal }) => {
-      const reference = withDefaultTag(mustParse(request.reference));
-      const credential = decodeRegistryAuth(request.registryAuth);
-      const platform = parsePlatform(request.platform);
-      return reporting<PullImageResponse>(signal, async (report, stop) => {
-        const onEvent = (event: Parameters<typeof pullEventMessage>[0]): void => report(pullEventMessage(event));
-        const result = await store.pull({ reference, credential, platform, signal: stop, onEvent });
-        const { digest, imageId: id, upToDate } = result;
-        const value = PullResult.create({ id, digest, upToDate, name: familiarName(reference) });
-        return PullImageResponse.create({ event: { kind: 'result', value } });
-      });
-    },
+    pullImage: (request, { signal }) => pullImage(store, request, signal),
 
-    buildImage: (requests, { signal }) => {
-      const line = (value: string): BuildImageResponse => BuildImageResponse.create({ event: { kind: 'line', value } });
-      const work = async (
-        report: (event: BuildImageResponse) => void,
-        stop: AbortSignal,
-      ): Promise<BuildImageResponse> => {
-        const iterator = requests[Symbol.asyncIterator]();
-        const options = await withDeadline(firstOptions(iterator), OPTIONS_TIMEOUT_MS, 'the options of the build');
-        const context = contextChunks(iterator);
-        const onLine = (text: string): void => report(line(text));
-        const value = await store.build({ ...buildRequest(options), context, onLine, signal: stop });
-        return BuildImageResponse.create({ event: { kind: 'imageId', value } });
-      };
-      return reporting(signal, work, (count) => line(`(${count} lines of output were not read in time and are lost)`));
-    },
+    buildImage: (requests, { signal }) => buildImage(store, requests, signal),
 
     listImages: async function* (request) {
       const images = (await store.list(await listRequest(store, request))).map(summaryMessage);
@@ -179,6 +156,40 @@ export function imageHandlers(store: ImageStore, usage: NodeUsage): Handlers<typ
 
     getDiskUsage: async () => diskUsage(store, usage),
   };
+}
+
+function pullImage(
+  store: ImageStore,
+  request: PullImageRequest,
+  signal: AbortSignal,
+): AsyncGenerator<PullImageResponse> {
+  const reference = withDefaultTag(mustParse(request.reference));
+  const credential = decodeRegistryAuth(request.registryAuth);
+  const platform = parsePlatform(request.platform);
+  return reporting<PullImageResponse>(signal, async (report, stop) => {
+    const onEvent = (event: PullEvent): void => report(pullEventMessage(event));
+    const result = await store.pull({ reference, credential, platform, signal: stop, onEvent });
+    const { digest, imageId: id, upToDate } = result;
+    const value = PullResult.create({ id, digest, upToDate, name: familiarName(reference) });
+    return PullImageResponse.create({ event: { kind: 'result', value } });
+  });
+}
+
+function buildImage(
+  store: ImageStore,
+  requests: AsyncIterable<BuildImageRequest>,
+  signal: AbortSignal,
+): AsyncGenerator<BuildImageResponse> {
+  const line = (value: string): BuildImageResponse => BuildImageResponse.create({ event: { kind: 'line', value } });
+  const work = async (report: (event: BuildImageResponse) => void, stop: AbortSignal): Promise<BuildImageResponse> => {
+    const iterator = requests[Symbol.asyncIterator]();
+    const options = await withDeadline(firstOptions(iterator), OPTIONS_TIMEOUT_MS, 'the options of the build');
+    const context = contextChunks(iterator);
+    const onLine = (text: string): void => report(line(text));
+    const value = await store.build({ ...buildRequest(options), context, onLine, signal: stop });
+    return BuildImageResponse.create({ event: { kind: 'imageId', value } });
+  };
+  return reporting(signal, work, (count) => line(`(${count} lines of output were not read in time and are lost)`));
 }
 
 async function firstOptions(iterator: AsyncIterator<BuildImageRequest>): Promise<BuildOptions> {
