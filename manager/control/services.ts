@@ -4,7 +4,7 @@ import { newId } from '#common/ids.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Random } from '#common/random.ts';
 import type { ServiceTaskCounts } from '#gen/swarm/v1/control.ts';
-import { Revision, RevisionOutcome, Service, TaskState } from '#gen/swarm/v1/objects.ts';
+import { NodeState, Revision, RevisionOutcome, Service, TaskState } from '#gen/swarm/v1/objects.ts';
 import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { validateService } from './validate-service.ts';
@@ -154,6 +154,8 @@ export function countTasks(view: StoreView, service: Service): ServiceTaskCounts
   let wanted = 0;
   for (const task of view.tasksOfService(service.id)) {
     if (task.desiredState > TaskState.RUNNING) continue;
+    // A global task stays wanted on a node that is down: nobody knows of it, and nothing replaces it.
+    if (view.get('node', task.nodeId)?.status?.state === NodeState.DOWN) continue;
     wanted++;
     if (task.status?.state === TaskState.RUNNING) running++;
   }
