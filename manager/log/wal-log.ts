@@ -46,7 +46,7 @@ const FIRST: LogPosition = { index: 0, term: 0 };
  */
 export class WalLog implements Log {
   readonly #options: WalLogOptions;
-  readonly #config: LogConfig;
+  #config: LogConfig;
   readonly #clock: Clock;
   readonly #disk: Disk;
   readonly #snapshots: SnapshotFiles;
@@ -158,6 +158,12 @@ export class WalLog implements Log {
       snapshotError: this.#snapshotError,
       logBytes: this.#wal?.bytes ?? 0,
     };
+  }
+
+  /** How often snapshots are taken and how many are kept, from now on: users may set it for their cluster. */
+  tuneSnapshots(changes: Partial<Pick<LogConfig, 'snapshotEntries' | 'snapshotsKept'>>): void {
+    this.#config = { ...this.#config, ...changes };
+    this.#maybeSnapshot();
   }
 
   close(): Promise<void> {

@@ -113,6 +113,15 @@ describe('manager/log: WalLog', () => {
     await log.close();
   });
 
+  it('takes snapshots as often as it was told last', async () => {
+    const { log } = await openLog(memoryDisk());
+    for (let index = 0; index < 5; index++) await log.propose(bytes('x'), WAIT);
+    assert.equal(log.status().snapshotIndex, 0);
+    log.tuneSnapshots({ snapshotEntries: 4 });
+    await until(() => log.status().snapshotIndex === 5, 'the overdue snapshot is taken');
+    await log.close();
+  });
+
   it('keeps as many older snapshots as it is told', async () => {
     const disk = memoryDisk();
     const { log } = await openLog(disk, { snapshotEntries: 5, snapshotsKept: 2 });
