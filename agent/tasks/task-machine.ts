@@ -128,7 +128,7 @@ function absorb(machine: TaskMachine, input: TaskInput, nowMs: number, config: T
       return withStatus(endOperation(machine), nowMs, {
         state: TaskState.RUNNING,
         message: 'started',
-        container: input.container,
+        container: begun(machine, input.container, nowMs),
       });
     case 'exited':
       return absorbExit({ ...machine, waiting: false }, input.exit, nowMs);
@@ -176,7 +176,7 @@ function absorbFound(machine: TaskMachine, found: FoundTask, nowMs: number): Tas
       return withStatus(running, nowMs, {
         state: TaskState.RUNNING,
         message: 'started',
-        container: found.container,
+        container: begun(machine, found.container, nowMs),
         ports: found.ports,
       });
     }
@@ -185,9 +185,15 @@ function absorbFound(machine: TaskMachine, found: FoundTask, nowMs: number): Tas
   }
 }
 
+/** The container with the time it was started at: the executor's, else what is known of it, else the given one. */
+function begun(machine: TaskMachine, container: ContainerStatus, nowMs: number): ContainerStatus {
+  const startedAtMs = container.startedAtMs || machine.status.container?.startedAtMs || nowMs;
+  return { ...container, startedAtMs };
+}
+
 function absorbExit(machine: TaskMachine, exit: TaskExit, nowMs: number): TaskMachine {
   const ended = { ...machine, prepared: false };
-  const container = exit.container;
+  const container = begun(machine, exit.container, 0);
   if (shouldStop(machine))
     return withStatus(ended, nowMs, { state: TaskState.SHUTDOWN, message: 'shutdown', container });
   if (exit.error === undefined)

@@ -164,7 +164,8 @@ export function mapAssignment(assignment: TaskAssignment, architecture: string):
       taskId: task.id,
       mode: 'gateway',
       hostname,
-      ports: hostPorts(spec.endpoint?.ports ?? []),
+      // The scheduler has chosen the numbers that the spec leaves open.
+      ports: hostPorts(task.hostPorts.length > 0 ? task.hostPorts : (spec.endpoint?.ports ?? [])),
       hosts: container.hosts,
       dns: container.dns,
     },
