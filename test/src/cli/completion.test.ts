@@ -78,6 +78,8 @@ describe('cli: completion', () => {
 });
 
 describe('cli: completion in bash', function () {
+  this.timeout(20_000);
+
   let directory = '';
   let daemon: SocketDaemon | undefined;
 

@@ -37,7 +37,9 @@ async function run(
   return { stdout, stderr, exitCode, signal };
 }
 
-describe('cli: the program', () => {
+describe('cli: the program', function () {
+  this.timeout(20_000);
+
   let daemon: SocketDaemon | undefined;
 
   before(async () => {

@@ -6,7 +6,6 @@ import { silentLogger } from '#common/log.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { NodeService } from '#gen/swarm/v1/node.ts';
 import type { ControlApi } from '#manager/control/index.ts';
-import type { Handlers } from '#proto/grpc/methods.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
 import { fakeApi } from './run-cli.ts';
 
