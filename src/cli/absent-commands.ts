@@ -24,6 +24,15 @@ export const ABSENT_SWARM_COMMANDS: readonly AbsentCommand[] = [
   ...absent('it does not lock managers', 'keep the state directory on an encrypted disk', ['unlock', 'unlock-key']),
 ];
 
+export const ABSENT_IMAGE_COMMANDS: readonly AbsentCommand[] = [
+  ...absent('registries are written to with other tools', 'use skopeo or buildah', ['push']),
+  ...absent('images are not written to archives', 'use skopeo on the registry that the image is from', ['save']),
+  ...absent('images come from registries, archives of images and builds', 'use `swarm image build` with ADD', [
+    'import',
+  ]),
+  ...absent('the steps of an image are not listed', 'use `swarm image inspect`', ['history']),
+];
+
 export const ABSENT_COMMANDS: readonly AbsentCommand[] = [
   ...absent('it has no stacks', 'create the services one by one: `swarm service create`', ['stack', 'compose']),
   ...absent('it has no secrets and configs', 'mount files of the nodes: --mount type=bind,...', ['config', 'secret']),
@@ -45,4 +54,5 @@ export const ABSENT_COMMANDS: readonly AbsentCommand[] = [
     'exec',
   ]),
   ...absent('registries are written to with other tools', 'use skopeo or buildah', ['login', 'logout', 'push']),
+  ...ABSENT_IMAGE_COMMANDS.filter(({ name }) => name !== 'push'),
 ];

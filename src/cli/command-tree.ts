@@ -5,6 +5,7 @@
 
 import {
   ABSENT_COMMANDS,
+  ABSENT_IMAGE_COMMANDS,
   ABSENT_NODE_COMMANDS,
   ABSENT_SERVICE_COMMANDS,
   ABSENT_SWARM_COMMANDS,
@@ -18,6 +19,8 @@ import {
   type CommandNode,
   NO_ARGUMENTS,
   ONE_ARGUMENT,
+  TWO_ARGUMENTS,
+  UP_TO_ONE_ARGUMENT,
 } from './command.ts';
 
 function group(name: string, summary: string, children: readonly CommandNode[]): CommandGroup {
@@ -159,6 +162,90 @@ const TASK: CommandGroup = group('task', 'Look at tasks', [
   ),
 ]);
 
+const IMAGE_BUILD = command(
+  'build',
+  'Build an image from a Dockerfile',
+  '[OPTIONS] PATH | -',
+  ONE_ARGUMENT,
+  async () => (await import('./commands/image/image-build.ts')).imageBuild,
+  { alsoKnownAs: ['swarm build'] },
+);
+
+const IMAGE_LOAD = command(
+  'load',
+  'Load an image from a tar archive or STDIN',
+  OPTIONS,
+  NO_ARGUMENTS,
+  async () => (await import('./commands/image/image-load.ts')).imageLoad,
+  { alsoKnownAs: ['swarm load'] },
+);
+
+const IMAGE_LS = command(
+  'ls',
+  'List images',
+  '[OPTIONS] [REPOSITORY[:TAG]]',
+  UP_TO_ONE_ARGUMENT,
+  async () => (await import('./commands/image/image-ls.ts')).imageLs,
+  { aliases: ['list'], alsoKnownAs: ['swarm images'] },
+);
+
+const IMAGE_PULL = command(
+  'pull',
+  'Download an image from a registry',
+  '[OPTIONS] NAME[:TAG|@DIGEST]',
+  ONE_ARGUMENT,
+  async () => (await import('./commands/image/image-pull.ts')).imagePull,
+  { alsoKnownAs: ['swarm pull'] },
+);
+
+const IMAGE_RM = command(
+  'rm',
+  'Remove one or more images',
+  '[OPTIONS] IMAGE [IMAGE...]',
+  AT_LEAST_ONE,
+  async () => (await import('./commands/image/image-rm.ts')).imageRm,
+  { aliases: ['remove'], alsoKnownAs: ['swarm rmi'] },
+);
+
+const IMAGE_TAG = command(
+  'tag',
+  'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE',
+  'SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]',
+  TWO_ARGUMENTS,
+  async () => (await import('./commands/image/image-tag.ts')).imageTag,
+  { alsoKnownAs: ['swarm tag'] },
+);
+
+const IMAGE: CommandGroup = group('image', 'Manage the images of this node', [
+  IMAGE_BUILD,
+  command(
+    'inspect',
+    'Display detailed information on one or more images',
+    '[OPTIONS] IMAGE [IMAGE...]',
+    AT_LEAST_ONE,
+    async () => (await import('./commands/image/image-inspect.ts')).imageInspect,
+  ),
+  IMAGE_LOAD,
+  IMAGE_LS,
+  command(
+    'prune',
+    'Remove unused images',
+    OPTIONS,
+    NO_ARGUMENTS,
+    async () => (await import('./commands/image/image-prune.ts')).imagePrune,
+  ),
+  IMAGE_PULL,
+  IMAGE_RM,
+  IMAGE_TAG,
+  ...ABSENT_IMAGE_COMMANDS,
+]);
+
+/** The same command at the root, as Docker has it from the time before groups. */
+function atRoot(name: string, { aliases = [], ...original }: Command): Command {
+  const names = [original.name, ...aliases].map((alias) => `swarm image ${alias}`);
+  return { ...original, name, alsoKnownAs: names };
+}
+
 /** What Docker has under `docker swarm`; here the program itself is the swarm. */
 const SWARM: readonly CommandNode[] = [
   command(
@@ -207,16 +294,32 @@ const INFO = command(
   async () => (await import('./commands/cluster/info.ts')).info,
 );
 
-const SYSTEM: CommandGroup = group('system', 'Manage this node', [INFO]);
+const SYSTEM: CommandGroup = group('system', 'Manage this node', [
+  command(
+    'df',
+    'Show disk usage of this node',
+    OPTIONS,
+    NO_ARGUMENTS,
+    async () => (await import('./commands/system/system-df.ts')).systemDf,
+  ),
+  INFO,
+]);
 
 export const ROOT: CommandGroup = group('swarm', 'Services in containers on a swarm of your own machines', [
   SERVICE,
   NODE,
   TASK,
+  IMAGE,
   SYSTEM,
   { ...group('swarm', 'Manage Swarm', SWARM), hidden: true, transparent: true },
   ...SWARM,
   INFO,
+  atRoot('build', IMAGE_BUILD),
+  atRoot('images', IMAGE_LS),
+  atRoot('load', IMAGE_LOAD),
+  atRoot('pull', IMAGE_PULL),
+  atRoot('rmi', IMAGE_RM),
+  atRoot('tag', IMAGE_TAG),
   command(
     'doctor',
     'Check whether this host is fit for a swarm',

@@ -1,7 +1,9 @@
 /** `inspect`: an array of indented JSON, the same on one line, or a template over Docker's typed object. */
 import { encodeJson, indentJson } from '../../docker-shape/encode-json.ts';
-import type { GoValue } from '../../docker-shape/go-types.ts';
+import { ANY, type GoValue } from '../../docker-shape/go-types.ts';
+import { FUNCTIONS } from '../template/functions.ts';
 import { Template } from '../template/template.ts';
+import { TemplateError } from '../template/template-error.ts';
 import { withDockerErrors } from './list-format.ts';
 
 export interface InspectFormat {
@@ -11,18 +13,38 @@ export interface InspectFormat {
   text(): string;
 }
 
+export interface InspectFormatOptions {
+  /** A template that does not fit the typed object is tried on its JSON, whose names may differ (`.Id` for `.ID`). */
+  readonly hasJsonNames?: boolean;
+}
+
 /** Throws a CliError for a template that cannot be parsed. */
-export function inspectFormat(format: string | undefined): InspectFormat {
+export function inspectFormat(format: string | undefined, options: InspectFormatOptions = {}): InspectFormat {
   if (format === undefined || format === '') return jsonFormat((text) => indentJson(text));
   if (format === 'json') return jsonFormat((text) => text);
   const template = withDockerErrors(() => new Template(format));
   let out = '';
   return {
     add(value) {
-      out += withDockerErrors(() => `${template.render(value)}\n`);
+      const render = options.hasJsonNames === true ? renderEither : renderTyped;
+      out += withDockerErrors(() => `${render(template, value)}\n`);
     },
     text: () => (out === '' ? '\n' : out),
   };
+}
+
+function renderTyped(template: Template, value: GoValue): string {
+  return template.render(value);
+}
+
+function renderEither(template: Template, value: GoValue): string {
+  try {
+    return template.render(value);
+  } catch (thrown) {
+    if (!(thrown instanceof TemplateError)) throw thrown;
+    const data: unknown = JSON.parse(encodeJson(value.type, value.data));
+    return template.render({ type: ANY, data }, FUNCTIONS, { failsOnMissingKey: true });
+  }
 }
 
 function jsonFormat(layout: (text: string) => string): InspectFormat {

@@ -19,9 +19,19 @@ import { TemplateError } from './template-error.ts';
 const CALL_DEPTH_MAX = 1000;
 
 /** Runs the template over `dot` and returns the text. Throws a TemplateError in Go's words. */
-export function evaluateTemplate(template: ParsedTemplate, functions: Functions, dot: GoValue): string {
-  const evaluator = new Evaluator(template, functions);
+export function evaluateTemplate(
+  template: ParsedTemplate,
+  functions: Functions,
+  dot: GoValue,
+  options: EvaluationOptions = {},
+): string {
+  const evaluator = new Evaluator(template, functions, options);
   return evaluator.run(dot);
+}
+
+export interface EvaluationOptions {
+  /** A key that a map has not is an error (Go's `missingkey=error`), rather than no value. */
+  readonly failsOnMissingKey?: boolean;
 }
 
 interface Variable {
@@ -34,15 +44,17 @@ type Flow = 'on' | 'break' | 'continue';
 class Evaluator {
   readonly #template: ParsedTemplate;
   readonly #functions: Functions;
+  readonly #options: EvaluationOptions;
   #output = '';
   #variables: Variable[] = [];
   #depth = 0;
   /** The template being run, for messages. */
   #name = '';
 
-  constructor(template: ParsedTemplate, functions: Functions) {
+  constructor(template: ParsedTemplate, functions: Functions, options: EvaluationOptions) {
     this.#template = template;
     this.#functions = functions;
+    this.#options = options;
   }
 
   run(dot: GoValue): string {
@@ -278,7 +290,10 @@ class Evaluator {
     if (type.kind === 'map') {
       if (hasOperands) this.#fail(node, `${name} is not a method but has arguments`);
       const entries = (target.data ?? {}) as StructData;
-      return Object.hasOwn(entries, name) ? { type: type.element, data: entries[name] } : NO_VALUE;
+      if (Object.hasOwn(entries, name)) return { type: type.element, data: entries[name] };
+      if (this.#options.failsOnMissingKey === true)
+        this.#fail(node, `map has no entry for key ${JSON.stringify(name)}`);
+      return NO_VALUE;
     }
     if (type.kind === 'pointer') {
       if (type.to.kind === 'struct' && structField(type.to, {}, name) === undefined)

@@ -1,5 +1,5 @@
 import type { GoValue } from '../../docker-shape/go-types.ts';
-import { evaluateTemplate } from './evaluate.ts';
+import { type EvaluationOptions, evaluateTemplate } from './evaluate.ts';
 import { FUNCTIONS, type Functions } from './functions.ts';
 import { type ParsedTemplate, parseTemplate } from './parser.ts';
 
@@ -13,7 +13,7 @@ export class Template {
   }
 
   /** The text for one value. Throws a TemplateError when the template asks for what the value has not. */
-  render(dot: GoValue, functions: Functions = FUNCTIONS): string {
-    return evaluateTemplate(this.#parsed, functions, dot);
+  render(dot: GoValue, functions: Functions = FUNCTIONS, options: EvaluationOptions = {}): string {
+    return evaluateTemplate(this.#parsed, functions, dot, options);
   }
 }

@@ -14,6 +14,8 @@ export interface Inspection<T> {
   readonly toGo: (object: T) => GoValue;
   /** The text for people; absent where Docker has none. */
   readonly pretty?: (object: T) => string;
+  /** Templates may use the names that the object has in JSON, too. */
+  readonly hasJsonNames?: boolean;
   /** Docker's words for what was not found, where they are not the daemon's. */
   readonly notFound?: (reference: string, error: SwarmError) => string | undefined;
 }
@@ -27,7 +29,7 @@ export async function inspect<T>(inspection: Inspection<T>): Promise<void> {
     await showPretty(inspection, inspection.pretty);
     return;
   }
-  const output = inspectFormat(format);
+  const output = inspectFormat(format, { hasJsonNames: inspection.hasJsonNames === true });
   const failures = collectFailures();
   for (const reference of references)
     await failures.attempt(
