@@ -278,9 +278,9 @@ export class WalLog implements Log {
     const wal = this.#wal;
     assert(wal !== undefined && this.#machine !== undefined, 'a leading log has its files');
     const started = this.#clock.monotonic();
-    const chunks = this.#machine.snapshot();
     const bytesBefore = this.#bytesSinceSnapshot;
     try {
+      const chunks = this.#machine.snapshot();
       const bytes = await this.#snapshots.write(position, wal.logId, chunks, this.#abortSnapshot.signal);
       await wal.append([mark(position)]);
       this.#snapshot = position;

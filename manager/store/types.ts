@@ -52,7 +52,7 @@ export interface CommitEvents {
 export interface StoreView {
   readonly version: number;
   get<Name extends TableName>(table: Name, id: string): Tables[Name] | undefined;
-  /** All objects of a table, in the order of their ids. */
+  /** All objects of a table, in no promised order. */
   all<Name extends TableName>(table: Name): Iterable<Tables[Name]>;
   count(table: TableName): number;
   tasksOfService(serviceId: string): Iterable<Task>;

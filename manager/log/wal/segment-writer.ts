@@ -32,6 +32,8 @@ export class SegmentWriter {
   #allocated = PAGE_BYTES;
   #extension: Promise<void> | undefined;
   #extensionFailure: SwarmError | undefined;
+  /** The disk had no room for zeros: from then on the file grows with its frames. */
+  #isFull = false;
   #previousChecksum: number;
 
   private constructor(parts: SegmentParts) {
@@ -114,13 +116,14 @@ export class SegmentWriter {
   /** Begins to allocate more when less than half a step is left. */
   #extend(): void {
     const { allocateBytes, segmentBytes } = this.#parts.config;
-    if (this.#extension !== undefined || this.#allocated - this.#offset >= allocateBytes / 2) return;
+    if (this.#extension !== undefined || this.#isFull || this.#allocated - this.#offset >= allocateBytes / 2) return;
     const end = Math.min(this.#allocated + allocateBytes, segmentBytes);
     if (end <= this.#allocated) return;
     this.#extension = this.#writeZeros(this.#allocated, end)
       .catch((thrown: unknown) => {
         // A full disk is met again, and reported, by the frame that finds no room; what is allocated still serves.
-        if (!isDiskFull(thrown)) this.#extensionFailure = diskError(thrown, 'allocating space');
+        if (isDiskFull(thrown)) this.#isFull = true;
+        else this.#extensionFailure = diskError(thrown, 'allocating space');
       })
       .finally(() => {
         this.#extension = undefined;

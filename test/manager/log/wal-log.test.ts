@@ -214,6 +214,16 @@ describe('manager/log: WalLog', () => {
     await log.close();
   });
 
+  it('stops for good when the state machine cannot make a snapshot', async () => {
+    const { log, machine } = await openLog(memoryDisk(), { snapshotEntries: 1 });
+    machine.snapshot = () => {
+      throw new Error('boom');
+    };
+    await log.propose(bytes('x'), WAIT);
+    await until(() => log.leadership().state === 'stopped', 'the log has stopped');
+    await log.close();
+  });
+
   it('lets only one log use a directory', async () => {
     const disk = memoryDisk();
     const { log } = await openLog(disk);
