@@ -3,10 +3,12 @@ import type { Core } from './core.ts';
 import { violated } from './errors.ts';
 import { hex } from './logger.ts';
 import type { Message } from './message.ts';
+import { isVoter } from './quorum.ts';
 import { broadcastAppend } from './replication.ts';
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } from './roles.ts';
 import type { Entry, EntryId } from './types.ts';
 import { NO_DATA, NONE } from './types.ts';
+import { decodeEntryId, encodeEntryId } from './words.ts';
 
 /** `transfer`: the leader asked for it, so voters need not wait for its lease to end. */
 export type Campaign = 'preElection' | 'election' | 'transfer';
@@ -119,17 +121,29 @@ export function handleVoteRequest(core: Core, request: Message): void {
   }
 }
 
-/** Refuses a vote, or answers a pre-vote of an old term, so that the asker learns of the newer one. */
+/**
+ * Refuses a vote, or answers a pre-vote of an old term, so that the asker learns of the newer one.
+ *
+ * A node that is no voter any more can refuse for ever, because it has entries of its own time as leader, while the
+ * asker still needs it, because it does not know that the change which removed it is committed. So such a node says
+ * what is committed; with that the asker applies the change and needs it no longer.
+ */
 export function rejectVote(core: Core, request: Message): void {
   core.logger.info(
     `${voteLogPrefix(core, core.log.lastEntryId())} rejected ${requestLog(request)} at term ${core.term}`,
   );
   const type = request.type === 'MsgVote' ? 'MsgVoteResp' : 'MsgPreVoteResp';
-  core.send({ type, to: request.from, term: core.term, reject: true });
+  const voter = isVoter(core.tracker.configuration.voters, core.id);
+  const context = voter
+    ? NO_DATA
+    : encodeEntryId({ term: core.log.termOrZero(core.log.committed), index: core.log.committed });
+  core.send({ type, to: request.from, term: core.term, reject: true, context });
 }
 
 /** Counts a vote for this candidate or pre-candidate. */
 export function handleVoteResponse(core: Core, response: Message): void {
+  const committed = decodeEntryId(response.context);
+  if (response.reject && committed !== undefined && core.log.matches(committed)) core.log.commitTo(committed.index);
   const how = response.reject ? `${response.type} rejection` : response.type;
   core.logger.info(`${core.name} received ${how} from ${hex(response.from)} at term ${core.term}`);
   core.tracker.recordVote(response.from, !response.reject);

@@ -1,6 +1,7 @@
 import type { Message } from './message.ts';
 import { type JointQuorum, jointCommittedIndex } from './quorum.ts';
 import type { NodeId } from './types.ts';
+import { getWord, putWord, WORD_BYTES } from './words.ts';
 
 /** A read that waits for proof that its leader still leads. */
 export interface PendingRead {
@@ -54,22 +55,6 @@ export interface HeartbeatContext {
   readonly readPosition: number;
   /** The leader's tick when it was sent; zero without leases. */
   readonly tick: number;
-}
-
-const WORD_BYTES = 8;
-
-function putWord(into: Uint8Array, offset: number, value: number): void {
-  let rest = value;
-  for (let i = 0; i < WORD_BYTES; i++) {
-    into[offset + i] = rest % 256;
-    rest = Math.floor(rest / 256);
-  }
-}
-
-function getWord(from: Uint8Array, offset: number): number {
-  let value = 0;
-  for (let i = WORD_BYTES - 1; i >= 0; i--) value = value * 256 + (from[offset + i] ?? 0);
-  return Number.isSafeInteger(value) ? value : 0;
 }
 
 /** The position in 8 bytes, the tick in 8 more where leases are used; nothing where there is nothing to say. */
