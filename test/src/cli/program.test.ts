@@ -79,6 +79,7 @@ describe('cli: the program', function () {
   });
 
   it('leaves the service running on Ctrl-C', async () => {
+    let isInterrupted = false;
     const { stdout, stderr, exitCode } = await run(
       SWARM,
       [
@@ -95,7 +96,8 @@ describe('cli: the program', function () {
         'web',
       ],
       (text, kill) => {
-        if (text.includes('out of 3 tasks')) kill('SIGINT');
+        if (!isInterrupted && text.includes('out of 3 tasks')) kill('SIGINT');
+        isInterrupted = text.includes('out of 3 tasks');
       },
     );
     assert.equal(stderr, '');

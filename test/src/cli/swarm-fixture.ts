@@ -301,7 +301,7 @@ function tasks(nowMs: number): readonly Task[] {
       error: waits,
     }),
     task('t6f', nowMs, { service: 'api10', node: 'alpha', desired: RUNNING, state: RUNNING, agoMs: 2 * HOUR_MS }),
-    task('t7g', nowMs, { service: 'api10', node: 'gamma', desired: RUNNING, state: RUNNING, agoMs: 20 * 24 * HOUR_MS }),
+    task('t7g', nowMs, { service: 'api10', node: 'beta', desired: RUNNING, state: RUNNING, agoMs: 20 * 24 * HOUR_MS }),
   ];
 }
 
