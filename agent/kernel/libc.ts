@@ -8,7 +8,7 @@ import koffi, { type KoffiFunc } from 'koffi';
 const library = koffi.load(null);
 
 const errnoNames: ReadonlyMap<number, string> = new Map(
-  // Two names may share a number (EAGAIN, EWOULDBLOCK): the first in the alphabet wins, as in Node.
+  // Two names may share a number: the first in the alphabet wins, as in Node (EAGAIN, ENOTSUP).
   Object.entries(koffi.os.errno)
     .toSorted(([left], [right]) => (left < right ? 1 : -1))
     .map(([name, number]) => [number, name]),

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { readBootId } from '#agent/kernel/process-status.ts';
+import { spreadSubdirectories } from '#agent/kernel/spread-directories.ts';
 import type { Clock } from '#common/clock.ts';
 import { invalidField } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -160,6 +161,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<OpenedRuntim
   await forgetOtherBoot(context);
   const { paths } = context;
   for (const directory of [paths.bundles, paths.runtimeRoot]) await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (const directory of [paths.containers, paths.bundles, paths.runtimeRoot]) await spreadSubdirectories(directory);
   const containers: Container[] = [];
   for (const record of await readRecords(context)) {
     const container = await takeUp(context, record);

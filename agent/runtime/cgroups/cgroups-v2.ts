@@ -31,7 +31,7 @@ export class CgroupsV2 implements Cgroups {
       // One by one: a single controller that cannot be handed down (cpu with realtime processes) spoils a joint write.
       for (const controller of available.split(' ').filter((name) => name !== '')) {
         await writeCgroupFile(directory, 'cgroup.subtree_control', `+${controller}`).catch((error: unknown) => {
-          if (!hasErrno(error, 'EBUSY', 'EINVAL', 'EOPNOTSUPP', 'EPERM', 'EACCES')) throw error;
+          if (!hasErrno(error, 'EBUSY', 'EINVAL', 'ENOTSUP', 'EPERM', 'EACCES')) throw error;
         });
       }
     }

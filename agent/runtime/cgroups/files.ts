@@ -13,7 +13,7 @@ export function readCgroupFile(directory: string, file: string): string | undefi
   try {
     return readPseudoFile(join(directory, file), FILE_BYTES_MAX);
   } catch (error) {
-    if (hasErrno(error, 'EOPNOTSUPP', 'EINVAL')) return undefined;
+    if (hasErrno(error, 'ENOTSUP', 'EINVAL')) return undefined;
     throw error;
   }
 }

@@ -12,6 +12,7 @@ import fc from 'fast-check';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { readFileInRoot } from '#agent/kernel/openat2.ts';
 import { resolveInRoot } from '#agent/kernel/resolve-in-root.ts';
+import { spreadSubdirectories } from '#agent/kernel/spread-directories.ts';
 import { statfs } from '#agent/kernel/statfs.ts';
 
 describe('kernel: in a root', () => {
@@ -111,6 +112,14 @@ describe('kernel: in a root', () => {
       }),
       { numRuns: 25 },
     );
+  });
+
+  it('has subdirectories spread where the file system can, and does no harm where not', async () => {
+    for (const directory of [outer, '/proc', '/dev/shm']) await spreadSubdirectories(directory);
+    await spreadSubdirectories(outer);
+    const { stdout } = await promisify(execFile)('lsattr', ['-d', outer]).catch(() => ({ stdout: 'T' }));
+    const type = await promisify(execFile)('stat', ['-f', '-c', '%T', outer]);
+    if (type.stdout.startsWith('ext')) assert.match(stdout.split(' ')[0] ?? '', /T/);
   });
 
   it('knows file systems apart', async () => {
