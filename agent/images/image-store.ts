@@ -140,7 +140,7 @@ export class ImageStore {
       try {
         this.#context.holds.hold(request.taskId, imageId);
         const image = await this.#resolved(imageId);
-        await this.#context.lastUse.touch(imageId);
+        void this.#context.lastUse.touch(imageId);
         return image;
       } catch (error) {
         if (held === undefined) this.#context.holds.release(request.taskId);
