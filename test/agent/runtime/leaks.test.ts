@@ -5,11 +5,12 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { mountsBelow, parseMountInfo } from '#agent/runtime/mount-info.ts';
 import { describeInside } from './inside.ts';
 import { eventually, processesMentioning, TestRuntime } from './test-runtime.ts';
 
 interface Holdings {
-  readonly mounts: number;
+  readonly mounts: readonly string[];
   readonly cgroups: readonly string[];
   readonly unified: readonly string[];
   readonly containers: readonly string[];
@@ -23,7 +24,7 @@ async function holdings(under: TestRuntime): Promise<Holdings> {
   const { paths, cgroups } = under.runtime.context;
   const list = (directory: string) => readdir(directory).catch(() => []);
   return {
-    mounts: (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').length,
+    mounts: mountsBelow(parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8')), under.directory),
     cgroups: await cgroups.children(under.cgroupParent),
     unified: await list(join('/sys/fs/cgroup/unified', under.cgroupParent)),
     containers: await list(paths.containers),
