@@ -1,5 +1,5 @@
 /** The program `swarm`: the commands in a real process. */
-import { createReadStream, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { systemClock } from '#common/system/clock.ts';
 import type { CliEnvironment, OutputStream } from './environment.ts';
@@ -22,7 +22,8 @@ function processEnvironment(): CliEnvironment {
   return {
     stdout: processOutput(process.stdout),
     stderr: processOutput(process.stderr),
-    stdin: { isTerminal: isatty(0), chunks: () => createReadStream('', { fd: 0, autoClose: false }) },
+    // A library may have opened it already and made its descriptor non-blocking: a second reader would fail with EAGAIN.
+    stdin: { isTerminal: isatty(0), chunks: () => process.stdin },
     variables: process.env,
     clock: systemClock,
     onInterrupt: (callback) => {
