@@ -1,0 +1,267 @@
+/**
+ * What a user waits for: `service create --replicas 50` on one node until all of them run, with limits on memory, CPU
+ * and processes. Peer: Docker's swarm mode (docker.io) in a network namespace of its own, with the same image, where it
+ * is installed. Rounds alternate; medians are compared. Also the memory of an idle agent and of each container.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { ContainerSpec, ResourceRequirements, Resources, ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
+import { connectLocal } from '#src/client/local.ts';
+import type { SwarmClient } from '#src/client/swarm-client.ts';
+import { busyboxArchive, busyboxArchiveBytes } from '#test/fixtures/busybox-image.ts';
+
+const REPLICAS = 50;
+const ROUNDS = 3;
+const PEER_RATIO_MIN = 10;
+const MEMORY_PER_CONTAINER_MB_MAX = 3;
+const IDLE_AGENT_MB_MAX = 110;
+const ROUND_TIMEOUT_MS = 120_000;
+const IMAGE = 'busybox:bench';
+const COMMAND = ['/bin/sh', '-c', 'trap exit TERM; sleep 1000 & wait'];
+const root = join(import.meta.dirname, '../..');
+const run = promisify(execFile);
+
+async function until(what: string, done: () => Promise<boolean>, everyMs: number): Promise<void> {
+  const deadline = performance.now() + ROUND_TIMEOUT_MS;
+  while (!(await done())) {
+    if (performance.now() > deadline) throw new Error(`timed out waiting for ${what}`);
+    await pause(everyMs);
+  }
+}
+
+function residentMb(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0';
+  return Number(kilobytes) / 1024;
+}
+
+/** Of processes that share libraries each counts its share: what goes away when they do. */
+function proportionalMb(pid: number): number {
+  const kilobytes = /^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? '0';
+  return Number(kilobytes) / 1024;
+}
+
+function processesWith(words: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').includes(words);
+      } catch {
+        return false;
+      }
+    });
+}
+
+class Starling {
+  readonly client: SwarmClient;
+  readonly daemon: ChildProcess;
+  readonly flags: readonly string[];
+
+  constructor(folder: string, name: string) {
+    this.flags = [
+      '--state-dir',
+      join(folder, name),
+      '--run-dir',
+      join(folder, `${name}-run`),
+      '--cgroup-parent',
+      `/starling-bench-${name}`,
+    ];
+    this.daemon = spawn(join(root, 'bin/swarmd'), this.flags, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.client = connectLocal(join(folder, `${name}-run`, 'swarm.sock'));
+  }
+
+  get pid(): number {
+    return this.daemon.pid ?? 0;
+  }
+
+  async ready(): Promise<void> {
+    const answers = async (): Promise<boolean> =>
+      this.client.node.getInfo({}).then(
+        () => true,
+        () => false,
+      );
+    await until('swarmd', answers, 50);
+  }
+
+  async loadImage(): Promise<void> {
+    const bytes = await busyboxArchiveBytes({ name: IMAGE });
+    const chunks = Array.from({ length: Math.ceil(bytes.length / 2 ** 20) }, (_, index) => ({
+      chunk: bytes.subarray(index * 2 ** 20, (index + 1) * 2 ** 20),
+    }));
+    await this.client.images.loadImage(chunks);
+  }
+
+  /** Milliseconds from the request until every replica runs. */
+  async round(): Promise<number> {
+    const limits = Resources.create({ cpuNanos: 1e9, memoryBytes: 64 << 20, pids: 100 });
+    const container = ContainerSpec.create({ image: IMAGE, args: COMMAND });
+    const spec = ServiceSpec.create({
+      name: 'bench',
+      mode: { kind: 'replicated', value: { replicas: REPLICAS } },
+      task: TaskSpec.create({ container, resources: ResourceRequirements.create({ limits }) }),
+    });
+    const began = performance.now();
+    await this.client.control.createService({ spec });
+    await until('all replicas', async () => (await this.#running()) === REPLICAS, 5);
+    return performance.now() - began;
+  }
+
+  async #running(): Promise<number> {
+    return (await this.client.control.getService({ reference: 'bench' })).counts?.running ?? 0;
+  }
+
+  async clear(): Promise<void> {
+    await this.client.control.removeService({ reference: 'bench' });
+    await until('the removal', async () => (await this.client.node.getInfo({})).containersTotal === 0, 100);
+  }
+
+  async destroy(): Promise<void> {
+    this.client.close();
+    const ended = once(this.daemon, 'exit');
+    this.daemon.kill('SIGTERM');
+    await ended;
+    await run(join(root, 'bin/swarmd'), ['destroy', ...this.flags]);
+  }
+}
+
+/** dockerd in a network namespace of its own: its rules and bridges are not the host's. */
+class DockerSwarm {
+  readonly #folder: string;
+  readonly #daemon: ChildProcess;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    const script = `
+      ip link set lo up; ip link add v0 type veth peer name v1
+      ip addr add 10.99.0.1/24 dev v0; ip link set v0 up; ip link set v1 up
+      exec dockerd --data-root ${folder}/data --exec-root ${folder}/exec --pidfile ${folder}/pid -H unix://${folder}/sock`;
+    this.#daemon = spawn('unshare', ['--net', 'bash', '-c', script], { stdio: 'ignore' });
+  }
+
+  async #docker(...args: string[]): Promise<string> {
+    return (await run('docker', ['-H', `unix://${this.#folder}/sock`, ...args])).stdout.trim();
+  }
+
+  async ready(): Promise<void> {
+    const answers = (): Promise<boolean> =>
+      this.#docker('version').then(
+        () => true,
+        () => false,
+      );
+    await until('dockerd', answers, 200);
+    await this.#docker('swarm', 'init', '--advertise-addr', '10.99.0.1');
+    await this.#docker('load', '-i', await busyboxArchive({ name: IMAGE }));
+  }
+
+  async round(): Promise<number> {
+    const limits = ['--limit-cpu', '1', '--limit-memory', '64m', '--limit-pids', '100'];
+    const began = performance.now();
+    await this.#docker(
+      'service',
+      'create',
+      '-d',
+      '-q',
+      '--no-resolve-image',
+      '--name',
+      'bench',
+      '--replicas',
+      String(REPLICAS),
+      ...limits,
+      IMAGE,
+      ...COMMAND,
+    );
+    const all = async (): Promise<boolean> =>
+      (await this.#docker('service', 'ls', '--format', '{{.Replicas}}')) === `${REPLICAS}/${REPLICAS}`;
+    await until("Docker's replicas", all, 5);
+    return performance.now() - began;
+  }
+
+  async clear(): Promise<void> {
+    await this.#docker('service', 'rm', 'bench');
+    await until("Docker's removal", async () => (await this.#docker('ps', '-aq')) === '', 300);
+  }
+
+  async destroy(): Promise<void> {
+    await this.#docker('swarm', 'leave', '--force').catch(() => '');
+    const ended = once(this.#daemon, 'exit');
+    this.#daemon.kill('SIGTERM');
+    await ended;
+  }
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+
+async function main(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'slb-'));
+  await writeFile(join(folder, 'README'), 'made by a benchmark, which removes it');
+  const manager = new Starling(folder, 'm');
+  const worker = new Starling(folder, 'w');
+  const docker = await run('dockerd', ['--version']).then(
+    () => new DockerSwarm(folder),
+    () => undefined,
+  );
+  try {
+    await Promise.all([manager.ready(), worker.ready()]);
+    const init = await manager.client.node.initSwarm({
+      listenAddress: '127.0.0.1:22377',
+      advertiseAddress: '127.0.0.1:22377',
+      skipPreflight: true,
+    });
+    await manager.loadImage();
+    await docker?.ready();
+    // Warm both: code that runs for the first time, and the kernel's caches.
+    await manager.round();
+    await manager.clear();
+    const own: number[] = [];
+    const peer: number[] = [];
+    let perContainerMb = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const before = residentMb(manager.pid);
+      own.push(await manager.round());
+      const monitors = processesWith(`${folder}/m-run`).filter((pid) => pid !== manager.pid);
+      const monitorsMb = monitors.reduce((sum, pid) => sum + proportionalMb(pid), 0);
+      perContainerMb = (residentMb(manager.pid) - before + monitorsMb) / REPLICAS;
+      await manager.clear();
+      if (docker !== undefined) {
+        peer.push(await docker.round());
+        await docker.clear();
+      }
+    }
+    console.log(
+      `service create --replicas ${REPLICAS} until all run: ${median(own).toFixed(0)} ms (${own.map((ms) => ms.toFixed(0)).join(', ')})`,
+    );
+    if (docker === undefined) console.log('Docker: no peer, docker.io is not installed (apt-get install docker.io)');
+    else {
+      const ratio = median(peer) / median(own);
+      console.log(
+        `Docker's swarm mode: ${median(peer).toFixed(0)} ms (${peer.map((ms) => ms.toFixed(0)).join(', ')}); ratio ${ratio.toFixed(1)} (goal ${PEER_RATIO_MIN})`,
+      );
+    }
+    console.log(`memory per container: ${perContainerMb.toFixed(2)} MB (goal ${MEMORY_PER_CONTAINER_MB_MAX})`);
+    await worker.client.node.joinSwarm({
+      remoteAddresses: ['127.0.0.1:22377'],
+      token: init.workerToken,
+      skipPreflight: true,
+    });
+    await pause(10_000); // idle means idle
+    console.log(
+      `idle agent: ${residentMb(worker.pid).toFixed(0)} MB resident (goal ${IDLE_AGENT_MB_MAX}); manager after the rounds ${residentMb(manager.pid).toFixed(0)} MB`,
+    );
+  } finally {
+    await docker?.destroy();
+    await worker.destroy();
+    await manager.destroy();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+await main();
