@@ -14,6 +14,7 @@ import { ManagerMetrics } from '#manager/metrics/index.ts';
 import { createLoops } from '#manager/orchestrator/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import { Runner } from '#manager/runner/index.ts';
+import type { StoreView } from '#manager/store/index.ts';
 import type { WatchSource } from '#manager/watch/index.ts';
 import { FEATURE_LEVEL } from './version.ts';
 
@@ -116,9 +117,18 @@ export class ManagerRole {
     this.#unsubscribe.push(
       this.store.onCommit((commit, view) => this.dispatcher.observe(commit, view)),
       this.store.onCommit((commit) => this.logBroker.observe(commit)),
+      this.store.onCommit((commit, view) => {
+        if (commit.events.some(({ table }) => table === 'cluster')) this.#tuneSnapshots(view);
+      }),
       this.#log.onLeadership((leadership) => this.#leadershipChanged(leadership)),
     );
+    this.#tuneSnapshots(this.store.view());
     this.#leadershipChanged(this.#log.leadership());
+  }
+
+  #tuneSnapshots(view: StoreView): void {
+    const snapshotEntries = view.cluster()?.spec?.log?.snapshotInterval;
+    if (snapshotEntries !== undefined && snapshotEntries > 0) this.#log.tuneSnapshots({ snapshotEntries });
   }
 
   /** Changes after a version, for the watch API. */
