@@ -47,6 +47,7 @@ async function buildDaemon(): Promise<void> {
     outExtension: { '.js': '.mjs' },
     entryPoints: [
       { in: 'src/swarmd/main.ts', out: 'swarmd' },
+      { in: 'src/doctor/main.ts', out: 'doctor' },
       ...threads.map((file) => ({ in: file, out: basename(file, '.ts') })),
     ],
   });

@@ -23,7 +23,3 @@ export interface CliEnvironment {
 export function mayDraw(stream: OutputStream, environment: CliEnvironment): boolean {
   return stream.isTerminal && environment.variables.TERM !== 'dumb';
 }
-
-export function mayColour(stream: OutputStream, environment: CliEnvironment): boolean {
-  return mayDraw(stream, environment) && (environment.variables.NO_COLOR ?? '') === '';
-}

@@ -178,6 +178,18 @@ describe('cli: services', () => {
     assert.deepEqual(JSON.parse((await runCli(['service', 'ls', '--filter', 'name=none', '-o', 'json'])).stdout), []);
   });
 
+  it('one form of output at a time', async () => {
+    for (const words of [
+      ['service', 'ls', '-q'],
+      ['node', 'ls', '--format', 'json'],
+      ['service', 'inspect', '--pretty', 'web'],
+    ]) {
+      const { stderr, exitCode } = await runCli([...words, '-o', 'json']);
+      assert.equal(exitCode, 1, words.join(' '));
+      assert.match(stderr, /^--output and --\w+ cannot be used together\n/, words.join(' '));
+    }
+  });
+
   it('without a name get one', async () => {
     const { stdout, exitCode } = await runCli(['service', 'create', '-d', '--no-resolve-image', 'busybox']);
     assert.equal(exitCode, 0);

@@ -10,7 +10,7 @@ import { VERSION } from '../../../swarmd/version.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printWarning } from '../../context.ts';
 import { inspectFormat } from '../../format/inspect-format.ts';
-import { INSPECT_FORMAT, OUTPUT } from '../shared/format-flags.ts';
+import { INSPECT_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 
 export const info: CommandImplementation = {
   flags: [INSPECT_FORMAT, OUTPUT],
@@ -23,7 +23,7 @@ async function showInfo({ context, flags }: Invocation): Promise<void> {
   const answer = await api.node.getInfo({});
   const value = { type: SYSTEM_INFO, data: systemInfoShape(answer) };
   const format = flags.value(INSPECT_FORMAT);
-  if (flags.given(OUTPUT) || format === 'json') {
+  if (wantsDocument(flags, INSPECT_FORMAT) || format === 'json') {
     context.stdout.write(`${encodeJson(value.type, value.data)}\n`);
     return;
   }

@@ -7,7 +7,7 @@ import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printWarning } from '../../context.ts';
 import { inspectFormat } from '../../format/inspect-format.ts';
 import { reportError } from '../../report-error.ts';
-import { INSPECT_FORMAT, OUTPUT } from '../shared/format-flags.ts';
+import { INSPECT_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 
 const SIDE = struct('version.Side', {
   Version: STRING,
@@ -54,7 +54,8 @@ async function showVersion(invocation: Invocation): Promise<void> {
   }
   const value = { type: VERSIONS, data: { Client: client, Server: server } };
   const format = flags.value(INSPECT_FORMAT);
-  if (flags.given(OUTPUT) || format === 'json') context.stdout.write(`${encodeJson(value.type, value.data)}\n`);
+  if (wantsDocument(flags, INSPECT_FORMAT) || format === 'json')
+    context.stdout.write(`${encodeJson(value.type, value.data)}\n`);
   else if (format !== undefined && format !== '') {
     const output = inspectFormat(format);
     output.add(value);

@@ -8,7 +8,7 @@ import { boolFlag, refusedFlag } from '../../flags.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
 import { ago, shortId } from '../../format/texts.ts';
 import { groupFilters } from '../shared/filters.ts';
-import { FILTER, LIST_FORMAT, OUTPUT } from '../shared/format-flags.ts';
+import { FILTER, LIST_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 import { goTime } from './go-time.ts';
 import { untilMs } from './image-filters.ts';
 import { type ImageRow, imageRows } from './image-rows.ts';
@@ -60,7 +60,9 @@ async function listImages(invocation: Invocation): Promise<void> {
   const old = images.filter((image) => createdBeforeMs === undefined || image.createdAtMs < createdBeforeMs);
   const rows = imageRows(old, options);
   const view = imageView({ showsDigests, truncates: !flags.isSet(NO_TRUNC), nowMs });
-  context.stdout.write(formatList(view, rows, { format, quiet: flags.isSet(QUIET), asArray: flags.given(OUTPUT) }));
+  context.stdout.write(
+    formatList(view, rows, { format, quiet: flags.isSet(QUIET), asArray: wantsDocument(flags, LIST_FORMAT, QUIET) }),
+  );
   if (rows.length === 0 && invocation.path.endsWith(' images') && SIBLINGS.includes(reference ?? ''))
     printWarning(context, `\nNo images found matching "${reference}": did you mean "swarm image ${reference}"?`);
 }

@@ -2,7 +2,7 @@ import type { Node } from '#gen/swarm/v1/objects.ts';
 import { nodeShape } from '../../../docker-shape/from-objects.ts';
 import { NODE } from '../../../docker-shape/swarm-types.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
-import { INSPECT_FORMAT, OUTPUT, PRETTY } from '../shared/format-flags.ts';
+import { INSPECT_FORMAT, OUTPUT, PRETTY, wantsDocument } from '../shared/format-flags.ts';
 import { inspect } from '../shared/inspect.ts';
 import { prettyNode } from './pretty-node.ts';
 
@@ -24,6 +24,7 @@ interface Found {
 }
 
 async function inspectNodes({ context, flags, arguments: references }: Invocation): Promise<void> {
+  wantsDocument(flags, INSPECT_FORMAT, PRETTY);
   const api = await context.api();
   let root: Promise<string> | undefined;
   const rootCertificate = (): Promise<string> =>

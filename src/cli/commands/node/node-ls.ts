@@ -7,7 +7,7 @@ import type { CommandImplementation, Invocation } from '../../command.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
 import { capitalised, naturalOrder } from '../../format/texts.ts';
 import { groupFilters } from '../shared/filters.ts';
-import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS } from '../shared/format-flags.ts';
+import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS, wantsDocument } from '../shared/format-flags.ts';
 
 const FILTERS = ['id', 'label', 'membership', 'name', 'node.label', 'role'] as const;
 
@@ -42,7 +42,7 @@ async function listNodes({ context, flags }: Invocation): Promise<void> {
     formatList(nodeView(self), sorted, {
       format: flags.value(LIST_FORMAT),
       quiet: flags.isSet(QUIET_IDS),
-      asArray: flags.given(OUTPUT),
+      asArray: wantsDocument(flags, LIST_FORMAT, QUIET_IDS),
     }),
   );
 }

@@ -3,7 +3,7 @@ import { serviceShape } from '../../../docker-shape/from-objects.ts';
 import { SERVICE } from '../../../docker-shape/swarm-types.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { isNotFound } from '../shared/each.ts';
-import { INSPECT_FORMAT, OUTPUT, PRETTY } from '../shared/format-flags.ts';
+import { INSPECT_FORMAT, OUTPUT, PRETTY, wantsDocument } from '../shared/format-flags.ts';
 import { inspect } from '../shared/inspect.ts';
 import { prettyService } from './pretty-service.ts';
 
@@ -19,6 +19,7 @@ export const serviceInspect: CommandImplementation = {
 };
 
 async function inspectServices({ context, flags, arguments: references }: Invocation): Promise<void> {
+  wantsDocument(flags, INSPECT_FORMAT, PRETTY);
   const api = await context.api();
   await inspect<GetServiceResponse>({
     context,

@@ -5,7 +5,7 @@ import type { CommandImplementation, Invocation } from '../../command.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
 import { displayImage, naturalOrder, shortId } from '../../format/texts.ts';
 import { groupFilters } from '../shared/filters.ts';
-import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS } from '../shared/format-flags.ts';
+import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS, wantsDocument } from '../shared/format-flags.ts';
 
 const FILTERS = ['id', 'label', 'mode', 'name', 'runtime'] as const;
 
@@ -31,7 +31,7 @@ async function listServices({ context, flags }: Invocation): Promise<void> {
     formatList(SERVICE_VIEW, sorted, {
       format: flags.value(LIST_FORMAT),
       quiet: flags.isSet(QUIET_IDS),
-      asArray: flags.given(OUTPUT),
+      asArray: wantsDocument(flags, LIST_FORMAT, QUIET_IDS),
     }),
   );
 }

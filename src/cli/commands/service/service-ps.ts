@@ -3,7 +3,15 @@ import type { SwarmApi } from '../../api.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { collectFailures, isNotFound } from '../shared/each.ts';
 import { groupFilters } from '../shared/filters.ts';
-import { FILTER, NO_RESOLVE, NO_TRUNC, OUTPUT, QUIET_TASK_IDS, TASK_FORMAT } from '../shared/format-flags.ts';
+import {
+  FILTER,
+  NO_RESOLVE,
+  NO_TRUNC,
+  OUTPUT,
+  QUIET_TASK_IDS,
+  TASK_FORMAT,
+  wantsDocument,
+} from '../shared/format-flags.ts';
 import { formatTasks } from '../shared/task-list.ts';
 
 export const TASK_LIST_FLAGS = [FILTER, TASK_FORMAT, OUTPUT, NO_RESOLVE, NO_TRUNC, QUIET_TASK_IDS];
@@ -61,7 +69,7 @@ export async function printTasks(
     formatTasks(tasks, {
       format: flags.value(TASK_FORMAT),
       quiet,
-      asArray: flags.given(OUTPUT),
+      asArray: wantsDocument(flags, TASK_FORMAT, QUIET_TASK_IDS),
       truncates: !quiet && !flags.isSet(NO_TRUNC),
       resolves: !flags.isSet(NO_RESOLVE),
       nowMs: context.clock.now(),

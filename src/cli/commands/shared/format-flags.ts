@@ -1,5 +1,6 @@
 /** Flags of the commands that list and inspect. */
-import { boolFlag, listFlag, stringFlag, valueFlag } from '../../flags.ts';
+import { CliError } from '../../cli-errors.ts';
+import { boolFlag, type Flag, type FlagValues, listFlag, stringFlag, valueFlag } from '../../flags.ts';
 import { filter } from '../../values/key-values.ts';
 import { oneOf } from '../../values/scalars.ts';
 
@@ -33,6 +34,15 @@ export const OUTPUT = valueFlag({
   completions: ['json'],
   parse: oneOf({ json: 'json' as const }, (text) => `unknown output ${JSON.stringify(text)}`),
 });
+
+/** Whether one JSON document is asked for. Throws a CliError when another form is asked for too. */
+export function wantsDocument(flags: FlagValues, ...others: readonly (Flag<string> | Flag<boolean>)[]): boolean {
+  if (!flags.given(OUTPUT)) return false;
+  for (const other of others)
+    if (flags.given(other))
+      throw new CliError(`--output and --${other.name} cannot be used together`, { hint: 'leave one of them out' });
+  return true;
+}
 
 export const FILTER = listFlag({
   name: 'filter',

@@ -3,7 +3,7 @@ import { type DiskUsageEntry, DiskUsageKind } from '#gen/swarm/v1/images.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { refusedFlag } from '../../flags.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
-import { LIST_FORMAT, OUTPUT } from '../shared/format-flags.ts';
+import { LIST_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 
 /** The sizes of all files of the build cache are added up. */
 const TIMEOUT_MS = 5 * 60_000;
@@ -25,7 +25,7 @@ async function showDiskUsage({ context, flags }: Invocation): Promise<void> {
   const api = await context.api();
   const { entries } = await api.images.getDiskUsage({}, { timeoutMs: TIMEOUT_MS });
   const sorted = entries.toSorted((a, b) => a.kind - b.kind);
-  const options = { format: flags.value(LIST_FORMAT), quiet: false, asArray: flags.given(OUTPUT) };
+  const options = { format: flags.value(LIST_FORMAT), quiet: false, asArray: wantsDocument(flags, LIST_FORMAT) };
   context.stdout.write(formatList(USAGE_VIEW, sorted, options));
 }
 

@@ -2,7 +2,7 @@ import type { TaskView } from '#gen/swarm/v1/control.ts';
 import { taskShape } from '../../../docker-shape/from-objects.ts';
 import { TASK } from '../../../docker-shape/swarm-types.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
-import { INSPECT_FORMAT, OUTPUT } from '../shared/format-flags.ts';
+import { INSPECT_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 import { inspect } from '../shared/inspect.ts';
 
 export const taskInspect: CommandImplementation = {
@@ -13,6 +13,7 @@ export const taskInspect: CommandImplementation = {
 };
 
 async function inspectTasks({ context, flags, arguments: references }: Invocation): Promise<void> {
+  wantsDocument(flags, INSPECT_FORMAT);
   const api = await context.api();
   await inspect<TaskView>({
     context,

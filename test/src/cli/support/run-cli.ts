@@ -31,6 +31,8 @@ export interface CliOptions {
   /** Columns of a terminal on standard output; none when left out. */
   readonly columns?: number;
   readonly onInterrupt?: CliEnvironment['onInterrupt'];
+  /** Nothing when left out. */
+  readonly stdin?: Iterable<Uint8Array>;
 }
 
 export const NOW_MS = Date.UTC(2026, 5, 6, 7, 8, 9);
@@ -49,7 +51,12 @@ export async function runCli(words: readonly string[], options: CliOptions = {})
   const environment: CliEnvironment = {
     stdout: stream('stdout'),
     stderr: stream('stderr'),
-    stdin: { isTerminal: false, chunks: async function* () {} },
+    stdin: {
+      isTerminal: false,
+      chunks: async function* () {
+        yield* options.stdin ?? [];
+      },
+    },
     variables: options.variables ?? { HOME: '/nonexistent' },
     clock,
     onInterrupt: options.onInterrupt ?? (() => () => {}),
