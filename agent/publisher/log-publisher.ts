@@ -145,7 +145,7 @@ export class LogPublisher {
           taskId,
           nodeId: this.#options.nodeId,
           serviceId: this.#options.serviceOf(taskId),
-          timestampNs: line.timestampNs,
+          timestampUs: Math.floor(line.timestampNs / 1000),
           stream,
           data: line.data,
         });
@@ -169,9 +169,13 @@ function queryOf(options: LogOptions | undefined): LogQuery {
   return {
     follow: options?.follow ?? false,
     tail: options === undefined || options.tail < 0 ? undefined : options.tail,
-    sinceNs: options?.sinceNs === 0 ? undefined : options?.sinceNs,
-    untilNs: options?.untilNs === 0 ? undefined : options?.untilNs,
+    sinceNs: nanosecondsOf(options?.sinceUs),
+    untilNs: nanosecondsOf(options?.untilUs),
   };
+}
+
+function nanosecondsOf(us: number | undefined): number | undefined {
+  return us === undefined || us === 0 ? undefined : us * 1000;
 }
 
 /** The lines, with 'pause' wherever the source has nothing more at the moment: the time to send what was gathered. */

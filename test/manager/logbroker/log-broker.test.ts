@@ -10,7 +10,13 @@ import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { withDeadline } from '#common/system/deadline.ts';
-import { LogOptions, LogSelector, type SubscribeLogsRequest, type SubscribeLogsResponse } from '#gen/swarm/v1/logs.ts';
+import {
+  LogOptions,
+  LogSelector,
+  PublishLogsRequest,
+  type SubscribeLogsRequest,
+  type SubscribeLogsResponse,
+} from '#gen/swarm/v1/logs.ts';
 import { Node, NodeDescription, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import { LogBroker } from '#manager/logbroker/index.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
@@ -25,7 +31,7 @@ class PrintingExecutor extends SimulatedExecutor {
   }
   override async *logs(taskId: string, _query: unknown, signal: AbortSignal): AsyncIterable<LogLine> {
     if (taskId.startsWith('bad')) throw new Error('the log file is gone');
-    let timestampNs = 0;
+    let timestampNs = 1_795_240_000_000 * 1e6; // as large as real ones: they have to fit the wire
     for (const line of this.lines)
       yield { timestampNs: ++timestampNs, stream: 'stdout', data: Buffer.from(`${taskId} ${line}`) };
     if (this.stay) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
@@ -63,7 +69,7 @@ class World {
           queueMicrotask(() => queueMicrotask(listening));
           return messages;
         },
-        publish: (messages) => this.broker.publish(nodeId, messages),
+        publish: (messages) => this.broker.publish(nodeId, overTheWire(messages)),
       }),
       executor,
       serviceOf: () => 's',
@@ -85,6 +91,11 @@ class World {
   async close(): Promise<void> {
     await Promise.all(this.publishers.map((publisher) => publisher.close()));
   }
+}
+
+/** Encoded and decoded, as between two hosts. */
+async function* overTheWire(messages: AsyncIterable<PublishLogsRequest>): AsyncGenerator<PublishLogsRequest> {
+  for await (const message of messages) yield PublishLogsRequest.decode(PublishLogsRequest.encode(message));
 }
 
 async function collect(stream: AsyncIterable<SubscribeLogsResponse>): Promise<{ lines: string[]; warnings: string[] }> {

@@ -264,7 +264,7 @@ describe('cli: logs', () => {
       taskId: 't1a'.padEnd(25, 'a'),
       serviceId: SERVICE_IDS.web,
       nodeId: NODE_IDS.alpha,
-      timestampNs: NOW_MS * 1e6,
+      timestampUs: NOW_MS * 1000,
       stream: LogStream.STDOUT,
       data: Buffer.from(line),
       ...more,
@@ -302,7 +302,7 @@ describe('cli: logs', () => {
     assert.equal(await out('-t', '--raw'), '2026-06-06T07:08:09.000000000Z x\n');
     await out('--tail', '5', '--since', '1h', '--follow');
     const { options: last, selector } = asked.at(-1) as SubscribeLogsRequest;
-    assert.deepEqual([last?.tail, last?.follow, last?.sinceNs], [5, true, (NOW_MS - 3_600_000) * 1e6]);
+    assert.deepEqual([last?.tail, last?.follow, last?.sinceUs], [5, true, (NOW_MS - 3_600_000) * 1000]);
     assert.deepEqual(selector?.serviceIds, [SERVICE_IDS.web]);
     assert.equal((asked[0] as SubscribeLogsRequest).options?.tail, -1);
   });

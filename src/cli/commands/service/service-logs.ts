@@ -103,8 +103,8 @@ function requestOf({ context, flags }: Invocation, target: Target): Partial<Subs
       streams: [],
       follow: flags.isSet(FOLLOW),
       tail: tailOf(flags.value(TAIL)),
-      sinceNs: sinceOf(flags.value(SINCE), context.clock.now()),
-      untilNs: 0,
+      sinceUs: sinceOf(flags.value(SINCE), context.clock.now()),
+      untilUs: 0,
     },
   };
 }
@@ -117,7 +117,7 @@ function tailOf(text: string | undefined): number {
 function sinceOf(text: string | undefined, nowMs: number): number {
   if (text === undefined) return 0;
   try {
-    return momentNs(text, nowMs);
+    return Math.floor(momentNs(text, nowMs) / 1000);
   } catch (thrown) {
     if (thrown instanceof FlagValueError)
       throw new CliError(`invalid value for "since": ${thrown.message}`, { hint: thrown.hint });
@@ -132,17 +132,18 @@ async function printMessage(
   message: LogMessage,
 ): Promise<void> {
   const stream = message.stream === LogStream.STDERR ? context.stderr : context.stdout;
-  const time = flags.isSet(TIMESTAMPS) ? `${timeText(message.timestampNs)} ` : '';
+  const time = flags.isSet(TIMESTAMPS) ? `${timeText(message.timestampUs)} ` : '';
   const prefix = flags.isSet(RAW) ? time : `${time}${await names.of(message)}    | `;
   const end = target.isTty ? '' : '\n';
   stream.write(Buffer.concat([Buffer.from(prefix), message.data, Buffer.from(end)]));
 }
 
 /** RFC 3339 with nine decimals, as Docker writes log times. */
-function timeText(timestampNs: number): string {
-  const ms = Math.floor(timestampNs / 1e6);
-  const nanos = String(Math.round(timestampNs - ms * 1e6)).padStart(6, '0');
-  return new Date(ms).toISOString().replace('Z', `${nanos}Z`);
+/** With Docker's nine digits, of which the contract carries six. */
+function timeText(timestampUs: number): string {
+  const ms = Math.floor(timestampUs / 1000);
+  const microseconds = String(timestampUs - ms * 1000).padStart(3, '0');
+  return new Date(ms).toISOString().replace('Z', `${microseconds}000Z`);
 }
 
 /** `web.1.4xn3jjkb8bz6@node-a`, looked up once per task. */
