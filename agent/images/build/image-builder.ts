@@ -11,7 +11,7 @@ import { classifyBuildFailure } from '../buildah/classify-failure.ts';
 import type { OperationFiles } from '../buildah/operation-directory.ts';
 import { withIdleLimit } from '../load/idle-guard.ts';
 import { authsFor } from '../pull/image-puller.ts';
-import { type StoreContext, tagImage } from '../store-context.ts';
+import { nodePlatform, type StoreContext, tagImage } from '../store-context.ts';
 import { extractContext } from './extract-context.ts';
 
 export interface BuildRequest {
@@ -239,10 +239,14 @@ interface BuildArguments extends SplitArguments {
 function buildArguments(build: BuildArguments): readonly string[] {
   const { files, idFile, context, dockerfile, request } = build;
   const { os, architecture } = request.platform;
+  const own = nodePlatform();
+  // Naming the node's own makes buildah complain of build arguments that nobody gave.
+  const foreign = os !== own.os || architecture !== own.architecture;
   return [
     ...['build', '--isolation', 'chroot', '--format', 'docker', '--layers', '--force-rm', '--identity-label=false'],
     ...['--retry', '0', '--signature-policy', files.policy, '--authfile', files.authFile, '--iidfile', idFile],
-    ...['--file', dockerfile, `--pull=${request.pull}`, `--os=${os}`, `--arch=${architecture}`],
+    ...['--file', dockerfile, `--pull=${request.pull}`],
+    ...(foreign ? [`--os=${os}`, `--arch=${architecture}`] : []),
     ...(request.noCache ? ['--no-cache'] : []),
     ...(request.target === '' ? [] : ['--target', request.target]),
     ...[...build.onCommandLine, ...Object.keys(build.inEnvironment)].flatMap((entry) => ['--build-arg', entry]),

@@ -39,7 +39,9 @@ export interface PullResult {
 }
 
 /** Failures that time may heal. */
-const TRANSIENT: readonly string[] = ['registry-unreachable', 'timeout'];
+function isTransient({ code, reason }: SwarmError): boolean {
+  return reason === 'timeout' || (reason === 'registry-unreachable' && code === 'unavailable');
+}
 
 export class ImagePuller {
   readonly #context: StoreContext;
@@ -76,7 +78,7 @@ export class ImagePuller {
         if (request.signal.aborted) throw cancelledError(`pulling ${familiarName(request.reference)}`);
         const error = deadline.aborted ? pullTimeout(request.reference, tuning.pullTimeoutMs) : SwarmError.from(thrown);
         const last = attempt + 1 >= request.attemptsMax || deadline.aborted;
-        if (last || !TRANSIENT.includes(error.reason)) throw error;
+        if (last || !isTransient(error)) throw error;
         const delayMs = backoffDelay(tuning.pullBackoff, attempt, this.#context.random);
         request.onEvent({ kind: 'retrying', reason: error.message, delayMs });
         await this.#sleep(delayMs, signal);

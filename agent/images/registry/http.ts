@@ -63,7 +63,8 @@ export function connectionError(host: string, error: unknown): SwarmError {
       cause: error,
     });
   return new SwarmError({
-    code: 'unavailable',
+    // A name that nobody knows is not a matter of time.
+    code: code === 'ENOTFOUND' ? 'not-found' : 'unavailable',
     reason: 'registry-unreachable',
     message: `registry ${host} cannot be reached: ${code === 'ENOTFOUND' || code === 'EAI_AGAIN' ? 'no such host' : message || code}`,
     hint: 'check that the registry runs and can be reached from this node',
