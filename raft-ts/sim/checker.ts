@@ -3,6 +3,7 @@ import {
   describeConfiguration,
   describeEntry,
   type Entry,
+  type HardState,
   isVoter,
   type JointQuorum,
   jointVoteResult,
@@ -34,6 +35,9 @@ export class Checker {
   readonly #entries = new Map<string, Known>();
   /** The term of each committed entry. */
   readonly #committed = new Map<number, number>();
+  /** By term, what its leader had committed when it was elected, and since. */
+  readonly #committedAtElection = new Map<number, number>();
+  readonly #leaderCommits = new Map<number, number>();
   readonly #hashes = new Map<number, number>();
   readonly #votes = new Map<string, NodeId>();
   readonly #configurations = new Map<number, Configuration>();
@@ -94,8 +98,17 @@ export class Checker {
     this.maxCommitted = Math.max(this.maxCommitted, to);
   }
 
+  /** A leader counts replicas of entries of its own term only; older ones are committed with them (paper 5.4.2). */
+  checkLeaderCommit(id: NodeId, log: ShadowLog, { term, commit }: HardState): void {
+    const at = this.#leaderCommits.get(term) ?? this.#committedAtElection.get(term) ?? commit;
+    this.#leaderCommits.set(term, commit);
+    if (commit > at && log.term(commit) !== term)
+      fail(`${id} leads term ${term} and commits ${commit} of term ${log.term(commit)} by counting`);
+  }
+
   /** A node has just become leader: its log holds everything committed in earlier terms. */
-  checkNewLeader(id: NodeId, term: number, log: ShadowLog): void {
+  checkNewLeader(id: NodeId, term: number, commit: number, log: ShadowLog): void {
+    this.#committedAtElection.set(term, commit);
     for (const [index, committedTerm] of this.#committed) {
       if (index <= log.base || committedTerm >= term) continue;
       if (log.term(index) !== committedTerm)

@@ -6,6 +6,7 @@ import {
   type NodeId,
   quorumSize,
 } from '../src/index.ts';
+import { longestDelay } from './network.ts';
 import { TICK } from './options.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -24,6 +25,9 @@ export class Healing {
   readonly #answersBefore: number;
   readonly #committedBefore: number;
 
+  /** No message of the time before healing is under way any more. */
+  #drained = false;
+
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
     this.#answersBefore = simulation.answers;
@@ -31,24 +35,27 @@ export class Healing {
   }
 
   start(): void {
-    const { ids, random } = this.#simulation;
+    const { events, ids, options, random } = this.#simulation;
     for (const id of ids) {
       const member = this.#simulation.member(id);
       member.resume();
       member.start();
     }
-    const settled = this.#settledConfiguration();
-    if (settled !== undefined && random.chance(0.5)) {
+    this.#care();
+    // Messages of the time before may still ask for changes; after them it is known who is needed.
+    events.after(longestDelay(options), () => {
+      this.#drained = true;
+      const settled = this.#settledConfiguration();
+      if (settled === undefined || random.chance(0.5)) return;
       const voters = random.shuffled(settled.voters.incoming);
       for (const id of voters.slice(quorumSize(voters))) this.#stop(id);
-    }
-    this.#care();
+    });
   }
 
   /** New entries are applied alike by every member that is up, reads are answered, and no change hangs. */
   done(): boolean {
     const latest = this.#latest();
-    if (latest === undefined || latest.voters.outgoing.length > 0) return false;
+    if (!this.#drained || latest === undefined || latest.voters.outgoing.length > 0) return false;
     const statuses = this.#upMembers(latest);
     const applied = statuses[0]?.applied ?? 0;
     return (

@@ -1,6 +1,5 @@
 import {
   type Configuration,
-  decodeConfChange,
   describeConfiguration,
   describeMessage,
   describeReady,
@@ -71,6 +70,10 @@ interface Running {
   readonly applyWork: Message[];
   busy: boolean;
   appending: boolean;
+  /** The commit index of the last Ready that said one. */
+  committedBefore: number;
+  /** The index of a received snapshot that is being stored: what it holds is not applied entry by entry any more. */
+  replacedUpTo: number;
   applying: boolean;
   status: Status;
 }
@@ -150,6 +153,8 @@ export class Member {
       applyWork: [],
       busy: false,
       appending: false,
+      replacedUpTo: 0,
+      committedBefore: node.status().commit,
       applying: false,
       status: node.status(),
     };
@@ -194,6 +199,7 @@ export class Member {
     const running = this.#running;
     if (running === undefined || this.paused) return;
     const { machine, storage } = running;
+    if (machine.applied < running.replacedUpTo) return;
     const first = storage.firstIndex();
     if (machine.applied < first || machine.applied > this.disk.synced.lastIndex()) return;
     const { index, confState, data } = this.#makeSnapshot();
@@ -256,12 +262,19 @@ export class Member {
     const { checker } = this.#world;
     const { log, status } = running;
     const last = log.lastIndex;
-    if (ready.snapshot !== undefined) log.restore(ready.snapshot);
+    if (ready.snapshot !== undefined) {
+      log.restore(ready.snapshot);
+      running.replacedUpTo = ready.snapshot.index;
+    }
     if (!log.append(ready.entries)) throw new Error(`${this.id} leaves a hole in its log`);
-    checker.checkEntries(this.id, log, ready.entries, led && ready.softState === undefined, last);
+    const leads = led && ready.softState === undefined;
+    checker.checkEntries(this.id, log, ready.entries, leads, last);
+    if (leads && ready.hardState !== undefined) checker.checkLeaderCommit(this.id, log, ready.hardState);
     if (ready.hardState !== undefined)
       checker.checkCommit(this.id, log, running.machine.applied, ready.hardState.commit);
-    if (ready.softState?.state === 'StateLeader') checker.checkNewLeader(this.id, status.term, log);
+    if (ready.softState?.state === 'StateLeader')
+      checker.checkNewLeader(this.id, status.term, running.committedBefore, log);
+    running.committedBefore = ready.hardState?.commit ?? running.committedBefore;
     if (status.state === 'StateLeader') checker.checkPendingChanges(this.id, log, status.applied);
     for (const { context, index } of ready.readStates) this.#world.answered(context, index);
   }
@@ -345,12 +358,13 @@ export class Member {
     const { events } = this.#world;
     events.after(this.#world.workTime(), () => {
       if (running !== this.#running) return;
-      // A snapshot may have overtaken them: then they are in it.
-      const fresh = work.entries.filter((entry) => entry.index > running.machine.applied);
-      for (const entry of fresh)
-        if (entry.index > this.disk.synced.lastIndex())
-          throw new Error(`${this.id} applies ${entry.index}, which is not on its disk`);
       running.waiting.push((node) => {
+        // A snapshot may have overtaken them: then they are in it.
+        const known = Math.max(running.machine.applied, running.replacedUpTo);
+        const fresh = work.entries.filter((entry) => entry.index > known);
+        for (const entry of fresh)
+          if (entry.index > this.disk.synced.lastIndex())
+            throw new Error(`${this.id} applies ${entry.index}, which is not on its disk`);
         this.#apply(running, fresh);
         for (const response of work.responses) node.step(response);
       });
@@ -387,9 +401,8 @@ export class Member {
         throw new Error(`${this.id} applies ${entry.index} after ${running.machine.applied}`);
       running.machine.apply(entry);
       this.#world.checker.checkApplied(this.id, entry.index, running.machine.hash);
-      const change = decodeConfChange(entry);
-      if (change !== undefined)
-        this.#changeConfiguration(running.node, entry.index, () => running.node.applyConfChange(change));
+      if (entry.type !== 'EntryNormal')
+        this.#changeConfiguration(running.node, entry.index, () => running.node.applyConfChange(entry));
     }
   }
 

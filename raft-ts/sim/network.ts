@@ -9,6 +9,11 @@ const LATE_FACTOR = 20;
 /** How long a message takes when nothing is wrong. */
 const HEALED_DELAY = 2;
 
+/** Every message sent by now has arrived, or is lost, after this time. */
+export function longestDelay(options: Options): number {
+  return options.delayMax * LATE_FACTOR + HEALED_DELAY;
+}
+
 export interface Delivery {
   deliver(message: Message): void;
   /** The sender hears how a snapshot, or an attempt at sending, ended. */

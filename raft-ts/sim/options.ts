@@ -50,11 +50,15 @@ export function drawOptions(random: SeededRandom): Options {
   const lease = random.chance(0.25);
   const often = (low: number, high: number, share: number): number =>
     random.chance(share) ? random.between(low, high) : Infinity;
+  const config = drawConfig(random, lease);
+  // Without either option a node that is at a later term and may not campaign is never heard again: members do not
+  // change there.
+  const fixed = !config.checkQuorum && !config.preVote;
   return {
-    config: drawConfig(random, lease),
+    config,
     voters: random.pick([1, 2, 3, 3, 3, 4, 5, 5]),
-    learners: random.pick([0, 0, 1]),
-    spares: random.pick([0, 1, 2]),
+    learners: fixed ? 0 : random.pick([0, 0, 1]),
+    spares: fixed ? 0 : random.pick([0, 1, 2]),
     asyncShare: random.pick([0, 0.5, 1]),
     faultyTime: random.between(1000, 4000),
     lossRate: random.pick([0, 0, 0.02, 0.1, 0.3]),
@@ -70,7 +74,7 @@ export function drawOptions(random: SeededRandom): Options {
       pause: often(200, 900, 0.4),
       partition: often(100, 500, 0.7),
       cutOneWay: often(100, 500, 0.4),
-      changeMembers: often(60, 400, 0.6),
+      changeMembers: fixed ? Infinity : often(60, 400, 0.6),
       transfer: often(80, 500, 0.5),
       // An election that nobody's clock called for breaks the promise a lease is built on.
       campaign: lease ? Infinity : often(100, 600, 0.3),

@@ -140,10 +140,21 @@ export function rejectVote(core: Core, request: Message): void {
   core.send({ type, to: request.from, term: core.term, reject: true, context });
 }
 
+/** Whether a refusal says that a configuration change which is in this node's log is committed (see `rejectVote`). */
+function learnsCommit(core: Core, response: Message): boolean {
+  const committed = decodeEntryId(response.context);
+  if (committed === undefined || !core.log.matches(committed)) return false;
+  core.log.commitTo(committed.index);
+  return hasUnappliedConfChange(core);
+}
+
 /** Counts a vote for this candidate or pre-candidate. */
 export function handleVoteResponse(core: Core, response: Message): void {
-  const committed = decodeEntryId(response.context);
-  if (response.reject && committed !== undefined && core.log.matches(committed)) core.log.commitTo(committed.index);
+  if (response.reject && learnsCommit(core, response)) {
+    // Who votes is about to change, perhaps without this node: no campaign goes on across that.
+    becomeFollower(core, core.term, NONE);
+    return;
+  }
   const how = response.reject ? `${response.type} rejection` : response.type;
   core.logger.info(`${core.name} received ${how} from ${hex(response.from)} at term ${core.term}`);
   core.tracker.recordVote(response.from, !response.reject);

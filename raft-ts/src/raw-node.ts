@@ -1,6 +1,6 @@
 import type { AnyConfChange } from './conf-change.ts';
 import { asV2 } from './conf-change.ts';
-import { encodeConfChange } from './conf-change-codec.ts';
+import { decodeConfChange, encodeConfChange } from './conf-change-codec.ts';
 import type { RaftConfig } from './config.ts';
 import type { Core } from './core.ts';
 import { type Refusal, violated } from './errors.ts';
@@ -19,6 +19,7 @@ import {
 } from './storage-messages.ts';
 import {
   type ConfState,
+  type Entry,
   type HardState,
   isEmptyHardState,
   isLocalTarget,
@@ -83,10 +84,15 @@ export class RawNode {
   }
 
   /**
-   * To be called when a committed configuration change is applied, with what its entry says; not if the application
-   * rejects it, which must be decided alike on all nodes. The result belongs into the next snapshot.
+   * To be called when the entry of a committed configuration change is applied; not if the application rejects the
+   * change, which must be decided alike on all nodes. The result belongs into the next snapshot. An entry that a
+   * received snapshot has overtaken changes nothing.
    */
-  applyConfChange(change: AnyConfChange): ConfState {
+  applyConfChange(entry: Entry): ConfState {
+    const { log, tracker } = this.#core;
+    const change = decodeConfChange(entry) ?? violated(`entry ${entry.index} is no configuration change`);
+    // The configuration in force is that of the snapshot already: the entry is older.
+    if (log.hasSnapshot() || entry.index <= log.applied) return tracker.confState();
     return applyConfChange(this.#core, asV2(change));
   }
 

@@ -1,5 +1,4 @@
 import {
-  asV2,
   type ConfState,
   decodeConfChange,
   type Entry,
@@ -68,7 +67,7 @@ export class TestNode {
       let data = entry.data;
       if (change !== undefined) {
         data = change.context;
-        confState = this.raw.applyConfChange(asV2(change));
+        confState = this.raw.applyConfChange(entry);
       }
       this.storage.history.push({
         index: entry.index,
