@@ -46,6 +46,8 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
   });
   logger.info('containers', { adopted: report.adopted.length, ended: report.ended.length, swept: report.swept.length });
   const images = await openImages(options, paths, logger);
+  // Nothing may take the layers of a living container, not even before its task is known again.
+  images.restore(new Map(runtime.list().map(({ record }) => [record.id, record.imageId])));
   const network = openNetwork(options, paths, logger);
   const volumes = new VolumeStore(paths.volumes, systemClock);
   const executor = new OciExecutor({
