@@ -35,7 +35,7 @@ gen: gen/.generated ## the typed code of proto/
 
 setup: packages gen ## everything that building and testing need
 
-dist/.built: gen/.generated tools/build.ts $(SOURCES)
+dist/.built: gen/.generated tools/build.ts tools/write-code-cache.ts tools/swarm-loader.cjs $(SOURCES)
 	$(NODE) tools/build.ts
 	@touch $@
 
