@@ -30,7 +30,7 @@ import { RpcServer } from '#proto/grpc/server.ts';
 import { connectLocal } from '#src/client/local.ts';
 import type { SwarmClient } from '#src/client/swarm-client.ts';
 import { NOW_MS } from '../support/run-cli.ts';
-import { checkReference, DIGEST, IDS, images, REMOVAL, USAGE } from './image-fixture.ts';
+import { checkReference, DIGEST, IDS, images, inspectedImage, REMOVAL, USAGE } from './image-fixture.ts';
 
 /** What the daemon was asked. */
 export interface Asked {
@@ -139,8 +139,7 @@ function handlers(asked: Asked, options: FakeOptions): Handlers<typeof ImageServ
     },
     inspectImage: async ({ reference }) => {
       checkReference(reference);
-      const image = images(NOW_MS).find(({ id }) => id === IDS.web);
-      return InspectImageResponse.create(image === undefined ? {} : { image });
+      return InspectImageResponse.create({ image: inspectedImage() });
     },
     tagImage: async (request) => {
       asked.tags.push(request);

@@ -61,6 +61,13 @@ export function images(nowMs: number): readonly Image[] {
   ];
 }
 
+/** What both daemons show when they are asked for one image. */
+export function inspectedImage(): Image {
+  const nowMs = Date.UTC(2026, 5, 1, 2, 3, 4, 500);
+  const found = images(nowMs).find(({ id }) => id === IDS.web) as Image;
+  return { ...found, createdAtMs: nowMs };
+}
+
 export const REMOVAL = ImageRemoval.create({
   untagged: ['localhost:5000/team/web:1.0', `localhost:5000/team/web@${DIGEST}`],
   deleted: [IDS.web, IDS.dangling],

@@ -100,7 +100,7 @@ export const IMAGE_CASES: readonly ImageCase[] = [
   build -f - -
   build /does/not/exist
   build /dev/null
-  build -f /does/not/exist /
+  build -f /does-not-exist /
   `),
   ...cases('load\nload -q\nimage load', 'an archive'),
   ...cases('image prune\nimage prune -a\nimage prune --filter label=x', 'n\n'),
@@ -178,7 +178,7 @@ const IGNORES: readonly string[] = [
   'docs/\n! docs/a.txt\n',
   '\ufeffdocs\n',
   'docs\r\nsrc\r\n',
-  'do\\cs\n',
+  '\\.hidden\n',
   'empty',
   'docs/deep/**/b.md',
   'docs/**/b.md',

@@ -8,7 +8,7 @@ import type { Image } from '#gen/swarm/v1/images.ts';
 import { encodeJson } from '#src/docker-shape/encode-json.ts';
 import { imageId, imageShape } from '#src/docker-shape/from-images.ts';
 import { IMAGE } from '#src/docker-shape/image-types.ts';
-import { checkReference, DIGEST, IDS, images, REMOVAL } from '../image-fixture.ts';
+import { checkReference, DIGEST, IDS, images, inspectedImage, REMOVAL } from '../image-fixture.ts';
 
 const HEADERS = { 'Content-Type': 'application/json', 'Api-Version': '1.50', Ostype: 'linux' };
 
@@ -119,9 +119,7 @@ function image(method: string, path: string): string {
   const [, reference = '', verb] = /^\/images\/(.*?)(?:\/(json|tag))?$/.exec(path) ?? [];
   checkReference(reference, method === 'DELETE');
   if (method === 'DELETE') return JSON.stringify(REMOVED);
-  const found = images(Date.now()).find(({ id }) => id === IDS.web);
-  if (verb !== 'json' || found === undefined) return '';
-  return encodeJson(IMAGE, imageShape({ ...found, createdAtMs: Date.UTC(2026, 5, 1, 2, 3, 4, 500) }));
+  return verb === 'json' ? encodeJson(IMAGE, imageShape(inspectedImage())) : '';
 }
 
 function fail(response: ServerResponse, thrown: unknown): void {
