@@ -114,7 +114,8 @@ export class Healing {
     const { events, upIds } = this.#simulation;
     const settled = this.#settledConfiguration();
     // Who was removed is switched off, as an operator would.
-    if (settled !== undefined) for (const id of upIds) if (!membersOf(settled).includes(id)) this.#stop(id);
+    if (settled !== undefined && this.#drained)
+      for (const id of upIds) if (!membersOf(settled).includes(id)) this.#stop(id);
     for (const id of this.#simulation.upIds) {
       const member = this.#simulation.member(id);
       if (member.status?.lead === 0) continue;
