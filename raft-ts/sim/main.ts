@@ -12,7 +12,7 @@ import { plant } from './mutate.ts';
 /** Lines of a failing run's trace that are shown; the whole is had with --trace. */
 const SHOWN_TRACE_LINES = 200;
 /** Seeds tried for each bug before it counts as missed. */
-const MUTANT_RUNS = 3000;
+const MUTANT_RUNS = 6000;
 
 /** Exit codes: 0 all passed, 1 a failure was found, 2 misuse. */
 async function main(args: readonly string[]): Promise<number> {

@@ -72,10 +72,10 @@ const REPLICATION: readonly Mutant[] = [
     replace: 'if (previous.index > this.lastIndex()) return undefined;',
   },
   {
-    name: 'follower-commits-its-own-tail',
-    file: 'log.ts',
-    find: 'this.commitTo(Math.min(committed, last));',
-    replace: 'this.commitTo(Math.min(committed, this.lastIndex()));',
+    name: 'appends-of-older-terms-taken',
+    file: 'raft.ts',
+    find: 'message.term < core.term) {',
+    replace: "message.term < core.term && message.type !== 'MsgApp') {",
   },
   {
     name: 'heartbeat-carries-too-high-a-commit',
