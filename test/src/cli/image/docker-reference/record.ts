@@ -30,7 +30,7 @@ async function runDocker({ words, socket, stdin, directory = '/' }: Run): Promis
     DOCKER_BUILDKIT: '0',
     TZ: 'UTC',
   };
-  return await new Promise((resolve) => {
+  return new Promise((resolve) => {
     const options = { env, timeout: 10_000, cwd: directory };
     const child = execFile('docker', [...words], options, (error, stdout, stderr) => {
       const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
