@@ -2,7 +2,7 @@
  * The declarative API: validates, decides on a view, asks for one transaction. Writes are decided one after the other,
  * so that what one of them checked (a free name) still holds when it is committed.
  */
-import { SwarmError } from '#common/errors.ts';
+import { assert, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
@@ -53,8 +53,11 @@ export interface ControlCaller {
 
 export interface ControlStore {
   view(): StoreView;
-  /** Commits all or nothing and resolves with the view that includes it. */
-  commit(changes: readonly Change[], author: string): Promise<StoreView>;
+  /**
+   * Commits what `decide` makes of the newest state, which has the changes that are still on their way; all of it or
+   * nothing. `decide` may run more than once. When it resolves, `view` includes the changes.
+   */
+  decide(decide: (view: StoreView) => readonly Change[], author: string): Promise<void>;
 }
 
 export interface ControlOptions {
@@ -98,9 +101,13 @@ export class ControlApi {
     this.#waiting++;
     const { store } = this.#options;
     const turn = this.#turn.then(async () => {
-      const { result, changes } = decide(store.view());
-      const view = changes.length === 0 ? store.view() : await store.commit(changes, caller.author);
-      return { result, view };
+      let decision: Decision<T> | undefined;
+      await store.decide((view) => {
+        decision = decide(view);
+        return decision.changes;
+      }, caller.author);
+      assert(decision !== undefined, 'what was committed was decided');
+      return { result: decision.result, view: store.view() };
     });
     this.#turn = turn.catch(() => {});
     try {

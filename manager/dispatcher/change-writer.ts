@@ -3,7 +3,7 @@
  * bounded size, one at a time. A status that is out of date by the time it is written is dropped, never forced.
  */
 
-import { SwarmError } from '#common/errors.ts';
+import { type ErrorCode, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
 import { type Node, type Task, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
@@ -12,8 +12,11 @@ import type { Change, StoreView } from '#manager/store/index.ts';
 /** The part of the store that the dispatcher needs. */
 export interface DispatcherStore {
   view(): StoreView;
-  /** Commits all or nothing; rejects with `out-of-sequence` when an object changed since it was read. */
-  commit(changes: readonly Change[]): Promise<void>;
+  /**
+   * Commits what `decide` makes of the newest state, which has the changes that are still on their way; all of it or
+   * nothing. `decide` may run more than once.
+   */
+  decide(decide: (view: StoreView) => readonly Change[]): Promise<void>;
 }
 
 export interface PendingStatus {
@@ -25,13 +28,20 @@ export interface PendingStatus {
 /** A change of a node object: given the node as it is, the node as it should be, or undefined to leave it. */
 export type NodeEdit = (node: Node) => Node | undefined;
 
-interface Pending {
-  readonly statuses: readonly PendingStatus[];
-  readonly edit: { readonly nodeId: string; readonly apply: NodeEdit } | undefined;
-  readonly done: () => void;
+/** What becomes of something that was handed in: one of the two is called, unless the writer is stopped. */
+export interface WriteOutcome {
+  /** It is in the store, or was found to be out of date. */
+  readonly committed?: () => void;
+  /** It is not: whoever handed it in has to see to it that it comes again. */
+  readonly failed: () => void;
 }
 
-const CONFLICT_RETRIES = 20;
+interface Pending {
+  /** Invariant: together with the edit at most as many as one transaction takes. */
+  readonly statuses: readonly PendingStatus[];
+  readonly edit: { readonly nodeId: string; readonly apply: NodeEdit } | undefined;
+  readonly outcome: WriteOutcome;
+}
 
 export class ChangeWriter {
   readonly #store: DispatcherStore;
@@ -51,13 +61,21 @@ export class ChangeWriter {
     return this.#size;
   }
 
-  /** `committed` is called once the statuses are in the store (or were found to be out of date). */
-  statuses(statuses: readonly PendingStatus[], committed: () => void): void {
-    this.#push({ statuses, edit: undefined, done: committed });
+  statuses(statuses: readonly PendingStatus[], outcome: WriteOutcome): void {
+    const size = LIMITS.CHANGES_PER_TRANSACTION;
+    for (let from = 0; from === 0 || from < statuses.length; from += size) {
+      const { failed } = outcome;
+      const isLast = from + size >= statuses.length;
+      this.#push({
+        statuses: statuses.slice(from, from + size),
+        edit: undefined,
+        outcome: isLast ? outcome : { failed },
+      });
+    }
   }
 
-  editNode(nodeId: string, apply: NodeEdit, committed: () => void = () => {}): void {
-    this.#push({ statuses: [], edit: { nodeId, apply }, done: committed });
+  editNode(nodeId: string, apply: NodeEdit, outcome: WriteOutcome): void {
+    this.#push({ statuses: [], edit: { nodeId, apply }, outcome });
   }
 
   /** Drops what waits: a new leader hears it again. */
@@ -76,17 +94,7 @@ export class ChangeWriter {
   async #write(): Promise<void> {
     this.#writing = true;
     await Promise.resolve(); // what arrives in the same turn of the loop goes along
-    while (this.#queue.length > 0 && !this.#stopped) {
-      const batch = this.#take();
-      try {
-        await this.#commit(batch);
-        for (const pending of batch) pending.done();
-      } catch (thrown) {
-        // Not acknowledged: agents send it again with their next session.
-        const error = SwarmError.from(thrown);
-        this.#logger.warn('statuses could not be committed', { error: error.message, reason: error.reason });
-      }
-    }
+    while (this.#queue.length > 0 && !this.#stopped) await this.#commit(this.#take());
     this.#writing = false;
   }
 
@@ -105,22 +113,23 @@ export class ChangeWriter {
   }
 
   async #commit(batch: readonly Pending[]): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
-      const changes = this.#changes(batch);
-      try {
-        for (let from = 0; from < changes.length; from += LIMITS.CHANGES_PER_TRANSACTION)
-          await this.#store.commit(changes.slice(from, from + LIMITS.CHANGES_PER_TRANSACTION));
+    try {
+      await this.#store.decide((view) => this.#changes(batch, view));
+      for (const { outcome } of batch) outcome.committed?.();
+    } catch (thrown) {
+      if (this.#stopped) return;
+      const error = SwarmError.from(thrown);
+      if (batch.length > 1 && ONE_BY_ONE.has(error.code)) {
+        for (const pending of batch) await this.#commit([pending]);
         return;
-      } catch (thrown) {
-        const error = SwarmError.from(thrown);
-        if (error.reason !== 'out-of-sequence' || attempt >= CONFLICT_RETRIES || this.#stopped) throw error;
       }
+      this.#logger.warn('statuses could not be committed', { error: error.message, reason: error.reason });
+      for (const { outcome } of batch) outcome.failed();
     }
   }
 
   /** The changes that the batch makes to the store as it is now. */
-  #changes(batch: readonly Pending[]): readonly Change[] {
-    const view = this.#store.view();
+  #changes(batch: readonly Pending[], view: StoreView): readonly Change[] {
     const tasks = new Map<string, Task>();
     const nodes = new Map<string, Node>();
     for (const { statuses, edit } of batch) {
@@ -139,6 +148,9 @@ export class ChangeWriter {
     return changes;
   }
 }
+
+/** Errors that one of the batch may have caused: the others shall not suffer for it. */
+const ONE_BY_ONE: ReadonlySet<string> = new Set<ErrorCode>(['invalid', 'exhausted', 'internal']);
 
 /** Only the task's own node speaks for it, states never go back, and the last word is the last. */
 function acceptable(task: Task, nodeId: string, status: TaskStatus): boolean {

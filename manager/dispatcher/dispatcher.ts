@@ -115,10 +115,11 @@ export class Dispatcher {
     this.#sessions.get(nodeId)?.end(SessionEndReason.SUPERSEDED, 'the node has opened another session');
     this.#sessions.set(nodeId, session);
     this.#tracker.heard(nodeId, this.#options.clock.monotonic());
-    this.#writer.editNode(nodeId, (current) => ({
+    const ready: NodeEdit = (current) => ({
       ...this.#described(current, hello.description),
       status: this.#status(current, NodeState.READY, '', hello.advertiseAddress || address),
-    }));
+    });
+    this.#writer.editNode(nodeId, ready, { failed: () => this.#notWritten(session) });
     const managers = ManagerList.create({ managers: this.#options.managers() });
     session.send(
       SessionResponse.create({
@@ -155,7 +156,9 @@ export class Dispatcher {
         this.#statuses(session, message.value);
         return;
       case 'description':
-        this.#writer.editNode(session.nodeId, (node) => this.#described(node, message.value));
+        this.#writer.editNode(session.nodeId, (node) => this.#described(node, message.value), {
+          failed: () => this.#notWritten(session),
+        });
         return;
       case 'leaving':
         this.#leaving(session, message.value);
@@ -182,9 +185,16 @@ export class Dispatcher {
     const statuses = batch.updates.flatMap(({ taskId, status }) =>
       status === undefined ? [] : [{ nodeId: session.nodeId, taskId, status }],
     );
-    this.#writer.statuses(statuses, () =>
-      session.send(SessionResponse.create({ message: { kind: 'statusAck', value: { batch: batch.batch } } })),
-    );
+    this.#writer.statuses(statuses, {
+      committed: () =>
+        session.send(SessionResponse.create({ message: { kind: 'statusAck', value: { batch: batch.batch } } })),
+      failed: () => this.#notWritten(session),
+    });
+  }
+
+  /** An agent sends again what it has to say when it opens its next session. */
+  #notWritten(session: DispatcherSession): void {
+    session.end(SessionEndReason.SHUTTING_DOWN, 'the manager could not keep what the node said; it is sent again');
   }
 
   #leaving(session: DispatcherSession, leaving: AgentLeaving): void {
@@ -220,7 +230,9 @@ export class Dispatcher {
       if (state !== NodeState.READY && this.#sessions.has(nodeId)) return undefined;
       return { ...node, status: this.#status(node, state, message, node.status?.address ?? '') };
     };
-    this.#writer.editNode(nodeId, edit);
+    // Its time has to run out once more, or nobody would look at it again.
+    const failed = (): void => this.#tracker.heard(nodeId, this.#options.clock.monotonic());
+    this.#writer.editNode(nodeId, edit, { failed });
   }
 
   #adoptConfig(view: StoreView): void {

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '#common/clock.ts';
-import { SwarmError } from '#common/errors.ts';
+import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { type Random, randomInt } from '#common/random.ts';
 import { systemClock } from '#common/system/clock.ts';
@@ -106,11 +106,17 @@ export class ReplicatedStore {
   /**
    * Commits all of the changes or none. Rejects with `out-of-sequence` when an object changed since it was read (also
    * by a change that is still on its way), with `duplicate-name`, `unknown-object`, `too-many`, `too-large`, and with
-   * what the log rejects with.
+   * what the log rejects with. A refusal comes once the view shows what it was for, so that who reads again and
+   * retries does not meet the same one.
    */
   async commit(changes: ChangeGroup, options: WriteOptions = {}): Promise<void> {
     if (changes.length === 0) return;
-    const outcome = await this.#propose(this.#prepare(changes, options), options);
+    const prepared = this.#tryPrepare(changes, options);
+    if (prepared instanceof SwarmError) {
+      await this.#settled(options).catch(() => {}); // late or failed: the refusal says what matters
+      throw prepared;
+    }
+    const outcome = await this.#propose(prepared, options);
     if (outcome.kind !== 'committed') throw errorOf(outcome);
   }
 
@@ -119,18 +125,22 @@ export class ReplicatedStore {
    * result is returned after the commit. What it throws is thrown, and nothing is written.
    */
   async update<T>(change: (transaction: Transaction) => T, options: WriteOptions = {}): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
-      this.#checkLeader();
-      const transaction = new Transaction(this.#chain.head);
-      const result = change(transaction);
-      const changes = transaction.changes();
-      const outcome =
-        changes.length === 0
-          ? await this.#settled(options)
-          : await this.#propose(this.#prepare(changes, options), options);
-      if (outcome.kind === 'committed') return result;
-      if (outcome.kind === 'failed' || attempt >= this.#config.updateRetries) throw errorOf(outcome);
-    }
+    let result: { readonly value: T } | undefined;
+    await this.#decide((head) => {
+      const transaction = new Transaction(head);
+      result = { value: change(transaction) };
+      return transaction.changes();
+    }, options);
+    assert(result !== undefined, 'a transaction that was committed has been run');
+    return result.value;
+  }
+
+  /**
+   * Commits what the callback makes of the newest state, which has the changes that are still on their way; all of it
+   * or nothing. Like `update`, for deciding code that answers with changes.
+   */
+  decide(change: (view: IndexedStoreView) => ChangeGroup, options: WriteOptions = {}): Promise<void> {
+    return this.#decide(change, options);
   }
 
   /**
@@ -212,6 +222,19 @@ export class ReplicatedStore {
     this.#hub.endAll(error);
   }
 
+  async #decide(change: (head: StoreState) => ChangeGroup, options: WriteOptions): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      this.#checkLeader();
+      const changes = change(this.#chain.head);
+      const outcome =
+        changes.length === 0
+          ? await this.#settled(options)
+          : await this.#propose(this.#prepare(changes, options), options);
+      if (outcome.kind === 'committed') return;
+      if (outcome.kind === 'failed' || attempt >= this.#config.updateRetries) throw errorOf(outcome);
+    }
+  }
+
   #builder(options: WriteOptions): TransactionBuilder {
     return new TransactionBuilder(this.#chain.head, {
       id: 1 + randomInt(this.#random, 2 ** 48 - 1),
@@ -221,11 +244,17 @@ export class ReplicatedStore {
   }
 
   #prepare(changes: ChangeGroup, options: WriteOptions): Prepared {
+    const prepared = this.#tryPrepare(changes, options);
+    if (prepared instanceof SwarmError) throw prepared;
+    return prepared;
+  }
+
+  /** The transaction, or why the newest state refuses it. */
+  #tryPrepare(changes: ChangeGroup, options: WriteOptions): Prepared | SwarmError {
     this.#checkLeader();
     const builder = this.#builder(options);
     const added = builder.add(changes);
-    if (added.kind === 'refused') throw added.error;
-    return builder.finish();
+    return added.kind === 'refused' ? added.error : builder.finish();
   }
 
   /** Says what a follower's refusal would otherwise say less clearly: its state is no base for judging a change. */

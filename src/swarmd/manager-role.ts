@@ -72,11 +72,10 @@ export class ManagerRole {
     this.control = new ControlApi({
       store: {
         view: () => store.view(),
-        commit: async (changes, author) => {
+        decide: async (decide, author) => {
           const startMs = clock.monotonic();
-          await store.commit(changes, { author });
+          await store.decide(decide, { author });
           this.metrics.writeLatency.observe((clock.monotonic() - startMs) / 1000);
-          return store.view();
         },
       },
       selfNodeId: () => nodeId,
@@ -100,7 +99,7 @@ export class ManagerRole {
       refuseRole: (role) => (role === 'manager' ? onlyOneManager() : undefined),
     });
     this.dispatcher = new Dispatcher({
-      store: { view: () => store.view(), commit: (changes) => store.commit(changes) },
+      store: { view: () => store.view(), decide: (decide) => store.decide(decide) },
       managers,
       clock,
       random,

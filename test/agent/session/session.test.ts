@@ -9,12 +9,14 @@ import { SimulatedExecutor, SimulatedHost } from '#agent/executor/index.ts';
 import { type DispatcherStream, SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
 import { WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
 import { ManualClock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import type { SessionRequest, SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
 import { Node, NodeDescription, NodeState, Revision, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import { DISPATCHER_DEFAULTS, Dispatcher, type DispatcherSession } from '#manager/dispatcher/index.ts';
+import type { Change } from '#manager/store/index.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
 
 const NODE = 'n'.repeat(25);
@@ -34,8 +36,10 @@ class World {
   #held: (() => void)[] = [];
   opened = 0;
   readonly streams = new Set<() => void>();
+  /** So many commits of the dispatcher fail. */
+  failingCommits = 0;
   readonly dispatcher = new Dispatcher({
-    store: { view: () => this.view, commit: async (changes) => this.view.commit(changes) },
+    store: { view: () => this.view, decide: async (decide) => this.#commit(decide(this.view)) },
     managers: () => [{ nodeId: 'm', address: 'm:2377' }],
     clock: this.clock,
     random: new SeededRandom(1),
@@ -55,6 +59,14 @@ class World {
     ]);
     this.view.onCommit((commit, view) => this.dispatcher.observe(commit, view));
     this.dispatcher.start(this.view);
+  }
+
+  #commit(changes: readonly Change[]): void {
+    if (this.failingCommits > 0) {
+      this.failingCommits--;
+      throw new SwarmError({ code: 'deadline', reason: 'timeout', message: 'the log is slow' });
+    }
+    this.view.commit(changes);
   }
 
   async startAgent(): Promise<void> {
@@ -247,6 +259,33 @@ describe('session between agent and dispatcher', () => {
     await world.pass(8000);
     assert.equal(world.nodeState(), NodeState.READY);
     assert.equal(world.state('t1'), 'RUNNING');
+    await world.killAgent();
+  });
+
+  it('what the manager could not write is sent again', async () => {
+    const world = new World();
+    await world.startAgent();
+    world.assign('t1');
+    world.failingCommits = 2;
+    await world.pass(40);
+    await world.pass(2000);
+    assert.equal(world.failingCommits, 0);
+    assert.equal(world.state('t1'), 'RUNNING');
+    assert.equal(world.nodeState(), NodeState.READY);
+    await world.killAgent();
+  });
+
+  it('a node whose loss could not be written is found lost once more', async () => {
+    const world = new World();
+    await world.startAgent();
+    await world.pass(1000);
+    world.cutLink();
+    await world.pass(3000);
+    world.failingCommits = 1;
+    await world.pass(4000);
+    assert.deepEqual([world.failingCommits, world.nodeState()], [0, NodeState.READY]);
+    await world.pass(5000);
+    assert.equal(world.nodeState(), NodeState.DOWN);
     await world.killAgent();
   });
 

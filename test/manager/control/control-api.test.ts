@@ -61,10 +61,7 @@ function setUp(): { api: ControlApi; view: MemoryView } {
   const api = new ControlApi({
     store: {
       view: () => view,
-      commit: async (changes) => {
-        view.commit(changes);
-        return view;
-      },
+      decide: async (decide) => view.commit(decide(view)),
     },
     selfNodeId: () => 'self',
     random: new SeededRandom(1),
@@ -268,7 +265,7 @@ describe('control API: services', () => {
     const random = new SeededRandom(5);
     const make = (resolve: () => Promise<{ digest: string; platforms: [] }>): ControlApi =>
       new ControlApi({
-        store: { view: () => view, commit: async (changes) => (view.commit(changes), view) },
+        store: { view: () => view, decide: async (decide) => view.commit(decide(view)) },
         selfNodeId: () => 'self',
         random,
         images: { resolve },

@@ -85,6 +85,35 @@ describe('manager/replicated-store: writing', () => {
     await store.close();
   });
 
+  it('tells of a conflict once the view shows it, so that reading again and retrying succeeds', async () => {
+    const { store } = await open(memoryDisk());
+    await store.commit([create('task', task('t1'))]);
+    const bump = async (attempts: number): Promise<number> => {
+      const read = store.view().get('task', 't1');
+      assert.ok(read !== undefined);
+      try {
+        await store.commit([update('task', { ...read, slot: read.slot + 1 })]);
+        return attempts;
+      } catch (thrown) {
+        assert.equal(SwarmError.from(thrown).reason, 'out-of-sequence');
+        return bump(attempts + 1);
+      }
+    };
+    const attempts = await Promise.all(Array.from({ length: 5 }, () => bump(1)));
+    assert.equal(store.view().get('task', 't1')?.slot, task('t1').slot + 5);
+    assert.ok(Math.max(...attempts) <= 5, attempts.join());
+    await store.close();
+  });
+
+  it('decides on what is still on its way', async () => {
+    const { store } = await open(memoryDisk());
+    const add = (id: string): Promise<void> =>
+      store.decide((view) => (view.count('task') < 2 ? [create('task', task(id))] : []));
+    await Promise.all(['t1', 't2', 't3'].map(add));
+    assert.deepEqual([...store.view().all('task')].map(({ id }) => id).toSorted(), ['t1', 't2']);
+    await store.close();
+  });
+
   it('loses no update of many at once, and lets them share flushes', async () => {
     const disk = memoryDisk();
     const { store } = await open(disk);

@@ -347,10 +347,7 @@ export function swarmFixture(nowMs: number): ControlApi {
   return new ControlApi({
     store: {
       view: () => view,
-      commit: async (changes) => {
-        view.commit(changes);
-        return view;
-      },
+      decide: async (decide) => view.commit(decide(view)),
     },
     selfNodeId: () => NODE_IDS.alpha,
     random: new SeededRandom(1),
