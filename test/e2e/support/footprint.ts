@@ -28,7 +28,9 @@ export async function footprintOf(host: LabHost): Promise<Footprint> {
   return {
     processes: (await hostProcesses(cgroup)).filter((one) => one !== pid).map((one) => `${one} ${commandOf(one)}`),
     cgroups: await cgroupsBelow(cgroupParent),
-    mounts: (await mountsOf(pid)).filter((point) => point.startsWith(`${stateDirectory}/tasks/`)),
+    mounts: (await mountsOf(pid)).filter(
+      (point) => point.startsWith(`${runDirectory}/tasks/`) || point.startsWith(`${stateDirectory}/`),
+    ),
     networkNamespaces: (await namesIn(`${runDirectory}/network/ns`)).length,
     files: (
       await Promise.all([
