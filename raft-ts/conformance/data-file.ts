@@ -17,6 +17,8 @@ export interface DataCase {
   readonly expected: string;
   /** Of the command, from 1. */
   readonly line: number;
+  /** Of the first line of the expected output. */
+  readonly outputLine: number;
 }
 
 /** A file that cannot be read as cases, or a case that cannot be run. */
@@ -42,10 +44,18 @@ export function parseDataFile(text: string): readonly DataCase[] {
     const input: string[] = [];
     while (at < lines.length && lines[at] !== SEPARATOR) input.push(lines[at++] ?? '');
     if (at >= lines.length) throw new FormatError(`line ${started + 1}: no ${SEPARATOR} after the command`);
+    const outputLine = at + 2;
     const expected = readExpected(lines, at + 1);
     at = expected.next;
     const { command, args } = parseDirective(directive, started + 1);
-    cases.push({ command, args, input: input.join('\n').trim(), expected: expected.text, line: started + 1 });
+    cases.push({
+      command,
+      args,
+      input: input.join('\n').trim(),
+      expected: expected.text,
+      line: started + 1,
+      outputLine,
+    });
   }
   return cases;
 }

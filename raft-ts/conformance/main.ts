@@ -1,7 +1,10 @@
-/** `npm run --silent conformance --workspace raft-ts -- DIR...`: runs every data-driven file below the folders. */
-import { existsSync } from 'node:fs';
+/**
+ * `npm run --silent conformance --workspace raft-ts -- DIR...` runs every data-driven file below the folders.
+ * With `--rewrite` first, the files' expected output becomes what is printed now: to be reviewed as a diff.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { dataFiles, describeDifference, runFile } from './runner.ts';
+import { dataFiles, describeDifference, rewritten, runFile } from './runner.ts';
 
 /** npm runs a workspace's script in the workspace's folder; paths are meant from where the user stands. */
 function fromCaller(path: string): string {
@@ -11,6 +14,11 @@ function fromCaller(path: string): string {
 }
 
 function main(args: readonly string[]): number {
+  if (args[0] === '--rewrite') {
+    for (const path of args.slice(1).map(fromCaller).flatMap(dataFiles))
+      writeFileSync(path, rewritten(readFileSync(path, 'utf8')));
+    return 0;
+  }
   if (args.length === 0) {
     console.error('usage: conformance DIR...   (folders or files in the data-driven format)');
     return 2;

@@ -46,6 +46,30 @@ function actualOutput(run: Run, one: DataCase): string {
   }
 }
 
+/** The text with what the cases print now in place of what is expected: to be read before it is believed. */
+export function rewritten(text: string): string {
+  const cases = parseDataFile(text);
+  const run = runnerFor(cases);
+  const lines = text.replace(/\n$/, '').split('\n');
+  let result = '';
+  let at = 0;
+  for (const one of cases) {
+    result +=
+      lines
+        .slice(at, one.outputLine - 1)
+        .map((line) => `${line}\n`)
+        .join('') + actualOutput(run, one);
+    at = one.outputLine - 1 + one.expected.split('\n').length - 1;
+  }
+  return (
+    result +
+    lines
+      .slice(at)
+      .map((line) => `${line}\n`)
+      .join('')
+  );
+}
+
 /** Runs all cases of a text; after one that differs the others still run, and may differ because of it. */
 export function runText(path: string, text: string): FileResult {
   let cases: readonly DataCase[];

@@ -29,7 +29,7 @@ export interface RaftConfig {
   readonly asyncStorageWrites?: boolean;
   /** Bytes of entries in one append message; a single larger entry still goes. Zero: one entry a message. */
   readonly maxBytesPerMessage?: number;
-  /** Bytes of committed entries handed out and not yet applied. Default: `maxBytesPerMessage`. */
+  /** Bytes of committed entries handed out and not yet applied; a single larger one still goes. Default: `maxBytesPerMessage`. */
   readonly maxCommittedBytesPerReady?: number;
   /** Bytes of proposals in the uncommitted tail, beyond which a leader drops proposals. */
   readonly maxUncommittedBytes?: number;
@@ -79,7 +79,7 @@ function check(condition: boolean, text: string): void {
 export function checkedConfig(config: RaftConfig): CheckedConfig {
   const merged = {
     ...DEFAULTS,
-    maxCommittedBytesPerReady: config.maxBytesPerMessage ?? DEFAULTS.maxBytesPerMessage,
+    maxCommittedBytesPerReady: Math.max(1, config.maxBytesPerMessage ?? DEFAULTS.maxBytesPerMessage),
     leaseMarginTicks: Math.ceil(config.electionTick / 4),
     ...config,
   };

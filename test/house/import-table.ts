@@ -29,4 +29,5 @@ export const PURE_PARTS: readonly string[] = [
   'manager/scheduler',
   'manager/orchestrator',
   'agent/tasks',
+  'raft-ts/src',
 ];

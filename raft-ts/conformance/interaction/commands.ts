@@ -170,6 +170,15 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   propose: (environment, one) =>
     report(environment.node(id(one)).raw.propose(new TextEncoder().encode(bareWords(one)[1] ?? ''))),
   'propose-conf-change': proposeConfChange,
+  // The following are not in etcd's files.
+  'read-index': (environment, one) =>
+    environment.node(id(one)).raw.readIndex(new TextEncoder().encode(bareWords(one)[1] ?? '')),
+  'report-snapshot': (environment, one) => {
+    const [outcome] = valuesOf(one, 'outcome');
+    if (outcome !== 'finished' && outcome !== 'failed') return fail(`unknown outcome ${outcome}`);
+    environment.node(id(one)).raw.reportSnapshot(id(one, 1), outcome);
+  },
+  restart: (environment, one) => environment.node(id(one)).restart(),
   'report-unreachable': (environment, one) => environment.node(id(one)).raw.reportUnreachable(id(one, 1)),
 };
 

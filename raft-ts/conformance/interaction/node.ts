@@ -14,11 +14,16 @@ import {
 
 /** The node's storage gives out the newest snapshot of the application's history. */
 class HistoryStorage extends MemoryStorage {
-  readonly history: Snapshot[];
+  history: Snapshot[];
 
   constructor(first: Snapshot) {
     super();
     this.history = [first];
+  }
+
+  /** The snapshot that the log starts after. */
+  base(): Snapshot | 'unavailable' {
+    return super.snapshot();
   }
 
   override snapshot(): Snapshot | 'unavailable' {
@@ -35,7 +40,7 @@ function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
 
 /** A node with its storage, its two local threads' work, and an application that appends what it is given. */
 export class TestNode {
-  readonly raw: RawNode;
+  raw: RawNode;
   readonly storage: HistoryStorage;
   readonly config: RaftConfig;
   appendWork: Message[] = [];
@@ -50,6 +55,16 @@ export class TestNode {
 
   get async(): boolean {
     return this.config.asyncStorageWrites === true;
+  }
+
+  /** Starts over from the storage, as after a crash; what the two threads had not done is lost. */
+  restart(): void {
+    const base = this.storage.base();
+    if (base === 'unavailable') throw new Error('the storage has no base');
+    this.storage.history = [base];
+    this.appendWork = [];
+    this.applyWork = [];
+    this.raw = new RawNode({ ...this.config, applied: base.index });
   }
 
   store(hardState: HardState | undefined, entries: readonly Entry[], snapshot: Snapshot | undefined): void {
