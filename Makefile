@@ -7,6 +7,8 @@ ARCH := $(shell uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
 NODE := $(CURDIR)/node_modules/node-linux-$(ARCH)/bin/node
 export PATH := $(CURDIR)/node_modules/node-linux-$(ARCH)/bin:$(PATH)
 export NODE_COMPILE_CACHE ?= $(CURDIR)/node_modules/.cache/compile
+NPM_INSTALL := npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error
+OXLINT := @oxlint/binding-linux-$(ARCH)-gnu
 MOCHA := $(NODE) node_modules/mocha/bin/mocha.js
 PREFIX ?= /usr/local
 
@@ -23,7 +25,10 @@ packages: ## the system packages that are missing (apt)
 
 node_modules/.installed: package.json package-lock.json $(wildcard raft-ts/package.json)
 	@# Not `npm ci`: it refuses the lock file where a registry lacks optional packages of other systems.
-	npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error
+	$(NPM_INSTALL)
+	@# An npm on an older Node.js leaves out optional packages that ask for a newer one; asked for by name they come.
+	@test -d node_modules/$(OXLINT) || \
+	  $(NPM_INSTALL) $(OXLINT)@$$($(NODE) -p "require('./package-lock.json').packages['node_modules/$(OXLINT)'].version")
 	@test -x $(NODE) || { echo "make: no Node.js for the architecture $(ARCH): Starling runs on x64 and arm64" >&2; exit 1; }
 	@touch $@
 
