@@ -9,7 +9,8 @@ export PATH := $(CURDIR)/node_modules/node-linux-$(ARCH)/bin:$(PATH)
 export NODE_COMPILE_CACHE ?= $(CURDIR)/node_modules/.cache/compile
 NPM_INSTALL := npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error
 OXLINT := @oxlint/binding-linux-$(ARCH)-gnu
-MOCHA := $(NODE) node_modules/mocha/bin/mocha.js
+# Tests make mount namespaces, which a chroot would get lost in.
+MOCHA := tools/whole-root $(NODE) node_modules/mocha/bin/mocha.js
 PREFIX ?= /usr/local
 
 PROTOS := $(wildcard proto/swarm/v1/*.proto)

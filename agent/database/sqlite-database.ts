@@ -55,10 +55,12 @@ export class SqliteDatabase implements AgentDatabase {
 
   async close(): Promise<void> {
     if (this.#failure !== undefined) return;
-    await this.#ask([], { close: true });
-    await new Promise<void>((resolve) => {
+    // Listened for first: the thread may be gone by the time its answer is read.
+    const gone = new Promise<void>((resolve) => {
       this.#thread.once('exit', () => resolve());
     });
+    await this.#ask([], { close: true });
+    await gone;
   }
 
   #ask(rows: readonly ThreadRow[], flags: { load?: boolean; close?: boolean } = {}): Promise<ThreadAnswer> {

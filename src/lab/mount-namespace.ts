@@ -2,7 +2,8 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { MOUNT_FLAGS, mount, unmount } from '#agent/kernel/mount.ts';
 import { mountNamespaceId } from '#agent/kernel/namespace-id.ts';
-import { mustRun } from './run-command.ts';
+import { SwarmError } from '#common/errors.ts';
+import { runCommand } from './run-command.ts';
 
 /** Enough for any laptop; on a larger machine the lab stays on the first of its processors that it may use. */
 const PROCESSORS_MAX = 64;
@@ -14,12 +15,19 @@ const PROCESSORS_MAX = 64;
  */
 export async function makeMountNamespace(file: string): Promise<void> {
   let best: { readonly file: string; readonly id: bigint | undefined } | undefined;
+  let problem = '';
   for (const processor of await usableProcessors()) {
     const candidate = `${file}.${processor}`;
     await writeFile(candidate, '');
     // Slave: unmounting a network namespace of the lab reaches the copies in here.
     const unshare = ['unshare', `--mount=${candidate}`, '--propagation', 'slave', 'true'];
-    await mustRun(['taskset', '--cpu-list', String(processor), ...unshare]);
+    const made = await runCommand(['taskset', '--cpu-list', String(processor), ...unshare]);
+    if (made.exitCode !== 0) {
+      // Inside another namespace than the machine's first one, not every processor's numbers are larger.
+      await removeMountNamespace(candidate);
+      problem = made.stderr.trim();
+      continue;
+    }
     const id = mountNamespaceId(candidate);
     const better = best === undefined || (id !== undefined && best.id !== undefined && id < best.id);
     const loser = better ? best?.file : candidate;
@@ -28,7 +36,13 @@ export async function makeMountNamespace(file: string): Promise<void> {
     // A kernel that does not tell ids numbers namespaces in the order they are made.
     if (id === undefined) break;
   }
-  if (best === undefined) return;
+  if (best === undefined)
+    throw new SwarmError({
+      code: 'precondition',
+      reason: 'runtime-failed',
+      message: `cannot make a mount namespace for a host of the lab: ${problem}`,
+      hint: 'run the lab outside of containers',
+    });
   await writeFile(file, '');
   await mount({ source: best.file, target: file, type: 'none', flags: MOUNT_FLAGS.bind });
   await removeMountNamespace(best.file);
