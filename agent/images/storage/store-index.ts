@@ -194,12 +194,15 @@ export class StoreIndex {
     return reading;
   }
 
-  /** When the image came into this store, milliseconds since the epoch; 0 when it is gone. */
+  /**
+   * When the image came into this store, milliseconds since the epoch. Infinity for one that is not whole yet (the list
+   * has it before its documents are written) or is gone.
+   */
   async arrivedAt(id: string): Promise<number> {
     const found = await stat(
       join(this.#root, 'overlay-images', id, `=${Buffer.from(`sha256:${id}`).toString('base64')}`),
     ).catch(() => undefined);
-    return found?.mtimeMs ?? 0;
+    return found?.mtimeMs ?? Number.POSITIVE_INFINITY;
   }
 }
 

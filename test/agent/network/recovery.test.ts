@@ -38,10 +38,18 @@ describe('network: recovery', function () {
     return host.call('restore', known);
   }
 
+  /** Asks again when a busy machine was too slow to answer in time. */
+  async function ask(from: NamespaceProcess, address: string, port: number): Promise<string> {
+    let answer = 'timeout';
+    for (let attempt = 0; attempt < 3 && answer === 'timeout'; attempt++)
+      answer = await from.call('ask', address, port);
+    return answer;
+  }
+
   async function assertAllWell(): Promise<void> {
-    assert.equal(await inWeb.call('ask', FAR_ADDRESS, 80), `outside ${HOST_ADDRESS}`);
-    assert.equal(await outside.call('ask', HOST_ADDRESS, 8080), `web ${OUTSIDE_ADDRESS}`);
-    assert.match(await host.call('ask', '127.0.0.1', 8080), /^web /);
+    assert.equal(await ask(inWeb, FAR_ADDRESS, 80), `outside ${HOST_ADDRESS}`);
+    assert.equal(await ask(outside, HOST_ADDRESS, 8080), `web ${OUTSIDE_ADDRESS}`);
+    assert.match(await ask(host, '127.0.0.1', 8080), /^web /);
     assert.deepEqual((await host.call('reconcile')).repaired, []);
   }
 
