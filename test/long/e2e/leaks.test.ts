@@ -1,4 +1,4 @@
-/** Goal: what is removed is gone, also the fiftieth time. Method: as test/e2e/leaks.test.ts. */
+/** Goal: what is removed is gone, also the fiftieth time. Method: a service is scaled to 0 and back; every host is then as it was. */
 import { useCluster } from '#test/e2e/support/cluster.ts';
 import { scaleToNothingAndBack } from '#test/e2e/support/scale-cycles.ts';
 
