@@ -47,6 +47,8 @@ export type ErrorReason =
   | 'no-quorum'
   | 'session-invalid'
   | 'node-removed'
+  | 'wrong-member'
+  | 'wiped-member'
   | 'bad-token'
   | 'wrong-cluster'
   | 'bad-certificate'

@@ -8,6 +8,8 @@ const LOCAL: readonly CallerClass[] = ['local'];
 const OPERATORS: readonly CallerClass[] = ['local', 'manager'];
 /** Every node of the cluster; the agent of a manager is one too. */
 const NODES: readonly CallerClass[] = ['manager', 'worker'];
+/** Managers among themselves. */
+const MANAGERS: readonly CallerClass[] = ['manager'];
 const EVERYONE: readonly CallerClass[] = ['local', 'manager', 'worker', 'anonymous'];
 
 /**
@@ -40,6 +42,11 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.DispatcherService/Session': NODES,
   '/swarm.v1.LogBrokerService/ListenSubscriptions': NODES,
   '/swarm.v1.LogBrokerService/PublishLogs': NODES,
+
+  '/swarm.v1.RaftService/Exchange': MANAGERS,
+  '/swarm.v1.RaftService/SendSnapshot': MANAGERS,
+  '/swarm.v1.MembershipService/JoinLog': MANAGERS,
+  '/swarm.v1.MembershipService/LeaveLog': MANAGERS,
 
   '/swarm.v1.HealthService/Check': ['local', 'manager', 'worker'],
 
