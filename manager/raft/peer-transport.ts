@@ -39,6 +39,9 @@ export interface PeerState {
 
 /** What the log does with what the transport hears. Methods are quick; only `snapshot` waits. */
 export interface PeerHandler {
+  /** This manager as a member, for the hello of its own streams; undefined as long as it is none. */
+  self(): RaftMember | undefined;
+
   /**
    * A peer opened a stream to this manager. Returns who this is, or why the stream is refused. The caller's
    * certificate named `nodeId`.
