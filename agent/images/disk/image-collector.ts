@@ -2,10 +2,10 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CancelTimer } from '#common/clock.ts';
-import type { StoreSurvey } from '../remove/image-pruner.ts';
 import { addRemovals, type ImageRemover, NOTHING_REMOVED, type Removal } from '../remove/image-remover.ts';
 import { isDangling, isIntermediate } from '../storage/lineage.ts';
 import { repositoryDigests, type StoredImage } from '../storage/store-index.ts';
+import type { StoreSurvey } from '../storage/store-survey.ts';
 import type { StoreContext } from '../store-context.ts';
 import { type DiskSpace, diskSpace } from './disk-space.ts';
 

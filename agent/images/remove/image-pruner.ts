@@ -1,6 +1,7 @@
 import { type ImageDocument, timeOf } from '../storage/image-config.ts';
 import { isDangling, isIntermediate, type Lineage } from '../storage/lineage.ts';
 import type { StoredImage, StoreView } from '../storage/store-index.ts';
+import type { StoreSurvey } from '../storage/store-survey.ts';
 import type { StoreContext } from '../store-context.ts';
 import { matchesLabels } from '../view/image-filter.ts';
 import { addRemovals, type ImageRemover, NOTHING_REMOVED, type Removal } from './image-remover.ts';
@@ -14,13 +15,6 @@ export interface PruneRequest {
   readonly labels: readonly string[];
   readonly withoutLabels: readonly string[];
   readonly signal: AbortSignal;
-}
-
-/** Everything that is known of the store, for deciding over all images at once. */
-export interface StoreSurvey {
-  readonly view: StoreView;
-  readonly documents: ReadonlyMap<string, ImageDocument>;
-  readonly lineage: Lineage;
 }
 
 export class ImagePruner {

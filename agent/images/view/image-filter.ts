@@ -1,6 +1,7 @@
 /** Which images a list shows. */
 import { SwarmError } from '#common/errors.ts';
 import { canonicalRepository, familiarName, familiarRepository, parseImageReference } from '#common/image-reference.ts';
+import { pathPattern } from '#common/path-pattern.ts';
 import type { ImageSummary } from './image-summary.ts';
 
 export interface ImageListRequest {
@@ -38,38 +39,17 @@ export function matchesLabels(labels: Readonly<Record<string, string>>, filters:
   });
 }
 
-/** A pattern of Go's path.Match: `*` and `?` stay within one part of the path, `[a-z]` and `[^a-z]` are classes. */
-export function patternToRegExp(pattern: string): RegExp {
-  let source = '';
-  let rest = pattern.slice(0, PATTERN_LENGTH_MAX);
-  while (rest !== '') {
-    const klass = /^\[(\^?)((?:\\.|[^\]\\])+)\]/.exec(rest);
-    const first = rest[0] ?? '';
-    if (klass !== null) {
-      source += `[${klass[1]}${(klass[2] ?? '').replaceAll(/[[\]^&~|]/g, '\\$&')}]`;
-      rest = rest.slice(klass[0].length);
-      continue;
-    }
-    const escaped = first === '\\' && rest.length > 1;
-    if (first === '[' || (first === '\\' && !escaped))
-      throw new SwarmError({
-        code: 'invalid',
-        reason: 'bad-flag',
-        field: '--filter',
-        message: `${JSON.stringify(pattern)} is not a pattern`,
-        hint: 'write *, ? and [a-z], and a backslash before a character that means itself',
-      });
-    if (escaped) source += quote(rest[1] ?? '');
-    // Several stars in a row mean what one does; as one they cannot make the search slow.
-    else if (first === '*') source += source.endsWith('[^/]*') ? '' : '[^/]*';
-    else source += first === '?' ? '[^/]' : quote(first);
-    rest = rest.slice(escaped ? 2 : 1);
-  }
-  return new RegExp(`^${source}$`);
-}
-
-function quote(character: string): string {
-  return character.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+/** A pattern of the command line as a regular expression. Throws `bad-flag` for what is none. */
+export function patternOf(text: string): RegExp {
+  const pattern = text.length > PATTERN_LENGTH_MAX ? undefined : pathPattern(text);
+  if (pattern !== undefined) return pattern;
+  throw new SwarmError({
+    code: 'invalid',
+    reason: 'bad-flag',
+    field: '--filter',
+    message: `${JSON.stringify(text.slice(0, PATTERN_LENGTH_MAX))} is not a pattern`,
+    hint: `write *, ? and [a-z], and a backslash before a character that means itself; at most ${PATTERN_LENGTH_MAX} characters`,
+  });
 }
 
 /** A pattern without a tag means every tag. */
@@ -79,7 +59,7 @@ function matchesPattern(image: ImageSummary, pattern: RegExp): boolean {
 
 function matchesReference(image: ImageSummary, text: string): boolean {
   const parsed = parseImageReference(text);
-  if (!parsed.ok) return matchesPattern(image, patternToRegExp(text));
+  if (!parsed.ok) return matchesPattern(image, patternOf(text));
   const { tag, digest } = parsed.value;
   const repository = canonicalRepository(parsed.value);
   return image.names.some(
@@ -99,5 +79,5 @@ export function isListed(image: ImageSummary, request: ImageListRequest): boolea
   if (request.createdSinceMs !== undefined && image.createdAtMs <= request.createdSinceMs) return false;
   if (!request.labels.every((label) => matchesLabels(image.document?.config.labels ?? {}, [label]))) return false;
   if (request.patterns.length === 0) return true;
-  return request.patterns.map(patternToRegExp).some((pattern) => matchesPattern(image, pattern));
+  return request.patterns.map(patternOf).some((pattern) => matchesPattern(image, pattern));
 }

@@ -1,8 +1,8 @@
 import type { ImageReference } from '#common/image-reference.ts';
-import type { StoreSurvey } from '../remove/image-pruner.ts';
 import { type ImageDocument, timeOf } from '../storage/image-config.ts';
 import { isIntermediate } from '../storage/lineage.ts';
 import { imageSizeBytes, type StoredImage } from '../storage/store-index.ts';
+import type { StoreSurvey } from '../storage/store-survey.ts';
 
 /** One image, as lists show it. */
 export interface ImageSummary {

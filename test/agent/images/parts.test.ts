@@ -10,7 +10,7 @@ import { withIdleLimit } from '#agent/images/load/idle-guard.ts';
 import { SharedWork } from '#agent/images/pull/shared-work.ts';
 import { parseImageDocument, timeOf } from '#agent/images/storage/image-config.ts';
 import { NameLock, parsePlatform } from '#agent/images/store-context.ts';
-import { patternToRegExp } from '#agent/images/view/image-filter.ts';
+import { patternOf } from '#agent/images/view/image-filter.ts';
 import { ManualClock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { never } from './store-fixture.ts';
@@ -344,10 +344,10 @@ describe('details', () => {
   });
 
   it('match patterns as Go does', () => {
-    const matches = (pattern: string, text: string): boolean => patternToRegExp(pattern).test(text);
+    const matches = (pattern: string, text: string): boolean => patternOf(pattern).test(text);
     assert.ok(matches('a*c', 'abbc') && matches('a?c', 'abc') && matches('[a-c]x', 'bx') && matches('\\*', '*'));
     assert.ok(matches('**x', 'aax') && matches('a.c', 'a.c') && matches('[^a]', 'b'));
     assert.ok(!matches('a*c', 'a/c') && !matches('a?c', 'a/c') && !matches('a.c', 'abc') && !matches('[^a]', 'a'));
-    assert.throws(() => patternToRegExp('[a'), /not a pattern/);
+    assert.throws(() => patternOf('[a'), /not a pattern/);
   });
 });
