@@ -1,6 +1,6 @@
-import { type ImageDocument, timeOf } from '../storage/image-config.ts';
-import { isDangling, isIntermediate, type Lineage } from '../storage/lineage.ts';
-import type { StoredImage, StoreView } from '../storage/store-index.ts';
+import { timeOf } from '../storage/image-config.ts';
+import { isDangling, isIntermediate } from '../storage/lineage.ts';
+import type { StoredImage } from '../storage/store-index.ts';
 import type { StoreSurvey } from '../storage/store-survey.ts';
 import type { StoreContext } from '../store-context.ts';
 import { matchesLabels } from '../view/image-filter.ts';
