@@ -57,6 +57,11 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.NodeService/RunDoctor': LOCAL,
   '/swarm.v1.NodeService/StopTasks': LOCAL,
 
+  // Who has the file and the key has the root of the cluster: only who has root on a manager already.
+  '/swarm.v1.SnapshotService/SaveSnapshot': LOCAL,
+  '/swarm.v1.SnapshotService/GetSnapshotKey': LOCAL,
+  '/swarm.v1.SnapshotService/RestoreSwarm': LOCAL,
+
   '/swarm.v1.ImageService/LoadImage': LOCAL,
   '/swarm.v1.ImageService/PullImage': LOCAL,
   '/swarm.v1.ImageService/BuildImage': LOCAL,

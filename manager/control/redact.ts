@@ -18,9 +18,10 @@ export function redactRevision(revision: Revision): Revision {
 
 export function redactCluster(cluster: Cluster, showTokens: boolean): Cluster {
   const { rootCa } = cluster;
-  if (rootCa === undefined) return cluster;
+  const withoutKeys = { ...cluster, snapshotKey: new Uint8Array() };
+  if (rootCa === undefined) return withoutKeys;
   const joinTokens = showTokens ? rootCa.joinTokens : undefined;
-  return { ...cluster, rootCa: { ...rootCa, keyPem: new Uint8Array(), joinTokens } };
+  return { ...withoutKeys, rootCa: { ...rootCa, keyPem: new Uint8Array(), joinTokens } };
 }
 
 export function redactNode(node: Node): Node {

@@ -36,12 +36,17 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
   'service create --mode': 'there are no jobs',
   'swarm init --dispatcher-heartbeat': 'a second, not five',
   'swarm update --dispatcher-heartbeat': 'a second, not five',
-  'swarm init --snapshot-interval': 'there is no Raft',
-  'swarm update --snapshot-interval': 'there is no Raft',
 };
 
 /** What our help has and Docker's has not. */
-const OWN_FLAGS: readonly string[] = ['output', 'skip-preflight', 'placement-strategy', 'memory-swap'];
+const OWN_FLAGS: readonly string[] = [
+  'output',
+  'skip-preflight',
+  'placement-strategy',
+  'memory-swap',
+  'snapshot-save-interval',
+  'snapshot-save-keep',
+];
 
 async function ourFlags(words: readonly string[]): Promise<readonly AnyFlag[]> {
   let node: CommandGroup | Command = ROOT;

@@ -21,8 +21,28 @@ const DISPATCHER_HEARTBEAT = valueFlag({
 const SNAPSHOT_INTERVAL = valueFlag({
   name: 'snapshot-interval',
   type: 'uint',
-  usage: 'Number of log entries between snapshots',
+  usage: 'Number of log entries between Raft snapshots',
   shownDefault: '10000',
+  parse: unsigned,
+});
+const MAX_SNAPSHOTS = valueFlag({
+  name: 'max-snapshots',
+  type: 'uint',
+  usage: 'Number of additional Raft snapshots to retain',
+  parse: unsigned,
+});
+/** Not Docker's: it saves nothing by itself. */
+const SNAPSHOT_SAVE_INTERVAL = valueFlag({
+  name: 'snapshot-save-interval',
+  type: 'duration',
+  usage: 'Every manager saves a snapshot of the swarm this often, 0s for never (ns|us|ms|s|m|h)',
+  parse: durationMs,
+});
+const SNAPSHOT_SAVE_KEEP = valueFlag({
+  name: 'snapshot-save-keep',
+  type: 'uint',
+  usage: 'Number of saved snapshots that every manager keeps',
+  shownDefault: '7',
   parse: unsigned,
 });
 const TASK_HISTORY_LIMIT = valueFlag({
@@ -46,17 +66,18 @@ const EXTERNAL_CA = {
   because: "this release signs certificates with the swarm's own root only",
   hint: 'leave the flag out',
 };
-const MAX_SNAPSHOTS = { because: 'one snapshot is kept', hint: 'leave the flag out' };
 
 export const CLUSTER_FLAGS: readonly AnyFlag[] = [
   CERT_EXPIRY,
   DISPATCHER_HEARTBEAT,
+  MAX_SNAPSHOTS,
   SNAPSHOT_INTERVAL,
+  SNAPSHOT_SAVE_INTERVAL,
+  SNAPSHOT_SAVE_KEEP,
   TASK_HISTORY_LIMIT,
   STRATEGY,
   refusedFlag('autolock', false, AUTOLOCK),
   refusedFlag('external-ca', true, EXTERNAL_CA),
-  refusedFlag('max-snapshots', true, MAX_SNAPSHOTS),
 ];
 
 /** The spec with what the flags say. */
@@ -76,6 +97,12 @@ export function clusterSpecOf(flags: FlagValues, before: ClusterSpec | undefined
       heartbeatPeriodMs: flags.value(DISPATCHER_HEARTBEAT) ?? spec.dispatcher?.heartbeatPeriodMs,
     },
     ca: { ...spec.ca, nodeCertExpiryMs: flags.value(CERT_EXPIRY) ?? spec.ca?.nodeCertExpiryMs },
-    log: { ...spec.log, snapshotInterval: flags.value(SNAPSHOT_INTERVAL) ?? spec.log?.snapshotInterval },
+    log: {
+      ...spec.log,
+      snapshotInterval: flags.value(SNAPSHOT_INTERVAL) ?? spec.log?.snapshotInterval,
+      snapshotsKept: flags.value(MAX_SNAPSHOTS) ?? spec.log?.snapshotsKept,
+      saveIntervalMs: flags.value(SNAPSHOT_SAVE_INTERVAL) ?? spec.log?.saveIntervalMs,
+      savesKept: flags.value(SNAPSHOT_SAVE_KEEP) ?? spec.log?.savesKept,
+    },
   };
 }
