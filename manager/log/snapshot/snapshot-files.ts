@@ -1,14 +1,10 @@
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
-import { SwarmError } from '#common/errors.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import type { LogPosition } from '../log.ts';
-import { type DataKeys, SEAL_OVERHEAD_BYTES, type Sealer } from '../sealing.ts';
-import { asBuffer } from '../wal/binary.ts';
+import type { DataKeys } from '../sealing.ts';
 import { WindowReader } from '../wal/window-reader.ts';
+import { openChunks, sealChunks, writeSealed } from './sealed-chunks.ts';
 import {
-  CHUNK_HEADER_BYTES,
-  chunkBinding,
   corruptSnapshot,
   encodeSnapshotHeader,
   parseSnapshotHeader,
@@ -25,9 +21,6 @@ export interface SnapshotFilesOptions {
   /** A sync is made each time this much was written, so that none takes long. */
   readonly syncBytes: number;
 }
-
-/** The largest chunk that is read back; anything above is damage. */
-const CHUNK_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The snapshots in a manager's directory: sealed, whole or not there, named by term and index. */
 export class SnapshotFiles {
@@ -84,7 +77,7 @@ export class SnapshotFiles {
       if (header.position.index !== position.index || header.position.term !== position.term)
         throw corruptSnapshot(path, 0, `it is the snapshot of entry ${header.position.index} under another's name`);
       if (Buffer.compare(header.logId, logId) !== 0) throw corruptSnapshot(path, 0, 'it belongs to another log');
-      yield* readChunks(reader, path, header.sealer, header.checksum);
+      yield* openChunks(reader, SNAPSHOT_HEADER_BYTES, header, (offset, what) => corruptSnapshot(path, offset, what));
     } finally {
       await file.close();
     }
@@ -119,86 +112,7 @@ export class SnapshotFiles {
     signal: AbortSignal | undefined,
   ): Promise<number> {
     const { bytes, checksum, sealer } = encodeSnapshotHeader(position, logId, this.#options.keys);
-    const writer = new ChunkWriter(file, sealer, checksum, this.#options.syncBytes);
-    await writer.writeHeader(bytes);
-    for await (const chunk of chunks) {
-      if (signal?.aborted === true) throw aborted();
-      // An empty chunk would read as the end.
-      if (chunk.length > 0) await writer.writeChunk(chunk, false);
-    }
-    await writer.writeChunk(new Uint8Array(0), true);
-    await file.sync();
-    return writer.offset;
-  }
-}
-
-function aborted(): SwarmError {
-  return new SwarmError({ code: 'cancelled', reason: 'shutting-down', message: 'the snapshot was interrupted' });
-}
-
-class ChunkWriter {
-  readonly #file: DiskFile;
-  readonly #sealer: Sealer;
-  readonly #syncBytes: number;
-  #checksum: number;
-  #unsyncedBytes = 0;
-  #number = 0;
-  offset = 0;
-
-  constructor(file: DiskFile, sealer: Sealer, checksum: number, syncBytes: number) {
-    this.#file = file;
-    this.#sealer = sealer;
-    this.#checksum = checksum;
-    this.#syncBytes = syncBytes;
-  }
-
-  writeHeader(header: Buffer): Promise<void> {
-    return this.#write(header);
-  }
-
-  async writeChunk(chunk: Uint8Array, isLast: boolean): Promise<void> {
-    const sealedBytes = chunk.length + SEAL_OVERHEAD_BYTES;
-    const framed = Buffer.allocUnsafe(CHUNK_HEADER_BYTES + sealedBytes);
-    framed.writeUInt32LE(sealedBytes, 0);
-    this.#sealer.sealInto(framed, CHUNK_HEADER_BYTES, chunk, chunkBinding(this.#number++, isLast));
-    this.#checksum = crc32(framed.subarray(CHUNK_HEADER_BYTES), this.#checksum);
-    framed.writeUInt32LE(this.#checksum, 4);
-    await this.#write(framed);
-    if (this.#unsyncedBytes < this.#syncBytes) return;
-    await this.#file.sync();
-    this.#unsyncedBytes = 0;
-  }
-
-  async #write(data: Uint8Array): Promise<void> {
-    await this.#file.write(this.offset, data);
-    this.offset += data.length;
-    this.#unsyncedBytes += data.length;
-  }
-}
-
-async function* readChunks(
-  reader: WindowReader,
-  path: string,
-  sealer: Sealer,
-  headerChecksum: number,
-): AsyncGenerator<Uint8Array, void> {
-  let offset = SNAPSHOT_HEADER_BYTES;
-  let checksum = headerChecksum;
-  for (let number = 0; ; number++) {
-    const head = asBuffer(await reader.at(offset, CHUNK_HEADER_BYTES));
-    if (head.length < CHUNK_HEADER_BYTES) throw corruptSnapshot(path, offset, 'it ends before its last chunk');
-    const sealedBytes = head.readUInt32LE(0);
-    const expected = head.readUInt32LE(4);
-    if (sealedBytes > CHUNK_BYTES_MAX) throw corruptSnapshot(path, offset, 'a chunk is too long');
-    const sealed = await reader.at(offset + CHUNK_HEADER_BYTES, sealedBytes);
-    if (sealed.length < sealedBytes) throw corruptSnapshot(path, offset, 'it ends inside a chunk');
-    checksum = crc32(sealed, checksum);
-    if (checksum !== expected) throw corruptSnapshot(path, offset, 'a checksum differs');
-    const isLast = sealedBytes === SEAL_OVERHEAD_BYTES;
-    const chunk = sealer.open(sealed, chunkBinding(number, isLast));
-    if (chunk === undefined) throw corruptSnapshot(path, offset, 'a seal is broken');
-    if (isLast) return;
-    yield chunk;
-    offset += CHUNK_HEADER_BYTES + sealedBytes;
+    const sealed = sealChunks(bytes, { sealer, checksum }, chunks, signal);
+    return writeSealed(file, sealed, this.#options.syncBytes);
   }
 }

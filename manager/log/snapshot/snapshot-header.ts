@@ -20,12 +20,10 @@ import { LOG_ID_BYTES, newerFormat } from '../wal/segment-header.ts';
  *     80  8 bytes  name of the data key
  *     88  u32      checksum of bytes 0 to 87
  *
- * and goes on with chunks: u32 sealed length, u32 checksum chained from the one before, sealed bytes. Each chunk's seal
- * includes its number and whether it is the last; the last one is empty, so a file that was cut is noticed.
+ * and goes on with sealed chunks (`sealed-chunks.ts`).
  */
 export const SNAPSHOT_FORMAT = 1;
 export const SNAPSHOT_HEADER_BYTES = 92;
-export const CHUNK_HEADER_BYTES = 8;
 const MAGIC = Buffer.from('STARSNAP', 'latin1');
 const SEAL_AES_256_GCM = 1;
 const LOG_ID_OFFSET = 32;
@@ -87,14 +85,6 @@ export function parseSnapshotHeader(data: Uint8Array, file: string, keys: DataKe
     checksum: bytes.readUInt32LE(CHECKSUM_OFFSET),
     sealer: sealerOf(bytes, dataKey),
   };
-}
-
-/** What a chunk's seal is bound to besides its bytes. */
-export function chunkBinding(number: number, isLast: boolean): Buffer {
-  const binding = Buffer.alloc(9);
-  writeU64(binding, number, 0);
-  binding.writeUInt8(isLast ? 1 : 0, 8);
-  return binding;
 }
 
 function sealerOf(header: Buffer, dataKey: Uint8Array): Sealer {
