@@ -4,7 +4,13 @@
  * new certificate.
  */
 import { constants } from 'node:crypto';
-import { createSecureContext, type SecureContextOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  type SecureContextOptions,
+  type TLSSocket,
+  connect as tlsConnect,
+} from 'node:tls';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { SwarmError } from '#common/errors.ts';
 import { parseCertificate } from './certificate.ts';
@@ -106,18 +112,27 @@ export class NodeChannelCredentials extends ChannelCredentials {
   }
 }
 
+/** What TLS needs to know of the peer that a client is willing to talk to. */
+function clientOptions(trust: ClientTrust): ConnectionOptions {
+  return {
+    secureContext: createSecureContext(clientContext(trust)),
+    // Servers are known by role and node, not by address: addresses change, and may be shared.
+    servername: ROLE_UNITS.manager,
+    ALPNProtocols: ['h2'],
+    rejectUnauthorized: trust.kind !== 'unverified',
+    checkServerIdentity: (_name, certificate) =>
+      trust.kind === 'unverified' ? undefined : checkPeer(certificate.raw, trust.expect),
+  };
+}
+
+/** Begins a connection without grpc-js; its handshake is over at `secureConnect`. */
+export function connectNode(address: { readonly host: string; readonly port: number }, trust: ClientTrust): TLSSocket {
+  return tlsConnect({ host: address.host, port: address.port, ...clientOptions(trust) });
+}
+
 function secure(socket: Parameters<Connector['connect']>[0], trust: ClientTrust): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const secured = tlsConnect({
-      socket,
-      secureContext: createSecureContext(clientContext(trust)),
-      // Servers are known by role and node, not by address: addresses change, and may be shared.
-      servername: ROLE_UNITS.manager,
-      ALPNProtocols: ['h2'],
-      rejectUnauthorized: trust.kind !== 'unverified',
-      checkServerIdentity: (_name, certificate) =>
-        trust.kind === 'unverified' ? undefined : checkPeer(certificate.raw, trust.expect),
-    });
+    const secured = tlsConnect({ socket, ...clientOptions(trust) });
     const closed = (): void => reject(new Error('the connection was closed during the TLS handshake'));
     secured.once('error', reject);
     secured.once('close', closed);
