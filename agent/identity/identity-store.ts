@@ -5,6 +5,7 @@
  *     <state>/node/node.crt     this node's certificate, then intermediates
  *     <state>/node/node.key     its key, 0600
  *     <state>/node/state.json   managers, addresses, where the directory was made
+ *     <state>/node/renewal.json key and certificate that are about to replace those above
  *     <state>/joining/node.key  the key of a join that is under way
  *
  * `node` appears whole, by one rename, as the last step of init and join: a node that has it is a member.
@@ -37,6 +38,7 @@ import {
   type NodeAddresses,
   type NodeState,
 } from './node-state.ts';
+import { decodeRenewal, encodeRenewal } from './renewal-file.ts';
 
 export interface NewIdentity {
   readonly privateKey: KeyObject;
@@ -58,13 +60,21 @@ export interface LoadedIdentity {
   readonly home: HomeCheck;
 }
 
-const FILES = { root: 'root.crt', certificate: 'node.crt', key: 'node.key', state: 'state.json' } as const;
+const FILES = {
+  root: 'root.crt',
+  certificate: 'node.crt',
+  key: 'node.key',
+  state: 'state.json',
+  renewal: 'renewal.json',
+} as const;
 /** Nobody but the owner. */
 const OTHERS = 0o077;
 
 export class IdentityStore {
   readonly #stateDirectory: string;
   readonly #readFacts: () => Promise<MachineFacts>;
+  /** One change of `state.json` at a time: each writes the whole file. */
+  #stateTurn: Promise<unknown> = Promise.resolve();
 
   constructor(stateDirectory: string, readFacts: () => Promise<MachineFacts> = readMachineFacts) {
     this.#stateDirectory = stateDirectory;
@@ -88,6 +98,7 @@ export class IdentityStore {
     const directory = await statOf(this.#directory);
     if (directory === undefined) return undefined;
     checkPrivate(this.#directory, directory, '0700');
+    await this.#finishRenewal();
     const keyPath = join(this.#directory, FILES.key);
     const keyStat = await statOf(keyPath);
     if (keyStat !== undefined) checkPrivate(keyPath, keyStat, '0600');
@@ -144,17 +155,37 @@ export class IdentityStore {
     }
   }
 
+  /**
+   * Puts another key and certificate in the place of those that are there: both or none, whenever the power goes. The
+   * caller has checked that they belong together and to this node.
+   */
+  async replaceCertificate(renewed: {
+    readonly privateKey: KeyObject;
+    readonly certificatePem: string;
+  }): Promise<void> {
+    const keyPath = join(this.#directory, FILES.key);
+    const { headers } = decodeKeyFile(Buffer.from(await this.#read(FILES.key)), keyPath);
+    const key = encodeKeyFile({ privateKey: renewed.privateKey, headers });
+    const path = join(this.#directory, FILES.renewal);
+    await writeFileAtomic(path, encodeRenewal({ key, certificate: renewed.certificatePem }), 0o600);
+    await this.#finishRenewal();
+  }
+
   /** Remembers the managers that are known now, for the next start. */
   async saveManagers(managers: readonly KnownManager[]): Promise<void> {
-    const state = await this.#state();
-    await this.#writeState({ ...state, managers });
+    await this.#changeState((state) => ({ ...state, managers }));
+  }
+
+  /** Replaces the addresses that were given at init or join. */
+  async saveAddresses(addresses: NodeAddresses): Promise<void> {
+    await this.#changeState((state) => ({ ...state, addresses }));
   }
 
   /** Takes the place where the state directory is now for its home: the operator has moved it on purpose. */
   async adopt(): Promise<void> {
-    const state = await this.#state();
     const { ino } = await stat(this.#directory, { bigint: true });
-    await this.#writeState({ ...state, home: await this.#home(ino) });
+    const home = await this.#home(ino);
+    await this.#changeState((state) => ({ ...state, home }));
   }
 
   /** Leaves the swarm, as far as this disk is concerned. Does nothing when it is in none. */
@@ -200,12 +231,25 @@ export class IdentityStore {
     return { ...(await this.#readFacts()), inode: String(inode) };
   }
 
-  async #state(): Promise<NodeState> {
-    return decodeNodeState(await this.#read(FILES.state), join(this.#directory, FILES.state));
+  /** Completes a renewal of which the first step was taken. */
+  async #finishRenewal(): Promise<void> {
+    const path = join(this.#directory, FILES.renewal);
+    if ((await statOf(path)) === undefined) return;
+    const { key, certificate } = decodeRenewal(await this.#read(FILES.renewal), path);
+    await writeFileAtomic(join(this.#directory, FILES.key), key, 0o600);
+    await writeFileAtomic(join(this.#directory, FILES.certificate), certificate, 0o644);
+    await rm(path, { force: true });
+    await syncDirectory(this.#directory);
   }
 
-  async #writeState(state: NodeState): Promise<void> {
-    await writeFileAtomic(join(this.#directory, FILES.state), encodeNodeState(state), 0o600);
+  #changeState(change: (state: NodeState) => NodeState): Promise<void> {
+    const path = join(this.#directory, FILES.state);
+    const turn = this.#stateTurn.then(async () => {
+      const state = decodeNodeState(await this.#read(FILES.state), path);
+      await writeFileAtomic(path, encodeNodeState(change(state)), 0o600);
+    });
+    this.#stateTurn = turn.catch(() => {});
+    return turn;
   }
 
   async #read(name: string): Promise<string> {

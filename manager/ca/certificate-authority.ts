@@ -5,7 +5,7 @@
  */
 import { issueNodeCertificate } from '#certs/authority.ts';
 import { type CertificateRequest, parseCertificateRequest } from '#certs/certificate-request.ts';
-import type { CertifiedIdentity, NodeRoleName } from '#certs/identity.ts';
+import type { CertifiedIdentity } from '#certs/identity.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { isId } from '#common/ids.ts';
@@ -37,8 +37,6 @@ export interface CertificateAuthorityOptions {
   readonly featureLevel: number;
   /** Managers that a new node may turn to. */
   readonly managers: () => readonly ManagerPeer[];
-  /** Why a node may not join with the role, though its token is right; undefined when it may. Everybody, when left out. */
-  readonly refuseRole?: ((role: NodeRoleName) => SwarmError | undefined) | undefined;
 }
 
 /** Who calls. */
@@ -120,10 +118,7 @@ export class CertificateAuthority {
   async #admit(request: IssueNodeCertificateRequest, address: string): Promise<IssueNodeCertificateResponse> {
     const { clock, logger } = this.#options;
     try {
-      const tokenRole = roleOfToken(rootOf(this.#cluster()), request.token);
-      const refusal = this.#options.refuseRole?.(tokenRole);
-      if (refusal !== undefined) throw refusal;
-      const role = NODE_ROLES[tokenRole];
+      const role = NODE_ROLES[roleOfToken(rootOf(this.#cluster()), request.token)];
       if (!this.#issues.take(clock.monotonic())) throw tooBusy('too many nodes are joining at once');
       checkHostname(request.hostname);
       const csr = parseCertificateRequest(request.csrPem);

@@ -1,5 +1,11 @@
 /** Version of this release, as in package.json; a test holds them together. */
 export const VERSION = '0.1.0';
 
-/** What may be written into the store: raised by one when a release adds something that the last one would lose. */
-export const FEATURE_LEVEL = 1;
+/** Put in by a build that is to pass for another release, for tests of upgrades. */
+declare const __STARLING_FEATURE_LEVEL__: number | undefined;
+
+/**
+ * What may be written into the store: raised by one when a release adds something that the last one would lose.
+ * 1: one manager. 2: several managers, scheduled snapshots.
+ */
+export const FEATURE_LEVEL: number = typeof __STARLING_FEATURE_LEVEL__ === 'number' ? __STARLING_FEATURE_LEVEL__ : 2;
