@@ -49,6 +49,7 @@ export type ErrorReason =
   | 'node-removed'
   | 'wrong-member'
   | 'wiped-member'
+  | 'wrong-key'
   | 'bad-token'
   | 'wrong-cluster'
   | 'bad-certificate'

@@ -89,6 +89,12 @@ export class ReplicatedStore {
     return this.#chain.committed;
   }
 
+  /** The state of now as the chunks of a snapshot, made as they are pulled. */
+  saved(): { readonly view: IndexedStoreView; readonly chunks: Iterable<Uint8Array> } {
+    const state = this.#chain.committed;
+    return { view: state, chunks: saveSnapshot(state, this.#config.snapshotChunkBytes) };
+  }
+
   status(): StoreStatus {
     return {
       version: this.#chain.committed.version,
@@ -368,7 +374,7 @@ function errorOf(outcome: Exclude<PendingOutcome, { kind: 'committed' }>): Swarm
 function replaced(): SwarmError {
   return new SwarmError({
     code: 'unavailable',
-    reason: 'not-leader',
+    reason: 'leadership-lost',
     message: 'this manager fell behind and took the state over from the leader; the change may or may not be in it',
     hint: 'look whether the change came into effect before trying again',
   });

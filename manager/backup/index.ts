@@ -1,0 +1,15 @@
+export { Backups, type BackupsOptions, type SaveInProgress } from './backups.ts';
+export { type BackupConfig, DEFAULT_BACKUP_CONFIG } from './config.ts';
+export { type RestoredState, type RestoreInit, restoredState } from './restored-state.ts';
+export { SAVES_KEPT_DEFAULT, SaveSchedule, type SaveScheduleOptions, type SaveStatus } from './save-schedule.ts';
+export { SavedFiles, timeInName } from './saved-files.ts';
+export { keyName } from './saved-header.ts';
+export {
+  describeSnapshot,
+  openSnapshot,
+  type Pace,
+  type SavedSnapshot,
+  type SnapshotToSave,
+  sealSnapshot,
+} from './saved-snapshot.ts';
+export { formatSnapshotKey, parseSnapshotKey } from './snapshot-key.ts';
