@@ -74,6 +74,26 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.ImageService/GetDiskUsage': LOCAL,
 };
 
+/**
+ * Methods that a manager passes on to the leader with the caller's identity. What is not here is never believed from a
+ * manager that speaks for another, so that forwarding opens nothing that the cluster port does not serve.
+ */
+const FORWARDED: ReadonlySet<string> = new Set<MethodPath>([
+  '/swarm.v1.CertificateAuthorityService/IssueNodeCertificate',
+
+  '/swarm.v1.ControlService/UpdateCluster',
+  '/swarm.v1.ControlService/UpdateNode',
+  '/swarm.v1.ControlService/RemoveNode',
+  '/swarm.v1.ControlService/CreateService',
+  '/swarm.v1.ControlService/UpdateService',
+  '/swarm.v1.ControlService/RemoveService',
+
+  '/swarm.v1.LogsService/SubscribeLogs',
+
+  '/swarm.v1.MembershipService/JoinLog',
+  '/swarm.v1.MembershipService/LeaveLog',
+]);
+
 /** How a refusal names those who may. */
 const CLASS_NAMES: Readonly<Record<CallerClass, string>> = {
   local: 'the local socket of the machine',
@@ -103,5 +123,27 @@ export function refuseCall(path: string, caller: Caller): SwarmError | undefined
     hint: allowed.includes('manager')
       ? 'run the command on a manager'
       : 'run the command on the machine that it is about',
+  });
+}
+
+/**
+ * The refusal for a caller who passes on a call of somebody else; undefined for a manager and a method that is passed on.
+ * Whether the one it speaks for may call the method is another question: `refuseCall`.
+ */
+export function refuseForwarding(path: string, forwarder: Caller): SwarmError | undefined {
+  const method = path.slice(path.lastIndexOf('/') + 1);
+  if (callerClass(forwarder) !== 'manager')
+    return new SwarmError({
+      code: forwarder.kind === 'anonymous' ? 'unauthenticated' : 'denied',
+      reason: forwarder.kind === 'anonymous' ? 'no-certificate' : 'wrong-role',
+      message: `${describeCaller(forwarder)} cannot call ${method} for another: only managers pass calls on`,
+      hint: 'call it in your own name',
+    });
+  if (FORWARDED.has(path)) return undefined;
+  return new SwarmError({
+    code: 'denied',
+    reason: 'wrong-role',
+    message: `${method} is not passed on from one manager to another`,
+    hint: 'call it on the manager itself',
   });
 }

@@ -6,9 +6,11 @@ import {
   Assignments,
   AssignmentsType,
   AssignmentChange as ChangeCodec,
+  SessionEnd,
   type SessionEndReason,
   SessionResponse,
 } from '#gen/swarm/v1/dispatcher.ts';
+import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
 import type { StoreEvent, StoreView } from '#manager/store/index.ts';
 import { AssignmentBuilder } from './assignment-builder.ts';
 import type { DispatcherConfig } from './config.ts';
@@ -18,6 +20,11 @@ export interface SessionOutput {
   send(message: SessionResponse): void;
   /** Ends the stream after what was sent. */
   end(): void;
+}
+
+/** The last message of a session. The leader is named when the agent may go to it at once. */
+export function endOf(reason: SessionEndReason, message: string, leader?: ManagerPeer): SessionResponse {
+  return SessionResponse.create({ message: { kind: 'end', value: SessionEnd.create({ reason, message, leader }) } });
 }
 
 export class DispatcherSession {
@@ -67,7 +74,7 @@ export class DispatcherSession {
 
   end(reason: SessionEndReason, message: string): void {
     if (this.#ended) return;
-    this.send(SessionResponse.create({ message: { kind: 'end', value: { reason, message } } }));
+    this.send(endOf(reason, message));
     this.#ended = true;
     this.#output.end();
   }

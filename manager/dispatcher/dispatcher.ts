@@ -25,6 +25,7 @@ import { NodeTracker } from './node-tracker.ts';
 
 export interface DispatcherOptions {
   readonly store: DispatcherStore;
+  /** Where agents may turn to: the managers that have a vote. */
   readonly managers: () => readonly ManagerPeer[];
   readonly clock: Clock;
   readonly random: Random;
@@ -42,6 +43,8 @@ export class Dispatcher {
   #flushing: CancelTimer | undefined;
   readonly #dirty = new Set<DispatcherSession>();
   #lastCheckMs = 0;
+  /** What agents were told last of the managers. */
+  #managers = '';
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -53,6 +56,9 @@ export class Dispatcher {
   start(view: StoreView): void {
     this.#leading = true;
     this.#writer = new ChangeWriter(this.#options.store, this.#options.logger);
+    this.#managers = JSON.stringify(this.#options.managers());
+    // What was known in an earlier term is out of date.
+    this.#tracker.clear();
     this.#adoptConfig(view);
     const now = this.#options.clock.monotonic();
     for (const node of view.all('node')) {
@@ -60,7 +66,7 @@ export class Dispatcher {
       if (state !== NodeState.READY && state !== NodeState.UNKNOWN) continue;
       this.#tracker.expect(node.id, now);
       if (state === NodeState.READY)
-        this.#setState(node.id, NodeState.UNKNOWN, 'the manager was restarted and has not heard of the node yet');
+        this.#setState(node.id, NodeState.UNKNOWN, 'the swarm has a new leader, which has not heard of the node yet');
     }
     this.#lastCheckMs = now;
     this.#armExpiry();
@@ -76,6 +82,18 @@ export class Dispatcher {
     for (const session of this.#sessions.values()) session.end(SessionEndReason.NOT_LEADER, message);
     this.#sessions.clear();
     this.#dirty.clear();
+  }
+
+  /** Members of the log came, went or moved: agents are told when that concerns them. */
+  managersChanged(): void {
+    if (!this.#leading) return;
+    const managers = this.#options.managers();
+    const text = JSON.stringify(managers);
+    if (text === this.#managers) return;
+    this.#managers = text;
+    const value = ManagerList.create({ managers });
+    for (const session of this.#sessions.values())
+      session.send(SessionResponse.create({ message: { kind: 'managers', value } }));
   }
 
   get sessionCount(): number {
@@ -99,12 +117,12 @@ export class Dispatcher {
 
   /**
    * An agent has opened a stream and said hello. Its node is the one of its certificate.
-   * @throws SwarmError `precondition` where this manager does not lead, `denied` for a node that was removed.
+   * @throws SwarmError `not-leader` where this manager does not lead.
    */
   open(nodeId: string, hello: AgentHello, address: string, output: SessionOutput): DispatcherSession {
     const { config, random, store } = this.#options;
     if (!this.#leading)
-      throw new SwarmError({ code: 'precondition', reason: 'not-leader', message: 'this manager does not lead' });
+      throw new SwarmError({ code: 'unavailable', reason: 'not-leader', message: 'this manager does not lead' });
     const view = store.view();
     const node = view.get('node', nodeId);
     const session = new DispatcherSession(nodeId, newId(random), output, config);

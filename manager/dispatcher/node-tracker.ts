@@ -43,6 +43,10 @@ export class NodeTracker {
     this.#nodes.set(nodeId, { deadlineMs: nowMs + this.periodMs * this.#config.unknownAfterPeriods });
   }
 
+  clear(): void {
+    this.#nodes.clear();
+  }
+
   forget(nodeId: string): void {
     this.#nodes.delete(nodeId);
   }

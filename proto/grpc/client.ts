@@ -46,6 +46,7 @@ async function unary(
   const bytes = await transport.unary(method.path, encode(method, request), {
     timeoutMs: options?.timeoutMs ?? RPC_CONFIG.unaryTimeoutMs,
     signal: options?.signal,
+    metadata: options?.metadata,
   });
   return method.response.decode(bytes);
 }
@@ -61,7 +62,7 @@ class StreamCall implements AsyncIterableIterator<unknown> {
     const signal = options?.signal;
     throwIfAborted(signal);
     this.#codec = method.response;
-    this.raw = transport.open(method.path, { timeoutMs: options?.timeoutMs });
+    this.raw = transport.open(method.path, { timeoutMs: options?.timeoutMs, metadata: options?.metadata });
     this.#signal = signal;
     this.#abort = () => this.raw.cancel();
     signal?.addEventListener('abort', this.#abort, { once: true });

@@ -14,12 +14,21 @@ export const STATUS = {
   unavailable: 14,
 } as const;
 
+/** A call that failed before anything of it left this process: it had no effect, and may be made again elsewhere. */
+export class UnsentError extends SwarmError {}
+
+/** Words of grpc-js for calls that it has not begun, and of HTTP/2 for streams that the server has not looked at. */
+const NEVER_SENT =
+  /^(?:No connection established|Channel closed before call started|Name resolution failed|Stream refused by server)/;
+
 /** A call that failed, as the SwarmError of the server, or as a clear one for what the transport met. */
 export function callError(received: GrpcError, target: Target, path: string): SwarmError {
   if (received.extra !== undefined) return fromGrpcError(received);
   switch (received.code) {
-    case STATUS.unavailable:
-      return connectionError(target, received.details);
+    case STATUS.unavailable: {
+      const error = connectionError(target, received.details);
+      return NEVER_SENT.test(received.details) ? new UnsentError(error) : error;
+    }
     case STATUS.deadline:
       return new SwarmError({
         code: 'deadline',

@@ -2,6 +2,7 @@ import {
   type ChannelCredentials,
   Client,
   type ClientDuplexStream,
+  connectivityState,
   credentials,
   Metadata,
   type ServiceError,
@@ -11,10 +12,12 @@ import { GRPC_ERROR_KEY, type GrpcError } from '../grpc-error.ts';
 import { asBuffer, sameBytes } from './bytes.ts';
 import { messageOptions, RPC_CONFIG } from './config.ts';
 import { CUT_MARK } from './cut-mark.ts';
-import { abortError, callError, cancelledError, STATUS } from './errors.ts';
+import { abortError, callError, cancelledError, STATUS, UnsentError } from './errors.ts';
 import { MessageQueue } from './message-queue.ts';
 import type { RawCall, RawCallOptions, Target, Transport } from './transport.ts';
 import { WriteGate } from './write-gate.ts';
+
+type Channel = ReturnType<Client['getChannel']>;
 
 export interface GrpcTransportOptions {
   readonly target: Target;
@@ -62,6 +65,26 @@ export class GrpcTransport implements Transport {
     );
   }
 
+  /**
+   * Resolves when the connection stands or the attempt to make it has failed, which a call then tells at once.
+   * @throws UnsentError when neither happens in time.
+   */
+  async connected(timeoutMs: number): Promise<void> {
+    const channel = this.#client.getChannel();
+    const deadline = Date.now() + timeoutMs;
+    for (;;) {
+      const state = channel.getConnectivityState(true);
+      if (state === connectivityState.READY || state === connectivityState.TRANSIENT_FAILURE) return;
+      if (state === connectivityState.SHUTDOWN || !(await stateChanged(channel, state, deadline)))
+        throw new UnsentError({
+          code: 'unavailable',
+          reason: 'connection-failed',
+          message: `${this.target.name} does not answer`,
+          hint: 'check that the machine is up and that no firewall drops the port',
+        });
+    }
+  }
+
   unary(
     path: string,
     message: Uint8Array,
@@ -76,7 +99,7 @@ export class GrpcTransport implements Transport {
         asBuffer,
         sameBytes,
         message,
-        new Metadata(),
+        metadataOf(options),
         callOptions(options),
         (error, response) => {
           signal?.removeEventListener('abort', abort);
@@ -90,7 +113,13 @@ export class GrpcTransport implements Transport {
   }
 
   open(path: string, options: RawCallOptions): RawCall {
-    const stream = this.#client.makeBidiStreamRequest(path, asBuffer, sameBytes, new Metadata(), callOptions(options));
+    const stream = this.#client.makeBidiStreamRequest(
+      path,
+      asBuffer,
+      sameBytes,
+      metadataOf(options),
+      callOptions(options),
+    );
     const call = new GrpcCall(
       stream,
       (error) => callError(receivedError(error), this.target, path),
@@ -105,6 +134,19 @@ export class GrpcTransport implements Transport {
     // After the cancellations, which need a round of the event loop.
     setImmediate(() => this.#client.close());
   }
+}
+
+/** False when the deadline comes first. */
+function stateChanged(channel: Channel, from: connectivityState, deadline: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    channel.watchConnectivityState(from, deadline, (error) => resolve(error === undefined));
+  });
+}
+
+function metadataOf({ metadata }: RawCallOptions): Metadata {
+  const converted = new Metadata();
+  for (const [key, value] of Object.entries(metadata ?? {})) converted.set(key, asBuffer(value));
+  return converted;
 }
 
 function callOptions(options: RawCallOptions): { deadline?: number } {

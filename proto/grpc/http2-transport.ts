@@ -8,6 +8,7 @@ import {
 import type { Duplex } from 'node:stream';
 import { SwarmError } from '#common/errors.ts';
 import { GRPC_ERROR_KEY } from '../grpc-error.ts';
+import { asBuffer } from './bytes.ts';
 import { RPC_CONFIG } from './config.ts';
 import { CUT_MARK } from './cut-mark.ts';
 import { callError, cancelledError, connectionError, STATUS, throwIfAborted } from './errors.ts';
@@ -83,6 +84,8 @@ export class Http2Transport implements Transport {
       te: 'trailers',
     };
     const { timeoutMs } = options;
+    for (const [key, value] of Object.entries(options.metadata ?? {}))
+      headers[key] = asBuffer(value).toString('base64');
     if (timeoutMs !== undefined)
       headers['grpc-timeout'] = `${Math.max(1, Math.min(TIMEOUT_HEADER_MAX_MS, Math.ceil(timeoutMs)))}m`;
     const call = new Http2Call(session.request(headers), path, timeoutMs, {

@@ -1,5 +1,6 @@
 import type { MessageOf, MethodDefinition, ServiceDefinition } from '../codec.ts';
 import type { CallContext } from './call-context.ts';
+import type { CallMetadata } from './transport.ts';
 
 /** The types of handlers and clients, derived from the generated definitions. */
 
@@ -46,6 +47,7 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Aborting cancels the call. */
   readonly signal?: AbortSignal | undefined;
+  readonly metadata?: CallMetadata | undefined;
 }
 
 /** A call whose both ends send when they like. */

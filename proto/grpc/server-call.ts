@@ -5,7 +5,7 @@ import type { MethodDefinition } from '../codec.ts';
 import { GRPC_ERROR_KEY, toGrpcError } from '../grpc-error.ts';
 import { asBuffer } from './bytes.ts';
 import type { CallContext } from './call-context.ts';
-import type { Caller } from './caller.ts';
+import type { Caller, PeerIdentity } from './caller.ts';
 import { RPC_CONFIG } from './config.ts';
 import { isCutMark } from './cut-mark.ts';
 import { cancelledError, checkSize } from './errors.ts';
@@ -37,9 +37,13 @@ function resetCode(stream: ByteStream): number {
   return call.stream.rstCode ?? constants.NGHTTP2_NO_ERROR;
 }
 
+/** Who made a call, and how it came. */
+export type CallOrigin = Pick<CallContext, 'caller' | 'forwardedBy' | 'peer'>;
+
 /** One call on the server: feeds the handler and sends what it answers. */
 export class ServerCall implements CallContext, ResponseStream<unknown> {
   readonly caller: Caller;
+  readonly forwardedBy: PeerIdentity | undefined;
   readonly path: string;
   readonly peer: string;
   readonly deadlineMs: number | undefined;
@@ -50,10 +54,11 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
   readonly #controller = new AbortController();
   #settled = false;
 
-  constructor(method: MethodDefinition, stream: ByteStream, caller: Caller) {
-    this.caller = caller;
+  constructor(method: MethodDefinition, stream: ByteStream, origin: CallOrigin) {
+    this.caller = origin.caller;
+    this.forwardedBy = origin.forwardedBy;
     this.path = method.path;
-    this.peer = caller.kind === 'local' ? '' : stream.getPeer();
+    this.peer = origin.peer;
     const deadline = stream.getDeadline();
     this.deadlineMs = typeof deadline === 'number' && Number.isFinite(deadline) ? deadline : undefined;
     this.#method = method;

@@ -1,38 +1,39 @@
 import { chmod, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { SwarmError } from '#common/errors.ts';
+import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import type { MethodPath } from '#gen/services.ts';
-import { refuseCall } from '../authorization.ts';
+import { refuseCall, refuseForwarding } from '../authorization.ts';
 import type { MethodDefinition } from '../codec.ts';
 import { sameBytes } from './bytes.ts';
 import { type Caller, describeCaller, type PeerIdentity } from './caller.ts';
 import { messageOptions, RPC_CONFIG } from './config.ts';
 import { cancelledError } from './errors.ts';
+import { FORWARDED_KEY, readForwardedCall } from './forwarding.ts';
 import type { Handlers } from './methods.ts';
-import { type AnyHandler, type ByteStream, ServerCall, statusOf } from './server-call.ts';
+import { type AnyHandler, type ByteStream, type CallOrigin, ServerCall, statusOf } from './server-call.ts';
 
 /** The part of a call that tells the peer's certificate. */
 export type PeerOfCall = Pick<ByteStream, 'getAuthContext'>;
+
+export interface CertificateTrust {
+  readonly kind: 'certificate';
+  readonly identify: (call: PeerOfCall) => PeerIdentity | undefined;
+  /** The cluster that callers have to belong to; undefined as long as there is none. */
+  readonly clusterId: () => string | undefined;
+  /** A last word on a caller that its certificate and the table admit: a node that was removed, say. */
+  readonly admit?: ((caller: PeerIdentity, path: string) => SwarmError | undefined) | undefined;
+}
 
 export interface RpcServerOptions {
   /**
    * How callers are known. `local`: who reaches the socket is root of this machine. `certificate`: `identify` reads the
    * certificate that TLS has verified (undefined for a caller without one, throws for one that will not do).
    */
-  readonly trust:
-    | { readonly kind: 'local' }
-    | {
-        readonly kind: 'certificate';
-        readonly identify: (call: PeerOfCall) => PeerIdentity | undefined;
-        /** The cluster that callers have to belong to; undefined as long as there is none. */
-        readonly clusterId: () => string | undefined;
-        /** A last word on a caller that its certificate and the table admit: a node that was removed, say. */
-        readonly admit?: ((caller: PeerIdentity, path: string) => SwarmError | undefined) | undefined;
-      };
+  readonly trust: { readonly kind: 'local' } | CertificateTrust;
   readonly logger: Logger;
   /** Told of every call that ended, for metrics. */
   readonly onCall?: ((call: FinishedCall) => void) | undefined;
@@ -103,25 +104,26 @@ export class RpcServer {
 
   /** Begins the call, or refuses it. */
   #accept(method: MethodDefinition, stream: ByteStream): void {
-    let caller: Caller = { kind: 'anonymous' };
+    let origin: CallOrigin = { caller: { kind: 'anonymous' }, forwardedBy: undefined, peer: stream.getPeer() };
     try {
       if (this.#closing)
         throw new SwarmError({ code: 'unavailable', reason: 'shutting-down', message: 'the daemon is shutting down' });
-      caller = this.#callerOf(stream, method.path);
-      const refusal = refuseCall(method.path, caller);
+      origin = { ...origin, caller: this.#callerOf(stream, method.path) };
+      origin = this.#originOf(stream, method.path, origin);
+      const refusal = refuseCall(method.path, origin.caller);
       if (refusal !== undefined) throw refusal;
     } catch (error) {
       stream.emit('error', statusOf(error));
-      this.#finished(method.path, caller, 0, SwarmError.from(error));
+      this.#finished(method.path, origin.caller, 0, SwarmError.from(error));
       return;
     }
     const handler = this.#handlers.get(method.path) as AnyHandler;
-    const call = new ServerCall(method, stream, caller);
+    const call = new ServerCall(method, stream, origin);
     const startMs = systemClock.monotonic();
     this.#calls.add(call);
     void call.serve(handler).then((error) => {
       this.#calls.delete(call);
-      this.#finished(method.path, caller, systemClock.monotonic() - startMs, error);
+      this.#finished(method.path, origin.caller, systemClock.monotonic() - startMs, error);
     });
   }
 
@@ -130,6 +132,26 @@ export class RpcServer {
     if (trust.kind === 'local') return { kind: 'local' };
     const identity = trust.identify(stream);
     if (identity === undefined) return { kind: 'anonymous' };
+    this.#checkMember(trust, identity, path);
+    return { kind: 'node', ...identity };
+  }
+
+  /** Who made the call: whoever is connected, or whoever that manager names. */
+  #originOf(stream: ByteStream, path: string, direct: CallOrigin): CallOrigin {
+    const { trust } = this.#options;
+    const { caller } = direct;
+    const values = stream.metadata.get(FORWARDED_KEY);
+    if (values.length === 0) return caller.kind === 'local' ? { ...direct, peer: '' } : direct;
+    const refusal = refuseForwarding(path, caller);
+    if (refusal !== undefined) throw refusal;
+    assert(trust.kind === 'certificate' && caller.kind === 'node', 'only managers pass calls on');
+    const forwarded = readForwardedCall(values);
+    if (forwarded.caller.kind === 'node') this.#checkMember(trust, forwarded.caller, path);
+    return { ...forwarded, forwardedBy: caller };
+  }
+
+  /** @throws SwarmError for a node of another cluster, or one that is not admitted. */
+  #checkMember(trust: CertificateTrust, identity: PeerIdentity, path: string): void {
     const clusterId = trust.clusterId();
     if (identity.clusterId !== clusterId)
       throw new SwarmError({
@@ -140,7 +162,6 @@ export class RpcServer {
       });
     const refusal = trust.admit?.(identity, path);
     if (refusal !== undefined) throw refusal;
-    return { kind: 'node', ...identity };
   }
 
   #finished(path: string, caller: Caller, durationMs: number, error: SwarmError | undefined): void {
@@ -188,9 +209,12 @@ export class RpcServer {
     await chmod(path, 0o600);
   }
 
-  /** Ends all calls of a node, such as one that was removed. */
+  /** Ends all calls that a node has made or passed on, such as one that was removed. */
   dropNode(nodeId: string, error: SwarmError): void {
-    for (const call of this.#calls) if (call.caller.kind === 'node' && call.caller.nodeId === nodeId) call.abort(error);
+    for (const call of this.#calls) {
+      const own = call.caller.kind === 'node' && call.caller.nodeId === nodeId;
+      if (own || call.forwardedBy?.nodeId === nodeId) call.abort(error);
+    }
   }
 
   get callsInFlight(): number {
@@ -206,9 +230,14 @@ export class RpcServer {
     try {
       await withDeadline(drained, graceMs, 'calls in flight');
     } catch {
+      // Not `shutting-down`: that is said of calls that had no effect.
       for (const call of this.#calls)
         call.abort(
-          new SwarmError({ code: 'unavailable', reason: 'shutting-down', message: 'the daemon is shutting down' }),
+          new SwarmError({
+            code: 'unavailable',
+            reason: 'connection-failed',
+            message: 'the daemon was shut down before it answered',
+          }),
         );
       await new Promise((resolve) => setImmediate(resolve));
       this.#server.forceShutdown();

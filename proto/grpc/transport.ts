@@ -10,9 +10,13 @@ export interface Target {
   readonly name: string;
 }
 
+/** What travels beside the messages. A key ends with `-bin`. */
+export type CallMetadata = Readonly<Record<string, Uint8Array>>;
+
 export interface RawCallOptions {
   /** Time for the whole call; undefined for no end. */
   readonly timeoutMs: number | undefined;
+  readonly metadata?: CallMetadata | undefined;
 }
 
 /** One call in flight. */
