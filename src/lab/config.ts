@@ -10,6 +10,8 @@ export const LAB_CONFIG = {
   daemonStartMs: 20_000,
   /** All processes of a killed host are gone after this; only one stuck in the kernel takes longer. */
   killMs: 10_000,
+  /** A daemon that is asked to end has ended: it hands over, flushes, and lets go of what waits. */
+  stopMs: 30_000,
   /** One command of the setup: a mount, a hostname, a call of the swarm CLI. */
   commandMs: 30_000,
   /** How often a state that has no event is looked at. */

@@ -1,5 +1,4 @@
 /** The wires of a lab: a bridge in a namespace of its own, one port per host, and cuts between them. */
-import { existsSync } from 'node:fs';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import {
   addAddress,
@@ -15,6 +14,8 @@ import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from
 import { Nftables } from '#agent/kernel/nftables.ts';
 import { assert } from '#common/errors.ts';
 import { FABRIC, FABRIC_ADDRESS, FABRIC_PREFIX_LENGTH, hostPaths, type LabHostName, labPaths } from './names.ts';
+import { mustRun } from './run-command.ts';
+import { narrow, widen } from './slow-link.ts';
 
 const BRIDGE = 'fabric';
 const HOST_LINK = 'eth0';
@@ -23,27 +24,35 @@ const HOST_LINK_INDEX = 2;
 const LOOPBACK_INDEX = 1;
 const MTU = 1500;
 const TABLE = 'bridge lab';
+/** Stands for every host where two are named; no host can be called that. */
+const EVERYBODY = '*';
 
-/** Frames between cut hosts vanish, as on a broken wire: no end is told. */
+/** Frames that a cut takes vanish, as on a broken wire: no end is told. */
 const CUTS = `
 table bridge lab {
   set cut { type ifname . ifname; }
-  set isolated { type ifname; }
+  set mute { type ifname; }
+  set deaf { type ifname; }
   chain forward {
     type filter hook forward priority 0; policy accept;
     iifname . oifname @cut drop
-    iifname @isolated drop
-    oifname @isolated drop
+    iifname @mute drop
+    oifname @deaf drop
   }
-  chain input { type filter hook input priority 0; policy accept; iifname @isolated drop; }
-  chain output { type filter hook output priority 0; policy accept; oifname @isolated drop; }
+  chain input { type filter hook input priority 0; policy accept; iifname @mute drop; }
+  chain output { type filter hook output priority 0; policy accept; oifname @deaf drop; }
 }
 `;
+
+/** What is lost: all frames, only those that come in to the host, or only those that go out of it. */
+export type CutDirection = 'both' | 'in' | 'out';
 
 /** A cut wire: between two hosts, or between one and everybody. */
 export interface Cut {
   readonly host: string;
   readonly other: string | undefined;
+  /** As `host` sees it. */
+  readonly direction: CutDirection;
 }
 
 export class Fabric {
@@ -87,7 +96,7 @@ export class Fabric {
       await outside.execute([deleteLink(host.name)]);
       await inside.execute([
         addVeth(
-          { name: HOST_LINK, index: HOST_LINK_INDEX, mtu: MTU, linkLayerAddress: linkLayerAddress(host.address) },
+          { name: HOST_LINK, index: HOST_LINK_INDEX, mtu: MTU, linkLayerAddress: linkLayerAddress(host) },
           { name: host.name, mtu: MTU },
           fabric.descriptor,
         ),
@@ -104,52 +113,74 @@ export class Fabric {
     }
   }
 
+  /** Gives the host's end of the wire the host's address, in place of the one it has. */
+  async readdress(host: LabHostName): Promise<void> {
+    const ip = ['nsenter', `--net=${hostPaths(this.#lab, host.name).network}`, 'ip'];
+    await mustRun([...ip, 'address', 'flush', 'dev', HOST_LINK]);
+    await mustRun([...ip, 'address', 'add', `${host.address}/${FABRIC_PREFIX_LENGTH}`, 'dev', HOST_LINK]);
+    await mustRun([...ip, 'route', 'replace', 'default', 'via', FABRIC_ADDRESS]);
+  }
+
+  /** Limits the wire of a host, both ways; undefined lifts the limit. A loss of power lifts it, too. */
+  async limit(host: string, kilobitsPerSecond: number | undefined): Promise<void> {
+    for (const end of [
+      { namespace: this.path, link: host },
+      { namespace: hostPaths(this.#lab, host).network, link: HOST_LINK },
+    ])
+      if (kilobitsPerSecond === undefined) await widen(end);
+      else await narrow(end, kilobitsPerSecond);
+  }
+
   /** The host's network is gone, and with it its end of the wire. */
   unplug(host: string): void {
     removeNetworkNamespace(hostPaths(this.#lab, host).network);
   }
 
+  /** Cuts add up: one way and the other way is both. */
   async cut(cut: Cut): Promise<void> {
-    await this.#change(`cut ${cutText(cut)}`, 'add', cut);
+    await this.#nftables((nftables) => nftables.run('cut', elements('add', cut)));
   }
 
-  /** Mends one cut; nothing cut there is no error. */
-  async heal(cut: Cut): Promise<void> {
-    if ((await this.cuts()).some((one) => cutText(one) === cutText(normal(cut))))
-      await this.#change(`heal ${cutText(cut)}`, 'delete', cut);
+  /** Mends the wire, whichever way it was cut; one that is whole is no error. */
+  async heal(host: string, other: string | undefined): Promise<void> {
+    const found = (await this.cuts()).find((cut) => isBetween(cut, host, other));
+    if (found !== undefined) await this.#nftables((nftables) => nftables.run('heal', elements('delete', found)));
   }
 
   async healAll(): Promise<void> {
-    await this.#nftables((nftables) => nftables.run('heal', `flush set ${TABLE} cut\nflush set ${TABLE} isolated`));
+    const sets = ['cut', 'mute', 'deaf'].map((set) => `flush set ${TABLE} ${set}`);
+    await this.#nftables((nftables) => nftables.run('heal', sets.join('\n')));
   }
 
   /** What is cut now. */
   async cuts(): Promise<readonly Cut[]> {
+    const lost = new Set(await this.#lostFrames());
+    const cuts: Cut[] = [];
+    for (const frames of lost) {
+      const [from = '', to = ''] = frames.split(' ');
+      const opposite = lost.has(`${to} ${from}`);
+      // One entry for both ways, under the first name; everybody is always the other.
+      if (to === EVERYBODY) cuts.push({ host: from, other: undefined, direction: opposite ? 'both' : 'out' });
+      else if (from === EVERYBODY && !opposite) cuts.push({ host: to, other: undefined, direction: 'in' });
+      else if (from !== EVERYBODY && !(opposite && from > to))
+        cuts.push({ host: from, other: to, direction: opposite ? 'both' : 'out' });
+    }
+    return cuts;
+  }
+
+  /** "FROM TO" for all that is dropped. */
+  #lostFrames(): Promise<readonly string[]> {
     return this.#nftables(async (nftables) => {
-      const cuts: Cut[] = [];
+      const lost: string[] = [];
       for (const entry of await nftables.listJson('list cuts', `list table ${TABLE}`, { elements: true })) {
-        const set = (entry as { readonly set?: { readonly elem?: readonly unknown[] } }).set;
-        for (const element of set?.elem ?? []) {
-          if (typeof element === 'string') cuts.push({ host: element, other: undefined });
-          else {
-            const [host = '', other = ''] = (element as { readonly concat: readonly string[] }).concat;
-            if (host < other) cuts.push({ host, other });
-          }
-        }
+        const set = (entry as { readonly set?: { readonly name: string; readonly elem?: readonly unknown[] } }).set;
+        for (const element of set?.elem ?? [])
+          if (typeof element === 'string')
+            lost.push(set?.name === 'mute' ? `${element} ${EVERYBODY}` : `${EVERYBODY} ${element}`);
+          else lost.push((element as { readonly concat: readonly string[] }).concat.join(' '));
       }
-      return cuts;
+      return lost;
     });
-  }
-
-  get exists(): boolean {
-    return existsSync(this.path);
-  }
-
-  async #change(what: string, verb: 'add' | 'delete', cut: Cut): Promise<void> {
-    const { host, other } = cut;
-    const elements =
-      other === undefined ? `isolated { "${host}" }` : `cut { "${host}" . "${other}", "${other}" . "${host}" }`;
-    await this.#nftables((nftables) => nftables.run(what, `${verb} element ${TABLE} ${elements}`));
   }
 
   async #nftables<T>(work: (nftables: Nftables) => Promise<T>): Promise<T> {
@@ -164,16 +195,22 @@ export class Fabric {
   }
 }
 
-/** A machine keeps its network card when it loses power: its neighbours need not learn it again. */
-function linkLayerAddress(address: string): string {
-  return ['02', '4c', ...address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'))].join(':');
+/** A machine keeps its network card when it loses power or gets another address: its neighbours need not learn it again. */
+function linkLayerAddress({ name }: LabHostName): string {
+  const number = Number(name.slice(1));
+  const bytes = [0x02, 0x4c, 0x00, name.charCodeAt(0), number >> 8, number & 0xff];
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
-/** The two ends of a cut in one order. */
-function normal(cut: Cut): Cut {
-  return cut.other !== undefined && cut.other < cut.host ? { host: cut.other, other: cut.host } : cut;
+/** Commands of nftables that add or delete what the cut takes. */
+function elements(verb: 'add' | 'delete', { host, other, direction }: Cut): string {
+  const lines: string[] = [];
+  if (direction !== 'in') lines.push(other === undefined ? `mute { "${host}" }` : `cut { "${host}" . "${other}" }`);
+  if (direction !== 'out') lines.push(other === undefined ? `deaf { "${host}" }` : `cut { "${other}" . "${host}" }`);
+  return lines.map((line) => `${verb} element ${TABLE} ${line}`).join('\n');
 }
 
-export function cutText(cut: Cut): string {
-  return cut.other === undefined ? cut.host : `${cut.host} ${cut.other}`;
+function isBetween(cut: Cut, host: string, other: string | undefined): boolean {
+  if (other === undefined || cut.other === undefined) return cut.host === host && cut.other === other;
+  return (cut.host === host && cut.other === other) || (cut.host === other && cut.other === host);
 }

@@ -9,13 +9,13 @@ import { SwarmError } from '#common/errors.ts';
 import { LAB_CONFIG } from './config.ts';
 import { waitUntil } from './wait-until.ts';
 
-interface CgroupMount {
+export interface CgroupMount {
   readonly path: string;
   readonly version: 1 | 2;
   readonly controllers: readonly string[];
 }
 
-async function cgroupMounts(): Promise<readonly CgroupMount[]> {
+export async function cgroupMounts(): Promise<readonly CgroupMount[]> {
   const mounts: CgroupMount[] = [];
   for (const line of (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')) {
     const [left = '', right = ''] = line.split(' - ');
@@ -54,6 +54,11 @@ export async function hostProcesses(cgroup: string): Promise<readonly number[]> 
   const pids: number[] = [];
   for (const directory of await cgroupTree(join(mount.path, cgroup))) pids.push(...(await processesOf(directory)));
   return pids;
+}
+
+/** Ids of the daemon, and of what runs on the host outside of containers. */
+export async function hostProcessesDirectly(cgroup: string): Promise<readonly number[]> {
+  return processesOf(join((await trackingMount()).path, cgroup, 'host'));
 }
 
 /** Power off: every process of the host at once, so that none sees another one die and acts on it. */

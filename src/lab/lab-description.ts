@@ -8,7 +8,14 @@ import { type LabHostName, labPaths } from './names.ts';
 export interface LabDescription {
   readonly name: string;
   readonly hosts: readonly LabHostName[];
+  /** Program and first arguments of the daemon. */
   readonly daemon: readonly string[];
+  /** Hosts that have another daemon than the rest. */
+  readonly daemons: Readonly<Record<string, readonly string[]>>;
+  /** Every host has a disk of its own, of this size. */
+  readonly diskMegabytes?: number;
+  /** Every host's daemon has a clock of its own. */
+  readonly clocks: boolean;
 }
 
 export async function writeDescription(description: LabDescription): Promise<void> {

@@ -1,27 +1,26 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
-import { hasErrno } from '#agent/kernel/libc.ts';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { unmount } from '#agent/kernel/mount.ts';
 import { isNetworkNamespace } from '#agent/kernel/netns.ts';
 import { SwarmError } from '#common/errors.ts';
-import { LAB_CONFIG } from './config.ts';
 import type { Fabric } from './fabric.ts';
+import { clockEnvironment, setClock } from './host-clock.ts';
+import { HostDaemon } from './host-daemon.ts';
+import { HostDisk } from './host-disk.ts';
+import { limitFiles, limitProcessor, limitWrites } from './host-limits.ts';
 import { hostProcesses, killHostProcesses, makeHostCgroup, removeHostCgroups } from './host-processes.ts';
 import { makeMountNamespace, removeMountNamespace } from './mount-namespace.ts';
 import { FABRIC, FABRIC_ADDRESS, type HostPaths, hostPaths, type LabHostName, type LabRole } from './names.ts';
 import { mustRun } from './run-command.ts';
-import { waitUntil } from './wait-until.ts';
 
 /**
- * Puts itself into the cgroup named first, then becomes the command. A fixed text: all that varies comes in as
+ * Puts itself into the cgroups named before "--", then becomes the command. A fixed text: all that varies comes in as
  * positional parameters, which a shell does not interpret.
  */
-const JOIN_CGROUP = 'echo $$ >"$1" && shift && exec "$@"';
+const JOIN_CGROUPS = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@"';
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
-const LOG_TAIL_BYTES = 2000;
 
 export interface LabHostOptions {
   readonly lab: string;
@@ -33,12 +32,10 @@ export interface LabHostOptions {
   readonly daemon: readonly string[];
   /** Directory of the swarm CLI, put first on the PATH of commands. */
   readonly programs: string;
-}
-
-interface RunningDaemon {
-  readonly pid: number;
-  /** Clock ticks since boot, from /proc: a process id alone may belong to somebody else by now. */
-  readonly startTime: string;
+  /** A disk of its own for the state directory; undefined shares the machine's. */
+  readonly diskMegabytes: number | undefined;
+  /** Whether its daemon goes by a clock that can be set. */
+  readonly clock: boolean;
 }
 
 /**
@@ -48,10 +45,15 @@ interface RunningDaemon {
 export class LabHost {
   readonly #options: LabHostOptions;
   readonly paths: HostPaths;
+  readonly daemon: HostDaemon;
+  readonly #disk: HostDisk | undefined;
 
   constructor(options: LabHostOptions) {
+    const { lab, host, diskMegabytes } = options;
     this.#options = options;
-    this.paths = hostPaths(options.lab, options.host.name);
+    this.paths = hostPaths(lab, host.name);
+    this.daemon = new HostDaemon(host.name, this.paths);
+    this.#disk = diskMegabytes === undefined ? undefined : new HostDisk(this.paths, diskMegabytes);
   }
 
   get name(): string {
@@ -84,6 +86,8 @@ export class LabHost {
     // A host that comes back has booted: programs that ask the kernel must see that.
     await this.#overlayFile(BOOT_ID, 'boot-id', `${randomUUID()}\n`);
     await this.#overlayFile('/etc/hosts', 'hosts', this.#hostsFile());
+    await this.#disk?.mount();
+    if (this.#options.clock) await setClock(paths.clock, 0);
     await this.#options.fabric.plug(this.#options.host);
   }
 
@@ -101,50 +105,54 @@ export class LabHost {
 
   /** Starts the daemon and waits until its socket answers. A daemon that runs is left alone. */
   async startDaemon(): Promise<void> {
-    if ((await this.daemonPid()) !== undefined) return;
     const { paths, name } = this;
-    const log = await open(paths.log, 'a', 0o600);
-    try {
-      const command = [
-        ...this.#options.daemon,
-        ...['--state-dir', paths.stateDirectory, '--run-dir', paths.runDirectory, '--socket', paths.socket],
-        ...['--cgroup-parent', paths.cgroupParent, '--hostname', name],
-      ];
-      await rm(paths.socket, { force: true });
-      const child = await this.spawn(command, { detached: true, stdio: ['ignore', log.fd, log.fd] });
-      const ended = new Promise<string>((resolve) => {
-        child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? `exit code ${code}`}`));
-        child.once('error', (error) => resolve(error.message));
-      });
-      child.unref();
-      if (child.pid === undefined) throw await this.#daemonFailed(await ended);
-      await this.#remember(child.pid);
-      await this.#waitForSocket(ended);
-    } finally {
-      await log.close();
-    }
+    const command = [
+      ...this.#options.daemon,
+      ...['--state-dir', paths.stateDirectory, '--run-dir', paths.runDirectory, '--socket', paths.socket],
+      ...['--cgroup-parent', paths.cgroupParent, '--hostname', name],
+    ];
+    const env = this.#options.clock ? await clockEnvironment(paths.clock) : {};
+    await this.daemon.start((options) => this.spawn(command, { ...options, env }));
   }
 
-  /** Sends the daemon a signal and waits for its end; containers are its own affair. None running is no error. */
-  async killDaemon(signal: NodeJS.Signals): Promise<void> {
-    const pid = await this.daemonPid();
-    if (pid === undefined) return;
-    process.kill(pid, signal);
-    await waitUntil(`the daemon of ${this.name} to end`, LAB_CONFIG.killMs, async () => {
-      return (await this.daemonPid()) === undefined;
-    });
+  /** The disk of its own. Throws `precondition` when it has none. */
+  get disk(): HostDisk {
+    if (this.#disk !== undefined) return this.#disk;
+    throw this.#without('a disk', '--disk');
   }
 
-  /** The daemon's process id; undefined when it does not run. */
-  async daemonPid(): Promise<number | undefined> {
-    try {
-      const daemon = JSON.parse(await readFile(this.paths.daemon, 'utf8')) as RunningDaemon;
-      const found = await processStart(daemon.pid);
-      return found === daemon.startTime ? daemon.pid : undefined;
-    } catch (error) {
-      if (hasErrno(error, 'ENOENT') || error instanceof SyntaxError) return undefined;
-      throw error;
-    }
+  get hasDisk(): boolean {
+    return this.#disk !== undefined;
+  }
+
+  get hasClock(): boolean {
+    return this.#options.clock;
+  }
+
+  /** Sets the daemon's clock so many seconds ahead of the machine's. It sees that within a second. */
+  async setClock(aheadSeconds: number): Promise<void> {
+    if (!this.#options.clock) throw this.#without('a clock', '--clocks');
+    await setClock(this.paths.clock, aheadSeconds);
+  }
+
+  /** So much processor time as this many processors have; undefined lifts the limit. */
+  async limitProcessor(processors: number | undefined): Promise<void> {
+    await limitProcessor(this.paths.cgroup, processors);
+  }
+
+  /** So many writes a second to the disk of its own; undefined lifts the limit. */
+  async limitWrites(perSecond: number | undefined): Promise<void> {
+    await limitWrites(this.paths.cgroup, await this.disk.device(), perSecond);
+  }
+
+  /** Gives its network card the address that it has been given in the lab; connections of the old one are dead. */
+  async takeAddress(): Promise<void> {
+    if (this.isOn()) await this.#options.fabric.readdress(this.#options.host);
+  }
+
+  /** Tells it where all the hosts are. */
+  async writeHostsFile(): Promise<void> {
+    if (this.isOn()) await writeFile(`${this.paths.volatile}/hosts`, this.#hostsFile());
   }
 
   /** How many processes the host has. */
@@ -174,7 +182,8 @@ export class LabHost {
       `--mount=${paths.mounts}`,
       `--uts=${paths.uts}`,
       `--wdns=${process.cwd()}`,
-      ...['/bin/sh', '-c', JOIN_CGROUP, 'lab', await makeHostCgroup(paths.cgroup)],
+      ...['/bin/sh', '-c', JOIN_CGROUPS, 'lab'],
+      ...[await makeHostCgroup(paths.cgroup), ...(await limitFiles(paths.cgroup)), '--'],
       ...command,
     ];
   }
@@ -200,56 +209,12 @@ export class LabHost {
     await mustRun(['nsenter', `--mount=${this.paths.mounts}`, 'mount', '--bind', file, path]);
   }
 
-  async #remember(pid: number): Promise<void> {
-    const daemon: RunningDaemon = { pid, startTime: (await processStart(pid)) ?? '' };
-    await writeFile(this.paths.daemon, JSON.stringify(daemon));
-  }
-
-  async #waitForSocket(ended: Promise<string>): Promise<void> {
-    let end: string | undefined;
-    ended.then(
-      (how) => {
-        end = how;
-      },
-      () => {},
-    );
-    try {
-      await waitUntil(`the daemon of ${this.name} to answer`, LAB_CONFIG.daemonStartMs, async () => {
-        return end !== undefined || (await answers(this.paths.socket));
-      });
-    } catch (error) {
-      throw await this.#daemonFailed(SwarmError.from(error).message);
-    }
-    if (end !== undefined) throw await this.#daemonFailed(end);
-  }
-
-  async #daemonFailed(why: string): Promise<SwarmError> {
-    const log = await readFile(this.paths.log, 'utf8').catch(() => '');
+  #without(what: string, flag: string): SwarmError {
     return new SwarmError({
-      code: 'unavailable',
-      reason: 'daemon-unreachable',
-      message: `the daemon of ${this.name} did not start: ${why}\n${log.slice(-LOG_TAIL_BYTES).trim()}`,
-      hint: `its whole log is ${this.paths.log}`,
+      code: 'precondition',
+      reason: 'unknown-object',
+      message: `the host ${this.name} has not got ${what} of its own`,
+      hint: `start the lab with ${flag}`,
     });
   }
-}
-
-/** When the process started; undefined when there is none, or only its remains. */
-async function processStart(pid: number): Promise<string | undefined> {
-  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The name, in parentheses, may hold anything: count from behind it.
-  const fields = status.slice(status.lastIndexOf(')') + 2).split(' ');
-  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
-}
-
-/** Whether somebody listens on the socket. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

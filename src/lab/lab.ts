@@ -5,10 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { MOUNT_FLAGS, mount, setPropagation } from '#agent/kernel/mount.ts';
 import { SwarmError } from '#common/errors.ts';
-import { type Cut, Fabric } from './fabric.ts';
+import { type Cut, type CutDirection, Fabric } from './fabric.ts';
+import { type Flapping, type FlapTimes, startFlapping } from './flapping.ts';
 import { type LabDescription, labNames, readDescription, writeDescription } from './lab-description.ts';
 import { LabHost } from './lab-host.ts';
-import { checkLabName, FABRIC, hostNames, labPaths } from './names.ts';
+import { checkAddress, checkLabName, FABRIC, hostNames, labPaths } from './names.ts';
 import { removeLab } from './remove-lab.ts';
 import { type CommandOptions, type CommandResult, runCommand } from './run-command.ts';
 import { formSwarm, inParallel } from './swarm-setup.ts';
@@ -26,6 +27,10 @@ export interface LabOptions {
   readonly name?: string;
   /** Program and first arguments of the daemon; it gets the options of `swarmd`. */
   readonly daemon?: readonly string[];
+  /** Gives every host a disk of its own for its state directory, which can be filled and slowed down. */
+  readonly diskMegabytes?: number | undefined;
+  /** Gives every daemon a clock of its own, which can be set. */
+  readonly clocks?: boolean;
   /** Whether the hosts shall form a swarm. */
   readonly formSwarm?: boolean;
   readonly progress?: (message: string) => void;
@@ -37,8 +42,9 @@ export interface HostStatus {
   readonly address: string;
   readonly on: boolean;
   readonly daemonPid: number | undefined;
+  readonly paused: boolean;
   readonly processes: number;
-  /** Whom it is cut from; "*" is everybody. */
+  /** Whom it is cut from; "*" is everybody. Behind it " in" or " out" where only that way is cut, as this host sees it. */
   readonly cutFrom: readonly string[];
 }
 
@@ -46,20 +52,14 @@ export const DEFAULT_LAB_NAME = 'lab';
 
 /** Many hosts on one machine; see docs/lab.md. Needs root. */
 export class Lab {
-  readonly #description: LabDescription;
+  #description: LabDescription;
   readonly #fabric: Fabric;
-  readonly #hosts: ReadonlyMap<string, LabHost>;
+  #hosts: ReadonlyMap<string, LabHost>;
 
   private constructor(description: LabDescription) {
     this.#description = description;
     this.#fabric = new Fabric(description.name);
-    const { name: lab, hosts, daemon } = description;
-    this.#hosts = new Map(
-      hosts.map((host) => [
-        host.name,
-        new LabHost({ lab, host, hosts, fabric: this.#fabric, daemon, programs: PROGRAMS }),
-      ]),
-    );
+    this.#hosts = hostsOf(description, this.#fabric);
   }
 
   /** Makes a lab and starts its daemons. When that fails nothing of it stays. Errors: `duplicate-name`, `bad-field`. */
@@ -75,7 +75,8 @@ export class Lab {
       });
     const hosts = hostNames(options.managers, options.workers);
     const daemon = options.daemon ?? [DEFAULT_DAEMON];
-    const lab = new Lab({ name, hosts, daemon });
+    const { diskMegabytes, clocks = false } = options;
+    const lab = new Lab({ name, hosts, daemon, daemons: {}, clocks, ...(diskMegabytes && { diskMegabytes }) });
     await lab.#claim();
     try {
       await lab.#build(options);
@@ -145,14 +146,34 @@ export class Lab {
   }
 
   /** Cuts the wire between two hosts, or between one and everybody. Nobody is told; packets vanish. */
-  async cut(host: string, other?: string): Promise<void> {
-    await this.#fabric.cut(this.#checkCut(host, other));
+  async cut(host: string, other?: string, direction: CutDirection = 'both'): Promise<void> {
+    this.#checkPair(host, other);
+    await this.#fabric.cut({ host, other, direction });
   }
 
   /** Mends one cut, or all. */
   async heal(host?: string, other?: string): Promise<void> {
-    if (host === undefined) await this.#fabric.healAll();
-    else await this.#fabric.heal(this.#checkCut(host, other));
+    if (host === undefined) {
+      await this.#fabric.healAll();
+      return;
+    }
+    this.#checkPair(host, other);
+    await this.#fabric.heal(host, other);
+  }
+
+  /** Cuts a host off from everybody and heals that, again and again, until it is stopped. Ends healed. */
+  flap(host: string, times: FlapTimes): Flapping {
+    this.host(host);
+    return startFlapping(times, {
+      cut: () => this.cut(host),
+      heal: () => this.heal(host),
+    });
+  }
+
+  /** Limits the wire of a host, both ways; undefined lifts the limit. */
+  async limitLink(host: string, kilobitsPerSecond: number | undefined): Promise<void> {
+    this.host(host);
+    await this.#fabric.limit(host, kilobitsPerSecond);
   }
 
   cuts(): Promise<readonly Cut[]> {
@@ -171,9 +192,45 @@ export class Lab {
     await target.startDaemon();
   }
 
-  /** Ends the daemon of a host and nothing else of it. */
+  /** Ends the daemon of a host and nothing else of it: at once, or in order with SIGTERM. */
   async killDaemon(host: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    await this.host(host).killDaemon(signal);
+    await this.host(host).daemon.end(signal);
+  }
+
+  async stopDaemon(host: string): Promise<void> {
+    await this.killDaemon(host, 'SIGTERM');
+  }
+
+  /** Another daemon for this host, from its next start on; undefined is that of the lab. */
+  async setDaemon(host: string, daemon: readonly string[] | undefined): Promise<void> {
+    this.host(host);
+    const { [host]: _, ...daemons } = this.#description.daemons;
+    await this.#describe({ daemons: daemon === undefined ? daemons : { ...daemons, [host]: daemon } });
+  }
+
+  /** Gives the host another address, now. Its daemon is not told. */
+  async readdress(host: string, address: string): Promise<void> {
+    checkAddress(address);
+    this.host(host);
+    const hosts = this.#description.hosts.map((one) => (one.name === host ? { ...one, address } : one));
+    await this.#describe({ hosts });
+    await this.host(host).takeAddress();
+    for (const one of this.hosts) await one.writeHostsFile();
+  }
+
+  /** Undoes every fault but a loss of power and an ended daemon: see `start`. */
+  async undoFaults(): Promise<void> {
+    await this.heal();
+    for (const host of this.hosts) {
+      if (!host.isOn()) continue;
+      await host.daemon.continue();
+      await this.limitLink(host.name, undefined);
+      await host.limitProcessor(undefined);
+      if (host.hasClock) await host.setClock(0);
+      if (!host.hasDisk) continue;
+      await host.limitWrites(undefined);
+      await host.disk.free();
+    }
   }
 
   async status(): Promise<readonly HostStatus[]> {
@@ -181,13 +238,17 @@ export class Lab {
     const statuses: HostStatus[] = [];
     for (const host of this.hosts) {
       const { name, role, address } = host;
-      const cutFrom = cuts.flatMap((cut) => {
-        if (cut.host !== name && cut.other !== name) return [];
-        return [cut.other === undefined ? '*' : cut.host === name ? cut.other : cut.host];
-      });
       const on = host.isOn();
-      const daemonPid = on ? await host.daemonPid() : undefined;
-      statuses.push({ name, role, address, on, daemonPid, processes: on ? await host.processes() : 0, cutFrom });
+      statuses.push({
+        name,
+        role,
+        address,
+        on,
+        daemonPid: on ? await host.daemon.pid() : undefined,
+        paused: on && (await host.daemon.isPaused()),
+        processes: on ? await host.processes() : 0,
+        cutFrom: cuts.flatMap((cut) => cutSeenBy(cut, name)),
+      });
     }
     return statuses;
   }
@@ -255,10 +316,16 @@ export class Lab {
     return ['nsenter', `--net=${this.#fabric.path}`, ...command];
   }
 
-  #checkCut(host: string, other: string | undefined): Cut {
+  async #describe(change: Partial<LabDescription>): Promise<void> {
+    this.#description = { ...this.#description, ...change };
+    await writeDescription(this.#description);
+    this.#hosts = hostsOf(this.#description, this.#fabric);
+  }
+
+  #checkPair(host: string, other: string | undefined): void {
     this.host(host);
     if (other !== undefined) this.host(other);
-    if (host !== other) return { host, other };
+    if (host !== other) return;
     throw new SwarmError({
       code: 'invalid',
       reason: 'bad-field',
@@ -266,4 +333,28 @@ export class Lab {
       message: `a host cannot be cut from itself (${host})`,
     });
   }
+}
+
+function hostsOf(description: LabDescription, fabric: Fabric): ReadonlyMap<string, LabHost> {
+  const { name: lab, hosts, daemon, daemons, diskMegabytes, clocks: clock } = description;
+  return new Map(
+    hosts.map((host) => [
+      host.name,
+      new LabHost({
+        ...{ lab, host, hosts, fabric, diskMegabytes, clock },
+        daemon: daemons[host.name] ?? daemon,
+        programs: PROGRAMS,
+      }),
+    ]),
+  );
+}
+
+const OPPOSITE = { both: 'both', in: 'out', out: 'in' } as const satisfies Record<CutDirection, CutDirection>;
+
+/** Nothing when the host is not concerned. */
+function cutSeenBy(cut: Cut, host: string): readonly string[] {
+  if (cut.host !== host && cut.other !== host) return [];
+  const from = cut.other === undefined ? '*' : cut.host === host ? cut.other : cut.host;
+  const direction = cut.host === host ? cut.direction : OPPOSITE[cut.direction];
+  return [direction === 'both' ? from : `${from} ${direction}`];
 }

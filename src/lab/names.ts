@@ -1,4 +1,5 @@
 /** Names, addresses and paths of a lab. Everything on the machine is found again from the lab's name alone. */
+import { isIPv4 } from 'node:net';
 import { invalidField } from '#common/errors.ts';
 import { LAB_CONFIG } from './config.ts';
 
@@ -8,7 +9,7 @@ export interface LabHostName {
   /** m1, m2, ... and w1, w2, ... */
   readonly name: string;
   readonly role: LabRole;
-  /** On the fabric; all hosts of a lab are in 172.31.0.0/16. */
+  /** On the fabric; all hosts of a lab are in 172.31.0.0/16. It can be given another one. */
   readonly address: string;
 }
 
@@ -21,6 +22,13 @@ export const FABRIC_PREFIX_LENGTH = 16;
 export function checkLabName(name: string): void {
   if (!/^[a-z0-9]{1,16}$/.test(name))
     throw invalidField('--name', `--name: ${JSON.stringify(name)} is not 1 to 16 small letters and digits`);
+}
+
+/** Throws `bad-field`. */
+export function checkAddress(address: string): void {
+  const isHost = isIPv4(address) && address.startsWith('172.31.') && address !== FABRIC_ADDRESS;
+  if (!isHost || address.endsWith('.0.0') || address.endsWith('.255.255'))
+    throw invalidField('ADDRESS', `${JSON.stringify(address)} is not the address of a host in 172.31.0.0/16`);
 }
 
 /** The hosts of a lab of this size. Throws `bad-field`. */
@@ -75,6 +83,10 @@ export interface HostPaths {
   /** Stays when the host loses power. */
   readonly stateDirectory: string;
   readonly log: string;
+  /** What the disk of its own is kept in, if it has one. */
+  readonly disk: string;
+  /** How far its clock is ahead, if it has one of its own. */
+  readonly clock: string;
   /** All processes of the host are below this path of their cgroup hierarchy. */
   readonly cgroup: string;
   /** The daemon's --cgroup-parent: a place of its own, so that its sweeps do not meet the daemon itself. */
@@ -94,6 +106,8 @@ export function hostPaths(lab: string, host: string): HostPaths {
     daemon: `${volatile}/daemon`,
     stateDirectory: `${paths.state}/${host}/state`,
     log: `${paths.state}/${host}/daemon.log`,
+    disk: `${paths.state}/${host}/disk`,
+    clock: `${paths.state}/${host}/clock`,
     cgroup: `${cgroupPrefix(lab)}${host}`,
     cgroupParent: `${cgroupPrefix(lab)}${host}/containers`,
   };

@@ -1,6 +1,7 @@
 /** The command line of the lab. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { SwarmError } from '#common/errors.ts';
+import { FAULTS } from './fault-commands.ts';
+import { bad, numberOf } from './flag-values.ts';
 import { DEFAULT_DAEMON, DEFAULT_LAB_NAME, type HostStatus, Lab } from './lab.ts';
 import { FABRIC_ADDRESS } from './names.ts';
 import { exitCodeOf } from './run-command.ts';
@@ -12,15 +13,26 @@ on one wire, 172.31.0.0/16. Needs root. Everything is gone after "lab down".
 
 Commands:
   up --managers M --workers W   make the hosts and one swarm of them (--no-swarm: only start the daemons;
-                                --daemon PROGRAM: another daemon). What follows -- goes to every daemon
+                                --daemon PROGRAM: another daemon; --disk MB: every host has a disk of its own;
+                                --clocks: every daemon has a clock of its own). What follows -- goes to every daemon
   ls                            the hosts, what runs, what is cut
   exec HOST COMMAND...          run a command on a host; "swarm" there talks to the host's own daemon.
                                 "fabric" is a machine outside the cluster (${FABRIC_ADDRESS})
-  cut HOST [OTHER]              cut the wire between two hosts, or between one and everybody
-  heal [HOST [OTHER]]           mend it; without hosts, all of it
   kill HOST                     power loss: every process dies at once, the run directory is lost, the state stays
   kill --daemon HOST            kill -9 of the daemon alone
+  stop HOST                     end the daemon in order, and nothing else
   start HOST                    power on, and start the daemon
+  pause HOST, continue HOST     stop the daemon in its tracks; let it go on
+  cut HOST [OTHER]              cut the wire between two hosts, or between one and everybody
+                                (--only in|out: only what comes in to HOST, or goes out of it, is lost)
+  heal [HOST [OTHER]]           mend it; without hosts, all of it
+  flap HOST                     a loose contact: cut and mend, --down MS --up MS, --times N
+  limit HOST                    --link KBIT/S: the wire; --cpu PROCESSORS: the daemon's time; --disk WRITES/S
+  unlimit HOST                  lift all of its limits
+  fill HOST, free HOST          fill its disk (see --disk); free it again
+  clock HOST SECONDS            set the daemon's clock ahead of the machine's (see --clocks)
+  readdress HOST ADDRESS        give it another address; its daemon is not told
+  calm                          undo all faults except kill and stop
   down                          take everything away, also after a crash (--all: every lab)
 
 Options:
@@ -31,6 +43,8 @@ Examples:
   lab exec m1 swarm node ls
   lab exec fabric curl -s http://172.31.1.1:8080
   lab cut m1 w1
+  lab cut m1 --only in
+  lab limit m3 --link 2000 --disk 20
   lab up --name many --workers 50 -- --executor simulated
 `;
 
@@ -45,16 +59,20 @@ const FLAGS = {
   workers: { type: 'string', default: '0' },
   daemon: { type: 'string' },
   'no-swarm': { type: 'boolean', default: false },
+  clocks: { type: 'boolean', default: false },
+  disk: { type: 'string' },
+  link: { type: 'string' },
+  cpu: { type: 'string' },
+  only: { type: 'string' },
+  down: { type: 'string', default: '300' },
+  up: { type: 'string', default: '700' },
+  times: { type: 'string', default: '30' },
   all: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
 /** `kill --daemon HOST` has a flag without a value where `up --daemon PROGRAM` has one with. */
 const KILL_FLAGS = { name: FLAGS.name, daemon: { type: 'boolean', default: false }, help: FLAGS.help } as const;
-
-function bad(message: string): SwarmError {
-  return new SwarmError({ code: 'invalid', reason: 'bad-flag', message, hint: 'see lab --help' });
-}
 
 /** Runs one command; the answer is the exit code. Throws SwarmErrors. */
 export async function runLab(argv: readonly string[], output: Output): Promise<number> {
@@ -86,14 +104,13 @@ export async function runLab(argv: readonly string[], output: Output): Promise<n
       for (const one of parsed.values['all'] === true ? await Lab.names() : [name])
         output.err((await Lab.remove(one)) ? `lab ${one}: gone\n` : `lab ${one}: there was none\n`);
       return 0;
-    case 'cut':
-    case 'heal':
-    case 'kill':
-    case 'start':
-      await change(await Lab.open(name), command, hosts, parsed.values['daemon'] === true);
+    default: {
+      const fault = FAULTS[command];
+      if (fault === undefined) throw bad(`${JSON.stringify(command)} is not a command`);
+      expectHosts(hosts, fault.least, fault.most);
+      await fault.run(await Lab.open(name), hosts[0] ?? '', hosts[1], parsed.values);
       return 0;
-    default:
-      throw bad(`${JSON.stringify(command)} is not a command`);
+    }
   }
 }
 
@@ -121,6 +138,8 @@ interface UpValues {
   readonly workers: string;
   readonly daemon?: string;
   readonly 'no-swarm': boolean;
+  readonly clocks: boolean;
+  readonly disk?: string;
 }
 
 async function up(values: UpValues, daemonArguments: readonly string[], output: Output): Promise<void> {
@@ -129,23 +148,14 @@ async function up(values: UpValues, daemonArguments: readonly string[], output: 
     managers: Number(values.managers),
     workers: Number(values.workers),
     formSwarm: !values['no-swarm'],
+    clocks: values.clocks,
+    diskMegabytes: values.disk === undefined ? undefined : numberOf('--disk', values.disk, 64),
     daemon: [values.daemon ?? DEFAULT_DAEMON, ...daemonArguments],
     progress: (message) => output.err(`${message}\n`),
   });
   output.out(table(await lab.status()));
   const named = lab.name === DEFAULT_LAB_NAME ? '' : ` --name ${lab.name}`;
   output.err(`try: lab exec${named} m1 swarm node ls\nend: lab down${named}\n`);
-}
-
-async function change(lab: Lab, command: 'cut' | 'heal' | 'kill' | 'start', hosts: readonly string[], daemon: boolean) {
-  const [host, other] = hosts;
-  expectHosts(hosts, command === 'heal' ? 0 : 1, command === 'cut' || command === 'heal' ? 2 : 1);
-  if (command === 'heal') await lab.heal(host, other);
-  else if (host === undefined) return;
-  else if (command === 'cut') await lab.cut(host, other);
-  else if (command === 'start') await lab.start(host);
-  else if (daemon) await lab.killDaemon(host);
-  else await lab.kill(host);
 }
 
 /** Everything behind the host is the command's own: its flags are not ours. */
@@ -180,9 +190,9 @@ function table(statuses: readonly HostStatus[]): string {
       status.role,
       status.address,
       status.on ? 'on' : 'off',
-      status.daemonPid === undefined ? '-' : String(status.daemonPid),
+      status.daemonPid === undefined ? '-' : `${status.daemonPid}${status.paused ? ' paused' : ''}`,
       String(status.processes),
-      status.cutFrom.map((one) => (one === '*' ? 'everybody' : one)).join(', '),
+      status.cutFrom.map((one) => one.replace('*', 'everybody')).join(', '),
     ]),
   ];
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));

@@ -23,7 +23,7 @@ export interface Footprint {
 }
 
 export async function footprintOf(host: LabHost): Promise<Footprint> {
-  const pid = (await host.daemonPid()) ?? 0;
+  const pid = (await host.daemon.pid()) ?? 0;
   const { runDirectory, stateDirectory, cgroup, cgroupParent, network } = host.paths;
   return {
     processes: (await hostProcesses(cgroup)).filter((one) => one !== pid).map((one) => `${one} ${commandOf(one)}`),
@@ -54,6 +54,10 @@ export async function labTraces(lab: string): Promise<readonly string[]> {
       if (group.startsWith(`starling-lab-${lab}-`)) found.push(`${hierarchy}/${group}`);
   for (const pid of (await namesIn('/proc')).filter((name) => /^\d+$/.test(name)).map(Number))
     if (commandOf(pid).includes(`/starling-lab/${lab}/`)) found.push(`process ${pid} ${commandOf(pid)}`);
+  for (const device of (await namesIn('/sys/block')).filter((one) => one.startsWith('loop'))) {
+    const file = await readFile(`/sys/block/${device}/loop/backing_file`, 'utf8').catch(() => '');
+    if (file.includes(`/starling-lab/${lab}/`)) found.push(`${device} ${file.trim()}`);
+  }
   return found;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Takes the options of swarmd and does what matters to the lab: listens on its socket, pins a mount namespace of its own
  * as the real one does, and starts a process in a cgroup below its parent that ignores every signal it can, as a stuck
- * container would. Says on its socket who and where it is.
+ * container would. Says on its socket who and where it is, and over the wire also as many zeros as the path asks for.
  */
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -50,7 +50,12 @@ const answer = (): string =>
     boots,
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
     cgroupParent: values['cgroup-parent'],
+    now: Date.now(),
+    uptime: Math.round(performance.now() / 1000),
   });
 
 createServer((_request, response) => response.end(answer())).listen(values.socket);
-createServer((_request, response) => response.end(answer())).listen(2377, '0.0.0.0');
+createServer(({ url }, response) => {
+  const bytes = Number(url?.slice(1));
+  response.end(bytes > 0 ? '0'.repeat(bytes) : answer());
+}).listen(2377, '0.0.0.0');
