@@ -229,7 +229,7 @@ class Http2Call implements RawCall {
       this.#ended();
       return;
     }
-    const reason = this.#connection.failure() ?? error;
+    const reason = rootCause(this.#connection.failure() ?? error);
     this.#finish(connectionError(this.#connection.target, reason?.message ?? 'Connection closed', reason));
   }
 
@@ -248,6 +248,11 @@ class Http2Call implements RawCall {
     // Without effect on a stream that has ended by itself.
     this.#stream.close(constants.NGHTTP2_CANCEL);
   }
+}
+
+/** A stream that waited for the connection is cancelled with an error of its own around the connection's. */
+function rootCause(error: Error | undefined): Error | undefined {
+  return error?.cause instanceof Error ? error.cause : error;
 }
 
 function decodeMessage(value: string | string[] | undefined): string {
