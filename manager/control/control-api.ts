@@ -34,11 +34,13 @@ import {
   type UpdateServiceRequest,
   type UpdateServiceResponse,
 } from '#gen/swarm/v1/control.ts';
+import type { Node } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { type JoinTokenMaker, rotateTokens, updateClusterSpec } from './clusters.ts';
 import { allLabels, anyContained, anyOf, anyPrefix, pages } from './filters.ts';
 import { type ImagePinner, pinImage } from './image-pins.ts';
+import { type ManagerMember, withManagerStatus } from './node-roles.ts';
 import { removeNode, updateNode } from './nodes.ts';
 import { redactCluster, redactNode, redactRevision, redactService } from './redact.ts';
 import { findNode, findService, findTask } from './references.ts';
@@ -63,6 +65,8 @@ export interface ControlStore {
 export interface ControlOptions {
   readonly store: ControlStore;
   readonly selfNodeId: () => string;
+  /** Members of the log, as this manager sees them now. */
+  readonly members: () => readonly ManagerMember[];
   readonly random: Random;
   readonly images: ImagePinner;
   readonly tokens: JoinTokenMaker;
@@ -136,7 +140,7 @@ export class ControlApi {
   // Nodes
 
   async getNode(_caller: ControlCaller, request: GetNodeRequest): Promise<GetNodeResponse> {
-    return { node: redactNode(findNode(this.#view(), request.reference, this.#options.selfNodeId())) };
+    return { node: this.#shown(findNode(this.#view(), request.reference, this.#options.selfNodeId())) };
   }
 
   async *listNodes(_caller: ControlCaller, request: ListNodesRequest): AsyncGenerator<ListNodesResponse> {
@@ -148,19 +152,25 @@ export class ControlApi {
         allLabels(request.engineLabels, node.description?.engine?.labels ?? {}) &&
         anyOf(request.roles, node.role),
     );
-    for (const nodes of pages(matching.map(redactNode), LIMITS.LIST_PAGE)) yield { nodes };
+    const shown = matching.map((node) => this.#shown(node));
+    for (const nodes of pages(shown, LIMITS.LIST_PAGE)) yield { nodes };
   }
 
   async updateNode(caller: ControlCaller, request: UpdateNodeRequest): Promise<UpdateNodeResponse> {
-    const { view } = await this.#write(caller, (current) => updateNode(current, request));
+    const { members } = this.#options;
+    const { view } = await this.#write(caller, (current) => updateNode(current, request, members()));
     const node = view.get('node', request.id);
-    return { node: node === undefined ? undefined : redactNode(node) };
+    return { node: node === undefined ? undefined : this.#shown(node) };
   }
 
   async removeNode(caller: ControlCaller, request: RemoveNodeRequest): Promise<Record<never, never>> {
-    const self = this.#options.selfNodeId();
-    await this.#write(caller, (view) => removeNode(view, request, self, this.#options.now()));
+    const { selfNodeId, now, members } = this.#options;
+    await this.#write(caller, (view) => removeNode(view, request, selfNodeId(), now(), members()));
     return {};
+  }
+
+  #shown(node: Node): Node {
+    return withManagerStatus(redactNode(node), this.#options.members());
   }
 
   // Services

@@ -4,6 +4,7 @@ import type { RemoveNodeRequest, UpdateNodeRequest } from '#gen/swarm/v1/control
 import { type Node, NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import { checkRoleChange, type ManagerMember } from './node-roles.ts';
 import { findNode } from './references.ts';
 import type { Decision } from './services.ts';
 import { validateLabels } from './validate-container.ts';
@@ -11,7 +12,11 @@ import { validateLabels } from './validate-container.ts';
 /** A removed node's certificate is refused for as long as it can be valid: 90 days, and a week for clocks. */
 const REMOVED_NODE_KEPT_MS = 97 * 24 * 60 * 60 * 1000;
 
-export function updateNode(view: StoreView, request: UpdateNodeRequest): Decision<Node> {
+export function updateNode(
+  view: StoreView,
+  request: UpdateNodeRequest,
+  members: readonly ManagerMember[],
+): Decision<Node> {
   const current = view.get('node', request.id);
   if (current === undefined || request.spec === undefined)
     throw new SwarmError({
@@ -21,14 +26,8 @@ export function updateNode(view: StoreView, request: UpdateNodeRequest): Decisio
       hint: 'see `swarm node ls`',
     });
   if (current.version !== request.version) throw outOfSequence(current, request.version);
-  if (request.spec.desiredRole !== current.spec?.desiredRole)
-    throw new SwarmError({
-      code: 'unimplemented',
-      reason: 'not-supported',
-      field: 'role',
-      message: 'this release cannot change the role of a node: it has one manager',
-      hint: 'leave the role as it is',
-    });
+  const { desiredRole } = request.spec;
+  if (desiredRole !== current.spec?.desiredRole) checkRoleChange(view, current, desiredRole, members);
   validateLabels('node labels', request.spec.labels);
   const node = { ...current, spec: request.spec };
   return { result: node, changes: [{ kind: 'update', table: 'node', object: node }] };
@@ -43,14 +42,20 @@ function outOfSequence(node: Node, version: number): SwarmError {
   });
 }
 
-export function removeNode(view: StoreView, request: RemoveNodeRequest, self: string, nowMs: number): Decision<Node> {
+export function removeNode(
+  view: StoreView,
+  request: RemoveNodeRequest,
+  self: string,
+  nowMs: number,
+  members: readonly ManagerMember[],
+): Decision<Node> {
   const node = findNode(view, request.reference, self);
-  if (node.role === NodeRole.MANAGER)
+  if (node.role === NodeRole.MANAGER || members.some(({ nodeId }) => nodeId === node.id))
     throw new SwarmError({
       code: 'precondition',
       reason: 'in-use',
       message: `node ${node.id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`,
-      hint: node.id === self ? 'to end the whole swarm: swarm leave --force' : 'demote it first',
+      hint: 'demote it first: `swarm node demote`; to end the whole swarm: swarm leave --force',
     });
   if (!request.force && node.status?.state === NodeState.READY)
     throw new SwarmError({
