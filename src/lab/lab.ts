@@ -201,6 +201,12 @@ export class Lab {
     await this.killDaemon(host, 'SIGTERM');
   }
 
+  /** Program and arguments of the host's daemon. */
+  daemonOf(host: string): readonly string[] {
+    this.host(host);
+    return this.#description.daemons[host] ?? this.#description.daemon;
+  }
+
   /** Another daemon for this host, from its next start on; undefined is that of the lab. */
   async setDaemon(host: string, daemon: readonly string[] | undefined): Promise<void> {
     this.host(host);

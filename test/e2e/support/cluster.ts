@@ -11,7 +11,7 @@ import type { TaskView } from '#gen/swarm/v1/control.ts';
 import { type Node, NodeState, type Task, TaskState, TaskStateNames } from '#gen/swarm/v1/objects.ts';
 import { connectLocal } from '#src/client/local.ts';
 import type { SwarmClient } from '#src/client/swarm-client.ts';
-import { Lab } from '#src/lab/lab.ts';
+import { Lab, type LabOptions } from '#src/lab/lab.ts';
 import type { LabHost } from '#src/lab/lab-host.ts';
 import type { CommandOptions, CommandResult } from '#src/lab/run-command.ts';
 import { busyboxArchive } from '#test/fixtures/busybox-image.ts';
@@ -34,8 +34,16 @@ const KEEP_VARIABLE = 'STARLING_KEEP_LAB';
 const COMPLAINTS = 20;
 const SHARED_LAB = `e${process.pid.toString(36)}`;
 
+/** How many hosts, and what is special about them. */
+export type ClusterSize = Pick<
+  LabOptions,
+  'managers' | 'workers' | 'formSwarm' | 'daemon' | 'diskMegabytes' | 'clocks'
+>;
+
 export class Cluster {
   readonly lab: Lab;
+  /** The manager that commands and questions go to. */
+  entrance: string = MANAGER;
   readonly #clients = new Map<string, SwarmClient>();
 
   private constructor(lab: Lab) {
@@ -43,10 +51,7 @@ export class Cluster {
   }
 
   /** Hosts with the image, one swarm of them unless `formSwarm` is false. The caller takes it down. */
-  static async start(
-    name: string,
-    size: { readonly managers: number; readonly workers: number; readonly formSwarm?: boolean },
-  ): Promise<Cluster> {
+  static async start(name: string, size: ClusterSize): Promise<Cluster> {
     await Lab.remove(name);
     const cluster = new Cluster(await Lab.up({ name, formSwarm: true, ...size }));
     try {
@@ -74,7 +79,7 @@ export class Cluster {
   }
 
   /** A client of the host's daemon. */
-  client(host: string = MANAGER): SwarmClient {
+  client(host: string = this.entrance): SwarmClient {
     const known = this.#clients.get(host);
     if (known !== undefined) return known;
     const client = connectLocal(this.host(host).paths.socket);
@@ -96,7 +101,7 @@ export class Cluster {
 
   /** Runs `swarm ARGS` on the manager. */
   swarm(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    return this.on(MANAGER, args, options);
+    return this.on(this.entrance, args, options);
   }
 
   /** Runs `swarm ARGS` on a host. No command of ours may ever show where in our code something went wrong. */
@@ -108,7 +113,7 @@ export class Cluster {
 
   /** Its standard output; a command that fails fails the test. */
   async must(args: readonly string[], options: CommandOptions = {}): Promise<string> {
-    return this.mustOn(MANAGER, args, options);
+    return this.mustOn(this.entrance, args, options);
   }
 
   async mustOn(host: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
@@ -118,7 +123,7 @@ export class Cluster {
   }
 
   /** Its standard error; a command that succeeds fails the test. */
-  async refused(args: readonly string[], exitCode = 1, host = MANAGER): Promise<string> {
+  async refused(args: readonly string[], exitCode = 1, host = this.entrance): Promise<string> {
     const result = await this.on(host, args);
     assert.equal(result.exitCode, exitCode, `swarm ${args.join(' ').slice(0, 200)}: ${result.stderr}${result.stdout}`);
     assert.notEqual(result.stderr, '');
@@ -241,7 +246,7 @@ export class Cluster {
 
   /** All services that there are, away; every host on, its daemon up, its node ready: as the next file expects it. */
   async restore(): Promise<void> {
-    await this.lab.heal();
+    await this.lab.undoFaults();
     for (const host of this.lab.hosts) await this.lab.start(host.name);
     const names = (await this.must(['service', 'ls', '--format', '{{.Name}}'])).split('\n').filter(Boolean);
     if (names.length > 0) await this.remove(...names);
