@@ -14,7 +14,7 @@ MOCHA := tools/whole-root $(NODE) node_modules/mocha/bin/mocha.js
 PREFIX ?= /usr/local
 
 PROTOS := $(wildcard proto/swarm/v1/*.proto)
-SOURCES = $(shell find agent certs common manager proto src gen -name '*.ts' 2>/dev/null)
+SOURCES = $(shell find agent certs common manager proto raft-ts/src src gen -name '*.ts' 2>/dev/null)
 
 .PHONY: help setup packages gen build test test-long test-unit lint format breaking up down lab bench coverage install uninstall clean
 

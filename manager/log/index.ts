@@ -17,6 +17,8 @@ export type {
 export { DATA_KEY_BYTES, type DataKeys, KEY_ID_BYTES, keyId, SALT_BYTES, Sealer } from './sealing.ts';
 export { type ChunkSeal, type ForwardReader, openChunks, sealChunks, writeSealed } from './snapshot/sealed-chunks.ts';
 export { SnapshotFiles, type SnapshotFilesOptions } from './snapshot/snapshot-files.ts';
+export { corruptSnapshot, snapshotName } from './snapshot/snapshot-header.ts';
 export { RECORD_TYPES, type RecordType, type WalRecord } from './wal/frame.ts';
+export { corruptLog } from './wal/segment-header.ts';
 export { Wal, type WalOptions } from './wal/wal.ts';
 export { WalLog, type WalLogOptions } from './wal-log.ts';

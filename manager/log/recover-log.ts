@@ -40,6 +40,9 @@ export async function recoverLog(options: RecoverLogOptions): Promise<RecoveredL
         entries = entries.filter((entry) => entry.index > record.index);
         return;
       case RECORD_TYPES.hardState:
+      case RECORD_TYPES.identity:
+      case RECORD_TYPES.configurationChange:
+      case RECORD_TYPES.restored:
       default:
         // A log of several members needs to know them; a newer release may write what this one cannot read.
         throw unknownRecord(directory, record);

@@ -25,6 +25,7 @@ import {
   isLocalTarget,
   type NodeId,
   type SoftState,
+  type StateType,
   sameHardState,
 } from './types.ts';
 
@@ -50,6 +51,28 @@ export class RawNode {
 
   get id(): NodeId {
     return this.#core.id;
+  }
+
+  get term(): number {
+    return this.#core.term;
+  }
+
+  /** Who leads, in this node's eyes; NONE if nobody is known to. */
+  get lead(): NodeId {
+    return this.#core.lead;
+  }
+
+  get state(): StateType {
+    return this.#core.state;
+  }
+
+  /** The last index of its log, stored or not. After a proposal that was taken: the last of its entries. */
+  get lastIndex(): number {
+    return this.#core.log.lastIndex();
+  }
+
+  get committed(): number {
+    return this.#core.log.committed;
   }
 
   /** To be called at a steady interval, and after a pause as often as it was missed: leases are measured in ticks. */

@@ -22,6 +22,12 @@ export const FOLDERS_WITH_DOORS: readonly string[] = ['manager', 'agent'];
 /** Parts whose modules are imported one by one: every kernel interface is a small module of its own. */
 export const PARTS_WITHOUT_DOOR: readonly string[] = ['agent/kernel'];
 
+/** Packages of the house that are imported by name, and the folders that may. */
+export const PACKAGES_OF_THE_HOUSE: Readonly<Record<string, readonly string[]>> = {
+  // Everybody else sees the log through its seam.
+  'raft-ts': ['manager/raft', 'test', 'raft-ts'],
+};
+
 /** Folders that decide: no Node modules, and only these parts beside pure common and generated code. */
 export const PURE_PARTS: readonly string[] = [
   'common',

@@ -4,7 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { dirname, join, normalize } from 'node:path';
-import { FOLDERS_WITH_DOORS, IMPORT_TABLE, PARTS_WITHOUT_DOOR, PURE_PARTS } from './import-table.ts';
+import {
+  FOLDERS_WITH_DOORS,
+  IMPORT_TABLE,
+  PACKAGES_OF_THE_HOUSE,
+  PARTS_WITHOUT_DOOR,
+  PURE_PARTS,
+} from './import-table.ts';
 import { importsOf, type SourceFile, sourceFiles } from './source-files.ts';
 
 function resolve(file: SourceFile, specifier: string): string | undefined {
@@ -37,6 +43,9 @@ export function complaintsAbout(files: readonly SourceFile[]): readonly string[]
       const where = `${file.path}:${line}: imports ${specifier}`;
       const target = resolve(file, specifier);
       if (target === undefined) {
+        const users = PACKAGES_OF_THE_HOUSE[specifier];
+        if (users?.includes(partOf(file.path)) === false && !users.includes(from))
+          complaints.push(`${where}, which only ${users.join(', ')} may`);
         if (PURE_PARTS.includes(partOf(file.path)) && !specifier.startsWith('#'))
           complaints.push(`${where}, but ${partOf(file.path)} is pure`);
         continue;
@@ -71,6 +80,13 @@ describe('house: imports', () => {
     const text = "import { x } from '#manager/log/wal.ts';\nimport fs from 'node:fs';\n";
     const complaints = complaintsAbout([{ path: 'manager/store/view.ts', text, lines: text.split('\n') }]);
     assert.equal(complaints.length, 2);
+  });
+
+  it('the check sees a package of the house in the wrong hands', () => {
+    const text = "import { RawNode } from 'raft-ts';\n";
+    const file = (path: string): SourceFile => ({ path, text, lines: text.split('\n') });
+    assert.equal(complaintsAbout([file('src/swarmd/daemon.ts'), file('manager/log/wal/wal.ts')]).length, 2);
+    assert.deepEqual(complaintsAbout([file('manager/raft/transport/codec.ts'), file('test/sim/main.ts')]), []);
   });
 
   it('no file says export * or exports a default', () => {

@@ -104,6 +104,11 @@ export class SnapshotFiles {
     if (removed) await disk.syncDirectory(directory);
   }
 
+  /** Removes one snapshot, which must be there. Not needed for correctness: not waited for to be durable. */
+  remove(position: LogPosition): Promise<void> {
+    return this.#options.disk.remove(join(this.#options.directory, snapshotName(position)));
+  }
+
   async #writeContent(
     file: DiskFile,
     position: LogPosition,

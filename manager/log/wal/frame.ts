@@ -30,12 +30,18 @@ const RECORD_HEADER_BYTES = 24;
 
 /** Kinds of records. A reader that meets another one was not made for this log. */
 export const RECORD_TYPES = {
-  /** A proposal. */
+  /** A proposal. Replaces what came before at its index and behind it. */
   entry: 1,
-  /** Raft's term, vote and commit index. */
+  /** Raft's term (in `term`), commit index (in `index`) and vote (in the body). */
   hardState: 2,
   /** A snapshot of everything up to the index is durable. */
   snapshotMark: 3,
+  /** Whose log this is. */
+  identity: 4,
+  /** An entry that changes who takes part; otherwise like `entry`. */
+  configurationChange: 5,
+  /** A snapshot that another member sent is durable and takes the place of every record of an entry before this one. */
+  restored: 6,
 } as const;
 
 export type RecordType = (typeof RECORD_TYPES)[keyof typeof RECORD_TYPES];
@@ -45,6 +51,21 @@ export interface WalRecord {
   readonly index: number;
   readonly term: number;
   readonly body: Uint8Array;
+}
+
+/** Index of the log's last entry after this record, given that before it. */
+export function lastIndexAfter(record: WalRecord, lastIndex: number): number {
+  switch (record.type) {
+    case RECORD_TYPES.entry:
+    case RECORD_TYPES.configurationChange:
+    case RECORD_TYPES.restored:
+      return record.index;
+    case RECORD_TYPES.hardState:
+    case RECORD_TYPES.snapshotMark:
+    case RECORD_TYPES.identity:
+    default:
+      return lastIndex;
+  }
 }
 
 /** Where a frame stands, and what it must be to stand there. */

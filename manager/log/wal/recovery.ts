@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Logger } from '#common/log.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import type { DataKeys } from '../sealing.ts';
-import { PAGE_BYTES, RECORD_TYPES, type WalRecord } from './frame.ts';
+import { lastIndexAfter, PAGE_BYTES, type WalRecord } from './frame.ts';
 import { corruptLog, type ParsedSegmentHeader, parseSegmentHeader, segmentNumber } from './segment-header.ts';
 import { scanSegment } from './segment-scan.ts';
 import { WindowReader } from './window-reader.ts';
@@ -93,7 +93,7 @@ async function recoverSegment(
     let lastIndex = header.firstIndex - 1;
     const end = await scanSegment(reader, path, header, (records) => {
       for (const record of records) {
-        if (record.type === RECORD_TYPES.entry) lastIndex = record.index;
+        lastIndex = lastIndexAfter(record, lastIndex);
         visit(record);
       }
     });

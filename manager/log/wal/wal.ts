@@ -5,7 +5,7 @@ import { SwarmError } from '#common/errors.ts';
 import type { LogConfig } from '../config.ts';
 import { diskError } from '../disk/errors.ts';
 import type { LogObserver } from '../log.ts';
-import { frameSize, RECORD_TYPES, recordBytes, type WalRecord } from './frame.ts';
+import { frameSize, lastIndexAfter, recordBytes, type WalRecord } from './frame.ts';
 import { type ClosedSegment, type RecoveredSegments, type RecoveryOptions, recoverSegments } from './recovery.ts';
 import { LOG_ID_BYTES, segmentName } from './segment-header.ts';
 import { SegmentWriter } from './segment-writer.ts';
@@ -72,7 +72,7 @@ export class Wal {
     return this.#logId;
   }
 
-  /** Index of the last entry that was appended and is durable; 0 when there never was one. */
+  /** Index of the last entry that is durable, counting those that a restored snapshot stands for; 0 if there is none. */
   get lastIndex(): number {
     return this.#lastIndex;
   }
@@ -104,7 +104,8 @@ export class Wal {
   }
 
   /**
-   * Deletes the oldest segments as long as all their entries are at or below the index. A segment stays until the one
+   * Deletes the oldest segments as long as all their entries are at or below the index. Entries are overwritten only by
+   * later ones, so what a segment has above the first index of the one behind it is void. A segment stays until the one
    * behind it holds a durable frame, because until then it may be the only one with the preamble's records.
    */
   async release(index: number): Promise<void> {
@@ -180,7 +181,7 @@ export class Wal {
     const frame = await this.#writer.write(this.#sequence, records);
     this.#sequence++;
     this.#lastChecksum = frame.checksum;
-    for (const record of records) if (record.type === RECORD_TYPES.entry) this.#lastIndex = record.index;
+    for (const record of records) this.#lastIndex = lastIndexAfter(record, this.#lastIndex);
     this.#options.observer?.flushed(this.#options.clock.monotonic() - started, records.length, frame.bytes.length);
   }
 

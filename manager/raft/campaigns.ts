@@ -1,0 +1,49 @@
+import type { RawNode } from 'raft-ts';
+import type { CancelTimer, Clock } from '#common/clock.ts';
+import { type Random, randomInt } from '#common/random.ts';
+
+export interface CampaignsOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly delayMs: number;
+  readonly step: (work: (node: RawNode) => void) => void;
+}
+
+/** Attempts at an election before the node's own timeout takes over: a peer may notice later that the leader is gone. */
+const ATTEMPTS = 2;
+
+/** Elections that do not wait for the leader's silence to last, because its process is known to be gone. */
+export class Campaigns {
+  readonly #options: CampaignsOptions;
+  #cancel: CancelTimer | undefined;
+
+  constructor(options: CampaignsOptions) {
+    this.#options = options;
+  }
+
+  /** Forgets the leader, which lets this member vote at once, and stands for election after a random moment. */
+  leaderGone(): void {
+    this.#options.step((node) => node.forgetLeader());
+    this.#attempt(ATTEMPTS);
+  }
+
+  /** There is a leader again. */
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #attempt(left: number): void {
+    const { clock, random, delayMs, step } = this.#options;
+    this.stop();
+    if (left === 0) return;
+    this.#cancel = clock.setTimer(randomInt(random, delayMs + 1), () => {
+      this.#cancel = undefined;
+      step((node) => {
+        // The poll changes nothing where the leader is still heard of.
+        if (node.lead === 0 && node.state !== 'StateCandidate') node.campaign();
+      });
+      this.#attempt(left - 1);
+    });
+  }
+}

@@ -1,0 +1,68 @@
+import { DEFAULT_LOG_CONFIG, type LogConfig } from '#manager/log/index.ts';
+
+/** Tuning values of the log that several managers hold. */
+export interface RaftTuning {
+  readonly tickMs: number;
+  /** Ticks between heartbeats. */
+  readonly heartbeatTicks: number;
+  /** Ticks without a word from the leader before an election; drawn from one to two times this for each. */
+  readonly electionTicks: number;
+  /** Bytes of entries in one message to a follower; one larger entry still goes. */
+  readonly messageBytes: number;
+  /** Messages and bytes under way to one follower before it has answered. */
+  readonly inflightMessages: number;
+  readonly inflightBytes: number;
+  /** Bytes of proposals that are not committed yet; beyond, they are refused with `too-many`. */
+  readonly uncommittedBytes: number;
+  /** Bytes of committed entries that are handed out to be applied at once. */
+  readonly applyingBytes: number;
+  /** Entries before the newest snapshot that are kept for slow followers, as many as fit the bytes. */
+  readonly entriesKept: number;
+  readonly entriesKeptBytes: number;
+  /** A learner that lacks no more entries than this becomes a voter. */
+  readonly learnerLagEntries: number;
+  /** When a leader's process is gone, a follower stands for election after a random delay up to this. */
+  readonly campaignDelayMs: number;
+  /** Reads that may wait; beyond, they are refused with `too-many`. */
+  readonly waitingReads: number;
+  /** A leader that is closed gives this much to the follower that takes over. */
+  readonly handoverMs: number;
+  /** How long one attempt of the log's own changes of members (promotion, new address) may take. */
+  readonly changeTimeoutMs: number;
+}
+
+export type RaftConfig = LogConfig & RaftTuning;
+
+const DEFAULT_TUNING: RaftTuning = {
+  // etcd's values for one data centre: a heartbeat well above the round trip, an election ten heartbeats later.
+  tickMs: 100,
+  heartbeatTicks: 1,
+  electionTicks: 10,
+  // A few milliseconds of a 1 Gbit/s link, and some hundreds of small entries.
+  messageBytes: 256 * 1024,
+  // etcd's window; the bytes keep a follower on a slow link from piling up memory.
+  inflightMessages: 256,
+  inflightBytes: 32 * 1024 * 1024,
+  // What may wait for the disk may also wait for the followers.
+  uncommittedBytes: 64 * 1024 * 1024,
+  // Enough that applying never waits for the next batch, little enough that a slow machine is not handed everything.
+  applyingBytes: 4 * 1024 * 1024,
+  // Swarm's number: a follower that was away for seconds needs no snapshot.
+  entriesKept: 500,
+  entriesKeptBytes: 16 * 1024 * 1024,
+  // Less than a second of writing for a busy cluster.
+  learnerLagEntries: 1000,
+  // Two followers rarely draw the same tenth of it, and a vote takes milliseconds.
+  campaignDelayMs: 100,
+  waitingReads: 10_000,
+  // Ten times what a transfer takes when the follower is close behind.
+  handoverMs: 1000,
+  changeTimeoutMs: 5000,
+};
+
+export const DEFAULT_RAFT_CONFIG: RaftConfig = { ...DEFAULT_LOG_CONFIG, ...DEFAULT_TUNING };
+
+/** The shortest time without a leader that starts an election. */
+export function electionTimeoutMs(config: RaftTuning): number {
+  return config.electionTicks * config.tickMs;
+}

@@ -1,0 +1,137 @@
+import type { RawNode } from 'raft-ts';
+import type { Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { RaftMember } from '#gen/swarm/v1/raft.ts';
+import type { MembersBook } from './members-book.ts';
+import type { PeerTransport } from './peer-transport.ts';
+
+export interface PeersOptions {
+  readonly transport: PeerTransport;
+  readonly book: MembersBook;
+  readonly clock: Clock;
+  /** This member as it is now, whatever the book says. */
+  readonly self: () => RaftMember;
+  /** A peer that is not heard of for this long is not reachable. */
+  readonly silenceMs: number;
+}
+
+/** Strangers that are remembered; a real one becomes a member soon. */
+const STRANGERS_MAX = 16;
+
+/**
+ * The other members as they show themselves: the book says who they are, their own words where they are now, and the
+ * transport whether they can be reached.
+ */
+export class Peers {
+  readonly #options: PeersOptions;
+  /** What members said of themselves last, as far as it differs from the book; and peers that the book does not know yet. */
+  readonly #claims = new Map<number, RaftMember>();
+  readonly #heardMs = new Map<number, number>();
+  #reachable = '';
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+  }
+
+  /** Who this is, or why the peer is not let in. */
+  hello(from: RaftMember, to: number, nodeId: string): RaftMember | SwarmError {
+    const { book, self } = this.#options;
+    const own = self();
+    if (to !== own.raftId) return refused('wrong-member', `this is member ${own.raftId} of the log, not member ${to}`);
+    if (book.wasRemoved(from.raftId)) return removedError(from.address);
+    const known = book.member(from.raftId);
+    if (from.nodeId !== nodeId || (known !== undefined && known.nodeId !== nodeId))
+      return refused(
+        'wrong-member',
+        `member ${from.raftId} of the log is node ${known?.nodeId ?? from.nodeId}, not ${nodeId}`,
+      );
+    if (known === undefined ? this.#hasRoom(from.raftId) : differs(known, from)) this.#claims.set(from.raftId, from);
+    else this.#claims.delete(from.raftId);
+    this.update();
+    return own;
+  }
+
+  /** Members that a joiner was told of, before it has a log that names them. */
+  introduce(members: readonly RaftMember[]): void {
+    for (const member of members) this.#claims.set(member.raftId, member);
+  }
+
+  /** The members have changed: streams to those that are gone end, others begin. */
+  update(): void {
+    const { book, transport, self } = this.#options;
+    for (const [raftId, claim] of this.#claims) {
+      const known = book.member(raftId);
+      if (book.wasRemoved(raftId) || (known !== undefined && !differs(known, claim))) this.#claims.delete(raftId);
+    }
+    const own = self().raftId;
+    const peers = new Map<number, RaftMember>();
+    for (const member of book.members) peers.set(member.raftId, member);
+    // Where a member says it is now goes before where the book knows it.
+    for (const [raftId, claim] of this.#claims) peers.set(raftId, claim);
+    peers.delete(own);
+    transport.setPeers([...peers.values()]);
+  }
+
+  heard(raftId: number): void {
+    this.#heardMs.set(raftId, this.#options.clock.monotonic());
+  }
+
+  /** A member, this one included, that says something else of itself than the book does. */
+  claim(): RaftMember | undefined {
+    const { book, self } = this.#options;
+    const own = self();
+    for (const claim of [own, ...this.#claims.values()]) {
+      const known = book.member(claim.raftId);
+      if (known !== undefined && differs(known, claim)) return claim;
+    }
+    return undefined;
+  }
+
+  /**
+   * Whether the member can be spoken to. The stream must stand; and where the node hears from it all the time (the
+   * leader from everybody, everybody from the leader), it must have been heard lately: a paused process keeps its streams.
+   */
+  isReachable(raftId: number, node: RawNode): boolean {
+    if (raftId === node.id) return true;
+    const { transport, clock, silenceMs } = this.#options;
+    if (transport.peer(raftId)?.connected !== true) return false;
+    if (node.state !== 'StateLeader' && node.lead !== raftId) return true;
+    return clock.monotonic() - (this.#heardMs.get(raftId) ?? -Infinity) < silenceMs;
+  }
+
+  /** Whether it has changed since the last call who can be reached. */
+  hasReachabilityChanged(node: RawNode): boolean {
+    const { book } = this.#options;
+    const reachable = book.members.map(({ raftId }) => (this.isReachable(raftId, node) ? raftId : 0)).join(' ');
+    const before = this.#reachable;
+    this.#reachable = reachable;
+    return before !== reachable;
+  }
+
+  #hasRoom(raftId: number): boolean {
+    return this.#claims.has(raftId) || this.#claims.size < STRANGERS_MAX + this.#options.book.members.length;
+  }
+}
+
+function differs(known: RaftMember, claim: RaftMember): boolean {
+  return known.address !== claim.address || known.featureLevel !== claim.featureLevel;
+}
+
+function refused(reason: 'wrong-member', message: string): SwarmError {
+  return new SwarmError({
+    code: 'denied',
+    reason,
+    message,
+    hint: 'a manager with another state directory may use this address; give each manager an address of its own',
+  });
+}
+
+/** What a member that was removed is told. */
+export function removedError(address: string): SwarmError {
+  return new SwarmError({
+    code: 'denied',
+    reason: 'node-removed',
+    message: `the manager ${address} was removed from the swarm's managers`,
+    hint: 'promote the node again, or let it leave the swarm (`swarm leave --force`) and join with a new token',
+  });
+}

@@ -1,0 +1,476 @@
+import type { Clock } from '#common/clock.ts';
+import { assert, SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import type { Random } from '#common/random.ts';
+import { systemClock } from '#common/system/clock.ts';
+import { withDeadline } from '#common/system/deadline.ts';
+import { systemRandom } from '#common/system/random.ts';
+import { RaftIdentity, RaftMember } from '#gen/swarm/v1/raft.ts';
+import {
+  type DataKeys,
+  type Disk,
+  type DiskLock,
+  diskError,
+  type Leadership,
+  type Log,
+  type LogConfig,
+  type LogObserver,
+  type LogPosition,
+  type LogStatus,
+  nodeDisk,
+  type ProposeOptions,
+  SnapshotFiles,
+  type StateMachine,
+  type WaitOptions,
+  type Wal,
+  type WalRecord,
+} from '#manager/log/index.ts';
+import { DEFAULT_RAFT_CONFIG, electionTimeoutMs, type RaftConfig } from './config.ts';
+import { alreadyFounded, foreign, foundLog, joinLog, wiped } from './founding.ts';
+import { handOver } from './handover.ts';
+import { LeadershipBook } from './leadership-book.ts';
+import type { NewMember } from './member-changes.ts';
+import { peerDoor } from './peer-door.ts';
+import type { PeerTransport } from './peer-transport.ts';
+import { notLeader } from './proposals.ts';
+import type { NextTurn } from './pump.ts';
+import { RaftEngine } from './raft-engine.ts';
+import { type Recovered, recoverLog } from './recovery.ts';
+import { type LoadedSnapshot, loadSnapshot } from './snapshots.ts';
+import { hardStateRecord, identityRecord, markRecord } from './wal-records.ts';
+
+/** Where a member's log comes from. */
+export type LogOrigin =
+  /** A new log with this node as its only member; the directory must hold none. */
+  | { readonly kind: 'found' }
+  /** A member of an existing log: `join` asks the leader to add this node, once; an interrupted join goes on. */
+  | { readonly kind: 'join'; readonly join: () => Promise<JoinedAs> }
+  /** The log in the directory. */
+  | { readonly kind: 'resume' };
+
+export interface JoinedAs {
+  readonly raftId: number;
+  readonly members: readonly RaftMember[];
+}
+
+export interface RaftLogOptions {
+  /** Of this log alone; made when missing. */
+  readonly directory: string;
+  readonly keys: DataKeys;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly disk?: Disk;
+  /** Runs something after the input that waits now; for simulation. */
+  readonly nextTurn?: NextTurn;
+  readonly config?: Partial<RaftConfig>;
+  readonly observer?: LogObserver;
+  readonly transport: PeerTransport;
+  readonly nodeId: string;
+  /** Where the other managers reach this one, as of now. */
+  readonly address: () => string;
+  readonly featureLevel: number;
+  readonly origin: LogOrigin;
+  /** This member is one no more: applied here, or told by a peer. The log has stopped, and is of no use. */
+  readonly onRemoved: (error: SwarmError) => void;
+}
+
+/** A member as this one sees it. */
+export interface LogMember extends RaftMember {
+  /** Learners follow, and do not count for the quorum. */
+  readonly voter: boolean;
+  readonly leader: boolean;
+  readonly reachable: boolean;
+  readonly self: boolean;
+}
+
+/**
+ * The log that several managers hold together, by Raft: durable on a quorum is committed. After the first disk error, and
+ * when this member was removed, it stops for good.
+ */
+export class RaftLog implements Log {
+  readonly #options: RaftLogOptions;
+  #config: RaftConfig;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #disk: Disk;
+  readonly #files: SnapshotFiles;
+  readonly #leadership: LeadershipBook;
+  readonly #memberListeners = new Set<() => void>();
+  #starting: Promise<void> | undefined;
+  #lock: DiskLock | undefined;
+  #wal: Wal | undefined;
+  #identity: RaftIdentity | undefined;
+  #engine: RaftEngine | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: RaftLogOptions) {
+    this.#options = options;
+    this.#config = { ...DEFAULT_RAFT_CONFIG, ...options.config };
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? systemRandom;
+    this.#disk = options.disk ?? nodeDisk;
+    const { directory, keys } = options;
+    const syncBytes = this.#config.snapshotSyncBytes;
+    this.#files = new SnapshotFiles({ disk: this.#disk, directory, keys, syncBytes });
+    const nodeIdOf = (raftId: number): string | undefined => this.#engine?.book.member(raftId)?.nodeId;
+    this.#leadership = new LeadershipBook(this.#clock, nodeIdOf, electionTimeoutMs(this.#config));
+  }
+
+  /**
+   * Resolves, for the only voter: when it leads; for one of several: when everything that was known to be committed here
+   * is applied; for one that joins: when it has caught up with the leader.
+   */
+  start(machine: StateMachine): Promise<void> {
+    assert(this.#starting === undefined, 'a log is started once');
+    this.#starting = this.#start(machine);
+    return this.#starting;
+  }
+
+  propose(data: Uint8Array, options: ProposeOptions): Promise<LogPosition> {
+    const engine = this.#engine;
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (engine === undefined || this.#leadership.current.state !== 'leader')
+      return Promise.reject(this.#lastingProblem() ?? notLeader());
+    assert(data.length > 0, 'an entry has data');
+    const tooMuch = engine.proposals.refusal(data);
+    if (tooMuch !== undefined) return Promise.reject(tooMuch);
+    const applied = engine.proposals.add(data, options);
+    engine.pump.later();
+    return applied;
+  }
+
+  readBarrier(options: WaitOptions): Promise<number> {
+    const refusal = this.#refusal() ?? this.#lastingProblem();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (this.#engine === undefined) return Promise.reject(recovering());
+    return this.#engine.reads.barrier(options.timeoutMs);
+  }
+
+  leadership(): Leadership {
+    return this.#leadership.current;
+  }
+
+  onLeadership(listener: (leadership: Leadership) => void): () => void {
+    return this.#leadership.onChange(listener);
+  }
+
+  status(): LogStatus {
+    const engine = this.#engine;
+    return {
+      leadership: this.#leadership.current,
+      committedIndex: engine?.pump.node.committed ?? 0,
+      appliedIndex: engine?.appliedIndex ?? 0,
+      waiting: engine?.proposals.size ?? 0,
+      snapshotIndex: engine?.snapshots.newest.index ?? 0,
+      snapshotError: engine?.snapshots.error,
+      logBytes: this.#wal?.bytes ?? 0,
+    };
+  }
+
+  /** Who takes part, as far as it is applied here; this member included. */
+  members(): readonly LogMember[] {
+    const engine = this.#engine;
+    if (engine === undefined) return [];
+    const { book, peers, pump } = engine;
+    return book.members.map((member) => ({
+      ...member,
+      voter: book.isVoter(member.raftId),
+      leader: pump.node.lead === member.raftId,
+      reachable: peers.isReachable(member.raftId, pump.node),
+      self: member.raftId === pump.node.id,
+    }));
+  }
+
+  /** This member as it is now; undefined until it is known which one it is. */
+  self(): RaftMember | undefined {
+    const { nodeId, address, featureLevel } = this.#options;
+    if (this.#identity === undefined) return undefined;
+    return RaftMember.create({ raftId: this.#identity.raftId, nodeId, address: address(), featureLevel });
+  }
+
+  /** Calls the listener when members, their addresses, the leader, or who can be reached have changed. */
+  onMembers(listener: () => void): () => void {
+    this.#memberListeners.add(listener);
+    return () => this.#memberListeners.delete(listener);
+  }
+
+  /**
+   * Adds a node as a learner with a new raft id; it becomes a voter once it has caught up. A learner of the same node is
+   * replaced. Rejects with `not-leader`, `wiped-member` (the node is a voter already), `timeout`, `leadership-lost`.
+   */
+  async addMember(init: NewMember, wait: WaitOptions): Promise<RaftMember> {
+    return this.#leading().changes.add(init, wait);
+  }
+
+  /** Rejects with `not-leader`, `no-quorum` (of those that stay), `in-use` (it leads itself), `timeout`. */
+  async removeMember(raftId: number, wait: WaitOptions): Promise<void> {
+    return this.#leading().changes.remove(raftId, wait);
+  }
+
+  /** Writes down another address or feature level. Rejects with `not-leader`, `timeout`. */
+  async updateMember(member: RaftMember, wait: WaitOptions): Promise<void> {
+    return this.#leading().changes.update(member, wait);
+  }
+
+  /** Lets another voter lead, by default the one that has most of the log. Resolves once it does. */
+  async transferLeadership(options: WaitOptions & { readonly to?: number }): Promise<void> {
+    return handOver(this.#leading(), options);
+  }
+
+  /** How often snapshots are taken and how many are kept, from now on: users may set it for their cluster. */
+  tuneSnapshots(changes: Partial<Pick<LogConfig, 'snapshotEntries' | 'snapshotsKept'>>): void {
+    this.#config = { ...this.#config, ...changes };
+    this.#engine?.maybeSnapshot();
+  }
+
+  /** Why there is no leader, as the user should be told; undefined when there is one. */
+  quorumProblem(): SwarmError | undefined {
+    return this.#leadership.current.state === 'stopped' ? undefined : this.#engine?.problem();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #start(machine: StateMachine): Promise<void> {
+    const { transport, logger } = this.#options;
+    const started = this.#clock.monotonic();
+    transport.start(
+      peerDoor({
+        engine: () => this.#engine,
+        self: () => this.self(),
+        logger,
+        removed: (error) => this.#removed(error),
+      }),
+    );
+    try {
+      await this.#disk.makeDirectory(this.#options.directory);
+      this.#lock = await this.#disk.lock(this.#options.directory);
+      const { recovered, peers } = await this.#recover();
+      const engine = await this.#makeEngine(machine, recovered, peers);
+      await engine.start();
+      this.#options.observer?.recovered(this.#clock.monotonic() - started, recovered.entries.length);
+      await this.#takePart(engine);
+    } catch (thrown) {
+      const error = diskError(thrown, 'starting');
+      if (this.#closing === undefined) {
+        this.#stop(error);
+        await this.#wal?.close();
+        await this.#releaseLock();
+      }
+      throw error;
+    }
+  }
+
+  async #recover(): Promise<{ readonly recovered: Recovered; readonly peers: readonly RaftMember[] }> {
+    const { directory, keys, logger, observer, origin, nodeId, address, featureLevel } = this.#options;
+    const recovered = await recoverLog({
+      disk: this.#disk,
+      directory,
+      keys,
+      logger,
+      snapshots: this.#files,
+      config: this.#config,
+      clock: this.#clock,
+      observer,
+      preamble: () => this.#preamble(),
+      onFailure: (error) => this.#stop(error),
+    });
+    this.#wal = recovered.wal;
+    this.#identity = recovered.identity;
+    if (recovered.identity !== undefined) {
+      if (origin.kind === 'found') throw alreadyFounded(directory);
+      if (recovered.identity.nodeId !== nodeId) throw foreign(directory, nodeId, recovered.identity.nodeId);
+      await this.#files.prune(recovered.snapshot.index, 1 + this.#config.snapshotsKept);
+      return { recovered, peers: [] };
+    }
+    if (origin.kind === 'resume') throw wiped(directory);
+    if (origin.kind === 'found') {
+      const self = { nodeId, address: address(), featureLevel };
+      const founded = await foundLog(recovered.wal, this.#files, this.#random, self);
+      this.#identity = founded.identity;
+      return { recovered: founded, peers: [] };
+    }
+    const { raftId, members } = await origin.join();
+    const joined = await joinLog(recovered, RaftIdentity.create({ raftId, nodeId }));
+    this.#identity = joined.identity;
+    return { recovered: joined, peers: members };
+  }
+
+  async #makeEngine(machine: StateMachine, recovered: Recovered, peers: readonly RaftMember[]): Promise<RaftEngine> {
+    const { directory, logger, observer, transport } = this.#options;
+    const { snapshot, wal } = recovered;
+    const header = snapshot.index === 0 ? undefined : await this.#restore(machine, snapshot, wal);
+    if (this.#closing !== undefined) throw stopped('while it was being recovered');
+    const self = this.self();
+    assert(self !== undefined, 'a recovered log knows its member');
+    const engine = new RaftEngine({
+      directory,
+      raftId: self.raftId,
+      self: () => this.self() ?? self,
+      config: () => this.#config,
+      clock: this.#clock,
+      random: this.#random,
+      nextTurn: this.#options.nextTurn ?? setImmediate,
+      logger,
+      observer,
+      transport,
+      files: this.#files,
+      machine,
+      recovered,
+      header,
+      leadership: this.#leadership,
+      membersChanged: () => this.#membersChanged(),
+      failed: (error) => this.#stop(error),
+      removed: (error) => this.#removed(error),
+    });
+    engine.peers.introduce(peers);
+    this.#engine = engine;
+    return engine;
+  }
+
+  async #restore(machine: StateMachine, position: LogPosition, wal: Wal): Promise<LoadedSnapshot['header']> {
+    const { header, chunks } = await loadSnapshot(this.#files.read(position, wal.logId));
+    if (chunks !== undefined) await machine.restore(position, chunks);
+    return header;
+  }
+
+  /** Waits until this member can be used as its kind allows; see `start`. */
+  async #takePart(engine: RaftEngine): Promise<void> {
+    const { book, pump, waiters, reads } = engine;
+    const { id } = pump.node;
+    if (book.voters.length === 1 && book.isVoter(id)) {
+      await waiters.until(() => this.#leadership.current.state !== 'none');
+      return;
+    }
+    if (book.member(id) !== undefined) return;
+    // The leader's snapshot names this member. After that a read tells how much else there is to catch up with.
+    await waiters.until(() => book.member(id) !== undefined);
+    for (;;) {
+      try {
+        await reads.barrier(this.#config.changeTimeoutMs);
+        return;
+      } catch (thrown) {
+        if (this.#leadership.current.state === 'stopped') throw thrown;
+      }
+    }
+  }
+
+  #preamble(): readonly WalRecord[] {
+    const records: WalRecord[] = [];
+    if (this.#identity !== undefined) records.push(identityRecord(this.#identity));
+    const engine = this.#engine;
+    if (engine === undefined) return records;
+    if (engine.snapshots.newest.index > 0) records.push(markRecord(engine.snapshots.newest));
+    records.push(hardStateRecord(engine.durableHardState));
+    return records;
+  }
+
+  async #close(): Promise<void> {
+    const engine = this.#engine;
+    try {
+      if (engine !== undefined && this.#leadership.current.state !== 'stopped') await this.#letGo(engine);
+    } catch {
+      // Nobody takes over, or not in time: then the others elect a leader when this one is silent.
+    }
+    this.#stop(undefined);
+    const finished = this.#finishWork();
+    try {
+      await withDeadline(finished, this.#config.closeTimeoutMs, 'the log to finish its writes', this.#clock);
+      await this.#releaseLock();
+    } catch (thrown) {
+      // The lock stays with this process: a write that hangs may still reach the disk.
+      this.#options.logger.error('the log did not close in order', { error: SwarmError.from(thrown).message });
+    }
+  }
+
+  /** Hands over to another voter if there is one, and lets the proposals that wait come to their end. */
+  async #letGo(engine: RaftEngine): Promise<void> {
+    const { closeTimeoutMs, handoverMs } = this.#config;
+    const isAlone = engine.book.voters.length === 1;
+    if (!isAlone && this.#leadership.current.state === 'leader') await handOver(engine, { timeoutMs: handoverMs });
+    this.#leadership.stop(undefined);
+    const timeoutMs = isAlone ? closeTimeoutMs : handoverMs;
+    await engine.waiters.until(() => engine.proposals.size === 0, { timeoutMs, what: 'proposals to be settled' });
+  }
+
+  async #finishWork(): Promise<void> {
+    await this.#starting?.catch(() => {});
+    await this.#options.transport.close();
+    await this.#engine?.snapshots.stopped();
+    await this.#wal?.close();
+  }
+
+  /** Ends the log for good; without an error because it is closed. Everyone who waits is told. */
+  #stop(error: SwarmError | undefined): void {
+    if (error !== undefined && this.#leadership.current.state !== 'stopped')
+      this.#options.logger.error('the log stopped', { error: error.message });
+    this.#leadership.stop(error);
+    this.#engine?.stop(error ?? closedTooSoon());
+    if (error !== undefined && this.#closing === undefined) void this.#options.transport.close().catch(() => {});
+    this.#membersChanged();
+  }
+
+  #removed(error: SwarmError): void {
+    if (this.#leadership.current.state === 'stopped') return;
+    this.#stop(error);
+    this.#options.onRemoved(error);
+  }
+
+  #membersChanged(): void {
+    for (const listener of [...this.#memberListeners]) listener();
+  }
+
+  /** Why nothing can be asked of the log any more; undefined as long as it runs. */
+  #refusal(): SwarmError | undefined {
+    const { current } = this.#leadership;
+    if (current.state === 'stopped') return current.error ?? stopped('already');
+    return this.#closing === undefined ? undefined : stopped('already');
+  }
+
+  #lastingProblem(): SwarmError | undefined {
+    return this.#engine?.hasNoLeaderForLong() === true ? this.#engine.problem() : undefined;
+  }
+
+  #leading(): RaftEngine {
+    const refusal = this.#refusal() ?? this.#lastingProblem();
+    if (refusal !== undefined) throw refusal;
+    if (this.#engine === undefined) throw recovering();
+    return this.#engine;
+  }
+
+  async #releaseLock(): Promise<void> {
+    await this.#lock?.release().catch(() => {});
+    this.#lock = undefined;
+  }
+}
+
+function recovering(): SwarmError {
+  return new SwarmError({
+    code: 'unavailable',
+    reason: 'not-leader',
+    message: 'the log is still being recovered',
+    hint: 'try again in a moment',
+  });
+}
+
+function closedTooSoon(): SwarmError {
+  return new SwarmError({
+    code: 'deadline',
+    reason: 'timeout',
+    message: 'the log was closed before the change was durable; it may still come into effect',
+    hint: 'look whether it did when the manager is back',
+  });
+}
+
+function stopped(when: string): SwarmError {
+  return new SwarmError({
+    code: 'unavailable',
+    reason: 'shutting-down',
+    message: `the log was closed ${when}`,
+    hint: 'try again when the manager is back, or ask another manager',
+  });
+}

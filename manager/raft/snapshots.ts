@@ -1,0 +1,250 @@
+import type { ConfState, Message } from 'raft-ts';
+import type { Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import type { RaftSnapshotHeader } from '#gen/swarm/v1/raft.ts';
+import {
+  diskError,
+  isDiskFull,
+  type LogObserver,
+  type LogPosition,
+  type SnapshotFiles,
+  type StateMachine,
+  type Wal,
+} from '#manager/log/index.ts';
+import type { RaftConfig } from './config.ts';
+import type { MembersBook } from './members-book.ts';
+import type { RaftStorage } from './raft-storage.ts';
+import { decodeSnapshotHeader, markRecord } from './wal-records.ts';
+
+export interface SnapshotsOptions {
+  readonly files: SnapshotFiles;
+  readonly wal: Wal;
+  readonly storage: RaftStorage;
+  readonly book: MembersBook;
+  readonly machine: StateMachine;
+  readonly clock: Clock;
+  readonly config: () => RaftConfig;
+  readonly observer: LogObserver | undefined;
+  readonly logger: Logger;
+  /** The newest one on the disk, with its mark; index 0 before the first. */
+  readonly newest: LogPosition;
+  readonly failed: (thrown: unknown) => void;
+}
+
+/**
+ * This member's snapshots: takes them, receives them from the leader, loads them.
+ *
+ * Order of a snapshot that is taken: file, its mark in the log, then what it replaces goes. Of one that is received:
+ * file, the node's word that it wants it, the record that puts it in place of the log, then the state machine.
+ */
+export class Snapshots {
+  readonly #options: SnapshotsOptions;
+  readonly #abort = new AbortController();
+  #newest: LogPosition;
+  #error: SwarmError | undefined;
+  #taking: Promise<void> | undefined;
+  #retryAtMs = 0;
+  /** Bytes of entries applied since the newest snapshot. */
+  #bytesSince = 0;
+  /** A follower needs one that is newer than the newest. */
+  #isWanted = false;
+  /** One that comes from the leader, until the node has refused it or it has replaced the log. */
+  #incoming: LogPosition | undefined;
+  #isTaken = false;
+
+  constructor(options: SnapshotsOptions) {
+    this.#options = options;
+    this.#newest = options.newest;
+  }
+
+  get newest(): LogPosition {
+    return this.#newest;
+  }
+
+  get error(): SwarmError | undefined {
+    return this.#error;
+  }
+
+  /** An entry of that many bytes is applied. */
+  applied(bytes: number): void {
+    this.#bytesSince += bytes;
+  }
+
+  /** Takes one when enough was applied since the last, or somebody waits for it. */
+  maybeTake(applied: LogPosition): void {
+    const { config, clock } = this.#options;
+    const { snapshotEntries, snapshotBytes } = config();
+    const isDue =
+      applied.index - this.#newest.index >= snapshotEntries || this.#bytesSince >= snapshotBytes || this.#isWanted;
+    if (!isDue || this.#taking !== undefined || this.#abort.signal.aborted) return;
+    if (applied.index <= this.#newest.index || clock.monotonic() < this.#retryAtMs) return;
+    this.#isWanted = false;
+    this.#taking = this.#take({ index: applied.index, term: applied.term }).finally(() => {
+      this.#taking = undefined;
+    });
+  }
+
+  /** A follower needs a snapshot with the present members. */
+  want(): void {
+    this.#isWanted = true;
+  }
+
+  /** The newest snapshot's header, and the state machine's chunks unless it was taken before there was any state. */
+  load(position: LogPosition): Promise<LoadedSnapshot> {
+    return loadSnapshot(this.#options.files.read(position, this.#options.wal.logId));
+  }
+
+  /** What the leader sends to a follower. */
+  read(position: LogPosition): AsyncIterable<Uint8Array> {
+    return this.#options.files.read(position, this.#options.wal.logId);
+  }
+
+  /**
+   * Writes a snapshot that the leader sends and offers it to the node. Resolves when it is durable, or known not to be
+   * needed.
+   */
+  async receive(message: Message, chunks: AsyncIterable<Uint8Array>, offer: () => void): Promise<void> {
+    const { files, wal, logger } = this.#options;
+    const { snapshot } = message;
+    if (snapshot === undefined) throw badSnapshot('its position is missing');
+    if (this.#incoming !== undefined) throw tooMany();
+    const position = { index: snapshot.index, term: snapshot.term };
+    this.#incoming = position;
+    this.#isTaken = false;
+    try {
+      const bytes = await files.write(position, wal.logId, checked(chunks, snapshot.confState), this.#abort.signal);
+      logger.info('received a snapshot', { ...position, bytes, from: message.from });
+      offer();
+      if (!this.#isTaken) await files.remove(position);
+    } catch (thrown) {
+      if (isDiskFull(thrown)) this.#error = diskError(thrown, 'receiving a snapshot');
+      throw thrown;
+    } finally {
+      if (!this.#isTaken) this.#incoming = undefined;
+    }
+  }
+
+  /** The node puts the received snapshot in place of its log. */
+  take(): void {
+    this.#isTaken = true;
+  }
+
+  /** The received snapshot is the newest from now on. */
+  async replaced(position: LogPosition): Promise<void> {
+    this.#newest = position;
+    this.#incoming = undefined;
+    this.#isTaken = false;
+    this.#bytesSince = 0;
+    await this.#forget();
+  }
+
+  /** Lets go of what is under way. */
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  async stopped(): Promise<void> {
+    await this.#taking;
+  }
+
+  async #take(position: LogPosition): Promise<void> {
+    const { files, wal, storage, book, machine, clock, observer, logger } = this.#options;
+    const started = clock.monotonic();
+    const bytesBefore = this.#bytesSince;
+    try {
+      const { confState } = book;
+      const content = withHeader(book.header(), machine.snapshot());
+      const bytes = await files.write(position, wal.logId, content, this.#abort.signal);
+      await wal.append([markRecord(position)]);
+      // A received one may have overtaken it.
+      if (position.index > this.#newest.index) {
+        this.#newest = position;
+        this.#bytesSince -= bytesBefore;
+        storage.createSnapshot(position.index, confState, new Uint8Array(0));
+      }
+      this.#error = undefined;
+      await this.#forget();
+      observer?.snapshotWritten(clock.monotonic() - started, bytes);
+      logger.info('wrote a snapshot', { ...position, bytes });
+    } catch (thrown) {
+      this.#failed(thrown);
+    }
+  }
+
+  /** Lets go of everything that the newest snapshot replaces. */
+  async #forget(): Promise<void> {
+    const { files, wal, storage, config } = this.#options;
+    const { entriesKept, entriesKeptBytes, snapshotsKept } = config();
+    const { index } = this.#newest;
+    storage.forget(index, entriesKept, entriesKeptBytes);
+    await wal.release(index);
+    // One that comes in is above the newest, as are leftovers: these wait.
+    if (this.#incoming === undefined) await files.prune(index, 1 + snapshotsKept);
+  }
+
+  #failed(thrown: unknown): void {
+    if (this.#abort.signal.aborted) return;
+    if (!isDiskFull(thrown)) {
+      this.#options.failed(diskError(thrown, 'writing a snapshot'));
+      return;
+    }
+    // The log itself is whole and goes on; only what it could forget piles up.
+    const { clock, config, logger } = this.#options;
+    this.#error = diskError(thrown, 'writing a snapshot');
+    this.#retryAtMs = clock.monotonic() + config().snapshotRetryMs;
+    logger.warn('a snapshot found no room on the disk', { error: this.#error.message });
+  }
+}
+
+export interface LoadedSnapshot {
+  readonly header: RaftSnapshotHeader & { readonly confState: ConfState };
+  readonly chunks: AsyncIterable<Uint8Array> | undefined;
+}
+
+export async function loadSnapshot(all: AsyncGenerator<Uint8Array, void>): Promise<LoadedSnapshot> {
+  const first = await all.next();
+  if (first.done === true) throw badSnapshot('it is empty');
+  const header = decodeSnapshotHeader(first.value);
+  const second = await all.next();
+  return { header, chunks: second.done === true ? undefined : following(second.value, all) };
+}
+
+async function* following(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  yield first;
+  yield* rest;
+}
+
+function* withHeader(header: Uint8Array, chunks: Iterable<Uint8Array>): Iterable<Uint8Array> {
+  yield header;
+  yield* chunks;
+}
+
+/** Passes the chunks on, after a look at the first. */
+async function* checked(chunks: AsyncIterable<Uint8Array>, { voters }: ConfState): AsyncGenerator<Uint8Array, void> {
+  let isFirst = true;
+  for await (const chunk of chunks) {
+    if (isFirst && decodeSnapshotHeader(chunk).confState.voters.length !== voters.length)
+      throw badSnapshot('its header names other members than its position');
+    isFirst = false;
+    yield chunk;
+  }
+  if (isFirst) throw badSnapshot('it is empty');
+}
+
+function badSnapshot(what: string): SwarmError {
+  return new SwarmError({
+    code: 'invalid',
+    reason: 'bad-message',
+    message: `a snapshot cannot be used: ${what}`,
+  });
+}
+
+function tooMany(): SwarmError {
+  return new SwarmError({
+    code: 'exhausted',
+    reason: 'too-many',
+    message: 'this manager is receiving a snapshot already',
+    hint: 'send it again later',
+  });
+}
