@@ -5,6 +5,7 @@ import type { UpdateClusterRequest } from '#gen/swarm/v1/control.ts';
 import type { Cluster } from '#gen/swarm/v1/objects.ts';
 import type { ClusterSpec } from '#gen/swarm/v1/specs.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import { checkClusterFeatures } from './feature-gates.ts';
 import { validateLabels } from './validate-container.ts';
 
 /** Makes a join token with a new secret for the cluster's root. */
@@ -23,6 +24,7 @@ export function updateClusterSpec(view: StoreView, request: UpdateClusterRequest
     });
   if (request.spec === undefined) return current;
   validateClusterSpec(request.spec);
+  checkClusterFeatures(current.featureLevel, request.spec);
   return { ...current, spec: request.spec };
 }
 

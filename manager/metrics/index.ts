@@ -1,1 +1,1 @@
-export { ManagerMetrics, type MetricsSource } from './manager-metrics.ts';
+export { type LogFigures, ManagerMetrics, type MemberFigures, type MetricsSource } from './manager-metrics.ts';

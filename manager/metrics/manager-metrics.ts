@@ -11,7 +11,25 @@ export interface MetricsSource {
   readonly view: () => StoreView | undefined;
   readonly leading: () => boolean;
   readonly sessions: () => number;
-  readonly logIndex: () => number;
+  readonly log: () => LogFigures;
+}
+
+/** The log as this manager sees it. */
+export interface LogFigures {
+  readonly hasLeader: boolean;
+  readonly committedIndex: number;
+  readonly appliedIndex: number;
+  readonly logBytes: number;
+  /** Since the newest snapshot was written here; undefined when none was since the start. */
+  readonly snapshotAgeMs: number | undefined;
+  readonly members: readonly MemberFigures[];
+}
+
+export interface MemberFigures {
+  readonly nodeId: string;
+  readonly voter: boolean;
+  readonly reachable: boolean;
+  readonly roundTripMs: number | undefined;
 }
 
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -24,6 +42,8 @@ export class ManagerMetrics {
   readonly planDuration: Histogram<'loop'>;
   readonly conflicts: Counter<'loop'>;
   readonly loopErrors: Counter<'loop'>;
+  /** Leaders of terms that this manager has seen begin. */
+  readonly elections: Counter;
 
   constructor(source: MetricsSource) {
     const registers = [this.registry];
@@ -59,7 +79,13 @@ export class ManagerMetrics {
       labelNames: ['loop'],
       registers,
     });
+    this.elections = new Counter({
+      name: 'starling_raft_elections_total',
+      help: 'Terms with a leader that this manager has seen begin since it started',
+      registers,
+    });
     this.#gauges(source);
+    this.#logGauges(source);
   }
 
   text(): Promise<string> {
@@ -81,8 +107,48 @@ export class ManagerMetrics {
     gauge('swarm_node_manager', '1 on managers', () => (source.view() === undefined ? 0 : 1));
     gauge('swarm_manager_services_total', 'Services', () => source.view()?.count('service') ?? 0);
     gauge('starling_dispatcher_sessions', 'Agents with an open session', source.sessions);
-    gauge('starling_log_applied_index', 'Last applied entry of the log', source.logIndex);
+    gauge('starling_log_applied_index', 'Last applied entry of the log', () => source.log().appliedIndex);
+    gauge('starling_log_committed_index', 'Last entry that a quorum holds', () => source.log().committedIndex);
+    gauge('starling_log_bytes', "Bytes of the log's segments", () => source.log().logBytes);
+    gauge('starling_raft_has_leader', '1 when a leader is known', () => (source.log().hasLeader ? 1 : 0));
     this.#byState(source);
+  }
+
+  #logGauges(source: MetricsSource): void {
+    const registers = [this.registry];
+    new Gauge({
+      name: 'starling_log_snapshot_age_seconds',
+      help: 'Time since this manager wrote its newest snapshot; absent before the first',
+      registers,
+      collect() {
+        this.reset();
+        const { snapshotAgeMs } = source.log();
+        if (snapshotAgeMs === undefined) this.remove();
+        else this.set(snapshotAgeMs / 1000);
+      },
+    });
+    new Gauge({
+      name: 'starling_raft_members',
+      help: 'Members of the log by vote and reachability',
+      labelNames: ['kind', 'reachable'],
+      registers,
+      collect() {
+        this.reset();
+        for (const member of source.log().members)
+          this.inc({ kind: member.voter ? 'voter' : 'learner', reachable: String(member.reachable) });
+      },
+    });
+    new Gauge({
+      name: 'starling_raft_round_trip_seconds',
+      help: 'Smoothed round trip to the other members',
+      labelNames: ['node_id'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { nodeId, roundTripMs } of source.log().members)
+          if (roundTripMs !== undefined) this.set({ node_id: nodeId }, roundTripMs / 1000);
+      },
+    });
   }
 
   #byState(source: MetricsSource): void {

@@ -64,22 +64,21 @@ export class FeatureLevelRaiser {
     const level = featureLevelOf(cluster.featureLevel, log.members());
     if (level === cluster.featureLevel) return;
     this.#raising = true;
-    this.#raise()
-      .then(
-        () => {
-          this.#failures = 0;
-          logger.info('every manager understands more: the feature level of the cluster was raised', { level });
-        },
-        (thrown: unknown) => {
-          if (this.#unsubscribe === undefined) return;
-          const retry = { baseMs: config.retryBaseMs, maxMs: config.retryMaxMs, factor: 2, jitter: 0.5 };
-          logger.warn('the feature level could not be raised yet', { error: SwarmError.from(thrown).message });
-          this.#retry = clock.setTimer(backoffDelay(retry, this.#failures++, random), () => this.#look());
-        },
-      )
-      .finally(() => {
+    this.#raise().then(
+      () => {
+        this.#failures = 0;
         this.#raising = false;
-      });
+        logger.info('every manager understands more: the feature level of the cluster was raised', { level });
+        this.#look(); // members may have changed meanwhile
+      },
+      (thrown: unknown) => {
+        this.#raising = false;
+        if (this.#unsubscribe === undefined) return;
+        const retry = { baseMs: config.retryBaseMs, maxMs: config.retryMaxMs, factor: 2, jitter: 0.5 };
+        logger.warn('the feature level could not be raised yet', { error: SwarmError.from(thrown).message });
+        this.#retry = clock.setTimer(backoffDelay(retry, this.#failures++, random), () => this.#look());
+      },
+    );
   }
 
   /** Decides anew on the newest state, and on the members as they are then. */

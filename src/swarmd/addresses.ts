@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { SwarmError } from '#common/errors.ts';
-import { type HostPort, parseHostPort } from '#common/host-port.ts';
+import { formatHostPort, type HostPort, parseHostPort } from '#common/host-port.ts';
 
 export const CLUSTER_PORT = 2377;
 
@@ -74,6 +74,34 @@ export function advertiseAddress(text: string, listen: HostPort): HostPort {
   }
   if (listen.host !== '0.0.0.0' && listen.host !== '::') return listen;
   return { host: onlyAddress(), port: listen.port };
+}
+
+export interface KeptAddresses {
+  readonly listen: string;
+  readonly advertise: string;
+}
+
+/**
+ * The addresses of a member after the daemon was started with others; empty ones are not given. An advertised port that
+ * was the one listened on follows it.
+ */
+export function replacedAddresses(kept: KeptAddresses, given: KeptAddresses): KeptAddresses {
+  const keptListen = listenAddress(kept.listen);
+  const listen = given.listen === '' ? keptListen : listenAddress(given.listen);
+  if (given.advertise !== '')
+    return {
+      listen: formatHostPort(listen),
+      advertise: formatHostPort(advertiseAddress(given.advertise, listen)),
+    };
+  const advertised = parseHostPort(kept.advertise, CLUSTER_PORT);
+  if (advertised === undefined) return { listen: formatHostPort(listen), advertise: kept.advertise };
+  const port = advertised.port === keptListen.port ? listen.port : advertised.port;
+  return { listen: formatHostPort(listen), advertise: formatHostPort({ host: advertised.host, port }) };
+}
+
+/** The host alone of host:port, as containers and other nodes are told it. */
+export function hostOf(address: string): string {
+  return parseHostPort(address, CLUSTER_PORT)?.host ?? '';
 }
 
 /** The host's address, if there is no doubt which; in Docker's words if there is. */

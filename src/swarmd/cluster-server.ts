@@ -1,45 +1,50 @@
 /** What other nodes reach: every cluster service on one port, with mutual TLS. */
 import { peerIdentity } from '#certs/peer.ts';
-import { NodeServerCredentials, type TlsIdentity } from '#certs/tls.ts';
-import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { CertificateAuthorityService } from '#gen/swarm/v1/ca.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { DispatcherService } from '#gen/swarm/v1/dispatcher.ts';
 import { HealthService } from '#gen/swarm/v1/health.ts';
 import { LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
+import { MembershipService, RaftService } from '#gen/swarm/v1/raft.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
+import { type GrpcPeerTransport, raftHandlers } from '#manager/raft/index.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
+import { admitNode } from './admit-node.ts';
 import { caHandlers } from './handlers/ca-handlers.ts';
 import { controlHandlers } from './handlers/control-handlers.ts';
 import { dispatcherHandlers } from './handlers/dispatcher-handlers.ts';
 import { healthHandlers } from './handlers/health-handlers.ts';
 import { logBrokerHandlers, logsHandlers } from './handlers/logs-handlers.ts';
 import type { ManagerAccess } from './handlers/manager-access.ts';
+import { membershipHandlers } from './handlers/membership-handlers.ts';
 import { watchHandlers } from './handlers/watch-handlers.ts';
+import type { NodeIdentity } from './node-identity.ts';
 
 export interface ClusterServerOptions {
-  /** host:port to listen on. */
-  readonly address: string;
-  readonly tls: TlsIdentity;
-  readonly clusterId: string;
+  /** Who serves, and on which address. */
+  readonly identity: NodeIdentity;
   readonly manager: ManagerAccess;
+  /** Why this manager will never serve; undefined as long as it may. */
+  readonly problem: () => string | undefined;
   readonly logger: Logger;
 }
 
 export interface ClusterServer {
   readonly port: number;
+  /** Takes streams of other managers for this transport from now on. */
+  serveLog(transport: GrpcPeerTransport): void;
   close(): Promise<void>;
 }
 
 export async function startClusterServer(options: ClusterServerOptions): Promise<ClusterServer> {
-  const { manager } = options;
+  const { manager, identity } = options;
   const server = new RpcServer({
     trust: {
       kind: 'certificate',
       identify: (call) => peerIdentity(call, Date.now()),
-      clusterId: () => options.clusterId,
-      admit: (caller) => refuseRemoved(manager, caller.nodeId),
+      clusterId: () => identity.clusterId,
+      admit: (caller, path) => admitNode(manager, caller, path),
     },
     logger: options.logger.with({ part: 'cluster-server' }),
   });
@@ -49,19 +54,12 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   server.addService(LogBrokerService, logBrokerHandlers(manager));
   server.addService(LogsService, logsHandlers(manager));
   server.addService(WatchService, watchHandlers(manager));
-  server.addService(HealthService, healthHandlers({ problem: () => undefined }));
-  const port = await server.listen(options.address, new NodeServerCredentials(options.tls));
-  return { port, close: () => server.close() };
-}
-
-/** A certificate outlives the membership that it was issued for. */
-function refuseRemoved(manager: ManagerAccess, nodeId: string): SwarmError | undefined {
-  const view = manager().store.view();
-  if (view.get('node', nodeId) !== undefined) return undefined;
-  return new SwarmError({
-    code: 'denied',
-    reason: 'node-removed',
-    message: `node ${nodeId} is not part of the swarm any more`,
-    hint: 'let it leave (`swarm leave --force` there) and join again with a token',
-  });
+  server.addService(MembershipService, membershipHandlers(manager));
+  server.addService(HealthService, healthHandlers({ problem: options.problem }));
+  const port = await server.listen(identity.addresses.listen, identity.freshServerCredentials());
+  return {
+    port,
+    serveLog: (transport) => server.addService(RaftService, raftHandlers(transport)),
+    close: () => server.close(),
+  };
 }

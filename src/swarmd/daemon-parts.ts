@@ -5,12 +5,15 @@ import type { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
 import type { ImagePinner } from '#manager/control/index.ts';
+import type { KeptAddresses } from './addresses.ts';
 import type { Paths } from './paths.ts';
 
 /** What a daemon has whether or not its host is in a swarm. */
 export interface DaemonParts {
   readonly paths: Paths;
   readonly hostname: string;
+  /** Addresses that the daemon was started with; empty ones were not given. */
+  readonly addresses: KeptAddresses;
   readonly executor: Executor;
   readonly describe: Describe;
   readonly pinner: ImagePinner;

@@ -45,6 +45,7 @@ export class Daemon {
     const parts: DaemonParts = {
       paths,
       hostname: options.hostname ?? hostname(),
+      addresses: { listen: options.listenAddress ?? '', advertise: options.advertiseAddress ?? '' },
       executor: engine.executor,
       describe: engine.describe,
       pinner: engine.pinner,
@@ -81,6 +82,8 @@ export class Daemon {
   async close(): Promise<void> {
     this.#reconcile?.();
     this.#metrics?.close();
+    // First of all: as long as this manager leads, nobody else can take writes.
+    await this.#membership?.handOver();
     await this.#server?.close();
     await this.#membership?.close();
     await this.#engine?.close();

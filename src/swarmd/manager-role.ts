@@ -8,83 +8,85 @@ import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
 import { CA_CONFIG, CertificateAuthority } from '#manager/ca/index.ts';
 import { ControlApi, type ImagePinner } from '#manager/control/index.ts';
 import { DISPATCHER_DEFAULTS, Dispatcher } from '#manager/dispatcher/index.ts';
-import { type Leadership, WalLog } from '#manager/log/index.ts';
+import type { Leadership } from '#manager/log/index.ts';
 import { LogBroker } from '#manager/logbroker/index.ts';
-import { ManagerMetrics } from '#manager/metrics/index.ts';
+import { type LogFigures, ManagerMetrics } from '#manager/metrics/index.ts';
 import { createLoops } from '#manager/orchestrator/index.ts';
+import { type PeerTransport, RaftLog, type RaftLogOptions } from '#manager/raft/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
+import { FeatureLevelRaiser, ROLES_CONFIG, RoleReconciler } from '#manager/roles/index.ts';
 import { Runner } from '#manager/runner/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import type { WatchSource } from '#manager/watch/index.ts';
+import { LeaderCalls } from './leader-calls.ts';
+import { LeaderParts } from './leader-parts.ts';
+import type { NodeIdentity } from './node-identity.ts';
 import { FEATURE_LEVEL } from './version.ts';
 
 export interface ManagerOptions {
   readonly logDirectory: string;
   readonly dataKey: Uint8Array;
-  readonly nodeId: string;
-  /** host:port that other nodes reach this manager at. */
-  readonly address: () => string;
+  readonly identity: NodeIdentity;
+  /** Where the log comes from. */
+  readonly origin: RaftLogOptions['origin'];
+  readonly transport: PeerTransport;
   readonly images: ImagePinner;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   /** The log has failed: this manager must not go on. Called once. */
   readonly onFailure: (error: SwarmError) => void;
+  /** This manager is no member of the log any more: it must stop and forget its log. Called once. */
+  readonly onRemoved: (error: SwarmError) => void;
 }
 
+/** A leader that is asked to hand over does so in a round trip; one that cannot must not hold up the stop. */
+const HAND_OVER_TIMEOUT_MS = 2_000;
+
 export class ManagerRole {
+  readonly nodeId: string;
+  readonly identity: NodeIdentity;
+  readonly log: RaftLog;
+  readonly transport: PeerTransport;
   readonly store: ReplicatedStore;
   readonly control: ControlApi;
   readonly authority: CertificateAuthority;
   readonly dispatcher: Dispatcher;
   readonly logBroker: LogBroker;
   readonly metrics: ManagerMetrics;
-  readonly #log: WalLog;
-  readonly #runner: Runner;
+  /** Brings what only the leader does to the leader. */
+  readonly leaderCalls: LeaderCalls;
+  readonly #leaderParts: LeaderParts;
   readonly #options: ManagerOptions;
   readonly #unsubscribe: (() => void)[] = [];
-  #leading = false;
-  #closed = false;
+  #snapshotAtMs: number | undefined;
+  #lastTerm = 0;
+  #closed: Promise<void> | undefined;
 
   constructor(options: ManagerOptions) {
     this.#options = options;
-    const { clock, random, logger, nodeId } = options;
+    const { clock, random, logger, identity } = options;
+    this.identity = identity;
+    this.nodeId = identity.nodeId;
+    this.transport = options.transport;
     this.metrics = new ManagerMetrics({
       view: () => this.store.view(),
-      leading: () => this.#leading,
+      leading: () => this.#leaderParts.running,
       sessions: () => this.dispatcher.sessionCount,
-      logIndex: () => this.#log.status().appliedIndex,
+      log: () => this.#logFigures(),
     });
-    this.#log = new WalLog({
-      directory: options.logDirectory,
-      keys: { current: options.dataKey },
-      logger: logger.with({ part: 'log' }),
+    this.log = this.#makeLog();
+    this.leaderCalls = new LeaderCalls({
+      log: this.log,
+      identity,
       clock,
-      observer: {
-        flushed: (durationMs) => this.metrics.logFlush.observe(durationMs / 1000),
-        snapshotWritten: () => {},
-        recovered: (durationMs, entries) => logger.info('log recovered', { durationMs, entries }),
-      },
-    });
-    const store = new ReplicatedStore({ log: this.#log, logger: logger.with({ part: 'store' }), clock, random });
-    this.store = store;
-    const managers = (): readonly ManagerPeer[] => [{ nodeId, address: options.address() }];
-    this.control = new ControlApi({
-      store: {
-        view: () => store.view(),
-        decide: async (decide, author) => {
-          const startMs = clock.monotonic();
-          await store.decide(decide, { author });
-          this.metrics.writeLatency.observe((clock.monotonic() - startMs) / 1000);
-        },
-      },
-      selfNodeId: () => nodeId,
       random,
-      images: options.images,
-      tokens: (digest) => createJoinToken(digest),
-      now: () => clock.now(),
-      logger,
+      logger: logger.with({ part: 'leader-calls' }),
     });
+    const store = new ReplicatedStore({ log: this.log, logger: logger.with({ part: 'store' }), clock, random });
+    this.store = store;
+    const managers = (): readonly ManagerPeer[] => this.managers();
+    this.control = this.#makeControl();
     this.authority = new CertificateAuthority({
       store: {
         view: () => store.view(),
@@ -96,7 +98,6 @@ export class ManagerRole {
       config: CA_CONFIG,
       featureLevel: FEATURE_LEVEL,
       managers,
-      refuseRole: (role) => (role === 'manager' ? onlyOneManager() : undefined),
     });
     this.dispatcher = new Dispatcher({
       store: { view: () => store.view(), decide: (decide) => store.decide(decide) },
@@ -107,27 +108,37 @@ export class ManagerRole {
       config: DISPATCHER_DEFAULTS,
     });
     this.logBroker = new LogBroker(() => store.view(), random);
-    this.#runner = this.#makeRunner();
+    this.#leaderParts = this.#makeLeaderParts();
   }
 
-  /** Recovers the log; resolves when everything that was acknowledged is in the store. Leads from then on. */
+  /**
+   * Recovers the log, or joins it; resolves when everything that was acknowledged before is in the store. Without a
+   * quorum it resolves too, unless it joins: reads and writes then say what is missing.
+   * @throws SwarmError `feature-level` when the cluster needs a later release
+   */
   async start(): Promise<void> {
     await this.store.start();
+    this.#checkFeatureLevel();
     this.#unsubscribe.push(
       this.store.onCommit((commit, view) => this.dispatcher.observe(commit, view)),
       this.store.onCommit((commit) => this.logBroker.observe(commit)),
-      this.store.onCommit((commit, view) => {
-        if (commit.events.some(({ table }) => table === 'cluster')) this.#tuneSnapshots(view);
+      this.store.onCommit((commit) => {
+        if (commit.events.some(({ table }) => table === 'cluster')) this.#tuneSnapshots();
       }),
-      this.#log.onLeadership((leadership) => this.#leadershipChanged(leadership)),
+      this.store.onReplaced(() => this.#tuneSnapshots()),
+      this.log.onLeadership((leadership) => this.#leadershipChanged(leadership)),
+      this.log.onMembers(() => this.dispatcher.managersChanged()),
     );
-    this.#tuneSnapshots(this.store.view());
-    this.#leadershipChanged(this.#log.leadership());
+    this.#tuneSnapshots();
+    this.#leadershipChanged(this.log.leadership());
   }
 
-  #tuneSnapshots(view: StoreView): void {
-    const snapshotEntries = view.cluster()?.spec?.log?.snapshotInterval;
-    if (snapshotEntries !== undefined && snapshotEntries > 0) this.#log.tuneSnapshots({ snapshotEntries });
+  /** The managers that agents, joiners and this node's own calls may turn to. */
+  managers(): readonly ManagerPeer[] {
+    return this.log
+      .members()
+      .filter((member) => member.voter)
+      .map(({ nodeId, address }) => ({ nodeId, address }));
   }
 
   /** Changes after a version, for the watch API. */
@@ -144,20 +155,85 @@ export class ManagerRole {
     };
   }
 
+  /**
+   * A leader hands over to another manager, so that writes go on without an election; does nothing on others. Resolves
+   * within two seconds in any case.
+   */
+  async handOver(): Promise<void> {
+    const others = this.log.members().some((member) => member.voter && !member.self && member.reachable);
+    if (this.log.leadership().state !== 'leader' || !others) return;
+    await this.log.transferLeadership({ timeoutMs: HAND_OVER_TIMEOUT_MS }).catch((thrown: unknown) => {
+      this.#options.logger.warn('the lead could not be handed over', { error: SwarmError.from(thrown).message });
+    });
+  }
+
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    this.#closed ??= this.#close();
+    await this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.handOver();
     for (const stop of this.#unsubscribe) stop();
-    await this.#stopLeading('the manager is shutting down');
+    await this.#leaderParts.stop('the manager is shutting down');
+    this.leaderCalls.close();
     await this.store.close();
   }
 
-  #makeRunner(): Runner {
+  #makeLog(): RaftLog {
+    const { logDirectory, dataKey, identity, origin, transport, logger, clock, random, onRemoved } = this.#options;
+    return new RaftLog({
+      directory: logDirectory,
+      keys: { current: dataKey },
+      logger: logger.with({ part: 'log' }),
+      clock,
+      random,
+      transport,
+      nodeId: identity.nodeId,
+      address: () => identity.addresses.advertise,
+      featureLevel: FEATURE_LEVEL,
+      origin,
+      onRemoved: (error) => {
+        if (this.#closed === undefined) onRemoved(error);
+      },
+      observer: {
+        flushed: (durationMs) => this.metrics.logFlush.observe(durationMs / 1000),
+        snapshotWritten: () => {
+          this.#snapshotAtMs = clock.monotonic();
+        },
+        recovered: (durationMs, entries) => logger.info('log recovered', { durationMs, entries }),
+      },
+    });
+  }
+
+  #makeControl(): ControlApi {
+    const { clock, random, logger, images } = this.#options;
+    const { store } = this;
+    return new ControlApi({
+      store: {
+        view: () => store.view(),
+        decide: async (decide, author) => {
+          const startMs = clock.monotonic();
+          await store.decide(decide, { author });
+          this.metrics.writeLatency.observe((clock.monotonic() - startMs) / 1000);
+        },
+      },
+      selfNodeId: () => this.nodeId,
+      members: () => this.log.members(),
+      random,
+      images,
+      tokens: (digest) => createJoinToken(digest),
+      now: () => clock.now(),
+      logger,
+    });
+  }
+
+  #makeLeaderParts(): LeaderParts {
     const { clock, logger, random } = this.#options;
-    const { metrics } = this;
-    return new Runner({
+    const { metrics, store, log, dispatcher, logBroker } = this;
+    const runner = new Runner({
       loops: createLoops({ random }),
-      store: this.store,
+      store,
       clock,
       random,
       logger: logger.with({ part: 'loops' }),
@@ -169,43 +245,70 @@ export class ManagerRole {
         failed: (loop) => metrics.loopErrors.inc({ loop }),
       },
     });
+    const shared = { store, log, clock, random, logger: logger.with({ part: 'roles' }), config: ROLES_CONFIG };
+    const roles = new RoleReconciler(shared);
+    const features = new FeatureLevelRaiser(shared);
+    return new LeaderParts({ view: () => store.view(), dispatcher, logBroker, runner, roles, features });
+  }
+
+  /** What an older release would have to pass over is not for it to apply. */
+  #checkFeatureLevel(): void {
+    const needed = this.store.view().cluster()?.featureLevel ?? 0;
+    if (needed <= FEATURE_LEVEL) return;
+    throw new SwarmError({
+      code: 'precondition',
+      reason: 'feature-level',
+      message: `the swarm is at feature level ${needed}, and this release understands ${FEATURE_LEVEL}: it cannot be a manager`,
+      hint: 'start a release that is not older than the other managers (`swarm node ls` there shows it)',
+    });
+  }
+
+  #tuneSnapshots(): void {
+    const view: StoreView = this.store.view();
+    const snapshotEntries = view.cluster()?.spec?.log?.snapshotInterval;
+    if (snapshotEntries !== undefined && snapshotEntries > 0) this.log.tuneSnapshots({ snapshotEntries });
   }
 
   #leadershipChanged(leadership: Leadership): void {
-    if (this.#closed) return;
+    if (this.#closed !== undefined) return;
+    if ((leadership.state === 'leader' || leadership.state === 'follower') && leadership.term > this.#lastTerm) {
+      this.#lastTerm = leadership.term;
+      this.metrics.elections.inc();
+    }
     switch (leadership.state) {
       case 'leader':
-        if (this.#leading) return;
-        this.#leading = true;
-        this.dispatcher.start(this.store.view());
-        this.#runner.start();
+        this.#leaderParts.start();
         return;
       case 'none':
       case 'follower':
-        void this.#stopLeading('this manager does not lead any more');
+        void this.#leaderParts.stop('this manager does not lead any more');
         return;
       case 'stopped':
-        void this.#stopLeading('the log has stopped');
-        if (leadership.error !== undefined) this.#options.onFailure(leadership.error);
+        void this.#leaderParts.stop('the log has stopped');
+        // That it was removed is told by the log itself, and no failure.
+        if (leadership.error !== undefined && leadership.error.reason !== 'node-removed')
+          this.#options.onFailure(leadership.error);
         return;
     }
   }
 
-  async #stopLeading(why: string): Promise<void> {
-    if (!this.#leading) return;
-    this.#leading = false;
-    this.dispatcher.stop(why);
-    this.logBroker.stop(new SwarmError({ code: 'unavailable', reason: 'not-leader', message: why }));
-    await this.#runner.stop();
+  #logFigures(): LogFigures {
+    const status = this.log.status();
+    const { state } = status.leadership;
+    return {
+      hasLeader:
+        state === 'leader' || (status.leadership.state === 'follower' && status.leadership.leader !== undefined),
+      committedIndex: status.committedIndex,
+      appliedIndex: status.appliedIndex,
+      logBytes: status.logBytes,
+      snapshotAgeMs:
+        this.#snapshotAtMs === undefined ? undefined : this.#options.clock.monotonic() - this.#snapshotAtMs,
+      members: this.log.members().map(({ raftId, nodeId, voter, reachable, self }) => ({
+        nodeId,
+        voter,
+        reachable,
+        roundTripMs: self ? undefined : this.transport.peer(raftId)?.roundTripMs,
+      })),
+    };
   }
-}
-
-/** The log has one member until Raft stands behind its seam. */
-function onlyOneManager(): SwarmError {
-  return new SwarmError({
-    code: 'unimplemented',
-    reason: 'not-supported',
-    message: 'this release runs a swarm with one manager, and it has one',
-    hint: 'join as a worker, with the token of `swarm join-token worker`',
-  });
 }

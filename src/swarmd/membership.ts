@@ -3,9 +3,12 @@
  *
  *   inactive --init|join--> pending --> active --leave|removed--> leaving --> inactive
  *   start: inactive | active | error (an identity that cannot be used; leave --force ends it)
+ *   active, worker <--promoted|demoted--> active, manager      the agent and its containers go on
+ *   active, manager --force-new-cluster--> active, only manager
+ *
+ * Whether the manager part of an active node serves is a matter of its own: see ManagerPart.
  */
 import { rm } from 'node:fs/promises';
-import { SqliteDatabase } from '#agent/database/index.ts';
 import {
   dialCa,
   IDENTITY_CONFIG,
@@ -13,35 +16,29 @@ import {
   joinCluster,
   type LoadedIdentity,
 } from '#agent/identity/index.ts';
+import { backoffDelay } from '#common/backoff.ts';
+import type { CancelTimer } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
-import { formatHostPort, type HostPort } from '#common/host-port.ts';
+import { formatHostPort } from '#common/host-port.ts';
+import { withDeadline } from '#common/system/deadline.ts';
 import type { InitSwarmRequest, JoinSwarmRequest } from '#gen/swarm/v1/node.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
-import { bootstrapCluster } from '#manager/ca/index.ts';
 import { validateClusterSpec } from '#manager/control/index.ts';
-import { advertiseAddress, listenAddress } from './addresses.ts';
-import { AgentRole, LOCAL_MANAGER } from './agent-role.ts';
-import { type ClusterServer, startClusterServer } from './cluster-server.ts';
+import { ActiveNode } from './active-node.ts';
+import { advertiseAddress, listenAddress, replacedAddresses } from './addresses.ts';
+import { DAEMON_CONFIG, type DaemonConfig } from './config.ts';
 import type { DaemonParts } from './daemon-parts.ts';
-import { createDataKey, loadDataKey } from './data-key.ts';
-import { localBroker, openLocalSession } from './local-manager.ts';
-import { ManagerConnections } from './manager-connections.ts';
-import { ManagerRole } from './manager-role.ts';
-import { FEATURE_LEVEL } from './version.ts';
-
-interface Active {
-  readonly kind: 'active';
-  readonly identity: LoadedIdentity;
-  readonly agent: AgentRole;
-  readonly manager: ManagerRole | undefined;
-  readonly server: ClusterServer | undefined;
-  readonly connections: ManagerConnections;
-}
+import { markForced, unmarkForced } from './forced-cluster.ts';
+import { forgetLog } from './forget-log.ts';
+import { foundCluster } from './found-cluster.ts';
+import { leaveLog } from './join-log.ts';
+import { joinedWithout, leaveRefusal, notForcible } from './membership-errors.ts';
+import { changeRole, toldRole } from './role-change.ts';
 
 export type MembershipState =
   | { readonly kind: 'inactive' }
   | { readonly kind: 'pending' }
-  | Active
+  | ActiveNode
   | { readonly kind: 'leaving' }
   | { readonly kind: 'error'; readonly error: SwarmError };
 
@@ -52,33 +49,35 @@ export interface InitResult {
   readonly managerAddress: string;
 }
 
-/** Tasks are given this long to end when the node leaves; after that they are killed with their cgroups. */
-const LEAVE_TIMEOUT_MS = 60_000;
-
 export class Membership {
   readonly #parts: DaemonParts;
   readonly #store: IdentityStore;
+  readonly #config: DaemonConfig;
   #state: MembershipState = { kind: 'inactive' };
   /** One transition at a time. */
   #turn: Promise<unknown> = Promise.resolve();
+  #roleRetry: CancelTimer | undefined;
+  #roleFailures = 0;
+  #closed = false;
 
-  constructor(parts: DaemonParts, store: IdentityStore) {
+  constructor(parts: DaemonParts, store: IdentityStore, config: DaemonConfig = DAEMON_CONFIG) {
     this.#parts = parts;
     this.#store = store;
+    this.#config = config;
   }
 
   get state(): MembershipState {
     return this.#state;
   }
 
-  /** The manager of this node. @throws SwarmError `not-a-manager` */
-  manager(): ManagerRole {
-    const manager = this.#state.kind === 'active' ? this.#state.manager : undefined;
-    if (manager === undefined) throw this.#parts.notAManager(this.#state.kind === 'active');
-    return manager;
+  /** The manager of this node. @throws SwarmError `not-a-manager`, or why the manager part does not serve */
+  manager(): ReturnType<NonNullable<ActiveNode['managerPart']>['manager']> {
+    const part = this.#state.kind === 'active' ? this.#state.managerPart : undefined;
+    if (part === undefined) throw this.#parts.notAManager(this.#state.kind === 'active');
+    return part.manager();
   }
 
-  /** At the start of the daemon: goes on from what is on disk. */
+  /** At the start of the daemon: goes on from what is on disk. @throws SwarmError `bad-flag` for an address of the command line */
   start(): Promise<void> {
     return this.#transition(async () => {
       try {
@@ -88,10 +87,11 @@ export class Membership {
           return;
         }
         refuseClone(identity);
-        this.#state = { kind: 'pending' };
-        this.#state = await this.#activate(identity);
+        await this.#replaceAddresses(identity, this.#parts.addresses);
+        await this.#activate();
       } catch (thrown) {
         const error = SwarmError.from(thrown);
+        if (error.reason === 'bad-flag') throw error;
         this.#parts.logger.error('this node cannot take part in its swarm', { error: error.message, hint: error.hint });
         this.#state = { kind: 'error', error };
       }
@@ -99,35 +99,55 @@ export class Membership {
   }
 
   init(request: InitSwarmRequest): Promise<InitResult> {
-    return this.#transition(async () => {
-      this.requireInactive();
-      const listen = listenAddress(request.listenAddress);
-      const advertise = advertiseAddress(request.advertiseAddress, listen);
+    return this.#founding(async () => {
+      const listen = listenAddress(request.listenAddress || this.#parts.addresses.listen);
+      const advertise = advertiseAddress(request.advertiseAddress || this.#parts.addresses.advertise, listen);
       if (request.spec !== undefined) validateClusterSpec(request.spec);
       this.#state = { kind: 'pending' };
-      try {
-        const bootstrap = await this.#found(request, listen, advertise);
-        this.#state = await this.#activate(await this.#loadIdentity());
-        return {
-          nodeId: bootstrap.node.id,
-          clusterId: bootstrap.cluster.id,
-          workerToken: bootstrap.cluster.rootCa?.joinTokens?.worker ?? '',
-          managerAddress: formatHostPort(advertise),
-        };
-      } catch (thrown) {
-        await this.#forget();
-        throw thrown;
+      const { node, cluster } = await foundCluster(this.#parts, this.#store, { request, listen, advertise });
+      return {
+        nodeId: node.id,
+        clusterId: cluster.id,
+        workerToken: cluster.rootCa?.joinTokens?.worker ?? '',
+        managerAddress: formatHostPort(advertise),
+      };
+    });
+  }
+
+  /** `swarm init --force-new-cluster`: this manager goes on alone with the state that it has. */
+  forceNewCluster(request: InitSwarmRequest): Promise<InitResult> {
+    return this.#transition(async () => {
+      const active = this.#state;
+      if (active.kind !== 'active' || active.managerPart === undefined) throw notForcible(active);
+      const { listenAddress: listen, advertiseAddress: advertise } = request;
+      await this.#replaceAddresses(active.identity, { listen, advertise });
+      await active.stopManager();
+      active.nodeIdentity.replace(await this.#loadIdentity());
+      await markForced(this.#parts.paths);
+      const problem = await active.startManager().settled(this.#config.managerPatienceMs);
+      const { manager } = active;
+      if (manager === undefined) {
+        // What cannot be done now must not be done by surprise at some later start.
+        await unmarkForced(this.#parts.paths);
+        throw problem ?? this.#parts.notAManager(true);
       }
+      const cluster = manager.store.view().cluster();
+      return {
+        nodeId: manager.nodeId,
+        clusterId: active.identity.identity.clusterId,
+        workerToken: cluster?.rootCa?.joinTokens?.worker ?? '',
+        managerAddress: active.identity.addresses.advertise,
+      };
     });
   }
 
   join(request: JoinSwarmRequest): Promise<LoadedIdentity> {
     return this.#transition(async () => {
       this.requireInactive();
-      const listen = listenAddress(request.listenAddress);
-      // A worker is known by the address that its manager sees; nothing has to be reachable.
-      const advertise =
-        request.advertiseAddress === '' ? '' : formatHostPort(advertiseAddress(request.advertiseAddress, listen));
+      const listen = listenAddress(request.listenAddress || this.#parts.addresses.listen);
+      // Without one, managers know this node by the address that they see.
+      const given = request.advertiseAddress || this.#parts.addresses.advertise;
+      const advertise = given === '' ? '' : formatHostPort(advertiseAddress(given, listen));
       this.#state = { kind: 'pending' };
       try {
         const { clock, random, logger } = this.#parts;
@@ -148,56 +168,31 @@ export class Membership {
         this.#state = { kind: 'inactive' };
         throw thrown;
       }
-      return this.#firstActivation();
+      return this.#joined();
     });
   }
 
   /** From here on this host is a member: what fails now is repaired, not forgotten, or a ghost would stay behind. */
-  async #firstActivation(): Promise<LoadedIdentity> {
+  async #joined(): Promise<LoadedIdentity> {
     try {
-      const identity = await this.#loadIdentity();
-      this.#state = await this.#activate(identity);
-      return identity;
+      const active = await this.#activate();
+      const problem = await active.managerPart?.settled(this.#config.managerPatienceMs);
+      if (problem !== undefined) throw joinedWithout(problem, 'manager');
+      return active.identity;
     } catch (thrown) {
+      if (this.#state.kind === 'active') throw thrown;
       const error = SwarmError.from(thrown);
       this.#state = { kind: 'error', error };
-      throw new SwarmError({
-        code: error.code,
-        reason: error.reason,
-        message: `this node has joined, but cannot take part: ${error.message}`,
-        hint: `${error.hint ?? 'mend that'}; then restart swarmd, or give up with: swarm leave --force`,
-        cause: error,
-      });
+      throw joinedWithout(error, 'agent');
     }
   }
 
   /** Leaves the swarm: tasks are ended and removed, the identity is dropped. The last manager takes the swarm along. */
   leave(force: boolean): Promise<void> {
     return this.#transition(async () => {
-      const state = this.#state;
-      if (state.kind === 'inactive')
-        throw new SwarmError({
-          code: 'precondition',
-          reason: 'not-in-swarm',
-          message: 'This node is not part of a swarm',
-          hint: 'use `swarm init` or `swarm join`',
-        });
-      if (state.kind === 'active' && state.manager !== undefined && !force)
-        throw new SwarmError({
-          code: 'precondition',
-          reason: 'needs-force',
-          message:
-            'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message.',
-          hint: 'add --force to end the swarm',
-        });
-      if (state.kind === 'error' && !force)
-        throw new SwarmError({
-          code: 'precondition',
-          reason: 'needs-force',
-          message: `this node cannot reach its swarm properly: ${state.error.message}`,
-          hint: 'add --force to forget the swarm on this node; remove the node on a manager too',
-        });
-      await this.#leave(state, 'the node has left the swarm', true);
+      const refusal = leaveRefusal(this.#state, force);
+      if (refusal !== undefined) throw refusal;
+      await this.#leave(this.#state, 'the node has left the swarm', true);
     });
   }
 
@@ -214,10 +209,19 @@ export class Membership {
     return { stopped: before - left, left };
   }
 
+  /** A leader hands over, so that nobody waits for an election when this daemon ends. */
+  async handOver(): Promise<void> {
+    if (this.#state.kind === 'active') await this.#state.managerPart?.handOver();
+  }
+
   /** Lets go of everything; containers stay. */
   async close(): Promise<void> {
+    this.#closed = true;
+    this.#roleRetry?.();
+    // Ends what a transition may be waiting for.
+    if (this.#state.kind === 'active') await this.#state.managerPart?.close();
     await this.#turn.catch(() => {});
-    if (this.#state.kind === 'active') await this.#deactivate(this.#state);
+    if (this.#state.kind === 'active') await this.#state.close();
     this.#state = { kind: 'inactive' };
   }
 
@@ -237,63 +241,21 @@ export class Membership {
     });
   }
 
-  /** Writes the first objects of a new cluster, then makes this node its first member. */
-  async #found(
-    request: InitSwarmRequest,
-    listen: HostPort,
-    advertise: HostPort,
-  ): Promise<ReturnType<typeof bootstrapCluster>> {
-    const { paths, clock, random } = this.#parts;
-    // Only what an init that was interrupted has left: a member has an identity.
-    await rm(paths.log, { recursive: true, force: true });
-    const bootstrap = bootstrapCluster({
-      nowMs: clock.now(),
-      random,
-      hostname: this.#parts.hostname,
-      availability: request.availability || NodeAvailability.ACTIVE,
-      featureLevel: FEATURE_LEVEL,
-      spec: request.spec,
-      defaultAddressPools: request.defaultAddressPools,
-      subnetSize: request.subnetSize,
-      dataPathPort: request.dataPathPort,
-    });
-    const { cluster, node, identity } = bootstrap;
-    const manager = this.#manager(node.id, await createDataKey(paths.dataKey), () => formatHostPort(advertise));
-    try {
-      await manager.store.start();
-      await manager.store.commit([
-        { kind: 'create', table: 'cluster', object: cluster },
-        { kind: 'create', table: 'node', object: { ...node, managerStatus: managerStatus(advertise) } },
-      ]);
-    } finally {
-      await manager.close();
-    }
-    await this.#store.install({
-      privateKey: identity.keys.privateKey,
-      certificatePem: identity.certificatePem,
-      rootPem: identity.rootPem,
-      managers: [{ nodeId: node.id, address: formatHostPort(advertise) }],
-      addresses: {
-        listen: formatHostPort(listen),
-        advertise: formatHostPort(advertise),
-        dataPath: request.dataPathAddress,
-      },
-    });
-    return bootstrap;
-  }
-
-  #manager(nodeId: string, dataKey: Uint8Array, address: () => string): ManagerRole {
-    const { paths, clock, random, logger, pinner } = this.#parts;
-    return new ManagerRole({
-      logDirectory: paths.log,
-      dataKey,
-      nodeId,
-      address,
-      images: pinner,
-      clock,
-      random,
-      logger,
-      onFailure: (error) => this.#parts.onFailure(error),
+  /** Makes this host the first manager of a swarm, or leaves nothing. */
+  #founding<T>(found: () => Promise<T>): Promise<T> {
+    return this.#transition(async () => {
+      this.requireInactive();
+      try {
+        const result = await found();
+        const active = await this.#activate();
+        const problem = await active.managerPart?.settled(this.#config.managerPatienceMs);
+        if (problem !== undefined) throw problem;
+        return result;
+      } catch (thrown) {
+        if (this.#state.kind === 'active') await this.#state.close();
+        await this.#forget();
+        throw thrown;
+      }
     });
   }
 
@@ -304,70 +266,55 @@ export class Membership {
     return identity;
   }
 
-  /** Brings up what a member is made of; on failure nothing of it is left running. */
-  async #activate(identity: LoadedIdentity): Promise<Active> {
-    const { paths } = this.#parts;
-    const isManager = identity.identity.role === 'manager';
-    const connections = new ManagerConnections(identity, () => identity.tls);
-    let manager: ManagerRole | undefined;
-    let server: ClusterServer | undefined;
-    let agent: AgentRole | undefined;
-    try {
-      if (isManager) {
-        manager = this.#manager(
-          identity.identity.nodeId,
-          await loadDataKey(paths.dataKey),
-          () => identity.addresses.advertise,
-        );
-        await manager.start();
-        server = await startClusterServer({
-          address: identity.addresses.listen,
-          tls: identity.tls,
-          clusterId: identity.identity.clusterId,
-          manager: () => this.manager(),
-          logger: this.#parts.logger,
-        });
-      }
-      agent = this.#agent(identity, connections, manager);
-      const active: Active = { kind: 'active', identity, agent, manager, server, connections };
-      await agent.start();
-      return active;
-    } catch (thrown) {
-      await agent?.close().catch(() => {});
-      await server?.close();
-      await manager?.close();
-      connections.close();
-      throw thrown;
-    }
+  /** Takes over the addresses that are given, if any are. */
+  async #replaceAddresses(identity: LoadedIdentity, given: { listen: string; advertise: string }): Promise<void> {
+    if (given.listen === '' && given.advertise === '') return;
+    const replaced = replacedAddresses(identity.addresses, given);
+    await this.#store.saveAddresses({ ...identity.addresses, ...replaced });
   }
 
-  #agent(identity: LoadedIdentity, connections: ManagerConnections, manager: ManagerRole | undefined): AgentRole {
-    const { paths, executor, describe, clock, random, logger, hostname } = this.#parts;
-    const { nodeId } = identity.identity;
-    const own = (): ManagerRole => {
-      if (manager === undefined) throw this.#parts.notAManager(true);
-      return manager;
-    };
-    return new AgentRole({
-      node: { id: nodeId, hostname },
-      executor,
-      database: new SqliteDatabase(paths.database),
-      describe,
-      advertiseAddress: () => identity.addresses.advertise.replace(/:\d+$/, ''),
-      managers: identity.managers,
-      localManager: () => manager !== undefined,
-      dial: (address) => (address === LOCAL_MANAGER ? openLocalSession(own, nodeId) : connections.session(address)),
-      broker: (address) => (address === LOCAL_MANAGER ? localBroker(own, nodeId) : connections.broker(address)),
-      onManagers: (managers) => {
-        this.#store.saveManagers(managers).catch((thrown: unknown) => {
-          logger.warn('managers could not be remembered', { error: SwarmError.from(thrown).message });
-        });
+  /** Brings up what a member is made of; on failure nothing of it is left running. */
+  async #activate(): Promise<ActiveNode> {
+    this.#state = { kind: 'pending' };
+    const active = new ActiveNode(
+      {
+        parts: this.#parts,
+        config: this.#config,
+        store: this.#store,
+        onNode: () => this.#followRole(),
+        onRemoved: (message) => this.#removed(message),
       },
-      onRemoved: (message) => this.#removed(message),
-      onFailure: (error) => this.#parts.onFailure(error),
-      clock,
-      random,
-      logger,
+      await this.#loadIdentity(),
+    );
+    await active.start();
+    this.#state = active;
+    this.#followRole();
+    return active;
+  }
+
+  /** Looks whether the node's object has another role than the certificate; tries again until they are the same. */
+  #followRole(): void {
+    const active = this.#state;
+    if (active.kind !== 'active' || this.#closed || this.#roleRetry !== undefined) return;
+    const differs = (): boolean => {
+      const told = toldRole(active.agent.node);
+      return this.#state === active && told !== undefined && told !== active.identity.identity.role;
+    };
+    if (!differs()) return;
+    this.#transition(async () => {
+      const role = toldRole(active.agent.node);
+      if (role === undefined || !differs() || this.#closed) return;
+      await changeRole(active, role, { parts: this.#parts, store: this.#store });
+      this.#roleFailures = 0;
+    }).catch((thrown: unknown) => {
+      const { clock, logger, random } = this.#parts;
+      logger.warn('this node cannot take its new role yet', { error: SwarmError.from(thrown).message });
+      if (this.#closed) return;
+      this.#roleRetry?.();
+      this.#roleRetry = clock.setTimer(backoffDelay(this.#config.roleRetry, this.#roleFailures++, random), () => {
+        this.#roleRetry = undefined;
+        this.#followRole();
+      });
     });
   }
 
@@ -383,38 +330,49 @@ export class Membership {
   async #leave(state: MembershipState, reason: string, tell: boolean): Promise<void> {
     const { logger } = this.#parts;
     if (state.kind === 'active') {
+      if (tell) await this.#leaveLog(state);
       this.#state = { kind: 'leaving' };
-      if (tell && state.manager === undefined) await state.agent.leave(true, reason);
+      if (tell) await state.agent.leave(true, reason);
       else await state.agent.session.close();
-      await state.agent.worker.removeAll(AbortSignal.timeout(LEAVE_TIMEOUT_MS)).catch((thrown: unknown) => {
+      const signal = AbortSignal.timeout(this.#config.leaveTasksMs);
+      await state.agent.worker.removeAll(signal).catch((thrown: unknown) => {
         logger.warn('not every task ended in time', { error: SwarmError.from(thrown).message });
       });
-      await this.#deactivate(state);
+      await state.close();
     }
     await this.#forget();
     // Whatever the worker could not remove belongs to nobody now.
     await this.#parts.executor.recover([]);
   }
 
-  async #deactivate(state: Active): Promise<void> {
-    await state.agent.close();
-    await state.server?.close();
-    await state.manager?.close();
-    state.connections.close();
+  /** Has a manager taken out of the log while it can still be asked; who leaves with force leaves without, too. */
+  async #leaveLog(active: ActiveNode): Promise<void> {
+    const managers = active.otherManagers();
+    if (active.managerPart === undefined || managers.length === 0) return;
+    const { logger, clock } = this.#parts;
+    const left = async (): Promise<void> => {
+      await active.managerPart?.handOver();
+      await leaveLog({ identity: active.nodeIdentity, managers, logger });
+    };
+    await withDeadline(left(), this.#config.leaveLogMs, 'the other managers to let this one go', clock).catch(
+      (thrown: unknown) => {
+        logger.warn('this manager leaves without being demoted: it counts for the quorum until it is', {
+          error: SwarmError.from(thrown).message,
+        });
+      },
+    );
   }
 
   /** Removes what makes this host a member; what is left is a host that can be initialised or joined. */
   async #forget(): Promise<void> {
     const { paths } = this.#parts;
     await this.#store.remove();
-    for (const path of [paths.log, paths.dataKey, paths.database, `${paths.database}-wal`, `${paths.database}-shm`])
+    await forgetLog(paths);
+    await unmarkForced(paths);
+    for (const path of [paths.database, `${paths.database}-wal`, `${paths.database}-shm`])
       await rm(path, { recursive: true, force: true });
     this.#state = { kind: 'inactive' };
   }
-}
-
-function managerStatus(advertise: HostPort): { leader: boolean; reachable: boolean; address: string } {
-  return { leader: true, reachable: true, address: formatHostPort(advertise) };
 }
 
 /** Two hosts with one identity would take each other's tasks. */

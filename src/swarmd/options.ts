@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SwarmError } from '#common/errors.ts';
+import { parseHostPort } from '#common/host-port.ts';
 
 export type LogLevelName = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -17,6 +18,10 @@ export interface DaemonOptions {
   readonly runtime: string | undefined;
   readonly executor: 'oci' | 'simulated';
   readonly logLevel: LogLevelName;
+  /** Where the cluster's port is served, in place of what init or join was told; undefined leaves that. */
+  readonly listenAddress: string | undefined;
+  /** The address that others reach this node at, in place of what init or join was told; undefined leaves that. */
+  readonly advertiseAddress: string | undefined;
   /** host:port that Prometheus metrics are served on; undefined serves none. */
   readonly metricsAddress: string | undefined;
   /** Overrides the host's name in the node's description. */
@@ -48,6 +53,8 @@ Options:
   --cgroup-parent PATH     cgroups of containers begin with this (/starling)
   --runtime NAME           OCI runtime by name or path (crun, else runc)
   --executor oci|simulated how tasks are run (oci)
+  --listen-addr ADDR       where other nodes reach this one: IP, IP:PORT or INTERFACE (what init or join was told)
+  --advertise-addr ADDR    the address that others are told, for a host whose address has changed
   --hostname NAME          name of this node (that of the host)
   --label KEY=VALUE        label of the engine, may be repeated
   --metrics-addr HOST:PORT serve Prometheus metrics there (off)
@@ -71,6 +78,8 @@ const FLAGS = {
   'cgroup-parent': { type: 'string', default: '/starling' },
   runtime: { type: 'string' },
   executor: { type: 'string', default: 'oci' },
+  'listen-addr': { type: 'string' },
+  'advertise-addr': { type: 'string' },
   hostname: { type: 'string' },
   label: { type: 'string', multiple: true, default: [] as string[] },
   'metrics-addr': { type: 'string' },
@@ -134,6 +143,8 @@ function optionsOf(values: Values): DaemonOptions {
     runtime: values.runtime,
     executor: choice('--executor', values.executor, ['oci', 'simulated']),
     logLevel: choice('--log-level', values['log-level'], ['debug', 'info', 'warn', 'error', 'silent']),
+    listenAddress: nodeAddress('--listen-addr', values['listen-addr']),
+    advertiseAddress: nodeAddress('--advertise-addr', values['advertise-addr']),
     metricsAddress:
       values['metrics-addr'] === undefined ? undefined : address('--metrics-addr', values['metrics-addr']),
     hostname: values.hostname === undefined ? undefined : hostname(values.hostname),
@@ -175,6 +186,12 @@ function address(flag: string, text: string): string {
   if (match === null || isIP(match[1] ?? '') === 0 || Number(match[2]) > 65535)
     throw bad(flag, `${JSON.stringify(text)} is not ADDRESS:PORT`, 'use something like 127.0.0.1:9323');
   return text;
+}
+
+/** Interfaces are looked up when the address is used: they may not be there yet. */
+function nodeAddress(flag: string, text: string | undefined): string | undefined {
+  if (text === undefined || /^:\d{1,5}$/.test(text) || parseHostPort(text, 1) !== undefined) return text;
+  throw bad(flag, `${JSON.stringify(text)} is not an address`, 'write IP, IP:PORT, INTERFACE or INTERFACE:PORT');
 }
 
 function hostname(text: string): string {

@@ -3,6 +3,8 @@ export interface Paths {
   readonly node: string;
   readonly log: string;
   readonly dataKey: string;
+  /** There while a swarm is being forced to go on with this manager alone. */
+  readonly forced: string;
   readonly database: string;
   readonly images: string;
   readonly imagesRun: string;
@@ -18,6 +20,7 @@ export function pathsOf(stateDir: string, runDir: string): Paths {
     node: `${stateDir}/node`,
     log: `${stateDir}/raft`,
     dataKey: `${stateDir}/raft.key`,
+    forced: `${stateDir}/force-new-cluster`,
     database: `${stateDir}/agent.db`,
     images: `${stateDir}/images`,
     imagesRun: `${runDir}/images`,

@@ -48,8 +48,8 @@ export class Preflight {
     const context = this.#context({
       purpose: 'doctor',
       listen: listenAddress(active?.identity.addresses.listen ?? ''),
-      serving: active?.server !== undefined,
-      manager: active === undefined ? undefined : active.manager !== undefined,
+      serving: active?.serving === true,
+      manager: active === undefined ? undefined : active.managerPart !== undefined,
       managers: (active?.agent.managers ?? []).flatMap(({ address }) => parseHostPort(address, CLUSTER_PORT) ?? []),
       addressPools: cluster?.defaultAddressPools,
       dataPathPort: cluster?.dataPathPort || CLUSTER_DEFAULTS.dataPathPort,

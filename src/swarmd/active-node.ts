@@ -1,0 +1,169 @@
+/** What runs on a host because it is a member of a swarm: the agent always, the manager part by role. */
+import { SqliteDatabase } from '#agent/database/index.ts';
+import type { IdentityStore, LoadedIdentity } from '#agent/identity/index.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { Node } from '#gen/swarm/v1/objects.ts';
+import { hostOf } from './addresses.ts';
+import { AgentRole, LOCAL_MANAGER } from './agent-role.ts';
+import type { DaemonConfig } from './config.ts';
+import type { DaemonParts } from './daemon-parts.ts';
+import { forgetLog } from './forget-log.ts';
+import { localBroker, openLocalSession } from './local-manager.ts';
+import { ManagerConnections } from './manager-connections.ts';
+import { ManagerPart } from './manager-part.ts';
+import type { ManagerRole } from './manager-role.ts';
+import { NodeIdentity } from './node-identity.ts';
+
+export interface ActiveNodeOptions {
+  readonly parts: DaemonParts;
+  readonly config: DaemonConfig;
+  readonly store: IdentityStore;
+  /** A manager has told the node's object. */
+  readonly onNode: (node: Node) => void;
+  /** The node was removed from the swarm. */
+  readonly onRemoved: (message: string) => void;
+}
+
+export class ActiveNode {
+  readonly kind = 'active';
+  readonly agent: AgentRole;
+  readonly #options: ActiveNodeOptions;
+  readonly #identity: NodeIdentity;
+  readonly #connections: ManagerConnections;
+  #part: ManagerPart | undefined;
+
+  constructor(options: ActiveNodeOptions, loaded: LoadedIdentity) {
+    this.#options = options;
+    this.#identity = new NodeIdentity(loaded);
+    this.#connections = new ManagerConnections(loaded, this.#identity.tls);
+    this.agent = this.#makeAgent();
+  }
+
+  /** As it is now: the certificate changes with the role. */
+  get identity(): LoadedIdentity {
+    return this.#identity.current;
+  }
+
+  get nodeIdentity(): NodeIdentity {
+    return this.#identity;
+  }
+
+  /** The manager of this node, when it serves. */
+  get manager(): ManagerRole | undefined {
+    return this.#part?.serving;
+  }
+
+  /** Why the manager that this node should have does not serve. */
+  get managerProblem(): SwarmError | undefined {
+    return this.#part?.problem;
+  }
+
+  /** Whether the cluster's port is served. */
+  get serving(): boolean {
+    return this.#part?.listening === true;
+  }
+
+  get managerPart(): ManagerPart | undefined {
+    return this.#part;
+  }
+
+  /** Addresses of the managers that this node knows beside itself. */
+  otherManagers(): readonly string[] {
+    const { nodeId } = this.#identity;
+    const own = this.#identity.addresses.advertise;
+    return this.agent.managers
+      .filter((manager) => manager.nodeId !== nodeId && manager.address !== own)
+      .map(({ address }) => address);
+  }
+
+  /** Brings up what the certificate's role asks for. The manager gets a head start; the agent does not depend on it. */
+  async start(): Promise<void> {
+    try {
+      if (this.#identity.role === 'manager') {
+        this.startManager();
+        await this.#part?.settled(this.#options.config.managerHeadStartMs);
+      } else {
+        // A demotion may have been interrupted after the certificate had changed.
+        await forgetLog(this.#options.parts.paths);
+      }
+      await this.agent.start();
+    } catch (thrown) {
+      await this.close().catch(() => {});
+      throw thrown;
+    }
+  }
+
+  /** Begins to bring up the manager part; nothing happens when it is there. */
+  startManager(): ManagerPart {
+    const { parts, config, store } = this.#options;
+    if (this.#part !== undefined) return this.#part;
+    const part = new ManagerPart({
+      parts,
+      config,
+      identity: this.#identity,
+      others: () => this.otherManagers(),
+      onAddress: async (advertise) => {
+        const addresses = { ...this.#identity.addresses, advertise };
+        await store.saveAddresses(addresses);
+        this.#identity.setAddresses(addresses);
+      },
+    });
+    this.#part = part;
+    part.start();
+    return part;
+  }
+
+  /** Closes the manager part. The agent goes on with another manager. */
+  async stopManager(): Promise<void> {
+    const part = this.#part;
+    await part?.close();
+    if (this.#part === part) this.#part = undefined;
+  }
+
+  /** The node has another certificate. */
+  replaceIdentity(loaded: LoadedIdentity): void {
+    this.#identity.replace(loaded);
+  }
+
+  /** Lets go of everything; containers stay. */
+  async close(): Promise<void> {
+    await this.#part?.handOver();
+    await this.agent.close();
+    await this.stopManager();
+    this.#connections.close();
+  }
+
+  #makeAgent(): AgentRole {
+    const { parts, store, onNode, onRemoved } = this.#options;
+    const { paths, executor, describe, clock, random, logger, hostname } = parts;
+    const identity = this.#identity;
+    const { nodeId } = identity;
+    const connections = this.#connections;
+    const own = (): ManagerRole => {
+      if (this.#part === undefined) throw parts.notAManager(true);
+      return this.#part.manager();
+    };
+    return new AgentRole({
+      node: { id: nodeId, hostname },
+      executor,
+      database: new SqliteDatabase(paths.database),
+      describe,
+      advertiseAddress: () => hostOf(identity.addresses.advertise),
+      managers: identity.current.managers,
+      localManager: () => this.#part?.serving !== undefined,
+      dial: (address) => (address === LOCAL_MANAGER ? openLocalSession(own, nodeId) : connections.session(address)),
+      broker: (address) => (address === LOCAL_MANAGER ? localBroker(own, nodeId) : connections.broker(address)),
+      onManagers: (managers) => {
+        store.saveManagers(managers).catch((thrown: unknown) => {
+          logger.warn('managers could not be remembered', { error: SwarmError.from(thrown).message });
+        });
+      },
+      onNode,
+      onRemoved,
+      onFailure: (error) => parts.onFailure(error),
+      clock,
+      random,
+      logger,
+    });
+  }
+}

@@ -1,0 +1,29 @@
+import type { BackoffOptions } from '#common/backoff.ts';
+
+export interface DaemonConfig {
+  /** Between attempts to bring up the manager part, when something passing is in the way. */
+  readonly managerRetry: BackoffOptions;
+  /** Between attempts to get the certificate of another role. */
+  readonly roleRetry: BackoffOptions;
+  /** How long init, join and promotion wait for the manager part; a join goes on in the background after that. */
+  readonly managerPatienceMs: number;
+  /** How long the start of the daemon waits for the manager part before the agent looks for another manager. */
+  readonly managerHeadStartMs: number;
+  /** Tasks are given this long to end when the node leaves; after that they are killed with their cgroups. */
+  readonly leaveTasksMs: number;
+  /** How long a manager that leaves waits for the others to let it go; then it leaves anyway. */
+  readonly leaveLogMs: number;
+}
+
+export const DAEMON_CONFIG: DaemonConfig = {
+  // Quick at first (an election is over in a second), then slow enough not to fill a log with one line.
+  managerRetry: { baseMs: 300, maxMs: 10_000, factor: 2, jitter: 0.5 },
+  roleRetry: { baseMs: 300, maxMs: 10_000, factor: 2, jitter: 0.5 },
+  // Swarm's patience with a join.
+  managerPatienceMs: 20_000,
+  // A log of 10,000 entries is recovered in a second; an agent that waits longer keeps containers waiting.
+  managerHeadStartMs: 3_000,
+  leaveTasksMs: 60_000,
+  // Two requests of 8 s: one may meet a change of leader.
+  leaveLogMs: 16_000,
+};

@@ -1,0 +1,52 @@
+/** What runs on the leader and nowhere else: all of it starts with leadership, all of it stops with its loss. */
+import { SwarmError } from '#common/errors.ts';
+import type { Dispatcher } from '#manager/dispatcher/index.ts';
+import type { LogBroker } from '#manager/logbroker/index.ts';
+import type { FeatureLevelRaiser, RoleReconciler } from '#manager/roles/index.ts';
+import type { Runner } from '#manager/runner/index.ts';
+import type { StoreView } from '#manager/store/index.ts';
+
+export interface LeaderPartsOptions {
+  readonly view: () => StoreView;
+  readonly dispatcher: Dispatcher;
+  readonly logBroker: LogBroker;
+  readonly runner: Runner;
+  readonly roles: RoleReconciler;
+  readonly features: FeatureLevelRaiser;
+}
+
+export class LeaderParts {
+  readonly #options: LeaderPartsOptions;
+  #running = false;
+
+  constructor(options: LeaderPartsOptions) {
+    this.#options = options;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** The store has everything that was committed before this manager led. */
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    const { view, dispatcher, runner, roles, features } = this.#options;
+    dispatcher.start(view());
+    runner.start();
+    roles.start();
+    features.start();
+  }
+
+  /** From the call on nothing is begun; resolves when what was on its way is settled, or given up. Never rejects. */
+  async stop(why: string): Promise<void> {
+    if (!this.#running) return;
+    this.#running = false;
+    const { dispatcher, logBroker, runner, roles, features } = this.#options;
+    features.stop();
+    roles.stop();
+    dispatcher.stop(why);
+    logBroker.stop(new SwarmError({ code: 'unavailable', reason: 'not-leader', message: why }));
+    await runner.stop();
+  }
+}

@@ -1,0 +1,317 @@
+/**
+ * The manager's side of one node: the cluster server, then the log and everything upon it. Comes up in the background,
+ * again and again as long as what is in the way may pass, so that the node's agent never depends on it:
+ *
+ *   starting --> serving --removed from the log--> starting (joins again, once the leader lets it)
+ *      |  ^ backoff
+ *      |  +--- passing error
+ *      +--> failed (for good: the log is damaged, its state was wiped, the release is too old)        closed
+ */
+import { backoffDelay } from '#common/backoff.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { RaftMember } from '#gen/swarm/v1/raft.ts';
+import { GrpcPeerTransport, type RaftLogOptions } from '#manager/raft/index.ts';
+import { type ClusterServer, startClusterServer } from './cluster-server.ts';
+import type { DaemonConfig } from './config.ts';
+import type { DaemonParts } from './daemon-parts.ts';
+import { createDataKey, loadDataKey } from './data-key.ts';
+import { demoteOthers, isForced, unmarkForced } from './forced-cluster.ts';
+import { forgetLog, hasLog } from './forget-log.ts';
+import { joinLog } from './join-log.ts';
+import { ManagerRole } from './manager-role.ts';
+import type { NodeIdentity } from './node-identity.ts';
+import { FEATURE_LEVEL } from './version.ts';
+
+export interface ManagerPartOptions {
+  readonly parts: DaemonParts;
+  readonly config: DaemonConfig;
+  readonly identity: NodeIdentity;
+  /** Other managers that this node knows, host:port, for joining the log through them. */
+  readonly others: () => readonly string[];
+  /** The leader found this manager at another address than it knew of itself. */
+  readonly onAddress: (address: string) => Promise<void>;
+}
+
+type State =
+  /** With why the last attempt failed. */
+  | { readonly kind: 'starting'; readonly error: SwarmError | undefined }
+  | { readonly kind: 'serving'; readonly role: ManagerRole }
+  | { readonly kind: 'failed'; readonly error: SwarmError }
+  | { readonly kind: 'closed' };
+
+/** What no waiting mends. */
+const FINAL: ReadonlySet<string> = new Set(['corrupt-log', 'corrupt-state', 'wiped-member', 'feature-level']);
+/** What a node meets in passing while its promotion or the election of a leader is under way. */
+const PASSING: ReadonlySet<string> = new Set(['wrong-role', 'not-leader', 'no-quorum', 'leadership-lost', 'timeout']);
+
+export class ManagerPart {
+  readonly #options: ManagerPartOptions;
+  #state: State = { kind: 'starting', error: undefined };
+  #server: ClusterServer | undefined;
+  /** The role of the attempt that is under way, or that serves. */
+  #role: ManagerRole | undefined;
+  readonly #closing = new AbortController();
+  readonly #listeners = new Set<() => void>();
+  #wake: (() => void) | undefined;
+  #attempts = 0;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(options: ManagerPartOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to come up; see `settled`. */
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  /** The manager, when it serves. */
+  get serving(): ManagerRole | undefined {
+    return this.#state.kind === 'serving' ? this.#state.role : undefined;
+  }
+
+  /** Whether the cluster's port is served. */
+  get listening(): boolean {
+    return this.#server !== undefined;
+  }
+
+  /** Why it does not serve; undefined when it does, and at first. */
+  get problem(): SwarmError | undefined {
+    return this.#state.kind === 'failed' || this.#state.kind === 'starting' ? this.#state.error : undefined;
+  }
+
+  /** @throws SwarmError why this manager does not serve */
+  manager(): ManagerRole {
+    const state = this.#state;
+    if (state.kind === 'serving') return state.role;
+    const error = this.problem;
+    throw new SwarmError({
+      code: 'unavailable',
+      reason: error?.reason ?? (state.kind === 'closed' ? 'shutting-down' : 'not-leader'),
+      message:
+        state.kind === 'closed'
+          ? 'the manager of this node is shutting down'
+          : `the manager of this node is not up yet${error === undefined ? '' : `: ${error.message}`}`,
+      hint: error?.hint ?? 'try again in a moment; `swarm info` shows its state',
+    });
+  }
+
+  /**
+   * Resolves when the manager serves, or else with why it does not: when it has failed for good, when something stands in
+   * its way that will not pass in a moment, or when the time is up.
+   */
+  async settled(timeoutMs: number): Promise<SwarmError | undefined> {
+    const { clock } = this.#options.parts;
+    const deadlineMs = clock.monotonic() + timeoutMs;
+    for (;;) {
+      const state = this.#state;
+      if (state.kind === 'serving') return undefined;
+      if (state.kind === 'closed') return closedError();
+      const { error } = state;
+      if (error !== undefined && (state.kind === 'failed' || !PASSING.has(error.reason))) return error;
+      const leftMs = deadlineMs - clock.monotonic();
+      if (leftMs <= 0) return error ?? slowError();
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          cancel();
+          this.#listeners.delete(done);
+          resolve();
+        };
+        const cancel = clock.setTimer(leftMs, done);
+        this.#listeners.add(done);
+      });
+    }
+  }
+
+  /** A leader hands over before anything is closed. */
+  async handOver(): Promise<void> {
+    await this.serving?.handOver();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(closedError());
+    this.#wake?.();
+    // Also ends a start that waits for others.
+    await this.#role?.close();
+    await this.#running;
+    this.#become({ kind: 'closed' });
+    const server = this.#server;
+    this.#server = undefined;
+    await server?.close();
+  }
+
+  #become(state: State): void {
+    this.#state = state;
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  async #run(): Promise<void> {
+    const { parts, config } = this.#options;
+    while (!this.#closing.signal.aborted) {
+      try {
+        await this.#live();
+      } catch (thrown) {
+        if (this.#closing.signal.aborted) return;
+        const error = SwarmError.from(thrown);
+        parts.logger.warn('the manager of this node is not up', { error: error.message, hint: error.hint });
+        if (FINAL.has(error.reason)) {
+          this.#become({ kind: 'failed', error });
+          return;
+        }
+        this.#become({ kind: 'starting', error });
+      }
+      await this.#pause(backoffDelay(config.managerRetry, this.#attempts++, parts.random));
+    }
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const cancel = this.#options.parts.clock.setTimer(delayMs, resolve);
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
+      if (this.#closing.signal.aborted) this.#wake();
+    });
+  }
+
+  /** One life of the manager: resolves when it was closed. @throws SwarmError why it does not come up, or was removed */
+  async #live(): Promise<void> {
+    const removal = Promise.withResolvers<never>();
+    removal.promise.catch(() => {});
+    const role = await this.#make((error) => removal.reject(error));
+    this.#role = role;
+    let removed = false;
+    removal.promise.catch(() => {
+      removed = true;
+    });
+    try {
+      await Promise.race([role.start(), removal.promise]);
+      if (this.#closing.signal.aborted) return;
+      await this.#finishForced(role);
+      this.#attempts = 0;
+      this.#become({ kind: 'serving', role });
+      await Promise.race([aborted(this.#closing.signal), removal.promise]);
+    } catch (thrown) {
+      this.#become({ kind: 'starting', error: SwarmError.from(thrown) });
+      throw thrown;
+    } finally {
+      this.#role = undefined;
+      await role.close();
+      // What the node is from now on it hears from the leader: a worker, or a manager that joins again.
+      if (removed) await forgetLog(this.#options.parts.paths);
+    }
+  }
+
+  async #make(onRemoved: (error: SwarmError) => void): Promise<ManagerRole> {
+    const { parts, identity } = this.#options;
+    const transport = new GrpcPeerTransport({
+      tls: identity.tls,
+      clusterId: identity.clusterId,
+      logger: parts.logger,
+      clock: parts.clock,
+      random: parts.random,
+    });
+    // The leader dials back to those that join, and peers connect as soon as the log runs: the server comes first.
+    this.#server ??= await this.#listen();
+    this.#server.serveLog(transport);
+    const { paths } = parts;
+    const dataKey = await this.#dataKey();
+    if (await isForced(paths)) await this.#forceNewCluster(dataKey);
+    return new ManagerRole({
+      logDirectory: paths.log,
+      dataKey,
+      identity,
+      origin: this.#origin(),
+      transport,
+      images: parts.pinner,
+      clock: parts.clock,
+      random: parts.random,
+      logger: parts.logger,
+      onFailure: (error) => parts.onFailure(error),
+      onRemoved,
+    });
+  }
+
+  #listen(): Promise<ClusterServer> {
+    const { identity, parts } = this.#options;
+    return startClusterServer({
+      identity,
+      manager: () => this.manager(),
+      problem: () => (this.#state.kind === 'failed' ? this.#state.error.message : undefined),
+      logger: parts.logger,
+    });
+  }
+
+  /** Makes this manager the only member of its log, without starting it. Can be repeated. */
+  async #forceNewCluster(dataKey: Uint8Array): Promise<void> {
+    const { parts, identity } = this.#options;
+    const raft: any = await import('#manager/raft/index.ts');
+    await raft.forceNewCluster({
+      directory: parts.paths.log,
+      keys: { current: dataKey },
+      logger: parts.logger.with({ part: 'log' }),
+      clock: parts.clock,
+      random: parts.random,
+      nodeId: identity.nodeId,
+      address: identity.addresses.advertise,
+      featureLevel: FEATURE_LEVEL,
+    });
+  }
+
+  async #finishForced(role: ManagerRole): Promise<void> {
+    const { paths, logger } = this.#options.parts;
+    if (!(await isForced(paths))) return;
+    await demoteOthers(role.store, role.nodeId);
+    await unmarkForced(paths);
+    logger.warn('this manager goes on alone; the other managers are workers now', { nodeId: role.nodeId });
+  }
+
+  /** Without a log there is nothing that an older key would be good for, unless a backup of the log is put back. */
+  async #dataKey(): Promise<Uint8Array> {
+    const { log, dataKey } = this.#options.parts.paths;
+    if (this.#options.others().length === 0 || (await hasLog(log))) return loadDataKey(dataKey);
+    return createDataKey(dataKey);
+  }
+
+  /** A log that is there is gone on with in any case. */
+  #origin(): RaftLogOptions['origin'] {
+    if (this.#options.others().length === 0) return { kind: 'resume' };
+    return { kind: 'join', join: () => this.#join() };
+  }
+
+  async #join(): Promise<{ raftId: number; members: readonly RaftMember[] }> {
+    const { identity, others, parts, onAddress } = this.#options;
+    const { advertise, listen } = identity.addresses;
+    const call = { identity, managers: others(), logger: parts.logger, signal: this.#closing.signal };
+    // Without an address of its own, the one that the leader sees this node come from, with the port it listens on.
+    const answer = await joinLog(call, advertise || listen, FEATURE_LEVEL);
+    const self = answer.members.find(({ raftId }) => raftId === answer.raftId);
+    if (self !== undefined && self.address !== advertise) await onAddress(self.address);
+    return { raftId: answer.raftId, members: answer.members };
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function closedError(): SwarmError {
+  return new SwarmError({
+    code: 'unavailable',
+    reason: 'shutting-down',
+    message: 'the manager of this node is shutting down',
+  });
+}
+
+function slowError(): SwarmError {
+  return new SwarmError({
+    code: 'deadline',
+    reason: 'timeout',
+    message: 'the manager of this node has not caught up with the others in time',
+    hint: 'it goes on in the background: `swarm info` shows when it is done',
+  });
+}

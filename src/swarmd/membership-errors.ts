@@ -1,0 +1,75 @@
+/** What a user is told when a transition of the membership is refused, or has gone only half way. */
+import { SwarmError } from '#common/errors.ts';
+import type { MembershipState } from './membership.ts';
+
+/** The host is a member, but one of its parts does not work. */
+export function joinedWithout(error: SwarmError, part: 'manager' | 'agent'): SwarmError {
+  return new SwarmError({
+    code: error.code,
+    reason: error.reason,
+    message:
+      part === 'manager'
+        ? `this node has joined the swarm, but does not serve as a manager yet: ${error.message}`
+        : `this node has joined, but cannot take part: ${error.message}`,
+    hint:
+      part === 'manager'
+        ? `${error.hint ?? 'mend that'}; it goes on trying (see \`swarm info\`), or give up with: swarm leave --force`
+        : `${error.hint ?? 'mend that'}; then restart swarmd, or give up with: swarm leave --force`,
+    cause: error,
+  });
+}
+
+/** Why the node may not leave; undefined when it may. */
+export function leaveRefusal(state: MembershipState, force: boolean): SwarmError | undefined {
+  if (state.kind === 'inactive')
+    return new SwarmError({
+      code: 'precondition',
+      reason: 'not-in-swarm',
+      message: 'This node is not part of a swarm',
+      hint: 'use `swarm init` or `swarm join`',
+    });
+  if (force) return undefined;
+  if (state.kind === 'active' && state.managerPart !== undefined) {
+    const last = state.otherManagers().length === 0;
+    return needsForce(
+      `You are attempting to leave the swarm on a node that is participating as a manager. ${
+        last
+          ? 'Removing the last manager erases all current state of the swarm.'
+          : 'The others go on without it, and need more than half of their number to be online.'
+      } Use \`--force\` to ignore this message.`,
+      last ? 'add --force to end the swarm' : 'demote it first (`swarm node demote self`), or add --force',
+    );
+  }
+  if (state.kind === 'error')
+    return needsForce(
+      `this node cannot reach its swarm properly: ${state.error.message}`,
+      'add --force to forget the swarm on this node; remove the node on a manager too',
+    );
+  return undefined;
+}
+
+/** Why this host cannot go on as the only manager. */
+export function notForcible(state: MembershipState): SwarmError {
+  switch (state.kind) {
+    case 'error':
+      return state.error;
+    case 'active':
+      return new SwarmError({
+        code: 'precondition',
+        reason: 'not-a-manager',
+        message: 'This node is a worker: it has no state of the swarm to go on with',
+        hint: 'run the command on a host that was a manager',
+      });
+    default:
+      return new SwarmError({
+        code: 'precondition',
+        reason: 'not-in-swarm',
+        message: 'This node is not part of a swarm: there is nothing to go on with',
+        hint: 'run the command on a host that was a manager; `swarm init` makes a new swarm',
+      });
+  }
+}
+
+function needsForce(message: string, hint: string): SwarmError {
+  return new SwarmError({ code: 'precondition', reason: 'needs-force', message, hint });
+}
