@@ -160,6 +160,7 @@ export class TestManager implements PeerHandler {
   async snapshot(from: number, header: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     const snapshot: ReceivedSnapshot = { from, message: header, chunks: [], outcome: 'running' };
     this.snapshots.push(snapshot);
+    this.happenings.note();
     try {
       await this.beforeChunk(0);
       for await (const chunk of chunks) {

@@ -86,6 +86,8 @@ export class TcpProxy {
 
   #adopt(socket: Socket): void {
     this.#sockets.add(socket);
+    // Or every small write would wait for the acknowledgement of the one before.
+    socket.setNoDelay();
     socket.on('error', () => {});
     socket.once('close', () => this.#sockets.delete(socket));
   }
