@@ -2,13 +2,13 @@
 import { type AgentDatabase } from '#agent/database/index.ts';
 import type { Describe } from '#agent/describe/index.ts';
 import type { Executor } from '#agent/executor/index.ts';
-import { type BrokerConnection, LogPublisher } from '#agent/publisher/index.ts';
+import { type BrokerConnection, type BrokerLink, LogPublisher } from '#agent/publisher/index.ts';
 import { type DispatcherStream, SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
 import { WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
 import type { Clock } from '#common/clock.ts';
 import type { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
-import type { Random } from '#common/random.ts';
+import { type Random, randomInt } from '#common/random.ts';
 import type { ManagerPeer, Node } from '#gen/swarm/v1/objects.ts';
 
 export interface AgentOptions {
@@ -24,6 +24,8 @@ export interface AgentOptions {
   readonly dial: (address: string) => DispatcherStream;
   readonly broker: (address: string) => BrokerConnection;
   readonly onManagers: (managers: readonly ManagerPeer[]) => void;
+  /** The node's object, at the start of every session and when it changes. */
+  readonly onNode: (node: Node) => void;
   readonly onRemoved: (message: string) => void;
   readonly onFailure: (error: SwarmError) => void;
   readonly clock: Clock;
@@ -60,6 +62,7 @@ export class AgentRole {
     this.session = new Session({
       dial: options.dial,
       managers: () => this.#addresses(),
+      addressOf: (manager) => this.#addressOf(manager),
       describe: options.describe,
       advertiseAddress: options.advertiseAddress,
       statuses: () => this.worker.statuses(),
@@ -67,7 +70,9 @@ export class AgentRole {
       onManagers: (managers) => this.#managersChanged(managers),
       onNode: (changed) => {
         this.#node = changed;
+        options.onNode(changed);
       },
+      onEstablished: () => this.#publisher.connected(),
       onRemoved: options.onRemoved,
       clock,
       random,
@@ -113,10 +118,18 @@ export class AgentRole {
     await this.session.leave(removed, reason);
   }
 
+  /** The own manager first, then the others from a random one on, so that nodes do not all turn to the same. */
   #addresses(): readonly string[] {
-    const remote = this.#managers.filter((manager) => manager.nodeId !== this.#options.node.id);
-    const addresses = remote.map((manager) => manager.address);
-    return this.#options.localManager() ? [LOCAL_MANAGER, ...addresses] : addresses;
+    const { node, random, localManager } = this.#options;
+    const others = this.#managers.filter((manager) => manager.nodeId !== node.id).map(({ address }) => address);
+    const from = randomInt(random, Math.max(1, others.length));
+    const rotated = [...others.slice(from), ...others.slice(0, from)];
+    return localManager() ? [LOCAL_MANAGER, ...rotated] : rotated;
+  }
+
+  #addressOf(manager: ManagerPeer): string {
+    const { node, localManager } = this.#options;
+    return manager.nodeId === node.id && localManager() ? LOCAL_MANAGER : manager.address;
   }
 
   #managersChanged(managers: readonly ManagerPeer[]): void {
@@ -126,10 +139,9 @@ export class AgentRole {
     if (JSON.stringify(managers) !== before) this.#options.onManagers(managers);
   }
 
-  #connectBroker(): BrokerConnection | undefined {
-    if (!this.session.connected) return undefined;
-    const [address] = this.#addresses();
-    return address === undefined ? undefined : this.#options.broker(address);
+  #connectBroker(): BrokerLink | undefined {
+    const { link } = this.session;
+    return link === undefined ? undefined : { broker: this.#options.broker(link.address), ended: link.ended };
   }
 
   #serviceOf(taskId: string): string {
