@@ -1,1 +1,1 @@
-export { type BrokerConnection, LogPublisher, type LogPublisherOptions } from './log-publisher.ts';
+export { type BrokerConnection, type BrokerLink, LogPublisher, type LogPublisherOptions } from './log-publisher.ts';

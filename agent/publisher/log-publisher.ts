@@ -16,16 +16,23 @@ import {
   PublishLogsRequest,
 } from '#gen/swarm/v1/logs.ts';
 
-/** The broker of the manager that the node is connected to. */
+/** The broker of a manager. */
 export interface BrokerConnection {
   listen(signal: AbortSignal): AsyncIterable<ListenSubscriptionsResponse>;
   /** Sends until the messages end; rejects when nobody reads any more. */
   publish(messages: AsyncIterable<PublishLogsRequest>, signal: AbortSignal): Promise<void>;
 }
 
+/** The way to the manager that the node's session is with: only there logs are asked for. */
+export interface BrokerLink {
+  readonly broker: BrokerConnection;
+  /** Aborted when the session ends, and subscriptions with it. */
+  readonly ended: AbortSignal;
+}
+
 export interface LogPublisherOptions {
-  /** A connection to any manager; undefined while there is none. */
-  readonly connect: () => BrokerConnection | undefined;
+  /** Undefined while there is no session. */
+  readonly connect: () => BrokerLink | undefined;
   readonly executor: Executor;
   readonly serviceOf: (taskId: string) => string;
   readonly nodeId: string;
@@ -45,6 +52,9 @@ export class LogPublisher {
   readonly #active = new Map<string, { readonly tasks: Set<string>; readonly controller: AbortController }>();
   readonly #closing = new AbortController();
   #running: Promise<void> | undefined;
+  #attempt = 0;
+  /** Ends the pause of the moment. */
+  #wake: (() => void) | undefined;
 
   constructor(options: LogPublisherOptions) {
     this.#options = options;
@@ -54,42 +64,46 @@ export class LogPublisher {
     this.#running ??= this.#run();
   }
 
+  /** There is a session: what is asked for is asked there, without waiting for the next attempt. */
+  connected(): void {
+    this.#attempt = 0;
+    this.#wake?.();
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#wake?.();
     await this.#running;
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      const connection = this.#options.connect();
+    while (!signal.aborted) {
+      const link = this.#options.connect();
       try {
-        if (connection !== undefined)
-          for await (const message of connection.listen(signal)) {
-            attempt = 0;
-            this.#take(connection, message);
+        if (link !== undefined)
+          for await (const message of link.broker.listen(AbortSignal.any([signal, link.ended]))) {
+            this.#attempt = 0;
+            this.#take(link.broker, message);
           }
       } catch (thrown) {
         this.#options.logger.debug('log subscriptions lost', { error: SwarmError.from(thrown).message });
       }
       for (const { controller } of this.#active.values()) controller.abort();
       this.#active.clear();
-      if (!signal.aborted) await this.#pause(backoffDelay(RECONNECT, attempt, this.#options.random), signal);
+      if (!signal.aborted) await this.#pause(backoffDelay(RECONNECT, this.#attempt++, this.#options.random));
     }
   }
 
-  async #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  async #pause(delayMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const cancel = this.#options.clock.setTimer(delayMs, resolve);
-      signal.addEventListener(
-        'abort',
-        () => {
-          cancel();
-          resolve();
-        },
-        { once: true },
-      );
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
     });
+    this.#wake = undefined;
   }
 
   #take(connection: BrokerConnection, message: ListenSubscriptionsResponse): void {

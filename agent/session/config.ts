@@ -1,9 +1,11 @@
 import type { BackoffOptions } from '#common/backoff.ts';
 
 export interface SessionConfig {
-  /** Between attempts to reach a manager: quick at first, because most losses are restarts of a second. */
+  /** Between attempts to reach a manager: quick at first, because most losses are restarts or elections of a second. */
   readonly reconnect: BackoffOptions;
-  /** An opened stream has to be welcomed within this. */
+  /** So often in a row a manager that names another one as the leader is believed at once. */
+  readonly redirectsMax: number;
+  /** An opened stream has to be welcomed within this; a manager may wait for the election of a leader meanwhile. */
   readonly welcomeTimeoutMs: number;
   /** Silence of the manager for this many heartbeat periods means that the link is dead. */
   readonly silentPeriods: number;
@@ -14,7 +16,8 @@ export interface SessionConfig {
 }
 
 export const SESSION_DEFAULTS: SessionConfig = {
-  reconnect: { baseMs: 100, maxMs: 2_000, factor: 2, jitter: 0.5 },
+  reconnect: { baseMs: 100, maxMs: 1_000, factor: 2, jitter: 0.5 },
+  redirectsMax: 3,
   welcomeTimeoutMs: 5_000,
   silentPeriods: 4,
   statusBatch: 500,

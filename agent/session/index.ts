@@ -1,2 +1,2 @@
 export { SESSION_DEFAULTS, type SessionConfig } from './config.ts';
-export { type DispatcherStream, Session, type SessionOptions } from './session.ts';
+export { type DispatcherStream, Session, type SessionLink, type SessionOptions } from './session.ts';

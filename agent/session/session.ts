@@ -1,6 +1,7 @@
 /**
- * The agent's conversation with a manager: one stream, opened again for ever with backoff, at another manager if the
- * last one failed. Assignments come in, statuses and heartbeats go out.
+ * The agent's conversation with the leader: one stream, opened again for ever with backoff, at another manager if the
+ * last one failed, and at once where a manager that does not lead says who does. Assignments come in, statuses and
+ * heartbeats go out.
  *
  *   disconnected -> connecting -> established -> disconnected -> ...       removed | closed (for good)
  */
@@ -9,10 +10,11 @@ import { backoffDelay } from '#common/backoff.ts';
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
-import { type Random, randomInt } from '#common/random.ts';
+import type { Random } from '#common/random.ts';
 import {
   AgentHello,
   AppliedAssignments,
+  type SessionEnd,
   SessionEndReason,
   type SessionRequest,
   type SessionResponse,
@@ -20,6 +22,7 @@ import {
 } from '#gen/swarm/v1/dispatcher.ts';
 import type { ManagerPeer, Node, NodeDescription, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { SessionConfig } from './config.ts';
+import { type ConversationEnd, ManagerChoice } from './manager-choice.ts';
 import { StatusReporter } from './status-reporter.ts';
 
 /** One open stream to one manager. */
@@ -27,21 +30,25 @@ export interface DispatcherStream {
   /** Queues a message; the caller's rate is bounded by acknowledgements. */
   send(message: SessionRequest): void;
   readonly responses: AsyncIterable<SessionResponse>;
-  /** Ends the stream; `responses` ends too. */
-  close(): void;
+  /** Ends the stream; `responses` ends too. A connection that is broken is not used for another one. */
+  close(connection?: 'broken'): void;
 }
 
 export interface SessionOptions {
   /** Opens a stream to the manager at the address; the node's own manager is "local". */
   readonly dial: (address: string) => DispatcherStream;
-  /** Addresses to try, best first. Asked anew before every attempt. */
+  /** Addresses to try, best first. Asked anew when all have been tried. */
   readonly managers: () => readonly string[];
+  /** Where to dial a manager that another one has named. */
+  readonly addressOf: (manager: ManagerPeer) => string;
   readonly describe: () => Promise<NodeDescription>;
   readonly advertiseAddress: () => string;
   readonly statuses: () => readonly { readonly taskId: string; readonly status: TaskStatus }[];
   readonly apply: (step: AssignmentStep) => Promise<void>;
   readonly onManagers: (managers: readonly ManagerPeer[]) => void;
   readonly onNode: (node: Node) => void;
+  /** A session stands. */
+  readonly onEstablished: () => void;
   /** This node was removed from the cluster; the session ends for good. */
   readonly onRemoved: (message: string) => void;
   readonly clock: Clock;
@@ -50,18 +57,29 @@ export interface SessionOptions {
   readonly config: SessionConfig;
 }
 
+/** The manager that the session is with. */
+export interface SessionLink {
+  readonly address: string;
+  /** Aborted when the session ends. */
+  readonly ended: AbortSignal;
+}
+
 export class Session {
   readonly #options: SessionOptions;
+  readonly #choice: ManagerChoice;
   readonly #reporter: StatusReporter;
   #stream: DispatcherStream | undefined;
   /** Set between welcome and the end of the stream. */
   #established: SessionWelcome | undefined;
+  /** Set with `#established`. */
+  #link: { readonly address: string; readonly controller: AbortController } | undefined;
+  /** How the conversation of the moment ended, as far as it is known. */
+  #end: ConversationEnd = 'refused';
   #lastHeardMs = 0;
   #beating: CancelTimer | undefined;
   #silence: CancelTimer | undefined;
   #describing: CancelTimer | undefined;
   #attempt = 0;
-  #next = 0;
   #closed = false;
   #removed = false;
   #wake: (() => void) | undefined;
@@ -71,6 +89,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#choice = new ManagerChoice(options.config.redirectsMax);
     this.#reporter = new StatusReporter(options.config.statusBatch);
   }
 
@@ -80,6 +99,12 @@ export class Session {
 
   get connected(): boolean {
     return this.#established !== undefined;
+  }
+
+  /** Undefined while there is no session. */
+  get link(): SessionLink | undefined {
+    const link = this.#link;
+    return link === undefined ? undefined : { address: link.address, ended: link.controller.signal };
   }
 
   /** Why there is no session, for `swarm info`. */
@@ -108,20 +133,12 @@ export class Session {
 
   async #run(): Promise<void> {
     while (!this.#closed && !this.#removed) {
-      const address = this.#choose();
+      const address = this.#choice.next(this.#options.managers());
       if (address !== undefined) await this.#converse(address);
       if (this.#closed || this.#removed) return;
+      if (this.#choice.redirected) continue;
       await this.#pause(backoffDelay(this.#options.config.reconnect, this.#attempt++, this.#options.random));
     }
-  }
-
-  /** The best manager first; after a failure the others in turn, from a random one on. */
-  #choose(): string | undefined {
-    const addresses = this.#options.managers();
-    if (addresses.length === 0) return undefined;
-    if (this.#attempt === 0) this.#next = 0;
-    else if (this.#attempt === 1) this.#next = randomInt(this.#options.random, addresses.length);
-    return addresses[this.#next++ % addresses.length];
   }
 
   async #pause(delayMs: number): Promise<void> {
@@ -137,6 +154,8 @@ export class Session {
 
   async #converse(address: string): Promise<void> {
     const { logger } = this.#options;
+    this.#end = 'refused';
+    const errorBefore = this.#lastError;
     try {
       const description = await this.#options.describe();
       if (this.#closed) return;
@@ -152,13 +171,14 @@ export class Session {
       const assignments = new AssignmentCollector();
       for await (const response of this.#stream.responses) {
         this.#lastHeardMs = this.#options.clock.monotonic();
-        if (!(await this.#handle(response, assignments))) break;
+        if (!(await this.#handle(response, assignments, address))) break;
       }
-      this.#lastError = new SwarmError({
-        code: 'unavailable',
-        reason: 'connection-failed',
-        message: `the manager at ${address} ended the session`,
-      });
+      if (this.#lastError === undefined || this.#lastError === errorBefore)
+        this.#lastError = new SwarmError({
+          code: 'unavailable',
+          reason: 'connection-failed',
+          message: `the manager at ${address} ended the session`,
+        });
     } catch (thrown) {
       this.#lastError = SwarmError.from(thrown);
       if (this.#lastError.reason === 'node-removed') this.#endRemoved(this.#lastError.message);
@@ -168,16 +188,19 @@ export class Session {
       this.#stream?.close();
       this.#stream = undefined;
       this.#established = undefined;
+      this.#link?.controller.abort();
+      this.#link = undefined;
+      this.#choice.ended(address, this.#end);
       this.#reporter.reset();
     }
   }
 
   /** Takes one message; false ends the stream. */
-  async #handle(response: SessionResponse, assignments: AssignmentCollector): Promise<boolean> {
+  async #handle(response: SessionResponse, assignments: AssignmentCollector, address: string): Promise<boolean> {
     const message = response.message;
     switch (message?.kind) {
       case 'welcome':
-        this.#welcome(message.value);
+        this.#welcome(message.value, address);
         return true;
       case 'assignments': {
         const step = assignments.add(message.value);
@@ -197,29 +220,44 @@ export class Session {
         this.#options.onNode(message.value);
         return true;
       case 'end':
-        return this.#ended(message.value.reason, message.value.message);
+        this.#ended(message.value, address);
+        return false;
       case 'heartbeatAck':
       case undefined: // a message of a newer manager
         return true;
     }
   }
 
-  #welcome(welcome: SessionWelcome): void {
+  #welcome(welcome: SessionWelcome, address: string): void {
     this.#established = welcome;
+    this.#link = { address, controller: new AbortController() };
+    this.#end = 'lost';
+    this.#choice.established(address);
     this.#attempt = 0;
     this.#lastError = undefined;
-    this.#options.logger.info('session established', { session: welcome.sessionId });
+    this.#options.logger.info('session established', { session: welcome.sessionId, manager: address });
     if (welcome.managers !== undefined) this.#options.onManagers(welcome.managers.managers);
     if (welcome.node !== undefined) this.#options.onNode(welcome.node);
     for (const { taskId, status } of this.#options.statuses()) this.#reporter.put(taskId, status);
     this.#flush();
     this.#beat();
     this.#describeLater();
+    this.#options.onEstablished();
   }
 
-  #ended(reason: SessionEndReason, message: string): boolean {
-    if (reason === SessionEndReason.NODE_REMOVED) this.#endRemoved(message);
-    return false;
+  #ended({ reason, message, leader }: SessionEnd, address: string): void {
+    if (reason === SessionEndReason.NODE_REMOVED) {
+      this.#endRemoved(message);
+      return;
+    }
+    this.#lastError = new SwarmError({
+      code: 'unavailable',
+      reason: reason === SessionEndReason.NOT_LEADER ? 'not-leader' : 'session-invalid',
+      message: `the manager at ${address} ended the session: ${message}`,
+    });
+    if (reason !== SessionEndReason.NOT_LEADER) return;
+    this.#end = 'not-leader';
+    if (leader !== undefined) this.#choice.named(this.#options.addressOf(leader));
   }
 
   #endRemoved(message: string): void {
@@ -256,7 +294,8 @@ export class Session {
       const silentMs = clock.monotonic() - this.#lastHeardMs;
       if (silentMs >= limitMs) {
         this.#options.logger.warn('the manager is silent', { silentMs: Math.round(silentMs) });
-        this.#stream?.close();
+        this.#end = 'silent';
+        this.#stream?.close('broken');
         return;
       }
       this.#silence = clock.setTimer(Math.max(10, limitMs - silentMs), check);

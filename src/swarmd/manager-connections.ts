@@ -4,7 +4,7 @@ import type { LoadedIdentity } from '#agent/identity/index.ts';
 import type { BrokerConnection } from '#agent/publisher/index.ts';
 import type { DispatcherStream } from '#agent/session/index.ts';
 import { NodeChannelCredentials, type TlsIdentity } from '#certs/tls.ts';
-import { DispatcherService, type SessionRequest } from '#gen/swarm/v1/dispatcher.ts';
+import { DispatcherService, type SessionRequest, type SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
 import { LogBrokerService } from '#gen/swarm/v1/logs.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
@@ -12,6 +12,7 @@ import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
 export class ManagerConnections {
   readonly #clusterId: string;
   readonly #identity: () => TlsIdentity;
+  /** Oldest first. Invariant: all of them worked when last used, or have not been used yet. */
   readonly #transports = new Map<string, GrpcTransport>();
 
   constructor(identity: LoadedIdentity, tls: () => TlsIdentity) {
@@ -20,15 +21,17 @@ export class ManagerConnections {
   }
 
   session(address: string): DispatcherStream {
-    // A session that is opened again wants a connection that is known to work, not the wait of a broken one.
-    this.#drop(address);
-    const call = createClient(DispatcherService, this.#transport(address)).session();
+    const transport = this.#transport(address);
+    const call = createClient(DispatcherService, transport).session();
     return {
       send: (message: SessionRequest) => {
         call.write(message).catch(() => {}); // the end of the stream shows in its responses
       },
-      responses: call,
-      close: () => call.cancel(),
+      responses: this.#watched(address, transport, call),
+      close: (connection) => {
+        call.cancel();
+        if (connection === 'broken') this.#drop(address, transport);
+      },
     };
   }
 
@@ -47,9 +50,31 @@ export class ManagerConnections {
     this.#transports.clear();
   }
 
-  #drop(address: string): void {
-    this.#transports.get(address)?.close();
-    this.#transports.delete(address);
+  /** A connection that failed is left: the next attempt begins with a new one, not with the wait of the old. */
+  async *#watched(
+    address: string,
+    transport: GrpcTransport,
+    responses: AsyncIterable<SessionResponse>,
+  ): AsyncGenerator<SessionResponse> {
+    try {
+      for await (const response of responses) {
+        if (response.message?.kind === 'welcome') this.#leaveOthers(address);
+        yield response;
+      }
+    } catch (thrown) {
+      this.#drop(address, transport);
+      throw thrown;
+    }
+  }
+
+  /** The session stands: connections to managers that were only asked for the leader are of no use. */
+  #leaveOthers(address: string): void {
+    for (const [other, transport] of this.#transports) if (other !== address) this.#drop(other, transport);
+  }
+
+  #drop(address: string, transport: GrpcTransport): void {
+    if (this.#transports.get(address) === transport) this.#transports.delete(address);
+    transport.close();
   }
 
   #transport(address: string): GrpcTransport {

@@ -1,25 +1,93 @@
-import type { ControlService } from '#gen/swarm/v1/control.ts';
+import { ControlService } from '#gen/swarm/v1/control.ts';
+import type { ControlApi, ControlCaller } from '#manager/control/index.ts';
 import type { CallContext } from '#proto/grpc/call-context.ts';
-import type { Handlers } from '#proto/grpc/methods.ts';
-import { authorOf, type ManagerAccess } from './manager-access.ts';
+import { createClient } from '#proto/grpc/client.ts';
+import type { CallOptions, Client, Handlers } from '#proto/grpc/methods.ts';
+import { authorOf, caughtUp, type ServingAccess } from './manager-access.ts';
 
-export function controlHandlers(manager: ManagerAccess): Handlers<typeof ControlService> {
-  const caller = (context: CallContext): { readonly author: string } => ({ author: authorOf(context) });
-  const api = () => manager().control;
+/** Writes are decided by the leader; reads are answered here, once this manager has caught up. */
+export function controlHandlers(manager: ServingAccess): Handlers<typeof ControlService> {
+  async function write<T>(
+    context: CallContext,
+    local: (api: ControlApi, caller: ControlCaller) => Promise<T>,
+    remote: (client: Client<typeof ControlService>, options: CallOptions) => Promise<T>,
+  ): Promise<T> {
+    const { control, leaderCalls } = manager();
+    return leaderCalls.unary(context, {
+      local: () => local(control, callerOf(context)),
+      remote: (transport, options) => remote(createClient(ControlService, transport), options),
+    });
+  }
+  async function read<T>(
+    context: CallContext,
+    answer: (api: ControlApi, caller: ControlCaller) => Promise<T>,
+  ): Promise<T> {
+    const serving = manager();
+    await caughtUp(serving, context);
+    return answer(serving.control, callerOf(context));
+  }
+  async function* list<T>(
+    context: CallContext,
+    answer: (api: ControlApi, caller: ControlCaller) => AsyncIterable<T>,
+  ): AsyncGenerator<T> {
+    const serving = manager();
+    await caughtUp(serving, context);
+    yield* answer(serving.control, callerOf(context));
+  }
+  /** `self` is the node that was asked, wherever the answer comes from. */
+  const named = <T extends { readonly reference: string }>(request: T): T =>
+    request.reference === 'self' ? { ...request, reference: manager().nodeId } : request;
+
   return {
-    getCluster: (_request, context) => api().getCluster(caller(context)),
-    updateCluster: async (request, context) => api().updateCluster(caller(context), request),
-    getNode: async (request, context) => api().getNode(caller(context), request),
-    listNodes: (request, context) => api().listNodes(caller(context), request),
-    updateNode: async (request, context) => api().updateNode(caller(context), request),
-    removeNode: async (request, context) => api().removeNode(caller(context), request),
-    createService: async (request, context) => api().createService(caller(context), request),
-    getService: async (request, context) => api().getService(caller(context), request),
-    listServices: (request, context) => api().listServices(caller(context), request),
-    updateService: async (request, context) => api().updateService(caller(context), request),
-    removeService: async (request, context) => api().removeService(caller(context), request),
-    listRevisions: (request, context) => api().listRevisions(caller(context), request),
-    getTask: async (request, context) => api().getTask(caller(context), request),
-    listTasks: (request, context) => api().listTasks(caller(context), request),
+    getCluster: (_request, context) => read(context, (api, caller) => api.getCluster(caller)),
+    updateCluster: (request, context) =>
+      write(
+        context,
+        (api, caller) => api.updateCluster(caller, request),
+        (leader, options) => leader.updateCluster(request, options),
+      ),
+    getNode: (request, context) => read(context, (api, caller) => api.getNode(caller, request)),
+    listNodes: (request, context) => list(context, (api, caller) => api.listNodes(caller, request)),
+    updateNode: (request, context) =>
+      write(
+        context,
+        (api, caller) => api.updateNode(caller, request),
+        (leader, options) => leader.updateNode(request, options),
+      ),
+    removeNode: async (request, context) => {
+      const node = named(request);
+      return write(
+        context,
+        (api, caller) => api.removeNode(caller, node),
+        (leader, options) => leader.removeNode(node, options),
+      );
+    },
+    createService: (request, context) =>
+      write(
+        context,
+        (api, caller) => api.createService(caller, request),
+        (leader, options) => leader.createService(request, options),
+      ),
+    getService: (request, context) => read(context, (api, caller) => api.getService(caller, request)),
+    listServices: (request, context) => list(context, (api, caller) => api.listServices(caller, request)),
+    updateService: (request, context) =>
+      write(
+        context,
+        (api, caller) => api.updateService(caller, request),
+        (leader, options) => leader.updateService(request, options),
+      ),
+    removeService: (request, context) =>
+      write(
+        context,
+        (api, caller) => api.removeService(caller, request),
+        (leader, options) => leader.removeService(request, options),
+      ),
+    listRevisions: (request, context) => list(context, (api, caller) => api.listRevisions(caller, request)),
+    getTask: (request, context) => read(context, (api, caller) => api.getTask(caller, request)),
+    listTasks: (request, context) => list(context, (api, caller) => api.listTasks(caller, request)),
   };
+}
+
+function callerOf(context: CallContext): ControlCaller {
+  return { author: authorOf(context) };
 }

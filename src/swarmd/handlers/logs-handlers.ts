@@ -1,23 +1,44 @@
 import { SwarmError } from '#common/errors.ts';
-import type { LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
+import { type LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
+import type { LogBroker } from '#manager/logbroker/index.ts';
 import type { CallContext } from '#proto/grpc/call-context.ts';
+import { createClient } from '#proto/grpc/client.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
-import type { ManagerAccess } from './manager-access.ts';
+import type { ServingAccess } from './manager-access.ts';
 
-export function logsHandlers(manager: ManagerAccess): Handlers<typeof LogsService> {
+/** For readers, at any manager. */
+export function logsHandlers(manager: ServingAccess): Handlers<typeof LogsService> {
   return {
-    subscribeLogs: (request, context) => manager().logBroker.subscribe(request, context.signal),
+    subscribeLogs: async function* (request, context) {
+      const { logBroker, leaderCalls } = manager();
+      yield* leaderCalls.stream(context, {
+        local: () => logBroker.subscribe(request, context.signal),
+        remote: (transport, options) => createClient(LogsService, transport).subscribeLogs(request, options),
+      });
+    },
   };
 }
 
-export function logBrokerHandlers(manager: ManagerAccess): Handlers<typeof LogBrokerService> {
+/** For agents, at the manager that their session is with. */
+export function logBrokerHandlers(manager: ServingAccess): Handlers<typeof LogBrokerService> {
   return {
-    listenSubscriptions: (_request, context) => manager().logBroker.listen(nodeOf(context), context.signal),
+    listenSubscriptions: (_request, context) => leadingBroker(manager).listen(nodeOf(context), context.signal),
     publishLogs: async (requests, context) => {
-      await manager().logBroker.publish(nodeOf(context), requests);
+      await leadingBroker(manager).publish(nodeOf(context), requests);
       return {};
     },
   };
+}
+
+/** @throws SwarmError `not-leader` */
+export function leadingBroker(manager: ServingAccess): LogBroker {
+  const { logBroker, leaderCalls } = manager();
+  if (leaderCalls.leading) return logBroker;
+  throw new SwarmError({
+    code: 'unavailable',
+    reason: 'not-leader',
+    message: 'this manager does not lead: logs are sent to the one that the session is with',
+  });
 }
 
 function nodeOf(context: CallContext): string {

@@ -1,9 +1,52 @@
 import { SwarmError } from '#common/errors.ts';
+import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
+import type { CertificateAuthority } from '#manager/ca/index.ts';
+import type { ControlApi } from '#manager/control/index.ts';
+import type { Dispatcher } from '#manager/dispatcher/index.ts';
+import type { LogBroker } from '#manager/logbroker/index.ts';
+import type { ReplicatedStore } from '#manager/replicated-store/index.ts';
+import type { WatchSource } from '#manager/watch/index.ts';
 import type { CallContext } from '#proto/grpc/call-context.ts';
+import type { LeaderCalls } from '../leader-calls.ts';
 import type { ManagerRole } from '../manager-role.ts';
 
 /** The manager of this node, which comes and goes with its role while the servers stay. */
 export type ManagerAccess = () => ManagerRole;
+
+/** What the API needs of a manager. */
+export interface ServingManager {
+  readonly nodeId: string;
+  readonly store: Pick<ReplicatedStore, 'view' | 'readBarrier'>;
+  readonly control: ControlApi;
+  readonly authority: CertificateAuthority;
+  /** Works on the leader only. */
+  readonly dispatcher: Dispatcher;
+  /** Works on the leader only, where the sessions of the agents are. */
+  readonly logBroker: LogBroker;
+  readonly watchSource: WatchSource;
+  /** Brings calls to the leader. */
+  readonly leaderCalls: LeaderCalls;
+  /** Where agents may turn to. */
+  managers(): readonly ManagerPeer[];
+}
+
+export type ServingAccess = () => ServingManager;
+
+/** For the quorum to say how far it is: longer than an election takes. */
+const BARRIER_TIMEOUT_MS = 5_000;
+
+/**
+ * From here on what is read at this manager includes everything that any manager had acknowledged before the call.
+ * @throws SwarmError `no-quorum` when nobody leads
+ */
+export async function caughtUp(manager: ServingManager, context: CallContext): Promise<void> {
+  await manager.store.readBarrier({ timeoutMs: Math.min(BARRIER_TIMEOUT_MS, patience(context, BARRIER_TIMEOUT_MS)) });
+}
+
+/** How long the caller goes on waiting. */
+export function patience(context: CallContext, defaultMs: number): number {
+  return context.deadlineMs === undefined ? defaultMs : Math.max(0, context.deadlineMs - Date.now());
+}
 
 export function notAManager(inSwarm: boolean): SwarmError {
   return new SwarmError({

@@ -2,7 +2,7 @@ import type { WatchService } from '#gen/swarm/v1/watch.ts';
 import { redactCluster, redactNode, redactRevision, redactService } from '#manager/control/index.ts';
 import { type Redactor, watchStore } from '#manager/watch/index.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
-import type { ManagerAccess } from './manager-access.ts';
+import { caughtUp, type ServingAccess } from './manager-access.ts';
 
 const REDACTOR: Redactor = {
   cluster: (cluster) => redactCluster(cluster, false),
@@ -12,8 +12,13 @@ const REDACTOR: Redactor = {
   task: (task) => task,
 };
 
-export function watchHandlers(manager: ManagerAccess): Handlers<typeof WatchService> {
+export function watchHandlers(manager: ServingAccess): Handlers<typeof WatchService> {
   return {
-    watch: (request, context) => watchStore(manager().watchSource, REDACTOR, request, context.signal),
+    watch: async function* (request, context) {
+      const serving = manager();
+      // A version that was seen at another manager is known here from now on.
+      await caughtUp(serving, context);
+      yield* watchStore(serving.watchSource, REDACTOR, request, context.signal);
+    },
   };
 }

@@ -85,6 +85,8 @@ class World {
     this.session = new Session({
       dial: () => this.#dial(),
       managers: () => ['m:2377'],
+      addressOf: (manager) => manager.address,
+      onEstablished: () => {},
       describe: async () => NodeDescription.create({ hostname: 'host' }),
       advertiseAddress: () => '10.0.0.1',
       statuses: () => this.worker.statuses(),

@@ -267,7 +267,7 @@ describe('control API: services', () => {
       new ControlApi({
         store: { view: () => view, decide: async (decide) => view.commit(decide(view)) },
         selfNodeId: () => 'self',
-      members: () => [],
+        members: () => [],
         random,
         images: { resolve },
         tokens: () => '',

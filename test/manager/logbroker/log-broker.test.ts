@@ -64,12 +64,15 @@ class World {
     });
     const publisher = new LogPublisher({
       connect: () => ({
-        listen: (signal) => {
-          const messages = this.broker.listen(nodeId, signal);
-          queueMicrotask(() => queueMicrotask(listening));
-          return messages;
+        broker: {
+          listen: (signal) => {
+            const messages = this.broker.listen(nodeId, signal);
+            queueMicrotask(() => queueMicrotask(listening));
+            return messages;
+          },
+          publish: (messages) => this.broker.publish(nodeId, overTheWire(messages)),
         },
-        publish: (messages) => this.broker.publish(nodeId, overTheWire(messages)),
+        ended: new AbortController().signal,
       }),
       executor,
       serviceOf: () => 's',

@@ -350,6 +350,7 @@ export function swarmFixture(nowMs: number): ControlApi {
       decide: async (decide) => view.commit(decide(view)),
     },
     selfNodeId: () => NODE_IDS.alpha,
+    members: () => [{ nodeId: NODE_IDS.alpha, address: '10.0.0.1:2377', voter: true, leader: true, reachable: true }],
     random: new SeededRandom(1),
     images: { resolve: async () => undefined },
     tokens: () => 'SWMTKN-1-worker',

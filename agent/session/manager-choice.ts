@@ -1,0 +1,70 @@
+/** Which manager to try next. Knows who led last, and who did not answer. */
+
+/** How a conversation with a manager ended. */
+export type ConversationEnd =
+  /** It was the leader until the connection or the session broke. */
+  | 'lost'
+  /** It could not be reached, or did not welcome this agent. */
+  | 'refused'
+  /** It said that it does not lead. */
+  | 'not-leader'
+  /** Nothing was heard any more: its machine, or the way to it, is gone. */
+  | 'silent';
+
+export class ManagerChoice {
+  readonly #redirectsMax: number;
+  /** Who led when last heard of. */
+  #leader: string | undefined;
+  /** The next try is the leader that was named, without a pause. */
+  #redirect = false;
+  #redirectsInARow = 0;
+  /** Tried after all others: an attempt there costs a timeout. */
+  #silent: string | undefined;
+  #round: string[] = [];
+
+  constructor(redirectsMax: number) {
+    this.#redirectsMax = redirectsMax;
+  }
+
+  /** Whether the next try is to be made at once. */
+  get redirected(): boolean {
+    return this.#redirect;
+  }
+
+  /** The last leader first, then those known (best first), each once before any is tried again. */
+  next(known: readonly string[]): string | undefined {
+    if (this.#redirect) {
+      this.#redirect = false;
+      return this.#leader;
+    }
+    if (this.#round.length === 0) {
+      const all = new Set(this.#leader === undefined ? known : [this.#leader, ...known]);
+      if (this.#silent !== undefined && all.delete(this.#silent)) all.add(this.#silent);
+      this.#round = [...all];
+    }
+    return this.#round.shift();
+  }
+
+  /** The manager welcomed this agent: it leads. */
+  established(address: string): void {
+    this.#leader = address;
+    this.#redirect = false;
+    this.#redirectsInARow = 0;
+    this.#silent = undefined;
+    this.#round = [];
+  }
+
+  /** Somebody who does not lead has named who does. Managers that name each other are not followed for ever. */
+  named(leader: string): void {
+    this.#leader = leader;
+    if (this.#redirectsInARow >= this.#redirectsMax) return;
+    this.#redirectsInARow++;
+    this.#redirect = true;
+  }
+
+  ended(address: string, how: ConversationEnd): void {
+    if (how !== 'lost' && this.#leader === address) this.#leader = undefined;
+    if (how === 'silent') this.#silent = address;
+    if (how !== 'not-leader') this.#redirectsInARow = 0;
+  }
+}

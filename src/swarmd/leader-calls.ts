@@ -1,0 +1,304 @@
+/**
+ * Brings calls to the leader, wherever it is: runs them here when this manager leads, else passes them on with the
+ * identity of their caller. Waits while there is no leader. Tries again what certainly had no effect, and nothing else.
+ */
+import { type BackoffOptions, backoffDelay } from '#common/backoff.ts';
+import type { CancelTimer, Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import type { Random } from '#common/random.ts';
+import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
+import type { CallContext } from '#proto/grpc/call-context.ts';
+import { abortError, UnsentError } from '#proto/grpc/errors.ts';
+import { forwardingMetadata } from '#proto/grpc/forwarding.ts';
+import type { CallOptions } from '#proto/grpc/methods.ts';
+import type { Transport } from '#proto/grpc/transport.ts';
+import { LEADER_CALLS_DEFAULTS, type LeaderCallsConfig } from './leader-config.ts';
+import { LeaderLink, type LinkIdentity } from './leader-link.ts';
+import { type Leader, type LeadershipSource, LeaderWatch } from './leader-watch.ts';
+
+export interface LeaderCallsOptions {
+  readonly log: LeadershipSource;
+  readonly identity: LinkIdentity;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly config?: LeaderCallsConfig | undefined;
+}
+
+/** What the leader is asked, and how this manager answers when it is the leader itself. */
+export interface UnaryCall<T> {
+  readonly local: () => Promise<T>;
+  readonly remote: (transport: Transport, options: CallOptions) => Promise<T>;
+}
+
+export interface StreamCall<T> {
+  readonly local: () => AsyncIterable<T>;
+  readonly remote: (transport: Transport, options: CallOptions) => AsyncIterable<T>;
+}
+
+type Context = Pick<CallContext, 'caller' | 'forwardedBy' | 'peer' | 'deadlineMs' | 'signal'>;
+
+/** Refusals of a manager that has done nothing with the call. */
+const NO_EFFECT: ReadonlySet<string> = new Set(['not-leader', 'shutting-down']);
+
+export class LeaderCalls {
+  readonly watch: LeaderWatch;
+  readonly #options: LeaderCallsOptions;
+  readonly #config: LeaderCallsConfig;
+  #link: LeaderLink | undefined;
+
+  constructor(options: LeaderCallsOptions) {
+    this.#options = options;
+    this.#config = options.config ?? LEADER_CALLS_DEFAULTS;
+    this.watch = new LeaderWatch(options.log, options.clock, this.#config.leaderWaitMs);
+  }
+
+  /** Whether this manager leads. */
+  get leading(): boolean {
+    return this.watch.leading;
+  }
+
+  /**
+   * Makes the call at the leader.
+   * @throws SwarmError what the leader says; `no-quorum` without one; `leadership-lost` when the lead moved and nobody
+   * knows what became of the call; `not-leader` for a call that another manager has passed on to the wrong one.
+   */
+  async unary<T>(context: Context, call: UnaryCall<T>): Promise<T> {
+    const attempts = new Attempts(this.#options, this.#config);
+    for (;;) {
+      const leader = await this.#leader(context, attempts);
+      try {
+        if (leader.kind === 'self') return await call.local();
+        return await this.#callOther(leader, context, call);
+      } catch (thrown) {
+        await this.#beforeRetry(attempts, thrown, context, hadNoEffect);
+      }
+    }
+  }
+
+  /** The same for a stream of answers that changes nothing. Not begun anew once something of it has been passed on. */
+  async *stream<T>(context: Context, call: StreamCall<T>): AsyncGenerator<T> {
+    let attempts = new Attempts(this.#options, this.#config);
+    for (;;) {
+      const leader = await this.#leader(context, attempts);
+      let begun = false;
+      try {
+        const answers = leader.kind === 'self' ? call.local() : this.#streamOther(leader, context, call);
+        for await (const answer of answers) {
+          begun = true;
+          yield answer;
+        }
+        return;
+      } catch (thrown) {
+        if (begun) throw thrown;
+        // A stream that stood for long, silent, has met a change of leader of its own.
+        if (attempts.lasted && !(thrown instanceof UnsentError)) attempts = new Attempts(this.#options, this.#config);
+        await this.#beforeRetry(attempts, thrown, context, ({ code }) => code === 'unavailable');
+      }
+    }
+  }
+
+  close(): void {
+    this.watch.close();
+    this.#link?.close();
+    this.#link = undefined;
+  }
+
+  /** Who is to answer. A call that was passed on is never passed on again, nor kept waiting here. */
+  async #leader(context: Context, attempts: Attempts): Promise<Leader> {
+    if (this.watch.leading) return { kind: 'self' };
+    if (context.forwardedBy !== undefined) throw notTheLeader(this.watch.current());
+    const { clock } = this.#options;
+    const callerMs = context.deadlineMs === undefined ? Number.POSITIVE_INFINITY : context.deadlineMs - clock.now();
+    const deadlineMs = Math.min(attempts.untilMs, clock.monotonic() + callerMs);
+    return this.watch.leader({ deadlineMs, signal: context.signal });
+  }
+
+  /** Resolves when the call may be made again. @throws the error when it may not */
+  async #beforeRetry(
+    attempts: Attempts,
+    thrown: unknown,
+    context: Context,
+    repeatable: (error: SwarmError) => boolean,
+  ): Promise<void> {
+    const error = SwarmError.from(thrown);
+    if (!repeatable(error) || context.forwardedBy !== undefined || context.signal.aborted) throw error;
+    if (attempts.failed()) throw this.#options.log.quorumProblem() ?? error;
+    await this.watch.changed(attempts.nextDelayMs(), context.signal);
+    if (context.signal.aborted) throw abortError(context.signal);
+  }
+
+  async #callOther<T>(leader: ManagerPeer, context: Context, call: UnaryCall<T>): Promise<T> {
+    const watched = this.#watchLead(leader, context.signal);
+    try {
+      const transport = await this.#connected(leader, 'unary');
+      const { callTimeoutMs } = this.#config;
+      const timeoutMs =
+        context.deadlineMs === undefined ? callTimeoutMs : context.deadlineMs - this.#options.clock.now();
+      return await call.remote(transport, {
+        timeoutMs,
+        signal: watched.signal,
+        metadata: forwardingMetadata(context),
+      });
+    } catch (thrown) {
+      throw this.#noted(thrown);
+    } finally {
+      watched.stop();
+    }
+  }
+
+  async *#streamOther<T>(leader: ManagerPeer, context: Context, call: StreamCall<T>): AsyncGenerator<T> {
+    const watched = this.#watchLead(leader, context.signal);
+    try {
+      const transport = await this.#connected(leader, 'stream');
+      const timeoutMs = context.deadlineMs === undefined ? undefined : context.deadlineMs - this.#options.clock.now();
+      yield* call.remote(transport, { timeoutMs, signal: watched.signal, metadata: forwardingMetadata(context) });
+    } catch (thrown) {
+      const error = this.#noted(thrown);
+      // The link is closed when another manager leads.
+      throw error.code === 'cancelled' && !context.signal.aborted ? leadMoved(leader) : error;
+    } finally {
+      watched.stop();
+    }
+  }
+
+  /** A link that could not be made is left, so that the next attempt does not wait for this one's backoff. */
+  #noted(thrown: unknown): SwarmError {
+    const error = SwarmError.from(thrown);
+    if (error instanceof UnsentError) {
+      this.#options.logger.debug('the leader cannot be reached', { error: error.message });
+      this.#link?.close();
+      this.#link = undefined;
+    }
+    return error;
+  }
+
+  async #connected(leader: ManagerPeer, kind: 'unary' | 'stream'): Promise<Transport> {
+    const current = this.#link?.peer;
+    if (current?.nodeId !== leader.nodeId || current.address !== leader.address) {
+      this.#link?.close();
+      this.#link = new LeaderLink(leader, this.#options.identity);
+    }
+    const link = this.#link as LeaderLink;
+    const transport = link.transport(kind);
+    await this.#whileLeading(leader, transport.connected(this.#config.leaderWaitMs));
+    if (link.closed) throw notConnected(leader, 'was closed');
+    return transport;
+  }
+
+  /** As the work does, but no longer than the leader leads: a dead machine does not refuse connections. */
+  async #whileLeading(leader: ManagerPeer, connecting: Promise<void>): Promise<void> {
+    const { promise: deposed, reject } = Promise.withResolvers<never>();
+    const unsubscribe = this.watch.onChange(() => {
+      if (!this.#leads(leader)) reject(notConnected(leader, 'was given up: it does not lead any more'));
+    });
+    connecting.catch(() => {}); // told by the race, if it comes first
+    try {
+      await Promise.race([connecting, deposed]);
+    } finally {
+      unsubscribe();
+    }
+  }
+
+  /** A signal that is aborted with the caller's, and when another manager has led for a while. */
+  #watchLead(leader: ManagerPeer, caller: AbortSignal): { readonly signal: AbortSignal; readonly stop: () => void } {
+    const { clock } = this.#options;
+    const moved = new AbortController();
+    let cancel: CancelTimer | undefined;
+    const look = (): void => {
+      if (this.#leads(leader)) {
+        cancel?.();
+        cancel = undefined;
+      } else cancel ??= clock.setTimer(this.#config.answerGraceMs, () => moved.abort(leadMoved(leader)));
+    };
+    const unsubscribe = this.watch.onChange(look);
+    look();
+    return {
+      signal: AbortSignal.any([caller, moved.signal]),
+      stop: () => {
+        cancel?.();
+        unsubscribe();
+      },
+    };
+  }
+
+  #leads(peer: ManagerPeer): boolean {
+    try {
+      const leader = this.watch.current();
+      return leader?.kind === 'other' && leader.nodeId === peer.nodeId;
+    } catch {
+      return false; // this manager is shutting down
+    }
+  }
+}
+
+function hadNoEffect(error: SwarmError): boolean {
+  return error instanceof UnsentError || NO_EFFECT.has(error.reason);
+}
+
+/** How often one call has been tried, and until when it may be tried again. */
+class Attempts {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #retry: BackoffOptions;
+  readonly #windowMs: number;
+  readonly #startMs: number;
+  #count = 0;
+  /** Monotonic. Begins with the first failure: how long the leader took until then is not counted. */
+  #untilMs = Number.POSITIVE_INFINITY;
+
+  constructor({ clock, random }: Pick<LeaderCallsOptions, 'clock' | 'random'>, config: LeaderCallsConfig) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#retry = config.retry;
+    this.#windowMs = config.leaderWaitMs;
+    this.#startMs = clock.monotonic();
+  }
+
+  get untilMs(): number {
+    return this.#untilMs;
+  }
+
+  /** Whether it is longer ago than a leader is waited for that this began. */
+  get lasted(): boolean {
+    return this.#clock.monotonic() - this.#startMs > this.#windowMs;
+  }
+
+  /** Notes a failure; true when there is no time for another attempt. */
+  failed(): boolean {
+    const nowMs = this.#clock.monotonic();
+    if (this.#untilMs === Number.POSITIVE_INFINITY) this.#untilMs = nowMs + this.#windowMs;
+    return nowMs >= this.#untilMs;
+  }
+
+  nextDelayMs(): number {
+    return backoffDelay(this.#retry, this.#count++, this.#random);
+  }
+}
+
+function notTheLeader(leader: Leader | undefined): SwarmError {
+  return new SwarmError({
+    code: 'unavailable',
+    reason: 'not-leader',
+    message: `this manager does not lead the swarm${leader?.kind === 'other' ? `, the one at ${leader.address} does` : ''}`,
+    hint: 'try again in a moment',
+  });
+}
+
+function notConnected(leader: ManagerPeer, what: string): UnsentError {
+  return new UnsentError({
+    code: 'unavailable',
+    reason: 'connection-failed',
+    message: `the connection to the leader at ${leader.address} ${what}`,
+  });
+}
+
+function leadMoved(leader: ManagerPeer): SwarmError {
+  return new SwarmError({
+    code: 'unavailable',
+    reason: 'leadership-lost',
+    message: `the manager at ${leader.address} lost the lead before it answered; the change may or may not have come into effect`,
+    hint: 'look whether it did before trying again',
+  });
+}
