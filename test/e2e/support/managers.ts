@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import type { Node } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
-import { Lab } from '#src/lab/lab.ts';
+import { DEFAULT_DAEMON, Lab } from '#src/lab/lab.ts';
 import { Cluster, type ClusterSize, isRunning, SOON_MS } from './cluster.ts';
 import { labTraces } from './footprint.ts';
 import { Load, type LoadOptions } from './load.ts';
@@ -13,6 +13,8 @@ export const ELECTION_TIMEOUT_MS = 1_000;
 /** A manager that is busy with tests beside it: two elections, and what follows them. */
 export const NEW_LEADER_MS = 15_000;
 const START_MS = 180_000;
+/** Every host has a loopback of its own. */
+const METRICS = '127.0.0.1:9323';
 /** Set, it leaves the lab where it is, to be looked at: bin/lab ls. */
 const KEEP_VARIABLE = 'STARLING_KEEP_LAB';
 let labs = 0;
@@ -108,6 +110,16 @@ export class Managers {
     return nodeId;
   }
 
+  /** How many elections there were, as the managers that run count them since they were started. */
+  async elections(): Promise<number> {
+    let sum = 0;
+    for (const name of this.names) {
+      const { stdout } = await this.cluster.lab.exec(name, ['curl', '-s', '-m', '5', `http://${METRICS}/metrics`]);
+      sum += Number(/^starling_raft_elections_total(?:\{[^}]*\})? (\d+)/m.exec(stdout)?.[1] ?? 0);
+    }
+    return sum;
+  }
+
   /** The commands `what` begins with fail at once, on this host, and say how many managers are missing and what to do. */
   async refusedForQuorum(host: string, args: readonly string[]): Promise<number> {
     const began = performance.now();
@@ -137,13 +149,14 @@ function managersText(nodes: ReadonlyMap<string, Node> | undefined): string {
 }
 
 /** Prepares a `describe` with a swarm of its own, which goes after it and leaves nothing. */
-export function useManagers(suite: Mocha.Suite, size: ClusterSize): () => Managers {
+export function useManagers(suite: Mocha.Suite, size: ClusterSize | (() => Promise<ClusterSize>)): () => Managers {
   const name = `r${process.pid.toString(36)}x${(++labs).toString(36)}`;
   let managers: Managers | undefined;
   suite.timeout(90_000);
   suite.beforeAll(async function () {
     this.timeout(START_MS);
-    managers = new Managers(await Cluster.start(name, size));
+    const { daemon = [DEFAULT_DAEMON], ...rest } = typeof size === 'function' ? await size() : size;
+    managers = new Managers(await Cluster.start(name, { ...rest, daemon: [...daemon, '--metrics-addr', METRICS] }));
   });
   suite.afterEach(async function () {
     this.timeout(START_MS);
