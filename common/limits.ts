@@ -32,8 +32,16 @@ export const LIMITS = {
   MIN_CPU_NANOS: 1_000_000, // 0.001 CPU
   MIN_MEMORY_BYTES: 4 * 1024 * 1024,
   MIN_CERT_EXPIRY_MS: 60 * 60 * 1000,
+  /** Time between scheduled snapshots, and how many of them a manager keeps. */
+  MIN_SAVE_INTERVAL_MS: 10_000,
+  SAVES_KEPT: 10_000,
+  /** Older snapshots of the log that a manager keeps beside its newest. */
+  SNAPSHOTS_KEPT: 1000,
   DESCRIPTION_BYTES: 64 * 1024,
   CSR_BYTES: 16 * 1024,
 } as const;
 
 export type LimitName = keyof typeof LIMITS;
+
+/** Scheduled snapshots that a manager keeps when nobody said how many. */
+export const DEFAULT_SAVES_KEPT = 7;

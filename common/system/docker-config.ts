@@ -1,7 +1,6 @@
 /** Docker's config.json: who the user is at which registry, in the file itself or in the keeping of a helper program. */
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { SwarmError } from '../errors.ts';
 import { isEmptyCredential, type RegistryCredential, splitBasic } from './registry-auth.ts';
@@ -25,11 +24,6 @@ export interface DockerConfigOptions {
   /** For the helpers: PATH, HOME and whatever else they look at. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly helperTimeoutMs?: number;
-}
-
-/** `$DOCKER_CONFIG`, or `~/.docker`. */
-export function dockerConfigDirectory(environment: Readonly<Record<string, string | undefined>>): string {
-  return environment['DOCKER_CONFIG'] || join(environment['HOME'] || homedir(), '.docker');
 }
 
 /** The name of a registry in config.json, without scheme and path: `https://registry:5000/v1/` is `registry:5000`. */

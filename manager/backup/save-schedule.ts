@@ -1,6 +1,7 @@
 /** When a manager saves by itself. Every transition of the schedule is in this file. */
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
+import { DEFAULT_SAVES_KEPT } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
 import type { Cluster } from '#gen/swarm/v1/objects.ts';
 import { type Disk, diskError } from '#manager/log/index.ts';
@@ -34,9 +35,6 @@ export interface SaveScheduleOptions {
     readonly pieces: AsyncIterable<Uint8Array>;
   }>;
 }
-
-/** Files that are kept when the cluster does not say. */
-export const SAVES_KEPT_DEFAULT = 7;
 
 /** A timer is set for no longer than this: the wall clock, which names of files go by, may be set meanwhile. */
 const LOOK_AGAIN_MS = 60 * 60 * 1000;
@@ -139,7 +137,7 @@ export class SaveSchedule {
     this.#lastSavedMs = savedAtMs;
     this.#lastBytes = bytes;
     logger.info('saved a snapshot of the swarm', { path, bytes, durationMs: clock.monotonic() - startMs });
-    await files.prune(Math.max(1, cluster.spec?.log?.savesKept ?? SAVES_KEPT_DEFAULT));
+    await files.prune(Math.max(1, cluster.spec?.log?.savesKept ?? DEFAULT_SAVES_KEPT));
   }
 
   /** The log shares the disk, and a log without room stops the manager: a save must not be what takes the last of it. */

@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
+import type { Cluster } from '#gen/swarm/v1/objects.ts';
 import type { RaftMember } from '#gen/swarm/v1/raft.ts';
 import { SnapshotContents, type SnapshotDescription } from '#gen/swarm/v1/snapshot.ts';
 import { openChunks, sealChunks } from '#manager/log/index.ts';
@@ -53,7 +54,10 @@ async function* paced(chunks: Iterable<Uint8Array>, { clock, sliceMs }: Pace): A
 
 export interface SavedSnapshot {
   readonly description: SnapshotDescription;
+  /** Names the key that opens it. */
+  readonly keyName: string;
   readonly members: readonly RaftMember[];
+  readonly cluster: Cluster;
   readonly state: StoreState;
   /** Of the whole file. */
   readonly bytes: number;
@@ -109,14 +113,15 @@ async function readAll(reader: StreamReader, key: Uint8Array, file: string, pace
   if (contents === undefined) throw damagedSave(file, header.bytes, 'it is empty');
   if ((await reader.at(bytes, 1)).length > 0) throw damagedSave(file, bytes, 'something follows its end');
   const state = restorer.finish();
-  if (state.cluster() === undefined)
+  const cluster = state.cluster();
+  if (cluster === undefined)
     throw new SwarmError({
       code: 'data-loss',
       reason: 'corrupt-state',
       message: `the saved snapshot ${file} holds no cluster`,
       hint: 'use another one',
     });
-  return { description: header.description, members: contents.members, state, bytes };
+  return { description: header.description, keyName: header.keyName, members: contents.members, cluster, state, bytes };
 }
 
 function decodeContents(chunk: Uint8Array, file: string, offset: number): SnapshotContents {

@@ -1,5 +1,6 @@
 /** The first objects of a new cluster, and the identity of its first manager. */
-import { certificateDigest, createRootAuthority, issueNodeCertificate } from '#certs/authority.ts';
+import { randomBytes } from 'node:crypto';
+import { type Authority, certificateDigest, createRootAuthority, issueNodeCertificate } from '#certs/authority.ts';
 import { certificatesPem } from '#certs/certificate.ts';
 import { CERTIFICATE_CONFIG } from '#certs/config.ts';
 import { createJoinToken } from '#certs/join-token.ts';
@@ -30,6 +31,8 @@ import {
   NodeSpec,
   OrchestrationConfig,
 } from '#gen/swarm/v1/specs.ts';
+import { DATA_KEY_BYTES } from '#manager/log/index.ts';
+import { ClusterAuthority } from './cluster-authority.ts';
 import { nodeIdOfKey } from './node-id.ts';
 
 export interface BootstrapOptions {
@@ -49,11 +52,15 @@ export interface BootstrapOptions {
   readonly dataPathPort?: number | undefined;
 }
 
-export interface ClusterBootstrap {
-  /** To be created in one transaction, before anything else is. */
+export interface ClusterBootstrap extends FirstManager {
+  /** To be created in one transaction with the node, before anything else is. */
   readonly cluster: Cluster;
+}
+
+/** A manager that no other one has let in. */
+export interface FirstManager {
   readonly node: Node;
-  /** To be installed on this host once that transaction is committed. */
+  /** To be installed on this host once the node is in the log. */
   readonly identity: {
     readonly keys: KeyPair;
     readonly certificatePem: string;
@@ -78,22 +85,13 @@ export function bootstrapCluster(options: BootstrapOptions): ClusterBootstrap {
   const spec = completeSpec(options.spec ?? ClusterSpec.create());
   const clusterId = newId(options.random);
   const authority = createRootAuthority(nowMs);
-  const keys = generateKeyPair();
-  const keyDer = publicKeyDer(keys.publicKey);
-  const nodeId = nodeIdOfKey(keyDer);
-  const certificatePem = issueNodeCertificate(authority, {
-    identity: { nodeId, role: 'manager', clusterId },
-    publicKeyDer: keyDer,
-    nowMs,
-    lifetimeMs: nodeLifetimeMs(spec),
-  });
-  const rootPem = certificatesPem([authority.certificate]);
+  const manager = firstManager(authority, { ...options, clusterId, spec });
   const digest = certificateDigest(authority.certificate);
   const cluster = Cluster.create({
     id: clusterId,
     spec,
     rootCa: RootCa.create({
-      certificatePem: Buffer.from(rootPem),
+      certificatePem: Buffer.from(manager.identity.rootPem),
       keyPem: Buffer.from(privateKeyPem(authority.privateKey)),
       digest,
       joinTokens: JoinTokens.create({ worker: createJoinToken(digest), manager: createJoinToken(digest) }),
@@ -104,17 +102,49 @@ export function bootstrapCluster(options: BootstrapOptions): ClusterBootstrap {
       : CLUSTER_DEFAULTS.defaultAddressPools,
     subnetSize: options.subnetSize || CLUSTER_DEFAULTS.subnetSize,
     dataPathPort: options.dataPathPort || CLUSTER_DEFAULTS.dataPathPort,
+    snapshotKey: new Uint8Array(randomBytes(DATA_KEY_BYTES)),
+  });
+  return { cluster, ...manager };
+}
+
+/**
+ * A new manager for a cluster that is taken over from a saved snapshot: with a key and an id of its own, certified by
+ * the cluster's root.
+ */
+export function managerOfRestored(
+  cluster: Cluster,
+  options: Pick<BootstrapOptions, 'nowMs' | 'hostname' | 'availability'>,
+): FirstManager {
+  const authority = new ClusterAuthority().of(cluster);
+  return firstManager(authority, { ...options, clusterId: cluster.id, spec: cluster.spec });
+}
+
+interface FirstManagerOptions extends Pick<BootstrapOptions, 'nowMs' | 'hostname' | 'availability'> {
+  readonly clusterId: string;
+  readonly spec: ClusterSpec | undefined;
+}
+
+function firstManager(authority: Authority, options: FirstManagerOptions): FirstManager {
+  const { clusterId, spec, nowMs, hostname, availability } = options;
+  const keys = generateKeyPair();
+  const keyDer = publicKeyDer(keys.publicKey);
+  const nodeId = nodeIdOfKey(keyDer);
+  const certificatePem = issueNodeCertificate(authority, {
+    identity: { nodeId, role: 'manager', clusterId },
+    publicKeyDer: keyDer,
+    nowMs,
+    lifetimeMs: nodeLifetimeMs(spec),
   });
   const node = newNode({
     id: nodeId,
     role: NodeRole.MANAGER,
-    availability: options.availability,
-    hostname: options.hostname,
+    availability,
+    hostname,
     csrPem: new Uint8Array(),
     certificatePem,
     nowMs,
   });
-  return { cluster, node, identity: { keys, certificatePem, rootPem } };
+  return { node, identity: { keys, certificatePem, rootPem: certificatesPem([authority.certificate]) } };
 }
 
 /** The spec with a value for everything that was left out. Throws `bad-field` for a value that breaks a rule. */

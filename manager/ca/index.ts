@@ -9,6 +9,8 @@ export {
   bootstrapCluster,
   CLUSTER_DEFAULTS,
   type ClusterBootstrap,
+  type FirstManager,
+  managerOfRestored,
 } from './cluster-bootstrap.ts';
 export { CA_CONFIG, type CaConfig } from './config.ts';
 export { roleOfToken } from './join-token-check.ts';

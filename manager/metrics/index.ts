@@ -1,1 +1,7 @@
-export { type LogFigures, ManagerMetrics, type MemberFigures, type MetricsSource } from './manager-metrics.ts';
+export {
+  type LogFigures,
+  ManagerMetrics,
+  type MemberFigures,
+  type MetricsSource,
+  type SaveFigures,
+} from './manager-metrics.ts';

@@ -12,6 +12,14 @@ export interface MetricsSource {
   readonly leading: () => boolean;
   readonly sessions: () => number;
   readonly log: () => LogFigures;
+  readonly saves: () => SaveFigures;
+}
+
+/** Scheduled snapshots of the swarm. */
+export interface SaveFigures {
+  readonly intervalMs: number;
+  readonly lastSavedMs: number;
+  readonly problem: unknown;
 }
 
 /** The log as this manager sees it. */
@@ -111,6 +119,19 @@ export class ManagerMetrics {
     gauge('starling_log_committed_index', 'Last entry that a quorum holds', () => source.log().committedIndex);
     gauge('starling_log_bytes', "Bytes of the log's segments", () => source.log().logBytes);
     gauge('starling_raft_has_leader', '1 when a leader is known', () => (source.log().hasLeader ? 1 : 0));
+    gauge(
+      'starling_snapshot_save_interval_seconds',
+      'Time between scheduled snapshots; 0 while there are none',
+      () => source.saves().intervalMs / 1000,
+    );
+    gauge(
+      'starling_snapshot_saved_timestamp_seconds',
+      'When this manager saved last by its schedule; 0 for never',
+      () => source.saves().lastSavedMs / 1000,
+    );
+    gauge('starling_snapshot_save_failed', '1 while the last scheduled snapshot could not be saved', () =>
+      source.saves().problem === undefined ? 0 : 1,
+    );
     this.#byState(source);
   }
 

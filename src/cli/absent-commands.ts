@@ -13,12 +13,6 @@ export const ABSENT_SERVICE_COMMANDS: readonly AbsentCommand[] = absent(
   ['rollback'],
 );
 
-export const ABSENT_NODE_COMMANDS: readonly AbsentCommand[] = absent(
-  'a swarm has one manager',
-  'leave the roles as they are',
-  ['demote', 'promote'],
-);
-
 export const ABSENT_SWARM_COMMANDS: readonly AbsentCommand[] = [
   ...absent('it does not rotate the root', 'leave the root as it is', ['ca']),
   ...absent('it does not lock managers', 'keep the state directory on an encrypted disk', ['unlock', 'unlock-key']),

@@ -6,7 +6,6 @@
 import {
   ABSENT_COMMANDS,
   ABSENT_IMAGE_COMMANDS,
-  ABSENT_NODE_COMMANDS,
   ABSENT_SERVICE_COMMANDS,
   ABSENT_SWARM_COMMANDS,
 } from './absent-commands.ts';
@@ -105,6 +104,13 @@ const SERVICE: CommandGroup = group('service', 'Manage Swarm services', [
 
 const NODE: CommandGroup = group('node', 'Manage Swarm nodes', [
   command(
+    'demote',
+    'Demote one or more nodes from manager in the swarm',
+    '[OPTIONS] NODE [NODE...]',
+    AT_LEAST_ONE,
+    async () => (await import('./commands/node/node-role.ts')).nodeDemote,
+  ),
+  command(
     'inspect',
     'Display detailed information on one or more nodes',
     '[OPTIONS] self|NODE [NODE...]',
@@ -118,6 +124,13 @@ const NODE: CommandGroup = group('node', 'Manage Swarm nodes', [
     NO_ARGUMENTS,
     async () => (await import('./commands/node/node-ls.ts')).nodeLs,
     { aliases: ['list'] },
+  ),
+  command(
+    'promote',
+    'Promote one or more nodes to manager in the swarm',
+    '[OPTIONS] NODE [NODE...]',
+    AT_LEAST_ONE,
+    async () => (await import('./commands/node/node-role.ts')).nodePromote,
   ),
   command(
     'ps',
@@ -141,7 +154,38 @@ const NODE: CommandGroup = group('node', 'Manage Swarm nodes', [
     ONE_ARGUMENT,
     async () => (await import('./commands/node/node-update.ts')).nodeUpdate,
   ),
-  ...ABSENT_NODE_COMMANDS,
+]);
+
+/** Not Docker's. */
+const SNAPSHOT: CommandGroup = group('snapshot', 'Save and restore the swarm', [
+  command(
+    'inspect',
+    'Display what a saved snapshot holds, and whether it is whole',
+    '[OPTIONS] FILE|-',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/snapshot/snapshot-inspect.ts')).snapshotInspect,
+  ),
+  command(
+    'key',
+    'Display the key that saved snapshots are sealed with',
+    OPTIONS,
+    NO_ARGUMENTS,
+    async () => (await import('./commands/snapshot/snapshot-key.ts')).snapshotKey,
+  ),
+  command(
+    'restore',
+    'Begin a swarm again from a saved snapshot, with this host as its only manager',
+    '[OPTIONS] FILE|-',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/snapshot/snapshot-restore.ts')).snapshotRestore,
+  ),
+  command(
+    'save',
+    'Save the declared state of the swarm to a file',
+    '[OPTIONS] [FILE|-]',
+    UP_TO_ONE_ARGUMENT,
+    async () => (await import('./commands/snapshot/snapshot-save.ts')).snapshotSave,
+  ),
 ]);
 
 const TASK: CommandGroup = group('task', 'Look at tasks', [
@@ -308,6 +352,7 @@ const SYSTEM: CommandGroup = group('system', 'Manage this node', [
 export const ROOT: CommandGroup = group('swarm', 'Services in containers on a swarm of your own machines', [
   SERVICE,
   NODE,
+  SNAPSHOT,
   TASK,
   IMAGE,
   SYSTEM,

@@ -66,6 +66,8 @@ export interface Invocation {
   readonly arguments: readonly string[];
   /** `swarm service create`. */
   readonly path: string;
+  /** All commands: for the one that completes command lines. */
+  readonly root: CommandGroup;
   /** Prints the command's help, as Docker does for calls that ask for nothing. */
   readonly showHelp: () => void;
 }

@@ -1,4 +1,5 @@
 /** Flags of the program itself, before the command's name. */
+import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { DEFAULT_SOCKET_PATH, SOCKET_VARIABLE } from '../client/socket-path.ts';
 import { FlagValueError } from './cli-errors.ts';
@@ -78,5 +79,6 @@ export function chosenConfigDirectory(
   flags: FlagValues,
   variables: Readonly<Record<string, string | undefined>>,
 ): string {
-  return flags.value(CONFIG) ?? variables.DOCKER_CONFIG ?? join(variables.HOME ?? '/root', '.docker');
+  // An empty variable is one that is not set.
+  return flags.value(CONFIG) ?? (variables.DOCKER_CONFIG || join(variables.HOME || homedir(), '.docker'));
 }

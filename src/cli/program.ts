@@ -188,6 +188,7 @@ class LeafNode extends Node {
       flags: this.#values,
       arguments: this.args,
       path: this.path,
+      root: this.run.program.root,
       showHelp: () => this.#showHelp(),
     });
     this.run.exitCode = exitCode ?? 0;

@@ -5,6 +5,7 @@ import { HealthService } from '#gen/swarm/v1/health.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
 import { LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
 import { NodeService } from '#gen/swarm/v1/node.ts';
+import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import type { Client } from '#proto/grpc/methods.ts';
@@ -18,6 +19,7 @@ const SERVICES = {
   health: HealthService,
   node: NodeService,
   images: ImageService,
+  snapshots: SnapshotService,
   certificateAuthority: CertificateAuthorityService,
   dispatcher: DispatcherService,
   logBroker: LogBrokerService,
@@ -27,7 +29,8 @@ type Services = { readonly [Name in keyof typeof SERVICES]: Client<(typeof SERVI
 
 /**
  * A connection to one daemon. It is made by the first call, and made again after a loss by the next one. Which services
- * answer depends on the daemon and on who calls: `node` and `images` only on the machine's own socket, the cluster's
+ * answer depends on the daemon and on who calls: `node`, `images` and
+ * `snapshots` only on the machine's own socket, the cluster's
  * services only over TLS. Every failure is a SwarmError.
  */
 export interface SwarmClient extends Services {

@@ -197,7 +197,7 @@ export function clusterSpecShape(spec: ClusterSpec | undefined): StructData {
     Orchestration: { TaskHistoryRetentionLimit: spec?.orchestration?.taskHistoryLimit ?? DEFAULT_TASK_HISTORY },
     Raft: {
       SnapshotInterval: spec?.log?.snapshotInterval ?? DEFAULT_SNAPSHOT_INTERVAL,
-      KeepOldSnapshots: 0,
+      KeepOldSnapshots: spec?.log?.snapshotsKept ?? 0,
       ElectionTick: 10,
       HeartbeatTick: 1,
     },

@@ -8,11 +8,13 @@ import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { systemRandom } from '#common/system/random.ts';
+import { InitSwarmRequest } from '#gen/swarm/v1/node.ts';
 import type { RpcServer } from '#proto/grpc/server.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import type { Engine } from './engine.ts';
 import { notAManager } from './handlers/manager-access.ts';
 import { nodeHandlers } from './handlers/node-handlers.ts';
+import { snapshotHandlers } from './handlers/snapshot-handlers.ts';
 import { startLocalServer } from './local-server.ts';
 import { Membership } from './membership.ts';
 import { openEngine } from './open-engine.ts';
@@ -65,6 +67,15 @@ export class Daemon {
       counts: () => engine.counts(),
       stateDir: options.stateDir,
     });
+    const snapshots = snapshotHandlers({
+      backups: () => membership.manager().backups,
+      restore: async (request, file) => {
+        membership.requireInactive();
+        const { listenAddress, skipPreflight } = request;
+        const warnings = await preflight.beforeInit(InitSwarmRequest.create({ listenAddress, skipPreflight }));
+        return { ...(await membership.restore(request, file)), warnings };
+      },
+    });
     await membership.start();
     engine.onConditions(() => this.#redescribe());
     this.#server = await startLocalServer({
@@ -72,6 +83,7 @@ export class Daemon {
       membership,
       node,
       images: engine.imageHandlers,
+      snapshots,
       logger,
     });
     if (options.metricsAddress !== undefined) this.#metrics = await this.#serveMetrics(options.metricsAddress);

@@ -73,7 +73,7 @@ export async function foundCluster(
 }
 
 /** A log of one member has nobody to talk to. */
-const NO_PEERS: PeerTransport = {
+export const NO_PEERS: PeerTransport = {
   start: () => {},
   setPeers: () => {},
   send: () => {},

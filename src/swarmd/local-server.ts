@@ -6,6 +6,7 @@ import type { ImageService } from '#gen/swarm/v1/images.ts';
 import { ImageService as ImageServiceDefinition } from '#gen/swarm/v1/images.ts';
 import { LogsService } from '#gen/swarm/v1/logs.ts';
 import { NodeService } from '#gen/swarm/v1/node.ts';
+import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
@@ -20,6 +21,7 @@ export interface LocalServerOptions {
   readonly membership: Membership;
   readonly node: Handlers<typeof NodeService>;
   readonly images: Handlers<typeof ImageService> | undefined;
+  readonly snapshots: Handlers<typeof SnapshotService>;
   readonly logger: Logger;
 }
 
@@ -29,6 +31,7 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Rpc
   const manager = () => membership.manager();
   server.addService(NodeService, options.node);
   server.addService(ControlService, controlHandlers(manager));
+  server.addService(SnapshotService, options.snapshots);
   server.addService(LogsService, logsHandlers(manager));
   server.addService(WatchService, watchHandlers(manager));
   server.addService(

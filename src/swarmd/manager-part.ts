@@ -220,6 +220,7 @@ export class ManagerPart {
     if (await isForced(paths)) await this.#forceNewCluster(dataKey);
     return new ManagerRole({
       logDirectory: paths.log,
+      snapshotDirectory: paths.snapshots,
       dataKey,
       identity,
       origin: this.#origin(),

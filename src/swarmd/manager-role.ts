@@ -5,6 +5,7 @@ import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
 import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
+import { Backups } from '#manager/backup/index.ts';
 import { CA_CONFIG, CertificateAuthority } from '#manager/ca/index.ts';
 import { ControlApi, type ImagePinner } from '#manager/control/index.ts';
 import { DISPATCHER_DEFAULTS, Dispatcher } from '#manager/dispatcher/index.ts';
@@ -21,10 +22,12 @@ import type { WatchSource } from '#manager/watch/index.ts';
 import { LeaderCalls } from './leader-calls.ts';
 import { LeaderParts } from './leader-parts.ts';
 import type { NodeIdentity } from './node-identity.ts';
-import { FEATURE_LEVEL } from './version.ts';
+import { FEATURE_LEVEL, VERSION } from './version.ts';
 
 export interface ManagerOptions {
   readonly logDirectory: string;
+  /** Where scheduled saves of the swarm go. */
+  readonly snapshotDirectory: string;
   readonly dataKey: Uint8Array;
   readonly identity: NodeIdentity;
   /** Where the log comes from. */
@@ -54,6 +57,7 @@ export class ManagerRole {
   readonly dispatcher: Dispatcher;
   readonly logBroker: LogBroker;
   readonly metrics: ManagerMetrics;
+  readonly backups: Backups;
   /** Brings what only the leader does to the leader. */
   readonly leaderCalls: LeaderCalls;
   readonly #leaderParts: LeaderParts;
@@ -74,6 +78,7 @@ export class ManagerRole {
       leading: () => this.#leaderParts.running,
       sessions: () => this.dispatcher.sessionCount,
       log: () => this.#logFigures(),
+      saves: () => this.backups.status,
     });
     this.log = this.#makeLog();
     this.leaderCalls = new LeaderCalls({
@@ -108,6 +113,16 @@ export class ManagerRole {
       config: DISPATCHER_DEFAULTS,
     });
     this.logBroker = new LogBroker(() => store.view(), random);
+    this.backups = new Backups({
+      store,
+      log: this.log,
+      members: () => this.log.members(),
+      nodeId: this.nodeId,
+      release: VERSION,
+      directory: options.snapshotDirectory,
+      clock,
+      logger: logger.with({ part: 'backup' }),
+    });
     this.#leaderParts = this.#makeLeaderParts();
   }
 
@@ -130,6 +145,7 @@ export class ManagerRole {
       this.log.onMembers(() => this.dispatcher.managersChanged()),
     );
     this.#tuneSnapshots();
+    this.backups.start();
     this.#leadershipChanged(this.log.leadership());
   }
 
@@ -175,6 +191,7 @@ export class ManagerRole {
   async #close(): Promise<void> {
     await this.handOver();
     for (const stop of this.#unsubscribe) stop();
+    await this.backups.close();
     await this.#leaderParts.stop('the manager is shutting down');
     this.leaderCalls.close();
     await this.store.close();
@@ -265,8 +282,10 @@ export class ManagerRole {
 
   #tuneSnapshots(): void {
     const view: StoreView = this.store.view();
-    const snapshotEntries = view.cluster()?.spec?.log?.snapshotInterval;
-    if (snapshotEntries !== undefined && snapshotEntries > 0) this.log.tuneSnapshots({ snapshotEntries });
+    const spec = view.cluster()?.spec?.log;
+    if (spec === undefined) return;
+    const { snapshotInterval = 0, snapshotsKept = 0 } = spec;
+    this.log.tuneSnapshots({ snapshotsKept, ...(snapshotInterval > 0 ? { snapshotEntries: snapshotInterval } : {}) });
   }
 
   #leadershipChanged(leadership: Leadership): void {

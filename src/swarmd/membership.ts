@@ -22,6 +22,7 @@ import { SwarmError } from '#common/errors.ts';
 import { formatHostPort } from '#common/host-port.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import type { InitSwarmRequest, JoinSwarmRequest } from '#gen/swarm/v1/node.ts';
+import type { RestoreOptions, RestoreSwarmResponse } from '#gen/swarm/v1/snapshot.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { validateClusterSpec } from '#manager/control/index.ts';
 import { ActiveNode } from './active-node.ts';
@@ -33,6 +34,7 @@ import { forgetLog } from './forget-log.ts';
 import { foundCluster } from './found-cluster.ts';
 import { leaveLog } from './join-log.ts';
 import { joinedWithout, leaveRefusal, notForcible } from './membership-errors.ts';
+import { readSaved, restoreCluster } from './restore-cluster.ts';
 import { changeRole, toldRole } from './role-change.ts';
 
 export type MembershipState =
@@ -111,6 +113,19 @@ export class Membership {
         workerToken: cluster.rootCa?.joinTokens?.worker ?? '',
         managerAddress: formatHostPort(advertise),
       };
+    });
+  }
+
+  /** `swarm snapshot restore`: nothing on this host is touched before all of the file was verified. */
+  async restore(options: RestoreOptions, file: AsyncIterable<Uint8Array>): Promise<RestoreSwarmResponse> {
+    this.requireInactive();
+    const saved = await readSaved(this.#parts, options, file);
+    return this.#founding(async () => {
+      const listen = listenAddress(options.listenAddress || this.#parts.addresses.listen);
+      const advertise = advertiseAddress(options.advertiseAddress || this.#parts.addresses.advertise, listen);
+      this.#state = { kind: 'pending' };
+      const addresses = { listen, advertise, dataPath: options.dataPathAddress };
+      return restoreCluster(this.#parts, this.#store, saved, addresses);
     });
   }
 

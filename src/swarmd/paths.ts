@@ -12,6 +12,8 @@ export interface Paths {
   readonly runtimeRun: string;
   readonly networkRun: string;
   readonly volumes: string;
+  /** Scheduled saves of the swarm; they stay when the node leaves. */
+  readonly snapshots: string;
   readonly lock: string;
 }
 
@@ -28,6 +30,7 @@ export function pathsOf(stateDir: string, runDir: string): Paths {
     runtimeRun: `${runDir}/tasks`,
     networkRun: `${runDir}/network`,
     volumes: `${stateDir}/volumes`,
+    snapshots: `${stateDir}/snapshots`,
     lock: `${runDir}/swarmd.lock`,
   };
 }

@@ -1,5 +1,4 @@
 import type { CommandImplementation, Invocation } from '../command.ts';
-import { ROOT } from '../command-tree.ts';
 import { complete as answerFor } from '../completion/candidates.ts';
 import { GLOBAL_FLAGS } from '../global-flags.ts';
 
@@ -14,8 +13,8 @@ export const complete: CommandImplementation = {
   run: answer,
 };
 
-async function answer({ context, arguments: words }: Invocation): Promise<void> {
-  const { candidates, mayBeFile } = await answerFor({ root: ROOT, globalFlags: GLOBAL_FLAGS, context }, words);
+async function answer({ context, root, arguments: words }: Invocation): Promise<void> {
+  const { candidates, mayBeFile } = await answerFor({ root, globalFlags: GLOBAL_FLAGS, context }, words);
   for (const { value, description } of candidates) context.stdout.write(`${value}\t${description}\n`);
   context.stdout.write(`:${mayBeFile ? DIRECTIVE_DEFAULT : DIRECTIVE_NO_FILES}\n`);
 }

@@ -92,17 +92,30 @@ class ServiceWait {
     const service = await this.#service();
     const hasConverged = this.#convergedSince !== undefined;
     const monitorMs = service.spec?.update?.monitorMs ?? DEFAULTS.updateMonitorMs;
-    if (this.#readUpdateStatus(service, hasConverged)) return true;
+    if (this.#readUpdateStatus(service, hasConverged)) {
+      // With a short monitor the update may end between two looks: the last lines are those of its end.
+      if (await this.#judge(service)) this.#sayConverged();
+      return true;
+    }
     if (hasConverged && this.#elapsedMs() >= monitorMs) {
-      this.#lines.show({ id: 'verify', text: `Service ${this.#options.reference} converged` });
+      this.#sayConverged();
       if (this.#closingMessage !== undefined) this.#lines.message(`rollback: ${this.#closingMessage}`);
       return true;
     }
+    this.#verify(await this.#judge(service), monitorMs);
+    return false;
+  }
+
+  /** Shows how far the service is; whether it has converged. */
+  async #judge(service: Service): Promise<boolean> {
     const [tasks, nodes] = await Promise.all([this.#tasks(), this.#nodes()]);
     const judgement = this.#watcher.judge({ service, tasks, nodes, isRollingBack: this.#isRollingBack });
     for (const line of judgement.lines) this.#lines.show(line);
-    this.#verify(judgement.hasConverged, monitorMs);
-    return false;
+    return judgement.hasConverged;
+  }
+
+  #sayConverged(): void {
+    this.#lines.show({ id: 'verify', text: `Service ${this.#options.reference} converged` });
   }
 
   #elapsedMs(): number {

@@ -10,6 +10,7 @@ import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { redactCluster } from '#manager/control/index.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import type { DaemonParts } from '../daemon-parts.ts';
+import type { ManagerRole } from '../manager-role.ts';
 import type { Membership, MembershipState } from '../membership.ts';
 import type { Preflight } from '../preflight.ts';
 import { FEATURE_LEVEL, VERSION } from '../version.ts';
@@ -28,6 +29,7 @@ export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof Node
   const { membership, preflight } = options;
   return {
     initSwarm: async (request) => {
+      if (request.forceNewCluster) return InitSwarmResponse.create(await membership.forceNewCluster(request));
       membership.requireInactive();
       const warnings = await preflight.beforeInit(request);
       const result = await membership.init(request);
@@ -94,5 +96,12 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
     managerCount: nodes.filter((node) => node.role === NodeRole.MANAGER).length,
     cluster: cluster === undefined ? undefined : redactCluster(cluster, false),
     containersRunning: agent.worker.runningCount(),
+    warnings: warningsOf(manager),
   };
+}
+
+/** What needs somebody's attention, though the node does its work. */
+function warningsOf(manager: ManagerRole | undefined): readonly string[] {
+  const problem = manager?.backups.status.problem;
+  return problem === undefined ? [] : [problem.message];
 }

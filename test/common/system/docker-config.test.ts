@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SwarmError } from '#common/errors.ts';
-import { DockerConfig, dockerConfigDirectory } from '#common/system/docker-config.ts';
+import { DockerConfig } from '#common/system/docker-config.ts';
 import { decodeRegistryAuth, encodeRegistryAuth, joinBasic } from '#common/system/registry-auth.ts';
 
 describe("Docker's config.json", () => {
@@ -35,11 +35,6 @@ describe("Docker's config.json", () => {
       return true;
     });
   }
-
-  it('is looked for where Docker looks', () => {
-    assert.equal(dockerConfigDirectory({ DOCKER_CONFIG: '/x', HOME: '/home/u' }), '/x');
-    assert.equal(dockerConfigDirectory({ HOME: '/home/u' }), '/home/u/.docker');
-  });
 
   it('holds credentials by host, however the key is written', async () => {
     const config = await load({

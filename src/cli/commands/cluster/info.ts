@@ -1,7 +1,8 @@
-import { formatDuration, humanDuration } from '#common/duration.ts';
+import { formatDuration, humanDuration, NANOS_PER_MS } from '#common/duration.ts';
+import { DEFAULT_SAVES_KEPT } from '#common/limits.ts';
 import { binarySize } from '#common/size.ts';
 import { type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
-import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import { type LogConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
 import { encodeJson } from '../../../docker-shape/encode-json.ts';
 import { LOCAL_NODE_STATES, systemInfoShape, withoutPort } from '../../../docker-shape/from-info.ts';
 import { clusterSpecShape } from '../../../docker-shape/from-objects.ts';
@@ -96,7 +97,12 @@ function swarmLines(answer: GetInfoResponse): readonly string[] {
 
 interface SpecNumbers {
   readonly Orchestration: { readonly TaskHistoryRetentionLimit: number };
-  readonly Raft: { readonly SnapshotInterval: number };
+  readonly Raft: {
+    readonly SnapshotInterval: number;
+    readonly KeepOldSnapshots: number;
+    readonly HeartbeatTick: number;
+    readonly ElectionTick: number;
+  };
   readonly Dispatcher: { readonly HeartbeatPeriod: number };
   readonly CAConfig: { readonly NodeCertExpiry: number };
 }
@@ -114,14 +120,28 @@ function managerLines(answer: GetInfoResponse): readonly string[] {
     `  Data Path Port: ${cluster?.dataPathPort ?? 0}`,
     '  Orchestration:',
     `   Task History Retention Limit: ${spec.Orchestration.TaskHistoryRetentionLimit}`,
-    '  Log:',
+    '  Raft:',
     `   Snapshot Interval: ${spec.Raft.SnapshotInterval}`,
+    `   Number of Old Snapshots to Retain: ${spec.Raft.KeepOldSnapshots}`,
+    `   Heartbeat Tick: ${spec.Raft.HeartbeatTick}`,
+    `   Election Tick: ${spec.Raft.ElectionTick}`,
+    ...savedSnapshotLines(cluster?.spec?.log),
     '  Dispatcher:',
     `   Heartbeat Period: ${periodText(spec.Dispatcher.HeartbeatPeriod)}`,
     '  CA Configuration:',
     `   Expiry Duration: ${humanDuration(spec.CAConfig.NodeCertExpiry)}`,
     '  Autolock Managers: false',
     '  Root Rotation In Progress: false',
+  ];
+}
+
+function savedSnapshotLines(log: LogConfig | undefined): readonly string[] {
+  const intervalMs = log?.saveIntervalMs ?? 0;
+  if (intervalMs === 0) return [];
+  return [
+    '  Saved Snapshots:',
+    `   Interval: ${formatDuration(intervalMs * NANOS_PER_MS)}`,
+    `   Kept on Every Manager: ${log?.savesKept ?? DEFAULT_SAVES_KEPT}`,
   ];
 }
 

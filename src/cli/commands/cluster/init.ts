@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
-import { FlagValueError } from '../../cli-errors.ts';
+import { CliError, FlagValueError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
-import { listFlag, refusedFlag, valueFlag } from '../../flags.ts';
+import { boolFlag, type FlagValues, listFlag, valueFlag } from '../../flags.ts';
 import { unsigned } from '../../values/scalars.ts';
 import { CLUSTER_FLAGS, clusterSpecOf } from './cluster-flags.ts';
 import {
@@ -57,6 +57,11 @@ const DEFAULT_ADDR_POOL_MASK_LENGTH = valueFlag({
   parse: uint32,
 });
 
+const FORCE_NEW_CLUSTER = boolFlag({
+  name: 'force-new-cluster',
+  usage: 'Force create a new cluster from current state',
+});
+
 export const init: CommandImplementation = {
   flags: [
     ADVERTISE_ADDR,
@@ -66,23 +71,23 @@ export const init: CommandImplementation = {
     DEFAULT_ADDR_POOL,
     DEFAULT_ADDR_POOL_MASK_LENGTH,
     LISTEN_ADDR,
+    FORCE_NEW_CLUSTER,
     SKIP_PREFLIGHT,
     ...CLUSTER_FLAGS,
-    refusedFlag('force-new-cluster', false, {
-      because: 'a swarm has one manager in this release, so there is no quorum to lose',
-      hint: 'start the daemon again with the same state directory',
-    }),
   ],
   examples: [
     'swarm init',
     'swarm init --advertise-addr 192.168.1.10',
     'swarm init --advertise-addr eth1 --availability drain',
+    '# after the majority of the managers is lost for good\nswarm init --force-new-cluster',
   ],
   run: initSwarm,
 };
 
 async function initSwarm({ context, flags }: Invocation): Promise<void> {
   const availability = availabilityOf(flags);
+  const forceNewCluster = flags.isSet(FORCE_NEW_CLUSTER);
+  if (forceNewCluster) refuseSettings(flags);
   const api = await context.api();
   const response = await api.node.initSwarm({
     listenAddress: flags.value(LISTEN_ADDR) ?? '',
@@ -92,13 +97,26 @@ async function initSwarm({ context, flags }: Invocation): Promise<void> {
     defaultAddressPools: flags.list(DEFAULT_ADDR_POOL).flat(),
     subnetSize: flags.value(DEFAULT_ADDR_POOL_MASK_LENGTH) ?? 0,
     availability,
-    spec: clusterSpecOf(flags, undefined),
+    // The state that is gone on with has a spec.
+    spec: forceNewCluster ? undefined : clusterSpecOf(flags, undefined),
+    forceNewCluster,
     skipPreflight: flags.isSet(SKIP_PREFLIGHT),
   });
   for (const warning of response.warnings) printWarning(context, `warning: ${warning}`);
   printLine(context, `Swarm initialized: current node (${response.nodeId}) is now a manager.\n`);
   printLine(context, joinText('worker', response.workerToken, response.managerAddress));
   printLine(context, "To add a manager to this swarm, run 'swarm join-token manager' and follow the instructions.");
+}
+
+/** Who loses a majority of managers keeps the settings of the swarm: they are changed afterwards. */
+function refuseSettings(flags: FlagValues): void {
+  const given = [...CLUSTER_FLAGS, AVAILABILITY, DATA_PATH_PORT, DEFAULT_ADDR_POOL, DEFAULT_ADDR_POOL_MASK_LENGTH].find(
+    (flag) => flags.given(flag),
+  );
+  if (given === undefined) return;
+  throw new CliError(`--${given.name} and --force-new-cluster cannot be used together`, {
+    hint: 'change the settings afterwards: `swarm update`, `swarm node update`',
+  });
 }
 
 /** What to run on a host that shall join, with an empty line after it. */

@@ -66,6 +66,8 @@ function hostname({ description }: Node): string {
 function managerStatus({ managerStatus: status }: Node): string {
   if (status === undefined) return '';
   if (status.leader) return 'Leader';
+  // Docker's has none: a script that waits for Reachable waits for the vote.
+  if (status.learner && status.reachable) return 'Learner';
   return status.reachable ? 'Reachable' : 'Unreachable';
 }
 

@@ -2,7 +2,7 @@ import type { TaskView } from '#gen/swarm/v1/control.ts';
 import { type LogMessage, LogStream, type SubscribeLogsRequest } from '#gen/swarm/v1/logs.ts';
 import type { Service, Task } from '#gen/swarm/v1/objects.ts';
 import type { SwarmApi } from '../../api.ts';
-import { CliError, FlagValueError } from '../../cli-errors.ts';
+import { CliError, EXIT_INTERRUPTED, FlagValueError, SilentExit } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printWarning } from '../../context.ts';
 import { boolFlag, stringFlag } from '../../flags.ts';
@@ -67,6 +67,8 @@ async function showLogs(invocation: Invocation): Promise<void> {
   } finally {
     release();
   }
+  // Also where the stream ended by itself in the same moment: who pressed Ctrl-C is told so.
+  if (interrupted.signal.aborted) throw new SilentExit(EXIT_INTERRUPTED);
 }
 
 async function findTarget(api: SwarmApi, reference: string): Promise<Target> {
@@ -138,8 +140,7 @@ async function printMessage(
   stream.write(Buffer.concat([Buffer.from(prefix), message.data, Buffer.from(end)]));
 }
 
-/** RFC 3339 with nine decimals, as Docker writes log times. */
-/** With Docker's nine digits, of which the contract carries six. */
+/** RFC 3339 with Docker's nine decimals, of which the contract carries six. */
 function timeText(timestampUs: number): string {
   const ms = Math.floor(timestampUs / 1000);
   const microseconds = String(timestampUs - ms * 1000).padStart(3, '0');

@@ -87,6 +87,7 @@ export function fakeApi(control: ControlApi): SwarmApi {
     node: NODE,
     logs: {} as Client<typeof LogsService>,
     images: {} as SwarmApi['images'],
+    snapshots: {} as SwarmApi['snapshots'],
     close() {},
   };
 }

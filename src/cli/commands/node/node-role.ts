@@ -1,0 +1,84 @@
+/** `node promote` and `node demote`: Docker's words; unlike Docker's they wait until the node is what it was told. */
+import { SwarmError } from '#common/errors.ts';
+import type { Node } from '#gen/swarm/v1/objects.ts';
+import { NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
+import type { SwarmApi } from '../../api.ts';
+import { CliError } from '../../cli-errors.ts';
+import type { CommandImplementation, Invocation } from '../../command.ts';
+import { type CliContext, printLine, printWarning } from '../../context.ts';
+import { boolFlag } from '../../flags.ts';
+import { waitForRole } from '../../progress/wait-for-role.ts';
+import { collectFailures } from '../shared/each.ts';
+
+const DETACH = boolFlag({
+  name: 'detach',
+  short: 'd',
+  usage: 'Exit immediately instead of waiting for the node to take its role',
+});
+
+export const nodePromote: CommandImplementation = {
+  flags: [DETACH],
+  examples: ['swarm node promote node-b node-c'],
+  argumentKind: 'node',
+  run: (invocation) => changeRoles(invocation, NodeRole.MANAGER),
+};
+
+export const nodeDemote: CommandImplementation = {
+  flags: [DETACH],
+  examples: ['swarm node demote node-c'],
+  argumentKind: 'node',
+  run: (invocation) => changeRoles(invocation, NodeRole.WORKER),
+};
+
+export type WantedRole = typeof NodeRole.MANAGER | typeof NodeRole.WORKER;
+
+/** A change of the node in between is read again; more often than this somebody works against us. */
+const ATTEMPTS = 4;
+
+/** One node after the other, so that a quorum is never asked to give up two members at once. */
+async function changeRoles({ context, flags, arguments: references }: Invocation, role: WantedRole): Promise<void> {
+  const api = await context.api();
+  const failures = collectFailures();
+  let isInterrupted = false;
+  for (const reference of references) {
+    await failures.attempt(async () => {
+      const node = await declareRole(context, api, reference, role);
+      if (node === undefined) return;
+      const isDetached = flags.isSet(DETACH) || isInterrupted;
+      if (!isDetached) isInterrupted = (await waitForRole({ context, node, reference, role })) === 'interrupted';
+      printLine(
+        context,
+        role === NodeRole.MANAGER
+          ? `Node ${reference} promoted to a manager in the swarm.`
+          : `Manager ${reference} demoted in the swarm.`,
+      );
+    });
+  }
+  if (isInterrupted) printWarning(context, 'Operation continuing in background.');
+  failures.report();
+}
+
+/** Writes the role that the node should have; undefined when it should have it already. */
+async function declareRole(
+  context: CliContext,
+  api: SwarmApi,
+  reference: string,
+  role: WantedRole,
+): Promise<Node | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    const { node } = await api.control.getNode({ reference });
+    if (node === undefined) throw new CliError(`the daemon did not say what ${reference} is`);
+    const spec = node.spec ?? NodeSpec.create({ desiredRole: node.role });
+    if (spec.desiredRole === role) {
+      printLine(context, `Node ${node.id} is already a ${role === NodeRole.MANAGER ? 'manager' : 'worker'}.`);
+      return undefined;
+    }
+    try {
+      await api.control.updateNode({ id: node.id, version: node.version, spec: { ...spec, desiredRole: role } });
+      return node;
+    } catch (thrown) {
+      const isStale = thrown instanceof SwarmError && thrown.reason === 'out-of-sequence';
+      if (!isStale || attempt >= ATTEMPTS) throw thrown;
+    }
+  }
+}
