@@ -12,6 +12,8 @@ export interface ApplierOptions {
   readonly applied: LogPosition;
   readonly applyEntry: (entry: Entry) => void;
   readonly applyChange: (entry: Entry) => Promise<void>;
+  /** Called after each entry, when `applied` says so too. */
+  readonly entryApplied: (entry: Entry) => void;
   /** A MsgStorageApply is done: its responses are to be delivered. */
   readonly deliver: (responses: readonly Message[]) => void;
   readonly failed: (thrown: unknown) => void;
@@ -63,7 +65,7 @@ export class Applier {
           await restore();
           resolve();
         } catch (thrown) {
-          reject(thrown as Error);
+          reject(thrown);
           throw thrown;
         }
       };
@@ -111,6 +113,7 @@ export class Applier {
       }
       this.#options.applyEntry(entry);
       this.#applied = entry;
+      this.#options.entryApplied(entry);
     }
     this.#tasks.shift();
     this.#options.deliver(responses);
@@ -120,6 +123,7 @@ export class Applier {
   #passed(task: Task & { readonly kind: 'entries' }, entry: Entry): void {
     this.#applied = entry;
     task.next++;
+    this.#options.entryApplied(entry);
   }
 
   #wait(work: Promise<void>, then: () => void): void {

@@ -1,4 +1,5 @@
 export { DEFAULT_RAFT_CONFIG, type RaftConfig, type RaftTuning } from './config.ts';
+export { type ForceNewClusterOptions, forceNewCluster } from './force-new-cluster.ts';
 export type { NewMember } from './member-changes.ts';
 export type { PeerHandler, PeerState, PeerTransport } from './peer-transport.ts';
 export type { NextTurn } from './pump.ts';

@@ -88,15 +88,19 @@ export class Peers {
   }
 
   /**
-   * Whether the member can be spoken to. The stream must stand; and where the node hears from it all the time (the
-   * leader from everybody, everybody from the leader), it must have been heard lately: a paused process keeps its streams.
+   * Whether the member can be spoken to. The stream must stand; and it must have been heard lately, since a paused process
+   * and a broken wire leave streams as they are: of the log where the node hears from it all the time (the leader from
+   * everybody, everybody from the leader), otherwise of the stream, which has a sign of life every second.
    */
   isReachable(raftId: number, node: RawNode): boolean {
     if (raftId === node.id) return true;
     const { transport, clock, silenceMs } = this.#options;
-    if (transport.peer(raftId)?.connected !== true) return false;
-    if (node.state !== 'StateLeader' && node.lead !== raftId) return true;
-    return clock.monotonic() - (this.#heardMs.get(raftId) ?? -Infinity) < silenceMs;
+    const peer = transport.peer(raftId);
+    if (peer?.connected !== true) return false;
+    const heardMs = this.#heardMs.get(raftId) ?? -Infinity;
+    const nowMs = clock.monotonic();
+    if (node.state === 'StateLeader' || node.lead === raftId) return nowMs - heardMs < silenceMs;
+    return nowMs - Math.max(heardMs, peer.lastHeardMs) < 2 * silenceMs;
   }
 
   /** Whether it has changed since the last call who can be reached. */

@@ -114,6 +114,7 @@ export class RaftEngine {
       applied: recovered.snapshot,
       applyEntry: (entry) => this.#applyEntry(entry),
       applyChange: (entry) => this.#applyChange(entry),
+      entryApplied: (entry) => this.#applied(entry),
       deliver,
       failed,
     });
@@ -159,7 +160,7 @@ export class RaftEngine {
     return quorumProblem({
       voters: voters.length,
       reachable: voters.length - missing.length,
-      missing: missing.map((raftId) => this.book.member(raftId)?.address ?? String(raftId)),
+      missing: missing.map((raftId) => this.book.member(raftId)?.address ?? String(raftId)).sort(),
     });
   }
 
@@ -171,6 +172,11 @@ export class RaftEngine {
   /** The leader's process is gone: waiting for its silence to last would be a waste of time. */
   leaderGone(raftId: number): void {
     if (raftId === this.pump.node.lead) this.#campaigns.leaderGone();
+  }
+
+  /** Makes durable what is known to be committed, which otherwise goes along with the next write. */
+  flushCommit(): Promise<void> {
+    return this.#appendThread.flushCommit();
   }
 
   maybeSnapshot(): void {
@@ -269,7 +275,6 @@ export class RaftEngine {
     // An empty one is a new leader's first, or a change of members that could not be made.
     if (data.length > 0) this.#options.machine.apply({ index, term, data, ticket: own?.ticket });
     own?.done();
-    this.#applied(entry);
   }
 
   async #applyChange(entry: Entry): Promise<void> {
@@ -280,17 +285,14 @@ export class RaftEngine {
     this.pump.step((node) => this.book.apply(entry, node.applyConfChange(entry)));
     if (this.#isStopped) return;
     own?.done();
-    this.#applied(entry);
-    this.#bookChanged();
-    const { raftId, self, removed } = this.#options;
-    if (this.book.wasRemoved(raftId)) removed(removedError(self().address));
   }
 
   #applied(entry: Entry): void {
     this.reads.applied(entry.index);
     this.snapshots.applied(entry.data.length);
     this.snapshots.maybeTake(entry);
-    if (this.leadership.current.state === 'none') this.leadership.observe(this.pump.node, entry.term);
+    if (entry.index === this.book.changedIndex) this.#bookChanged();
+    else if (this.leadership.current.state === 'none') this.leadership.observe(this.pump.node, entry.term);
     this.waiters.check();
   }
 
@@ -298,6 +300,8 @@ export class RaftEngine {
     this.peers.update();
     this.leadership.observe(this.pump.node, this.#applier.applied.term);
     this.#options.membersChanged();
+    const { raftId, self, removed } = this.#options;
+    if (this.book.wasRemoved(raftId)) removed(removedError(self().address));
   }
 
   async #restore(snapshot: Snapshot): Promise<void> {

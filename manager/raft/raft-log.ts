@@ -103,6 +103,8 @@ export class RaftLog implements Log {
   #identity: RaftIdentity | undefined;
   #engine: RaftEngine | undefined;
   #closing: Promise<void> | undefined;
+  /** Rejects what only the start waits for when the log ends before. */
+  #giveUp = (_error: SwarmError): void => {};
 
   constructor(options: RaftLogOptions) {
     this.#options = options;
@@ -294,7 +296,7 @@ export class RaftLog implements Log {
       this.#identity = founded.identity;
       return { recovered: founded, peers: [] };
     }
-    const { raftId, members } = await origin.join();
+    const { raftId, members } = await Promise.race([origin.join(), this.#untilStopped()]);
     const joined = await joinLog(recovered, RaftIdentity.create({ raftId, nodeId }));
     this.#identity = joined.identity;
     return { recovered: joined, peers: members };
@@ -359,6 +361,12 @@ export class RaftLog implements Log {
     }
   }
 
+  #untilStopped(): Promise<never> {
+    return new Promise((_resolve, reject) => {
+      this.#giveUp = reject;
+    });
+  }
+
   #preamble(): readonly WalRecord[] {
     const records: WalRecord[] = [];
     if (this.#identity !== undefined) records.push(identityRecord(this.#identity));
@@ -401,6 +409,7 @@ export class RaftLog implements Log {
     await this.#starting?.catch(() => {});
     await this.#options.transport.close();
     await this.#engine?.snapshots.stopped();
+    await this.#engine?.flushCommit().catch(() => {}); // the failure of the disk has been told
     await this.#wal?.close();
   }
 
@@ -409,6 +418,7 @@ export class RaftLog implements Log {
     if (error !== undefined && this.#leadership.current.state !== 'stopped')
       this.#options.logger.error('the log stopped', { error: error.message });
     this.#leadership.stop(error);
+    this.#giveUp(error ?? stopped('before it had joined'));
     this.#engine?.stop(error ?? closedTooSoon());
     if (error !== undefined && this.#closing === undefined) void this.#options.transport.close().catch(() => {});
     this.#membersChanged();

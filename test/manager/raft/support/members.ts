@@ -15,6 +15,7 @@ export const WAIT = { timeoutMs: 10_000 };
 export const FAST: RaftLogOptions['config'] = {
   tickMs: 10,
   campaignDelayMs: 10,
+  handoverMs: 200,
   segmentBytes: 64 * 1024,
   allocateBytes: 16 * 1024,
   snapshotSyncBytes: 4096,
