@@ -21,6 +21,11 @@ describe('e2e: managers', function () {
   const managers = useManagers(this, { managers: 3, workers: 2 });
   const cluster = () => managers().cluster;
 
+  beforeEach(async function () {
+    this.timeout(60_000);
+    await managers().formed();
+  });
+
   /** Ends a load that must have seen nothing wrong. */
   async function finish(load: Load): Promise<void> {
     await managers().formed();
@@ -36,7 +41,7 @@ describe('e2e: managers', function () {
     assert.equal(leader, 'm1');
     for (const host of managers().names) {
       const rows = await cluster().mustOn(host, ['node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}']);
-      assert.deepEqual(rows.trim().split('\n').toSorted(), ['m1 Leader', 'm2 Reachable', 'm3 Reachable', 'w1 ', 'w2 ']);
+      assert.deepEqual(rows.trim().split(/ *\n/).toSorted(), ['m1 Leader', 'm2 Reachable', 'm3 Reachable', 'w1', 'w2']);
       await cluster().mustOn(host, ['node', 'update', '--label-add', `by=${host}`, 'w1']);
       for (const other of managers().names)
         assert.equal((await managers().seenFrom(other)).get('w1')?.spec?.labels['by'], host);
