@@ -1,7 +1,7 @@
 import { createJoinToken } from '#certs/join-token.ts';
 import { peerIdentity } from '#certs/peer.ts';
 import { NodeChannelCredentials, NodeServerCredentials, type TlsIdentity } from '#certs/tls.ts';
-import type { SwarmError } from '#common/errors.ts';
+import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { systemClock } from '#common/system/clock.ts';
@@ -165,7 +165,7 @@ export class ManagerOnLoopback implements ServingManager {
 
   #stopLeading(): void {
     this.dispatcher.stop('the lead has moved');
-    const error = { code: 'unavailable', reason: 'not-leader', message: 'the lead has moved' } as SwarmError;
+    const error = new SwarmError({ code: 'unavailable', reason: 'not-leader', message: 'the lead has moved' });
     this.logBroker.stop(error);
   }
 }
