@@ -3,7 +3,7 @@ import { invalidField, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { UpdateClusterRequest } from '#gen/swarm/v1/control.ts';
 import type { Cluster } from '#gen/swarm/v1/objects.ts';
-import type { ClusterSpec } from '#gen/swarm/v1/specs.ts';
+import type { ClusterSpec, LogConfig } from '#gen/swarm/v1/specs.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { checkClusterFeatures } from './feature-gates.ts';
 import { validateLabels } from './validate-container.ts';
@@ -43,6 +43,28 @@ export function validateClusterSpec(spec: ClusterSpec): void {
     );
   if (spec.log?.snapshotInterval === 0)
     throw invalidField('snapshot-interval', 'snapshot-interval: 0 would never end', 'use 1 or more');
+  if (spec.log !== undefined) validateSaves(spec.log);
+}
+
+function validateSaves({ snapshotsKept = 0, saveIntervalMs = 0, savesKept = 1 }: LogConfig): void {
+  if (snapshotsKept > LIMITS.SNAPSHOTS_KEPT)
+    throw invalidField(
+      'max-snapshots',
+      `max-snapshots: ${snapshotsKept} is above ${LIMITS.SNAPSHOTS_KEPT}`,
+      'keep fewer',
+    );
+  if (saveIntervalMs !== 0 && saveIntervalMs < LIMITS.MIN_SAVE_INTERVAL_MS)
+    throw invalidField(
+      'snapshot-save-interval',
+      `snapshot-save-interval: ${saveIntervalMs} ms is too short`,
+      `use ${LIMITS.MIN_SAVE_INTERVAL_MS / 1000}s or more, or 0s for never`,
+    );
+  if (savesKept < 1 || savesKept > LIMITS.SAVES_KEPT)
+    throw invalidField(
+      'snapshot-save-keep',
+      `snapshot-save-keep: ${savesKept} is out of range`,
+      `use 1 to ${LIMITS.SAVES_KEPT}; --snapshot-save-interval 0s ends the saving`,
+    );
 }
 
 export function rotateTokens(cluster: Cluster, request: UpdateClusterRequest, makeToken: JoinTokenMaker): Cluster {

@@ -106,7 +106,7 @@ const NODE: CommandGroup = group('node', 'Manage Swarm nodes', [
   command(
     'demote',
     'Demote one or more nodes from manager in the swarm',
-    '[OPTIONS] NODE [NODE...]',
+    'NODE [NODE...]',
     AT_LEAST_ONE,
     async () => (await import('./commands/node/node-role.ts')).nodeDemote,
   ),
@@ -128,7 +128,7 @@ const NODE: CommandGroup = group('node', 'Manage Swarm nodes', [
   command(
     'promote',
     'Promote one or more nodes to manager in the swarm',
-    '[OPTIONS] NODE [NODE...]',
+    'NODE [NODE...]',
     AT_LEAST_ONE,
     async () => (await import('./commands/node/node-role.ts')).nodePromote,
   ),

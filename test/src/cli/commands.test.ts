@@ -74,6 +74,7 @@ describe('cli: swarm', () => {
         subnetSize: 26,
         availability: NodeAvailability.DRAIN,
         skipPreflight: true,
+        forceNewCluster: false,
         spec: undefined,
       },
     );
@@ -351,7 +352,7 @@ describe('cli: errors', () => {
       ['run', '-it', 'x'],
       ['secret', 'ls'],
       ['service', 'rollback', 'web'],
-      ['node', 'promote', 'x'],
+      ['swarm', 'unlock-key'],
       ['swarm', 'unlock'],
     ]) {
       const { stderr, exitCode } = await runCli(words);

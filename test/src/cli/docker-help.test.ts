@@ -40,6 +40,7 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
 
 /** What our help has and Docker's has not. */
 const OWN_FLAGS: readonly string[] = [
+  'detach',
   'output',
   'skip-preflight',
   'placement-strategy',

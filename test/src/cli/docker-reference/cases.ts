@@ -159,12 +159,17 @@ export const CHANGE_CASES = lines(`
   node update --availability drain beta
   node update --label-rm nope alpha
   node update --availability pause nope
+  node promote alpha
+  node promote nope
+  node demote beta gamma
+  node demote nope
   node rm beta
   node rm nope gamma
   node rm --force beta
   swarm leave
   swarm leave --force
   swarm init
+  swarm init --force-new-cluster
   swarm join --token SWMTKN-1-worker 10.0.0.1:2377
   swarm join-token worker
   swarm join-token -q manager
@@ -236,6 +241,9 @@ export const USAGE_CASES = lines(`
   service logs nope
   node ls --filter foo
   node rm
+  node promote
+  node demote
+  node promote --role x
   node update
   node inspect
   swarm join
@@ -247,8 +255,10 @@ export const USAGE_CASES = lines(`
 `);
 
 export const HELP_CASES = lines(`
+  node demote --help
   node inspect --help
   node ls --help
+  node promote --help
   node ps --help
   node rm --help
   node update --help
