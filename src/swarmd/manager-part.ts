@@ -10,7 +10,7 @@
 import { backoffDelay } from '#common/backoff.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { RaftMember } from '#gen/swarm/v1/raft.ts';
-import { GrpcPeerTransport, type RaftLogOptions } from '#manager/raft/index.ts';
+import { forceNewCluster, GrpcPeerTransport, type RaftLogOptions } from '#manager/raft/index.ts';
 import { type ClusterServer, startClusterServer } from './cluster-server.ts';
 import type { DaemonConfig } from './config.ts';
 import type { DaemonParts } from './daemon-parts.ts';
@@ -247,13 +247,11 @@ export class ManagerPart {
   /** Makes this manager the only member of its log, without starting it. Can be repeated. */
   async #forceNewCluster(dataKey: Uint8Array): Promise<void> {
     const { parts, identity } = this.#options;
-    const raft: any = await import('#manager/raft/index.ts');
-    await raft.forceNewCluster({
+    await forceNewCluster({
       directory: parts.paths.log,
       keys: { current: dataKey },
       logger: parts.logger.with({ part: 'log' }),
       clock: parts.clock,
-      random: parts.random,
       nodeId: identity.nodeId,
       address: identity.addresses.advertise,
       featureLevel: FEATURE_LEVEL,
