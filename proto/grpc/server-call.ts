@@ -31,11 +31,14 @@ export function statusOf(thrown: unknown): Pick<StatusObject, 'code' | 'details'
   return { code, details, metadata };
 }
 
-/** The code with which the HTTP/2 stream below was reset; grpc-js keeps it to itself. */
-function resetCode(stream: ByteStream): number {
+/** The HTTP/2 stream below a call; grpc-js keeps it to itself. */
+export function http2StreamOf(stream: ByteStream): Http2Stream {
   const { call } = stream as unknown as { readonly call: { readonly stream: Http2Stream } };
-  return call.stream.rstCode ?? constants.NGHTTP2_NO_ERROR;
+  return call.stream;
 }
+
+/** What who writes too late is told; made once, since a call that goes well ends with it too. */
+const CALL_ENDED = cancelledError('the call has ended');
 
 /** Who made a call, and how it came. */
 export type CallOrigin = Pick<CallContext, 'caller' | 'forwardedBy' | 'peer'>;
@@ -51,7 +54,10 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
   readonly #stream: ByteStream;
   readonly #requests: MessageQueue<Uint8Array>;
   readonly #gate: WriteGate;
-  readonly #controller = new AbortController();
+  /** Made when somebody asks for the signal: most handlers do not. */
+  #controller: AbortController | undefined;
+  /** Why the call was aborted. */
+  #aborted: SwarmError | undefined;
   #settled = false;
 
   constructor(method: MethodDefinition, stream: ByteStream, origin: CallOrigin) {
@@ -73,10 +79,16 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
     stream.on('end', () => this.#requestsEnded());
     stream.on('drain', () => this.#gate.drained());
     // Comes at the end of every call; before our own end of it, it means that the caller has gone.
-    stream.on('cancelled', () => this.abort(cancelledError('the caller cancelled the call or went away')));
+    stream.on('cancelled', () => {
+      if (!this.#settled) this.abort(cancelledError('the caller cancelled the call or went away'));
+    });
   }
 
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
+    }
     return this.#controller.signal;
   }
 
@@ -112,7 +124,8 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
     if (this.#settled) return;
     this.#gate.close(error);
     this.#requests.finish(error);
-    this.#controller.abort(error);
+    this.#aborted = error;
+    this.#controller?.abort(error);
     this.#fail(error);
   }
 
@@ -157,12 +170,13 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
    * must not pass for a whole one.
    */
   #requestsEnded(): void {
-    if (resetCode(this.#stream) === constants.NGHTTP2_NO_ERROR) this.#requests.finish();
+    const code = http2StreamOf(this.#stream).rstCode ?? constants.NGHTTP2_NO_ERROR;
+    if (code === constants.NGHTTP2_NO_ERROR) this.#requests.finish();
   }
 
   #settle(): void {
     this.#settled = true;
-    this.#gate.close(cancelledError('the call has ended'));
+    this.#gate.close(CALL_ENDED);
     this.#requests.finish();
   }
 

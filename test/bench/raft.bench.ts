@@ -17,25 +17,34 @@ const WARM_UP_MS = 2_000;
 /** Ours to etcd's: throughput at least, latency at most. */
 const RATIO_GOAL = 1;
 
-interface Figures {
-  readonly many: Rate[];
-  readonly one: Rate[];
+class Figures {
+  readonly many: Rate[] = [];
+  readonly one: Rate[] = [];
+  /** Of all members together for one write of many clients, microseconds: says more than the rest on a busy machine. */
+  readonly processorUs: number[] = [];
 }
 
-async function measure(target: PutTarget, figures: Figures): Promise<void> {
+interface Cluster {
+  processorMs(): Promise<number>;
+}
+
+async function measure(cluster: Cluster, target: PutTarget, figures: Figures): Promise<void> {
   figures.one.push(await closedLoop(target, 1, ROUND_MS));
-  figures.many.push(await closedLoop(target, CLIENTS, ROUND_MS));
+  const before = await cluster.processorMs();
+  const rate = await closedLoop(target, CLIENTS, ROUND_MS);
+  figures.processorUs.push((((await cluster.processorMs()) - before) * 1000) / rate.latenciesMs.length);
+  figures.many.push(rate);
 }
 
 const throughput = (rates: readonly Rate[]): number => median(rates.map(({ perSecond }) => perSecond));
 const latencies = (rates: readonly Rate[]): number[] => rates.flatMap(({ latenciesMs }) => latenciesMs);
 
-function report(name: string, { many, one }: Figures): void {
+function report(name: string, { many, one, processorUs }: Figures): void {
   const milliseconds = (rates: readonly Rate[], share: number): string =>
     `${percentile(latencies(rates), share).toFixed(2)} ms`;
   const all = many.map(({ perSecond }) => Math.round(perSecond)).join(', ');
   console.log(
-    `${name}: ${CLIENTS} clients ${Math.round(throughput(many))}/s (${all}), p50 ${milliseconds(many, 0.5)}, p99 ${milliseconds(many, 0.99)}`,
+    `${name}: ${CLIENTS} clients ${Math.round(throughput(many))}/s (${all}), p50 ${milliseconds(many, 0.5)}, p99 ${milliseconds(many, 0.99)}, processor ${median(processorUs).toFixed(0)} us a write`,
   );
   console.log(`${name}: 1 client p50 ${milliseconds(one, 0.5)}, p99 ${milliseconds(one, 0.99)}`);
 }
@@ -48,14 +57,13 @@ async function compare(): Promise<void> {
   try {
     await own.start(join(directory, 'own'));
     if (version !== undefined) await etcd.start(join(directory, 'etcd'));
-    const ours = { target: await own.leader(), figures: { many: [], one: [] } satisfies Figures };
+    const ours = { cluster: own, target: await own.leader(), figures: new Figures() };
     const theirs =
-      version === undefined
-        ? undefined
-        : { target: await etcd.leader(), figures: { many: [], one: [] } satisfies Figures };
+      version === undefined ? undefined : { cluster: etcd, target: await etcd.leader(), figures: new Figures() };
     const both = theirs === undefined ? [ours] : [ours, theirs];
     for (const { target } of both) await closedLoop(target, CLIENTS, WARM_UP_MS);
-    for (let round = 0; round < ROUNDS; round++) for (const { target, figures } of both) await measure(target, figures);
+    for (let round = 0; round < ROUNDS; round++)
+      for (const { cluster, target, figures } of both) await measure(cluster, target, figures);
     report('three managers', ours.figures);
     if (theirs === undefined) {
       console.log('etcd: no peer, it is not installed (apt-get install etcd-server)');

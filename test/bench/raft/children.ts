@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 
 /** A port of loopback that is free now. */
@@ -22,4 +23,18 @@ export async function stopChild(child: ChildProcess): Promise<void> {
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
   await ended;
   clearTimeout(timer);
+}
+
+const TICKS_PER_SECOND = 100;
+
+/** Processor time that the processes have used so far, in milliseconds. */
+export async function processorMs(children: readonly ChildProcess[]): Promise<number> {
+  const stats = await Promise.all(children.map(({ pid }) => readFile(`/proc/${pid}/stat`, 'utf8')));
+  let ticks = 0;
+  for (const stat of stats) {
+    // After the name, which may hold anything: state is the third field of all, user and system time 14 and 15.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    ticks += Number(fields[11]) + Number(fields[12]);
+  }
+  return (ticks / TICKS_PER_SECOND) * 1000;
 }

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 import protobuf from 'protobufjs/minimal.js';
-import { freePort, stopChild } from './children.ts';
+import { freePort, processorMs, stopChild } from './children.ts';
 import { Caller, type PutTarget } from './load.ts';
 
 const MEMBERS = 3;
@@ -82,6 +82,10 @@ export class EtcdCluster {
       await pause(50);
     }
     throw new Error('etcd has no leader');
+  }
+
+  processorMs(): Promise<number> {
+    return processorMs(this.#members.map(({ child }) => child));
   }
 
   async stop(): Promise<void> {

@@ -12,7 +12,7 @@ import { privateKeyPem } from '#certs/key-file.ts';
 import type { TlsIdentity } from '#certs/tls.ts';
 import { newId } from '#common/ids.ts';
 import { systemRandom } from '#common/system/random.ts';
-import { stopChild } from './children.ts';
+import { processorMs, stopChild } from './children.ts';
 import type { PutTarget } from './load.ts';
 import { type Answer, type MemberOptions, PROPOSE_PATH, type Request } from './member-process.ts';
 
@@ -69,6 +69,10 @@ export class OwnCluster {
     throw new Error('no manager leads');
   }
 
+  processorMs(): Promise<number> {
+    return processorMs(this.#members.map(({ child }) => child));
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#members.map((member) => member.stop()));
   }
@@ -93,12 +97,12 @@ export class OwnCluster {
 class Member {
   readonly nodeId: string;
   address = '';
-  readonly #child: ChildProcess;
+  readonly child: ChildProcess;
 
   constructor(options: MemberOptions) {
     this.nodeId = options.nodeId;
     const profile = process.env[PROFILE_VARIABLE];
-    this.#child = fork(join(import.meta.dirname, 'member-process.ts'), [JSON.stringify(options)], {
+    this.child = fork(join(import.meta.dirname, 'member-process.ts'), [JSON.stringify(options)], {
       execArgv: profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile],
     });
   }
@@ -109,24 +113,22 @@ class Member {
 
   async ask(request: Request): Promise<unknown> {
     const answer = this.#answer();
-    this.#child.send(request);
+    this.child.send(request);
     return answer;
   }
 
   stop(): Promise<void> {
-    return stopChild(this.#child);
+    return stopChild(this.child);
   }
 
   /** The next message: one request is asked at a time. */
   async #answer(): Promise<unknown> {
     const abort = new AbortController();
     try {
-      const ended = once(this.#child, 'exit', { signal: abort.signal }).then(() => {
+      const ended = once(this.child, 'exit', { signal: abort.signal }).then(() => {
         throw new Error('a manager of the benchmark ended');
       });
-      const [answer] = (await Promise.race([once(this.#child, 'message', { signal: abort.signal }), ended])) as [
-        Answer,
-      ];
+      const [answer] = (await Promise.race([once(this.child, 'message', { signal: abort.signal }), ended])) as [Answer];
       if (answer.kind === 'failed') throw new Error(answer.message);
       return answer.value;
     } finally {
