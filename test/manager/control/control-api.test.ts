@@ -29,6 +29,7 @@ import {
   ClusterSpec,
   ContainerSpec,
   EndpointSpec,
+  LogConfig,
   Mount,
   MountType,
   NodeRole,
@@ -54,7 +55,11 @@ function setUp(): { api: ControlApi; view: MemoryView } {
     joinTokens: JoinTokens.create({ worker: 'w', manager: 'm' }),
   });
   view.commit([
-    { kind: 'create', table: 'cluster', object: Cluster.create({ id: 'c', spec: ClusterSpec.create(), rootCa }) },
+    {
+      kind: 'create',
+      table: 'cluster',
+      object: Cluster.create({ id: 'c', spec: ClusterSpec.create(), rootCa, snapshotKey: new Uint8Array(32) }),
+    },
   ]);
   let token = 0;
   const api = new ControlApi({
@@ -371,10 +376,14 @@ describe('control API: nodes, tasks, cluster', () => {
     );
     assert.deepEqual(cluster?.rootCa?.joinTokens, { worker: 'token-1', manager: 'm' });
     assert.equal(cluster?.rootCa?.keyPem.length, 0);
-    const bad = ClusterSpec.create({ ca: { nodeCertExpiryMs: 1000 } });
-    await assert.rejects(
-      api.updateCluster(caller, UpdateClusterRequest.create({ version: cluster?.version ?? 0, spec: bad })),
-      /cert-expiry/,
-    );
+    assert.equal(cluster?.snapshotKey.length, 0);
+    const refused = async (spec: ClusterSpec, message: RegExp): Promise<void> => {
+      const request = UpdateClusterRequest.create({ version: cluster?.version ?? 0, spec });
+      await assert.rejects(api.updateCluster(caller, request), message);
+    };
+    await refused(ClusterSpec.create({ ca: { nodeCertExpiryMs: 1000 } }), /cert-expiry/);
+    await refused(ClusterSpec.create({ log: LogConfig.create({ saveIntervalMs: 500 }) }), /snapshot-save-interval/);
+    await refused(ClusterSpec.create({ log: LogConfig.create({ savesKept: 0 }) }), /snapshot-save-keep/);
+    await refused(ClusterSpec.create({ log: LogConfig.create({ snapshotsKept: 1e6 }) }), /max-snapshots/);
   });
 });

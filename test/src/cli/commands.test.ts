@@ -8,7 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SwarmError } from '#common/errors.ts';
 import { decodeRegistryAuth } from '#common/system/registry-auth.ts';
-import { type CreateServiceRequest, CreateServiceResponse } from '#gen/swarm/v1/control.ts';
+import {
+  type CreateServiceRequest,
+  CreateServiceResponse,
+  UpdateClusterRequest,
+  UpdateClusterResponse,
+} from '#gen/swarm/v1/control.ts';
 import { LogMessage, LogStream, type SubscribeLogsRequest } from '#gen/swarm/v1/logs.ts';
 import {
   DoctorFinding,
@@ -86,6 +91,39 @@ describe('cli: swarm', () => {
     assert.match(bad.stderr, /invalid string being converted to CIDR: 10\.1\.0\.0/);
   });
 
+  it('init --force-new-cluster leaves the settings of the swarm alone', async () => {
+    let asked: InitSwarmRequest | undefined;
+    const options = withNode({
+      initSwarm: async (request) => {
+        asked = InitSwarmRequest.create(request);
+        return InitSwarmResponse.create({ nodeId: 'n' });
+      },
+    });
+    const { stdout } = await runCli(['init', '--force-new-cluster', '--advertise-addr', '10.0.0.9'], options);
+    assert.match(stdout, /^Swarm initialized: current node \(n\) is now a manager\.\n/);
+    assert.deepEqual([asked?.forceNewCluster, asked?.spec, asked?.advertiseAddress], [true, undefined, '10.0.0.9']);
+    const { stderr, exitCode } = await runCli(['init', '--force-new-cluster', '--cert-expiry', '48h'], options);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /--cert-expiry and --force-new-cluster cannot be used together\nHint: /);
+  });
+
+  it('update passes on how often and how many snapshots are kept', async () => {
+    const requests: UpdateClusterRequest[] = [];
+    const control = {
+      ...PLAIN.control,
+      updateCluster: async (request: Partial<UpdateClusterRequest>) => {
+        requests.push(UpdateClusterRequest.create(request));
+        return Promise.resolve(UpdateClusterResponse.create({}));
+      },
+    };
+    const words = 'update --snapshot-save-interval 6h --snapshot-save-keep 7 --max-snapshots 2 --snapshot-interval 500';
+    assert.equal((await runCli(words.split(' '), { api: { control } })).stdout, 'Swarm updated.\n');
+    await runCli(['update', '--snapshot-save-interval', '0s'], { api: { control } });
+    const log = { snapshotInterval: 500, snapshotsKept: 2, saveIntervalMs: 6 * 3_600_000, savesKept: 7 };
+    assert.deepEqual(requests[0]?.spec?.log, log);
+    assert.equal(requests[1]?.spec?.log?.saveIntervalMs, 0);
+  });
+
   it('join needs a token and says as what it joined', async () => {
     let asked: JoinSwarmRequest | undefined;
     const options = withNode({
@@ -118,6 +156,10 @@ describe('cli: about this node', () => {
     assert.match(
       stdout,
       /^ Swarm: active\n {2}NodeID: n1alpha[^]*\n {2}Is Manager: true\n {2}ClusterID: c1[^]*\n {2}Managers: 1\n {2}Nodes: 3\n/m,
+    );
+    assert.match(
+      stdout,
+      /^ {2}Raft:\n {3}Snapshot Interval: 10000\n {3}Number of Old Snapshots to Retain: 0\n {3}Heartbeat Tick: 1\n {3}Election Tick: 10\n {2}Dispatcher:$/m,
     );
     assert.match(stdout, /^ {3}Heartbeat Period: 1 second$/m);
     assert.match(stdout, /^ {3}Expiry Duration: 3 months$/m);
@@ -312,6 +354,24 @@ describe('cli: logs', () => {
     const gone = message('x', { taskId: 'gone'.padEnd(25, 'x') });
     const { stdout } = await runCli(['service', 'logs', 'web'], withLogs([gone]));
     assert.equal(stdout, `${SERVICE_IDS.web}.0.gonexxxxxxxx@${NODE_IDS.alpha}    | x\n`);
+  });
+
+  it('end with the code of an interruption when they are followed until Ctrl-C', async () => {
+    let interrupt = (): void => {};
+    const subscribeLogs = async function* (_request: unknown, { signal }: { signal: AbortSignal }) {
+      yield { messages: [message('first')], warnings: [] };
+      interrupt();
+      await Promise.resolve();
+      signal.throwIfAborted();
+    };
+    const { stdout, stderr, exitCode } = await runCli(['service', 'logs', '--follow', '--raw', 'web'], {
+      api: { logs: { subscribeLogs } as unknown as SwarmApi['logs'] },
+      onInterrupt: (callback) => {
+        interrupt = callback;
+        return () => {};
+      },
+    });
+    assert.deepEqual([stdout, stderr, exitCode], ['first\n', '', 130]);
   });
 
   it('of a task by its id', async () => {

@@ -235,6 +235,18 @@ describe('cli: waiting for a service', () => {
     );
   });
 
+  it('shows how it ended though the update was over between two looks', async () => {
+    const updateStatus = UpdateStatus.create({ state: UpdateState.COMPLETED, startedAtMs: 1 });
+    const wait = startWait((atMs) =>
+      atMs < 300
+        ? { service: service(1), tasks: [task({ slot: 1, state: PREPARING })] }
+        : { service: service(1, { updateStatus }), tasks: [task({ slot: 1, state: RUNNING })] },
+    );
+    await pass(wait, 1000);
+    await wait.done;
+    assert.match(wait.output(), /\noverall progress: 1 out of 1 tasks\nverify: Service web converged\n$/);
+  });
+
   it('begins anew when a task fails meanwhile', async () => {
     const wait = startWait((atMs) => ({
       service: service(1),
