@@ -1,0 +1,27 @@
+import type { SwarmError } from '#common/errors.ts';
+import type { Checker } from './checker.ts';
+import type { Options } from './options.ts';
+import type { Joined, SimManager } from './sim-manager.ts';
+import type { SimNetwork } from './sim-network.ts';
+import type { ProcessWorld, SimProcess } from './sim-process.ts';
+
+/** What a manager asks of the simulation around it. */
+export interface World {
+  readonly options: Options;
+  readonly clockWorld: ProcessWorld;
+  readonly network: SimNetwork;
+  readonly checker: Checker;
+  /** Nothing is to be written any more, so that all come to rest. */
+  readonly isQuiet: boolean;
+  trace(text: () => string): void;
+  /** A promise was broken. */
+  broken(text: string): never;
+  /** Asks whoever leads to take this manager in; resolves in its process. */
+  askToJoin(manager: SimManager, process: SimProcess): Promise<Joined>;
+  hasStarted(manager: SimManager): void;
+  startFailed(manager: SimManager, error: SwarmError): void;
+  logFailed(manager: SimManager, error: SwarmError): void;
+  removed(manager: SimManager): void;
+  /** A life of its process is over. */
+  ended(manager: SimManager): void;
+}
