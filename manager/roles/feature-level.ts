@@ -10,14 +10,19 @@ import type { Random } from '#common/random.ts';
 import type { RolesConfig } from './config.ts';
 import type { RoleStore } from './role-reconciler.ts';
 
+export interface LeveledNode {
+  readonly nodeId: string;
+  readonly featureLevel: number;
+}
+
 export interface FeatureLog {
   /** Voters and learners. */
-  members(): readonly { readonly featureLevel: number }[];
+  members(): readonly LeveledNode[];
   onMembers(listener: () => void): () => void;
 }
 
 /** The level that the cluster can have now; that which it has when nothing is to be done. */
-export function featureLevelOf(current: number, members: readonly { readonly featureLevel: number }[]): number {
+export function featureLevelOf(current: number, members: readonly Pick<LeveledNode, 'featureLevel'>[]): number {
   if (members.length === 0) return current;
   return Math.max(current, Math.min(...members.map((member) => member.featureLevel)));
 }
@@ -36,8 +41,11 @@ export class FeatureLevelRaiser {
   readonly #options: FeatureLevelRaiserOptions;
   #unsubscribe: (() => void) | undefined;
   #retry: CancelTimer | undefined;
-  #raising = false;
+  /** Resolves when the attempt under way is over; never rejects. */
+  #raising: Promise<void> | undefined;
   #failures = 0;
+  /** Levels of nodes that are being made members. They count as soon as that is asked for: it may happen any time. */
+  readonly #admitting = new Map<string, number>();
 
   constructor(options: FeatureLevelRaiserOptions) {
     this.#options = options;
@@ -55,24 +63,52 @@ export class FeatureLevelRaiser {
     this.#unsubscribe = undefined;
     this.#retry?.();
     this.#retry = undefined;
+    this.#admitting.clear();
+  }
+
+  /**
+   * Makes a member of the node, and sees to it that no level above the node's is allowed meanwhile. `add` is to make it
+   * one; where it fails, it may still come to pass, so the level is held down until the node is a member or asks again.
+   * Rejects with `feature-level` when the cluster is above the node, with what `add` rejects with, and with what the log
+   * does while the level that is allowed cannot be known.
+   */
+  async admit<T>({ nodeId, featureLevel }: LeveledNode, add: () => Promise<T>): Promise<T> {
+    const { store } = this.#options;
+    this.#admitting.set(nodeId, featureLevel);
+    await this.#raising;
+    // Nothing to be changed: resolves once everything that was on its way has come to its end.
+    await store.decide(() => []);
+    const needed = store.view().cluster()?.featureLevel ?? 0;
+    if (featureLevel < needed) {
+      this.#admitting.delete(nodeId);
+      throw tooOld(needed, featureLevel);
+    }
+    return add();
+  }
+
+  #level(current: number): number {
+    const members = this.#options.log.members();
+    for (const { nodeId, featureLevel } of members)
+      if (featureLevel <= (this.#admitting.get(nodeId) ?? 0)) this.#admitting.delete(nodeId);
+    const admitting = [...this.#admitting].map(([nodeId, featureLevel]) => ({ nodeId, featureLevel }));
+    return members.length === 0 ? current : featureLevelOf(current, [...members, ...admitting]);
   }
 
   #look(): void {
-    const { store, log, logger, config, clock, random } = this.#options;
+    const { store, logger, config, clock, random } = this.#options;
     const cluster = store.view().cluster();
-    if (cluster === undefined || this.#raising || this.#unsubscribe === undefined) return;
-    const level = featureLevelOf(cluster.featureLevel, log.members());
+    if (cluster === undefined || this.#raising !== undefined || this.#unsubscribe === undefined) return;
+    const level = this.#level(cluster.featureLevel);
     if (level === cluster.featureLevel) return;
-    this.#raising = true;
-    this.#raise().then(
+    this.#raising = this.#raise().then(
       () => {
         this.#failures = 0;
-        this.#raising = false;
+        this.#raising = undefined;
         logger.info('every manager understands more: the feature level of the cluster was raised', { level });
         this.#look(); // members may have changed meanwhile
       },
       (thrown: unknown) => {
-        this.#raising = false;
+        this.#raising = undefined;
         if (this.#unsubscribe === undefined) return;
         const retry = { baseMs: config.retryBaseMs, maxMs: config.retryMaxMs, factor: 2, jitter: 0.5 };
         logger.warn('the feature level could not be raised yet', { error: SwarmError.from(thrown).message });
@@ -83,13 +119,21 @@ export class FeatureLevelRaiser {
 
   /** Decides anew on the newest state, and on the members as they are then. */
   #raise(): Promise<void> {
-    const { store, log } = this.#options;
-    return store.decide((view) => {
+    return this.#options.store.decide((view) => {
       const cluster = view.cluster();
       if (cluster === undefined) return [];
-      const featureLevel = featureLevelOf(cluster.featureLevel, log.members());
+      const featureLevel = this.#level(cluster.featureLevel);
       if (featureLevel === cluster.featureLevel) return [];
       return [{ kind: 'update', table: 'cluster', object: { ...cluster, featureLevel } }];
     });
   }
+}
+
+function tooOld(needed: number, featureLevel: number): SwarmError {
+  return new SwarmError({
+    code: 'precondition',
+    reason: 'feature-level',
+    message: `the swarm is at feature level ${needed}, and the release of the joining manager understands ${featureLevel}`,
+    hint: 'install the release of the other managers on it (`swarm node ls` shows theirs), or join as a worker',
+  });
 }

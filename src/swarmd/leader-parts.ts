@@ -23,6 +23,10 @@ export class LeaderParts {
     this.#options = options;
   }
 
+  get features(): FeatureLevelRaiser {
+    return this.#options.features;
+  }
+
   get running(): boolean {
     return this.#running;
   }

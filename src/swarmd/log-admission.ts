@@ -35,7 +35,7 @@ export async function admitToLog(
   // The dial took a while.
   checkRole(role, nodeId);
   const { featureLevel } = request;
-  const member = await role.log.addMember({ nodeId, address, featureLevel }, { timeoutMs: CHANGE_TIMEOUT_MS });
+  const member = await role.admit({ nodeId, address, featureLevel }, { timeoutMs: CHANGE_TIMEOUT_MS });
   return JoinLogResponse.create({ raftId: member.raftId, members: membersWith(role, member) });
 }
 

@@ -5,15 +5,16 @@ import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
 import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
+import type { RaftMember } from '#gen/swarm/v1/raft.ts';
 import { Backups } from '#manager/backup/index.ts';
 import { CA_CONFIG, CertificateAuthority } from '#manager/ca/index.ts';
 import { ControlApi, type ImagePinner } from '#manager/control/index.ts';
 import { DISPATCHER_DEFAULTS, Dispatcher } from '#manager/dispatcher/index.ts';
-import type { Leadership } from '#manager/log/index.ts';
+import type { Leadership, WaitOptions } from '#manager/log/index.ts';
 import { LogBroker } from '#manager/logbroker/index.ts';
 import { type LogFigures, ManagerMetrics } from '#manager/metrics/index.ts';
 import { createLoops } from '#manager/orchestrator/index.ts';
-import { type PeerTransport, RaftLog, type RaftLogOptions } from '#manager/raft/index.ts';
+import { type NewMember, type PeerTransport, RaftLog, type RaftLogOptions } from '#manager/raft/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import { FeatureLevelRaiser, ROLES_CONFIG, RoleReconciler } from '#manager/roles/index.ts';
 import { Runner } from '#manager/runner/index.ts';
@@ -169,6 +170,11 @@ export class ManagerRole {
         return { version, commits };
       },
     };
+  }
+
+  /** Makes a member of the node, unless the cluster is above its feature level; see `FeatureLevelRaiser.admit`. */
+  admit(node: NewMember, wait: WaitOptions): Promise<RaftMember> {
+    return this.#leaderParts.features.admit(node, () => this.log.addMember(node, wait));
   }
 
   /**
