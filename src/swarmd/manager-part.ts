@@ -8,7 +8,7 @@
  *      +--> failed (for good: the log is damaged, its state was wiped, the release is too old)        closed
  */
 import { backoffDelay } from '#common/backoff.ts';
-import { SwarmError } from '#common/errors.ts';
+import { type ErrorReason, SwarmError } from '#common/errors.ts';
 import type { RaftMember } from '#gen/swarm/v1/raft.ts';
 import { forceNewCluster, GrpcPeerTransport, type RaftLogOptions } from '#manager/raft/index.ts';
 import { type ClusterServer, startClusterServer } from './cluster-server.ts';
@@ -43,6 +43,9 @@ type State =
 const FINAL: ReadonlySet<string> = new Set(['corrupt-log', 'corrupt-state', 'wiped-member', 'feature-level']);
 /** What a node meets in passing while its promotion or the election of a leader is under way. */
 const PASSING: ReadonlySet<string> = new Set(['wrong-role', 'not-leader', 'no-quorum', 'leadership-lost', 'timeout']);
+
+/** What is said of this manager and would mean something else to who asks it. */
+const OWN_REASONS: ReadonlySet<string> = new Set(['node-removed', 'wrong-role', 'wiped-member', 'wrong-member']);
 
 export class ManagerPart {
   readonly #options: ManagerPartOptions;
@@ -87,7 +90,7 @@ export class ManagerPart {
     const error = this.problem;
     throw new SwarmError({
       code: 'unavailable',
-      reason: error?.reason ?? (state.kind === 'closed' ? 'shutting-down' : 'not-leader'),
+      reason: state.kind === 'closed' ? 'shutting-down' : reasonForCaller(error),
       message:
         state.kind === 'closed'
           ? 'the manager of this node is shutting down'
@@ -304,6 +307,11 @@ function closedError(): SwarmError {
     reason: 'shutting-down',
     message: 'the manager of this node is shutting down',
   });
+}
+
+/** What is wrong with this manager is not wrong with who asks: a worker that is told of a removal takes it for its own. */
+function reasonForCaller(error: SwarmError | undefined): ErrorReason {
+  return error === undefined || OWN_REASONS.has(error.reason) ? 'not-leader' : error.reason;
 }
 
 function slowError(): SwarmError {
