@@ -68,7 +68,7 @@ describe('e2e: members', function () {
     cluster().entrance = leader;
     await cluster().lab.killDaemon(victim);
     await cluster().until(
-      async () => (await managers().seenFrom(leader)).get(victim)?.managerStatus?.reachable,
+      async () => (await cluster().nodesSeenFrom(leader)).get(victim)?.managerStatus?.reachable,
       (reachable) => reachable === false,
       `${victim} to be unreachable`,
     );

@@ -44,7 +44,7 @@ describe('e2e: managers', function () {
       assert.deepEqual(rows.trim().split(/ *\n/).toSorted(), ['m1 Leader', 'm2 Reachable', 'm3 Reachable', 'w1', 'w2']);
       await cluster().mustOn(host, ['node', 'update', '--label-add', `by=${host}`, 'w1']);
       for (const other of managers().names)
-        assert.equal((await managers().seenFrom(other)).get('w1')?.spec?.labels['by'], host);
+        assert.equal((await cluster().nodesSeenFrom(other)).get('w1')?.spec?.labels['by'], host);
     }
     await cluster().createService('web', 6, ['--constraint', 'node.role==worker']);
     await cluster().settled('web', 6);
@@ -148,7 +148,7 @@ describe('e2e: managers', function () {
     await cluster().lab.start(mover);
     await managers().formed();
     for (const host of managers().names)
-      assert.match((await managers().seenFrom(host)).get(mover)?.managerStatus?.address ?? '', /^172\.31\.9\.9:/);
+      assert.match((await cluster().nodesSeenFrom(host)).get(mover)?.managerStatus?.address ?? '', /^172\.31\.9\.9:/);
     await finish(load);
   });
 
@@ -179,7 +179,7 @@ describe('e2e: managers', function () {
     await cluster().must(['node', 'demote', id]);
     await cluster().lab.killDaemon(victim);
     await cluster().until(
-      async () => (await managers().seenFrom(leader)).get(victim)?.status?.state,
+      async () => (await cluster().nodesSeenFrom(leader)).get(victim)?.status?.state,
       (state) => state === NodeState.DOWN,
       `${victim} to be down`,
     );

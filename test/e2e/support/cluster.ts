@@ -157,9 +157,18 @@ export class Cluster {
   }
 
   async nodes(): Promise<ReadonlyMap<string, Node>> {
+    return this.nodesSeenFrom(this.entrance);
+  }
+
+  /** Host name -> node, as the manager on that host knows it. */
+  async nodesSeenFrom(host: string, timeoutMs = SOON_MS): Promise<ReadonlyMap<string, Node>> {
     const nodes = new Map<string, Node>();
-    for await (const page of this.client().control.listNodes({}))
-      for (const node of page.nodes) nodes.set(node.description?.hostname ?? node.id, node);
+    for await (const page of this.client(host).control.listNodes({}, { timeoutMs }))
+      for (const node of page.nodes) {
+        const name = node.description?.hostname ?? node.id;
+        // A host that joined again is the node that is up; what it was before may still be listed.
+        if (!nodes.has(name) || node.status?.state !== NodeState.DOWN) nodes.set(name, node);
+      }
     return nodes;
   }
 

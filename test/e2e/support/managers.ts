@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { Node } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { DEFAULT_DAEMON, Lab } from '#src/lab/lab.ts';
-import { Cluster, type ClusterSize, isRunning, SOON_MS } from './cluster.ts';
+import { Cluster, type ClusterSize, isRunning } from './cluster.ts';
 import { labTraces } from './footprint.ts';
 import { Load, type LoadOptions } from './load.ts';
 
@@ -36,20 +36,12 @@ export class Managers {
     return this.names.filter((name) => !names.includes(name));
   }
 
-  /** Host name -> what the manager on that host has to say of the other. */
-  async seenFrom(host: string, timeoutMs = SOON_MS): Promise<ReadonlyMap<string, Node>> {
-    const nodes = new Map<string, Node>();
-    for await (const page of this.cluster.client(host).control.listNodes({}, { timeoutMs }))
-      for (const node of page.nodes) nodes.set(node.description?.hostname ?? node.id, node);
-    return nodes;
-  }
-
   /** Who leads, by the word of the first of these managers that knows. Waits for one. */
   async leader(among: readonly string[] = this.names, timeoutMs = NEW_LEADER_MS): Promise<string> {
     const found = await this.cluster.until(
       async () => {
         for (const name of among)
-          for (const [host, node] of await this.seenFrom(name, 3000).catch(() => new Map<string, Node>()))
+          for (const [host, node] of await this.cluster.nodesSeenFrom(name, 3000).catch(() => new Map<string, Node>()))
             if (node.managerStatus?.leader === true) return host;
         return undefined;
       },
@@ -65,7 +57,9 @@ export class Managers {
     const wanted = among.toSorted().join(' ');
     const answer = await this.cluster.until(
       async () => {
-        const answers = among.map(async (name) => managersText(await this.seenFrom(name, 3000).catch(() => undefined)));
+        const answers = among.map(async (name) =>
+          managersText(await this.cluster.nodesSeenFrom(name, 3000).catch(() => undefined)),
+        );
         return [...new Set(await Promise.all(answers))];
       },
       ([text = '', ...more]) => more.length === 0 && text.replace('*', '') === wanted && text.includes('*'),

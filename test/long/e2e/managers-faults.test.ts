@@ -162,8 +162,8 @@ describe('long e2e: managers, disks and clocks', function () {
       await cluster().until(
         async () =>
           (
-            await managers()
-              .seenFrom(cluster().entrance, 3000)
+            await cluster()
+              .nodesSeenFrom(cluster().entrance, 3000)
               .catch(() => undefined)
           )?.get(victim),
         (node) => node !== undefined && node.managerStatus?.reachable === false,
