@@ -2,8 +2,8 @@ import {
   type AnyConfChange,
   type ConfState,
   confChange,
-  encodeConfChange,
   type Entry,
+  encodeConfChange,
   LEAVE_JOINT,
   MemoryStorage,
   type Message,
@@ -20,8 +20,8 @@ import { foreign, wiped } from './founding.ts';
 import { MembersBook } from './members-book.ts';
 import { removedError } from './peers.ts';
 import { type Recovered, recoverLog } from './recovery.ts';
-import { loadSnapshot } from './snapshots.ts';
-import { entryRecord, hardStateRecord, identityRecord, markRecord } from './wal-records.ts';
+import { readSnapshot } from './snapshots.ts';
+import { entryRecord, hardStateRecord, identityRecord, markRecord, type SnapshotHeader } from './wal-records.ts';
 
 export interface ForceNewClusterOptions {
   readonly directory: string;
@@ -64,7 +64,7 @@ export async function forceNewCluster(options: ForceNewClusterOptions): Promise<
       const { identity, snapshot } = recovered;
       if (identity === undefined || snapshot.index === 0) throw wiped(directory);
       if (identity.nodeId !== nodeId) throw foreign(directory, nodeId, identity.nodeId);
-      const { header } = await loadSnapshot(files.read(snapshot, recovered.wal.logId));
+      const header = await readSnapshot(files.read(snapshot, recovered.wal.logId), () => Promise.resolve());
       await takeOver(options, recovered, identity, header);
     } finally {
       await recovered.wal.close();
@@ -78,7 +78,7 @@ async function takeOver(
   { address, featureLevel, logger }: ForceNewClusterOptions,
   { wal, snapshot, entries, hardState }: Recovered,
   { raftId, nodeId }: RaftIdentity,
-  header: Parameters<MembersBook['replace']>[0],
+  header: SnapshotHeader,
 ): Promise<void> {
   const term = hardState.term + 1;
   const self = RaftMember.create({ raftId, nodeId, address, featureLevel });
@@ -101,7 +101,7 @@ async function takeOver(
 /** The members once all of the entries are applied, as a node would apply them. */
 function bookAfter(
   raftId: number,
-  header: Parameters<MembersBook['replace']>[0],
+  header: SnapshotHeader,
   snapshot: { readonly index: number; readonly term: number },
   term: number,
   entries: readonly Entry[],
@@ -128,8 +128,7 @@ function bookAfter(
 }
 
 function applyChanges(node: RawNode, book: MembersBook, message: Message): void {
-  for (const entry of message.entries)
-    if (entry.type !== 'EntryNormal') book.apply(entry, node.applyConfChange(entry));
+  for (const entry of message.entries) if (entry.type !== 'EntryNormal') book.apply(entry, node.applyConfChange(entry));
   for (const response of message.responses) node.step(response);
 }
 

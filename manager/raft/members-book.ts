@@ -1,7 +1,7 @@
 import { asV2, type ConfState, decodeConfChange, EMPTY_CONF_STATE, type Entry } from 'raft-ts';
 import { assert } from '#common/errors.ts';
-import { type RaftMember, RaftMemberChange, type RaftSnapshotHeader } from '#gen/swarm/v1/raft.ts';
-import { encodeSnapshotHeader } from './wal-records.ts';
+import { type RaftMember, RaftMemberChange } from '#gen/swarm/v1/raft.ts';
+import { encodeSnapshotHeader, type SnapshotHeader } from './wal-records.ts';
 
 /** Who takes part, as of the last entry that is applied here: the part of the log's state that is its own. */
 export class MembersBook {
@@ -61,7 +61,7 @@ export class MembersBook {
   }
 
   /** As of a snapshot. */
-  replace(header: RaftSnapshotHeader & { readonly confState: ConfState }): void {
+  replace(header: SnapshotHeader): void {
     this.#confState = header.confState;
     this.#members = new Map(header.members.map((member) => [member.raftId, member]));
     this.#removed = new Set([...this.#removed, ...header.removed]);

@@ -23,9 +23,10 @@ import { quorumProblem } from './quorum-problem.ts';
 import { RaftStorage } from './raft-storage.ts';
 import { Reads } from './reads.ts';
 import type { Recovered } from './recovery.ts';
-import { type LoadedSnapshot, Snapshots } from './snapshots.ts';
+import { readSnapshot, Snapshots } from './snapshots.ts';
 import { Ticker } from './ticker.ts';
 import { Waiters } from './waiters.ts';
+import type { SnapshotHeader } from './wal-records.ts';
 
 export interface EngineOptions {
   readonly directory: string;
@@ -45,7 +46,7 @@ export interface EngineOptions {
   /** Members, their addresses, or who can be reached. */
   readonly membersChanged: () => void;
   /** Of the recovered snapshot, which the state machine holds already. */
-  readonly header: LoadedSnapshot['header'] | undefined;
+  readonly header: SnapshotHeader | undefined;
   /** The log cannot go on. */
   readonly failed: (error: SwarmError) => void;
   /** This member was removed. */
@@ -308,9 +309,8 @@ export class RaftEngine {
     const { machine, logger } = this.#options;
     const position = { index: snapshot.index, term: snapshot.term };
     await this.#applier.restore(position, async () => {
-      const { header, chunks } = await this.snapshots.load(position);
-      if (chunks !== undefined) await machine.restore(position, chunks);
-      this.book.replace(header);
+      const restore = (chunks: AsyncIterable<Uint8Array>): Promise<void> => machine.restore(position, chunks);
+      this.book.replace(await readSnapshot(this.snapshots.read(position), restore));
     });
     this.proposals.covered(position.index);
     this.reads.applied(position.index);

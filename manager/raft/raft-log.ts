@@ -36,7 +36,7 @@ import { notLeader } from './proposals.ts';
 import type { NextTurn } from './pump.ts';
 import { RaftEngine } from './raft-engine.ts';
 import { type Recovered, recoverLog } from './recovery.ts';
-import { type LoadedSnapshot, loadSnapshot } from './snapshots.ts';
+import { readSnapshot } from './snapshots.ts';
 import { hardStateRecord, identityRecord, markRecord } from './wal-records.ts';
 
 /** Where a member's log comes from. */
@@ -305,7 +305,10 @@ export class RaftLog implements Log {
   async #makeEngine(machine: StateMachine, recovered: Recovered, peers: readonly RaftMember[]): Promise<RaftEngine> {
     const { directory, logger, observer, transport } = this.#options;
     const { snapshot, wal } = recovered;
-    const header = snapshot.index === 0 ? undefined : await this.#restore(machine, snapshot, wal);
+    const header =
+      snapshot.index === 0
+        ? undefined
+        : await readSnapshot(this.#files.read(snapshot, wal.logId), (chunks) => machine.restore(snapshot, chunks));
     if (this.#closing !== undefined) throw stopped('while it was being recovered');
     const self = this.self();
     assert(self !== undefined, 'a recovered log knows its member');
@@ -332,12 +335,6 @@ export class RaftLog implements Log {
     engine.peers.introduce(peers);
     this.#engine = engine;
     return engine;
-  }
-
-  async #restore(machine: StateMachine, position: LogPosition, wal: Wal): Promise<LoadedSnapshot['header']> {
-    const { header, chunks } = await loadSnapshot(this.#files.read(position, wal.logId));
-    if (chunks !== undefined) await machine.restore(position, chunks);
-    return header;
   }
 
   /** Waits until this member can be used as its kind allows; see `start`. */

@@ -2,7 +2,6 @@ import type { ConfState, Message } from 'raft-ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
-import type { RaftSnapshotHeader } from '#gen/swarm/v1/raft.ts';
 import {
   diskError,
   isDiskFull,
@@ -15,7 +14,7 @@ import {
 import type { RaftConfig } from './config.ts';
 import type { MembersBook } from './members-book.ts';
 import type { RaftStorage } from './raft-storage.ts';
-import { decodeSnapshotHeader, markRecord } from './wal-records.ts';
+import { decodeSnapshotHeader, markRecord, type SnapshotHeader } from './wal-records.ts';
 
 export interface SnapshotsOptions {
   readonly files: SnapshotFiles;
@@ -90,13 +89,8 @@ export class Snapshots {
     this.#isWanted = true;
   }
 
-  /** The newest snapshot's header, and the state machine's chunks unless it was taken before there was any state. */
-  load(position: LogPosition): Promise<LoadedSnapshot> {
-    return loadSnapshot(this.#options.files.read(position, this.#options.wal.logId));
-  }
-
-  /** What the leader sends to a follower. */
-  read(position: LogPosition): AsyncIterable<Uint8Array> {
+  /** The chunks of one, header first. */
+  read(position: LogPosition): AsyncGenerator<Uint8Array, void> {
     return this.#options.files.read(position, this.#options.wal.logId);
   }
 
@@ -197,17 +191,24 @@ export class Snapshots {
   }
 }
 
-export interface LoadedSnapshot {
-  readonly header: RaftSnapshotHeader & { readonly confState: ConfState };
-  readonly chunks: AsyncIterable<Uint8Array> | undefined;
-}
-
-export async function loadSnapshot(all: AsyncGenerator<Uint8Array, void>): Promise<LoadedSnapshot> {
-  const first = await all.next();
-  if (first.done === true) throw badSnapshot('it is empty');
-  const header = decodeSnapshotHeader(first.value);
-  const second = await all.next();
-  return { header, chunks: second.done === true ? undefined : following(second.value, all) };
+/**
+ * Reads a snapshot: its header, and through `restore` the state machine's chunks, unless it was taken before there was
+ * any state.
+ */
+export async function readSnapshot(
+  all: AsyncGenerator<Uint8Array, void>,
+  restore: (chunks: AsyncIterable<Uint8Array>) => Promise<void>,
+): Promise<SnapshotHeader> {
+  try {
+    const first = await all.next();
+    if (first.done === true) throw badSnapshot('it is empty');
+    const header = decodeSnapshotHeader(first.value);
+    const second = await all.next();
+    if (second.done !== true) await restore(following(second.value, all));
+    return header;
+  } finally {
+    await all.return();
+  }
 }
 
 async function* following(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {

@@ -45,12 +45,15 @@ export function restoredRecord({ index, term }: LogPosition): WalRecord {
   return { type: RECORD_TYPES.restored, index, term, body: NOTHING };
 }
 
+/** What a snapshot says besides the state machine's part. */
+export type SnapshotHeader = RaftSnapshotHeader & { readonly confState: ConfState };
+
 export function encodeSnapshotHeader(header: Omit<RaftSnapshotHeader, 'format'>): Uint8Array {
   return RaftSnapshotHeader.encode(RaftSnapshotHeader.create({ ...header, format: HEADER_FORMAT }));
 }
 
 /** Throws `feature-level` for a header of a newer release, `bad-message` for something else. */
-export function decodeSnapshotHeader(bytes: Uint8Array): RaftSnapshotHeader & { readonly confState: ConfState } {
+export function decodeSnapshotHeader(bytes: Uint8Array): SnapshotHeader {
   const header = RaftSnapshotHeader.decode(bytes);
   if (header.format !== HEADER_FORMAT)
     throw new SwarmError({

@@ -139,8 +139,8 @@ export class Wal {
 
   async #pump(): Promise<void> {
     for (;;) {
-      // Whoever was woken by the last flush may append again before the next begins.
-      await nextTurn();
+      // Whoever appends in the same turn shares the flush.
+      await Promise.resolve();
       const batch = this.#takeBatch();
       // Empty also after a failure.
       if (batch.length === 0) break;
@@ -214,8 +214,4 @@ export class Wal {
     for (const waiting of this.#queue.splice(0)) waiting.reject(error);
     return error;
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -182,6 +182,7 @@ export class NetworkEnd implements PeerTransport {
     const answer = other.handler.hello({ from: self, to: stream.peer.raftId }, self.nodeId);
     if (answer instanceof SwarmError) {
       stream.error = answer;
+      setTimeout(() => this.reconsider(), 10);
       if (answer.reason === 'node-removed' || answer.reason === 'wrong-member')
         setImmediate(() => this.#handler?.refused(stream.peer.raftId, answer));
       return;
