@@ -286,7 +286,8 @@ export class RaftLog implements Log {
     if (recovered.identity !== undefined) {
       if (origin.kind === 'found') throw alreadyFounded(directory);
       if (recovered.identity.nodeId !== nodeId) throw foreign(directory, nodeId, recovered.identity.nodeId);
-      await this.#files.prune(recovered.snapshot.index, 1 + this.#config.snapshotsKept);
+      // How many older ones are kept is told later, from the state that is restored now: the next snapshot clears up.
+      await this.#files.prune(recovered.snapshot.index, Number.POSITIVE_INFINITY);
       return { recovered, peers: [] };
     }
     if (origin.kind === 'resume') throw wiped(directory);

@@ -104,5 +104,6 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
 /** What needs somebody's attention, though the node does its work. */
 function warningsOf(manager: ManagerRole | undefined): readonly string[] {
   const problem = manager?.backups.status.problem;
-  return problem === undefined ? [] : [problem.message];
+  if (problem === undefined) return [];
+  return [problem.hint === undefined ? problem.message : `${problem.message}; ${problem.hint}`];
 }
