@@ -1,5 +1,6 @@
 /** The last word on a caller that certificate and table admit: what the store knows of its node. */
 import { SwarmError } from '#common/errors.ts';
+import { DispatcherService } from '#gen/swarm/v1/dispatcher.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { refuseCall } from '#proto/authorization.ts';
 import type { PeerIdentity } from '#proto/grpc/caller.ts';
@@ -20,7 +21,10 @@ export function admitNode(manager: ManagerAccess, caller: PeerIdentity, path: st
   const view = role.store.view();
   const node = view.get('node', caller.nodeId);
   const isRemoved = view.cluster()?.removedNodes.some(({ nodeId }) => nodeId === caller.nodeId) === true;
-  if (isRemoved || (node === undefined && role.log.leadership().state === 'leader')) return removed(caller.nodeId);
+  if (isRemoved) return removed(caller.nodeId);
+  // An agent that is told this gives up what it runs: its session asks a quorum first whether this manager still leads.
+  const isAgent = path === DispatcherService.session.path;
+  if (node === undefined && !isAgent && role.log.leadership().state === 'leader') return removed(caller.nodeId);
   if (node?.role === NodeRole.WORKER && caller.role === 'manager')
     return refuseCall(path, { kind: 'node', ...caller, role: 'worker' });
   return undefined;
