@@ -5,7 +5,7 @@
  *   starting --> serving --removed from the log--> starting (joins again, once the leader lets it)
  *      |  ^ backoff
  *      |  +--- passing error
- *      +--> failed (for good: the log is damaged, its state was wiped, the release is too old)        closed
+ *      +--> failed (for good: the log is damaged, the release is too old)                             closed
  */
 import { backoffDelay } from '#common/backoff.ts';
 import { type ErrorReason, SwarmError } from '#common/errors.ts';
@@ -40,7 +40,7 @@ type State =
   | { readonly kind: 'closed' };
 
 /** What no waiting mends. */
-const FINAL: ReadonlySet<string> = new Set(['corrupt-log', 'corrupt-state', 'wiped-member', 'feature-level']);
+const FINAL: ReadonlySet<string> = new Set(['corrupt-log', 'corrupt-state', 'feature-level']);
 /** What a node meets in passing while its promotion or the election of a leader is under way. */
 const PASSING: ReadonlySet<string> = new Set(['wrong-role', 'not-leader', 'no-quorum', 'leadership-lost', 'timeout']);
 

@@ -32,18 +32,18 @@ export async function changeRole(
     config: IDENTITY_CONFIG,
   });
   active.replaceIdentity(renewed);
-  if (renewed.identity.role !== role)
+  parts.logger.info('this node has another certificate', { role: renewed.identity.role });
+  if (role === 'worker') {
+    // Who is told to be a worker is no member of the log any more, even if it is promoted again meanwhile.
+    await active.stopManager();
+    await forgetLog(parts.paths);
+  }
+  if (renewed.identity.role === 'manager') active.startManager();
+  else if (role === 'manager')
     throw new SwarmError({
       code: 'unavailable',
       reason: 'wrong-role',
-      message: `the certificate that was issued is still that of a ${renewed.identity.role}`,
+      message: 'the certificate that was issued is still that of a worker',
       hint: 'it is asked again',
     });
-  parts.logger.info('this node has another role', { role });
-  if (role === 'manager') {
-    active.startManager();
-    return;
-  }
-  await active.stopManager();
-  await forgetLog(parts.paths);
 }

@@ -170,12 +170,17 @@ export class DaemonProcess {
 
   /** Asks for another role of the node with this host name. */
   async setRole(hostname: string, desiredRole: NodeRole): Promise<void> {
-    await until(`the role of ${hostname} to be written`, 20_000, async () => {
+    for (;;) {
       const node = (await this.nodes()).find((one) => one.description?.hostname === hostname);
       assert.ok(node !== undefined, `${hostname} is a node`);
       const spec = { ...(node.spec ?? NodeSpec.create()), desiredRole };
-      await this.control.updateNode({ id: node.id, version: node.version, spec }, { timeoutMs: 10_000 });
-    });
+      try {
+        await this.control.updateNode({ id: node.id, version: node.version, spec }, { timeoutMs: 10_000 });
+        return;
+      } catch (thrown) {
+        if (SwarmError.from(thrown).code !== 'conflict') throw thrown;
+      }
+    }
   }
 
   /** Something that every leader must have: a change of the cluster's spec. */
@@ -215,7 +220,10 @@ export async function until<T>(what: string, timeoutMs: number, look: () => Prom
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {
-      return await look();
+      const result = await look();
+      if (process.env['E_TIMES'])
+        console.log(`      ${what}: ${Math.round(performance.now() - deadline + timeoutMs)} ms`);
+      return result;
     } catch (thrown) {
       if (performance.now() > deadline)
         throw new Error(`waited ${timeoutMs} ms for ${what}: ${SwarmError.from(thrown).message}`, { cause: thrown });
