@@ -9,7 +9,7 @@ import type { HistoryRecorder, Outcome, WatchedChange } from '#test/linearizabil
 
 const LABEL = 'load';
 /** A call that is not answered by then is given up; what became of it nobody knows. */
-const CALL_MS = 10_000;
+const CALL_MS = 4_000;
 /** A client that was refused waits this long before it tries again, as a script that loops would. */
 const RETRY_MS = 10;
 
