@@ -1,13 +1,17 @@
 import type { Message } from 'raft-ts';
+import type { Clock } from '#common/clock.ts';
 import { connectionError, type Listener, type SimNetwork } from './sim-network.ts';
 import type { SimProcess } from './sim-process.ts';
 
 /** A chunk, or the final answer, that takes longer ends the attempt. */
 const CHUNK_TIMEOUT_MS = 2000;
 const ANSWER_TIMEOUT_MS = 10_000;
+/** What the receiver waits for the next chunk. */
+const SILENCE_MS = 4000;
 
 /** The receiving end: chunks as they come, then the end or an error. */
 class Incoming implements AsyncIterableIterator<Uint8Array> {
+  readonly #clock: Clock;
   readonly #taken: () => void;
   readonly #chunks: Uint8Array[] = [];
   #isEnded = false;
@@ -15,7 +19,8 @@ class Incoming implements AsyncIterableIterator<Uint8Array> {
   #wake: (() => void) | undefined;
 
   /** `taken` is called when a chunk was pulled. */
-  constructor(taken: () => void) {
+  constructor(clock: Clock, taken: () => void) {
+    this.#clock = clock;
     this.#taken = taken;
   }
 
@@ -44,7 +49,14 @@ class Incoming implements AsyncIterableIterator<Uint8Array> {
       }
       if (this.#isEnded) return { done: true, value: undefined };
       await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+        // The sender may be gone without a word.
+        const cancel = this.#clock.setTimer(SILENCE_MS, () =>
+          this.fail(connectionError('the next chunk does not come')),
+        );
+        this.#wake = () => {
+          cancel();
+          resolve();
+        };
       });
     }
   }
@@ -76,7 +88,7 @@ export async function sendSnapshotInChunks(
   const back = (run: () => void): void => {
     if (isWhole()) sender.after(network.delayMs(), run);
   };
-  const incoming = new Incoming(() => back(() => taken?.()));
+  const incoming = new Incoming(receiver.process.clock, () => back(() => taken?.()));
   const there = (run: () => void): void => {
     if (!isWhole() || network.isLost()) return;
     receiver.process.after(network.delayMs(), run);
