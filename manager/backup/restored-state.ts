@@ -26,7 +26,7 @@ const VERSIONS_SKIPPED = 1_000_000_000;
 
 /**
  * The state that the swarm begins again with. Cluster, root, tokens, services and tasks are as they were; former
- * managers are workers and down until they join again; other nodes are unknown until they are heard of.
+ * managers are workers, and down until they are heard of; other nodes are unknown until they are heard of.
  */
 export function restoredState(saved: StoreState, init: RestoreInit): RestoredState {
   const version = saved.version + VERSIONS_SKIPPED;
@@ -53,7 +53,7 @@ function demoted(node: Node, nowMs: number): Node {
     status: {
       ...(node.status ?? NodeStatus.create({})),
       state: NodeState.DOWN,
-      message: 'was a manager before the swarm was restored from a snapshot; it has to join again',
+      message: 'was a manager before the swarm was restored from a snapshot',
       sinceMs: nowMs,
     },
   };

@@ -47,20 +47,20 @@ function printOutcome(context: CliContext, response: RestoreSwarmResponse): void
   printLine(context, `Swarm ${clusterName} restored: current node (${nodeId}) is now its only manager.\n`);
   printLine(context, `It has ${count(services, 'service')} and ${count(nodes, 'node')}, at ${managerAddress}.\n`);
   if (formerManagers.length > 0) {
-    printLine(context, `These nodes were managers and have to join again: ${formerManagers.join(', ')}.`);
-    printLine(context, "On each of them that still runs, run 'swarm leave --force' first: they must not go on as the");
+    printLine(context, `These nodes were managers and are workers now: ${formerManagers.join(', ')}.`);
     printLine(
       context,
-      'swarm that they were. Here, remove what they were with the node id of before: swarm node rm ID.\n',
+      'More than half of them together would go on as the swarm that they were: before they come back, run',
     );
+    printLine(context, "'swarm leave --force' on each, and 'swarm node rm' here for those that stay away.\n");
   }
   printLine(
     context,
-    'Workers come back by themselves where an address of a manager that they know is one of this host;',
+    'Nodes come back by themselves where an address of a manager that they know is one of this host; others',
   );
   printLine(
     context,
-    "the others run 'swarm leave --force' and join again. Tasks of nodes that stay away are started elsewhere.\n",
+    "run 'swarm leave --force' and join again. Tasks of nodes that stay away are started elsewhere.\n",
   );
   printLine(
     context,
