@@ -54,6 +54,9 @@ export class PeerLink {
   #overflowed = false;
   #flushing = false;
   #blocked = false;
+  /** A message that only tells what is committed, to be sent unless entries follow soon. */
+  #notice: Message | undefined;
+  #cancelNotice: CancelTimer | undefined;
   #lastHeardMs = Number.NEGATIVE_INFINITY;
   #roundTripMs: number | undefined;
   #error: SwarmError | undefined;
@@ -89,17 +92,15 @@ export class PeerLink {
   /** Messages wait while the stream is being opened; without one they are dropped. */
   send(message: Message): void {
     if (this.#attempt === undefined) return;
-    if (!this.#queue.offer(message)) {
-      this.#overflow();
-      return;
+    if (message.type === 'MsgApp') {
+      // What follows the notice says as much, and what follows it at once also says it soon enough.
+      this.#notice = undefined;
+      if (message.entries.length === 0) {
+        this.#postpone(message);
+        return;
+      }
     }
-    if (this.#flushing || this.#blocked || !this.isOpen) return;
-    this.#flushing = true;
-    // After all that this turn has to say.
-    queueMicrotask(() => {
-      this.#flushing = false;
-      this.#flush();
-    });
+    this.#enqueue(message);
   }
 
   /** There is reason to think that the peer can be reached now. */
@@ -113,7 +114,39 @@ export class PeerLink {
     this.#closed = true;
     this.#cancelWait?.();
     this.#cancelWait = undefined;
+    this.#dropNotice();
     this.#end(error);
+  }
+
+  #enqueue(message: Message): void {
+    if (!this.#queue.offer(message)) {
+      this.#overflow();
+      return;
+    }
+    if (this.#flushing || this.#blocked || !this.isOpen) return;
+    this.#flushing = true;
+    // After all that this turn has to say.
+    queueMicrotask(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #postpone(notice: Message): void {
+    const { clock, config } = this.#context;
+    this.#notice = notice;
+    this.#cancelNotice ??= clock.setTimer(config.commitNoticeDelayMs, () => {
+      this.#cancelNotice = undefined;
+      const due = this.#notice;
+      this.#notice = undefined;
+      if (due !== undefined) this.#enqueue(due);
+    });
+  }
+
+  #dropNotice(): void {
+    this.#notice = undefined;
+    this.#cancelNotice?.();
+    this.#cancelNotice = undefined;
   }
 
   #connect(): void {
@@ -201,6 +234,7 @@ export class PeerLink {
     this.#roundTripMs = this.#attempt?.pulse.roundTripMs ?? this.#roundTripMs;
     this.#attempt = undefined;
     this.#queue.clear();
+    this.#dropNotice();
     this.#overflowed = false;
     if (this.#closed) return;
     const isNew = this.#error?.message !== error.message;
