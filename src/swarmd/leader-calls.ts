@@ -142,7 +142,8 @@ export class LeaderCalls {
         metadata: forwardingMetadata(context),
       });
     } catch (thrown) {
-      throw this.#noted(thrown);
+      const error = this.#noted(thrown);
+      throw brokeUnderway(error) ? leaderGone(leader, 'went away', error) : error;
     } finally {
       watched.stop();
     }
@@ -157,7 +158,7 @@ export class LeaderCalls {
     } catch (thrown) {
       const error = this.#noted(thrown);
       // The link is closed when another manager leads.
-      throw error.code === 'cancelled' && !context.signal.aborted ? leadMoved(leader) : error;
+      throw error.code === 'cancelled' && !context.signal.aborted ? leaderGone(leader, 'lost the lead') : error;
     } finally {
       watched.stop();
     }
@@ -210,7 +211,8 @@ export class LeaderCalls {
       if (this.#leads(leader)) {
         cancel?.();
         cancel = undefined;
-      } else cancel ??= clock.setTimer(this.#config.answerGraceMs, () => moved.abort(leadMoved(leader)));
+      } else
+        cancel ??= clock.setTimer(this.#config.answerGraceMs, () => moved.abort(leaderGone(leader, 'lost the lead')));
     };
     const unsubscribe = this.watch.onChange(look);
     look();
@@ -294,11 +296,17 @@ function notConnected(leader: ManagerPeer, what: string): UnsentError {
   });
 }
 
-function leadMoved(leader: ManagerPeer): SwarmError {
+/** The connection was lost with the call on it, or the server shut down over it. */
+function brokeUnderway(error: SwarmError): boolean {
+  return error.code === 'unavailable' && error.reason === 'connection-failed' && !(error instanceof UnsentError);
+}
+
+function leaderGone(leader: ManagerPeer, how: string, cause?: SwarmError): SwarmError {
   return new SwarmError({
     code: 'unavailable',
     reason: 'leadership-lost',
-    message: `the manager at ${leader.address} lost the lead before it answered; the change may or may not have come into effect`,
+    message: `the manager at ${leader.address} ${how} before it answered; the change may or may not have come into effect`,
     hint: 'look whether it did before trying again',
+    cause,
   });
 }

@@ -4,23 +4,36 @@
  * log that is shared within the process and whose followers lag as far as they may.
  */
 import assert from 'node:assert/strict';
+import type { LoadedIdentity } from '#agent/identity/index.ts';
+import { SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
 import { createCertificateRequest } from '#certs/certificate-request.ts';
 import { generateKeyPair } from '#certs/key.ts';
 import { privateKeyPem } from '#certs/key-file.ts';
 import type { TlsIdentity } from '#certs/tls.ts';
 import { SwarmError } from '#common/errors.ts';
+import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
+import { systemClock } from '#common/system/clock.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import { CertificateAuthorityService } from '#gen/swarm/v1/ca.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { AgentHello, DispatcherService, SessionEndReason, type SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
 import { LogBrokerService, LogOptions, LogSelector, LogsService, PublishLogsRequest } from '#gen/swarm/v1/logs.ts';
-import { type Cluster, IssuanceState, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import {
+  type Cluster,
+  IssuanceState,
+  NodeDescription,
+  NodeState,
+  Task,
+  TaskState,
+  TaskStatus,
+} from '#gen/swarm/v1/objects.ts';
 import { ContainerSpec, NodeAvailability, ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { bootstrapCluster, managerOfRestored } from '#manager/ca/index.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { openLocalSession } from '#src/swarmd/local-manager.ts';
+import { ManagerConnections } from '#src/swarmd/manager-connections.ts';
 import { ManagerOnLoopback } from './support/manager-on-loopback.ts';
 import { SharedLog } from './support/shared-log.ts';
 
@@ -154,7 +167,7 @@ describe('any manager', () => {
     });
     const moving = (async () => {
       for (let round = 0; written < 90; round++) {
-        await new Promise((resolve) => setTimeout(resolve, 15));
+        await new Promise((resolve) => setTimeout(resolve, 30));
         elect(managers[round % 3]);
       }
     })();
@@ -320,6 +333,56 @@ describe('any manager', () => {
       }
       call.cancel();
       assert.deepEqual(lists, [3]);
+    });
+
+    it('is followed by an agent from leader to leader, whatever becomes of the last one', async () => {
+      const connections = new ManagerConnections(
+        { identity: { clusterId: cluster.id } } as LoadedIdentity,
+        () => caller,
+      );
+      const session = new Session({
+        dial: (address) => connections.session(address),
+        managers: () => [b, c, a].map((manager) => at(manager).log.address),
+        addressOf: ({ address }) => address,
+        describe: async () => NodeDescription.create({ hostname: 'agent' }),
+        advertiseAddress: () => '',
+        statuses: () => [],
+        apply: async () => {},
+        onManagers: () => {},
+        onNode: () => {},
+        onEstablished: () => {},
+        onRemoved: (message) => assert.fail(message),
+        clock: systemClock,
+        random: new SeededRandom(1),
+        logger: silentLogger,
+        config: SESSION_DEFAULTS,
+      });
+      const withLeader = async (manager: ManagerOnLoopback | undefined): Promise<void> => {
+        const begin = performance.now();
+        while (session.link?.address !== at(manager).log.address) {
+          assert.ok(performance.now() - begin < 2_000, `${session.link?.address}: ${session.lastError?.message}`);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      };
+      session.start();
+      try {
+        await withLeader(a);
+        for (const next of [b, c, a, c]) {
+          elect(undefined);
+          await new Promise((resolve) => setTimeout(resolve, 150));
+          elect(next);
+          await withLeader(next);
+        }
+        // It dies, and says nothing.
+        await at(c).close();
+        elect(b);
+        await withLeader(b);
+        assert.equal(at(b).dispatcher.sessionCount, 1);
+        assert.equal(at(b).store.view().get('node', callerId)?.status?.state, NodeState.READY);
+      } finally {
+        await session.close();
+        connections.close();
+      }
     });
 
     it('a node that the leader does not know is told that it was removed', async () => {
