@@ -7,6 +7,7 @@ import type { CancelTimer, Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
+import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { RolesConfig } from './config.ts';
 import type { RoleStore } from './role-reconciler.ts';
 
@@ -54,7 +55,15 @@ export class FeatureLevelRaiser {
   start(): void {
     if (this.#unsubscribe !== undefined) return;
     this.#failures = 0;
-    this.#unsubscribe = this.#options.log.onMembers(() => this.#look());
+    const { log, store } = this.#options;
+    const stopMembers = log.onMembers(() => this.#look());
+    const stopCommits = store.onCommit((commit) => {
+      if (this.#admitting.size > 0 && commit.events.some(({ table }) => table === 'node')) this.#look();
+    });
+    this.#unsubscribe = () => {
+      stopMembers();
+      stopCommits();
+    };
     this.#look();
   }
 
@@ -90,6 +99,10 @@ export class FeatureLevelRaiser {
     const members = this.#options.log.members();
     for (const { nodeId, featureLevel } of members)
       if (featureLevel <= (this.#admitting.get(nodeId) ?? 0)) this.#admitting.delete(nodeId);
+    // A node that is to be a worker is taken out of the log at once, should it still get into it.
+    for (const nodeId of [...this.#admitting.keys()])
+      if (this.#options.store.view().get('node', nodeId)?.spec?.desiredRole === NodeRole.WORKER)
+        this.#admitting.delete(nodeId);
     const admitting = [...this.#admitting].map(([nodeId, featureLevel]) => ({ nodeId, featureLevel }));
     return members.length === 0 ? current : featureLevelOf(current, [...members, ...admitting]);
   }

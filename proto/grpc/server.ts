@@ -9,7 +9,7 @@ import type { MethodPath } from '#gen/services.ts';
 import { refuseCall, refuseForwarding } from '../authorization.ts';
 import type { MethodDefinition } from '../codec.ts';
 import { sameBytes } from './bytes.ts';
-import { type Caller, describeCaller, type PeerIdentity } from './caller.ts';
+import { type Caller, describeCaller, type NodeRoleName, type PeerIdentity } from './caller.ts';
 import { messageOptions, RPC_CONFIG } from './config.ts';
 import { cancelledError } from './errors.ts';
 import { FORWARDED_KEY, readForwardedCall } from './forwarding.ts';
@@ -33,6 +33,8 @@ export interface CertificateTrust {
   readonly clusterId: () => string | undefined;
   /** A last word on a caller that its certificate and the table admit: a node that was removed, say. */
   readonly admit?: ((caller: PeerIdentity, path: string) => SwarmError | undefined) | undefined;
+  /** The role that the caller has by now; a certificate outlives a demotion. That of the certificate when left out. */
+  readonly roleOf?: ((caller: PeerIdentity, path: string) => NodeRoleName) | undefined;
 }
 
 type AuthContext = ReturnType<PeerOfCall['getAuthContext']>;
@@ -143,8 +145,7 @@ export class RpcServer {
     if (trust.kind === 'local') return { kind: 'local' };
     const identity = trust.identify({ getAuthContext: () => this.#authContextOf(stream) });
     if (identity === undefined) return { kind: 'anonymous' };
-    this.#checkMember(trust, identity, path);
-    return { kind: 'node', ...identity };
+    return this.#member(trust, identity, path);
   }
 
   #authContextOf(stream: ByteStream): AuthContext {
@@ -167,12 +168,13 @@ export class RpcServer {
     if (refusal !== undefined) throw refusal;
     assert(trust.kind === 'certificate' && caller.kind === 'node', 'only managers pass calls on');
     const forwarded = readForwardedCall(values);
-    if (forwarded.caller.kind === 'node') this.#checkMember(trust, forwarded.caller, path);
-    return { ...forwarded, forwardedBy: caller };
+    const forwardedFor =
+      forwarded.caller.kind === 'node' ? this.#member(trust, forwarded.caller, path) : forwarded.caller;
+    return { ...forwarded, caller: forwardedFor, forwardedBy: caller };
   }
 
-  /** @throws SwarmError for a node of another cluster, or one that is not admitted. */
-  #checkMember(trust: CertificateTrust, identity: PeerIdentity, path: string): void {
+  /** The node as it is by now. @throws SwarmError for a node of another cluster, or one that is not admitted. */
+  #member(trust: CertificateTrust, identity: PeerIdentity, path: string): Caller {
     const clusterId = trust.clusterId();
     if (identity.clusterId !== clusterId)
       throw new SwarmError({
@@ -183,6 +185,7 @@ export class RpcServer {
       });
     const refusal = trust.admit?.(identity, path);
     if (refusal !== undefined) throw refusal;
+    return { ...identity, kind: 'node', role: trust.roleOf?.(identity, path) ?? identity.role };
   }
 
   #finished(path: string, caller: Caller, durationMs: number, error: SwarmError | undefined): void {

@@ -10,7 +10,7 @@ import { MembershipService, RaftService } from '#gen/swarm/v1/raft.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { type GrpcPeerTransport, raftHandlers } from '#manager/raft/index.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
-import { admitNode } from './admit-node.ts';
+import { admitNode, roleOfNode } from './admit-node.ts';
 import { caHandlers } from './handlers/ca-handlers.ts';
 import { controlHandlers } from './handlers/control-handlers.ts';
 import { dispatcherHandlers } from './handlers/dispatcher-handlers.ts';
@@ -45,6 +45,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       identify: (call) => peerIdentity(call, Date.now()),
       clusterId: () => identity.clusterId,
       admit: (caller, path) => admitNode(manager, caller, path),
+      roleOf: (caller, path) => roleOfNode(manager, caller, path),
     },
     logger: options.logger.with({ part: 'cluster-server' }),
   });

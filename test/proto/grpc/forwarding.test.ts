@@ -48,6 +48,7 @@ describe('forwarded calls', () => {
   let server: RpcServer;
   let address: string;
   let removed: string | undefined;
+  let demoted: string | undefined;
   let handled: CallContext[];
   const open: GrpcTransport[] = [];
 
@@ -59,6 +60,7 @@ describe('forwarded calls', () => {
         clusterId: () => CLUSTER_ID,
         admit: ({ nodeId }) =>
           nodeId === removed ? new SwarmError({ code: 'denied', reason: 'node-removed', message: 'gone' }) : undefined,
+        roleOf: ({ nodeId, role }) => (nodeId === demoted ? 'worker' : role),
       },
       logger: silentLogger,
     });
@@ -83,6 +85,7 @@ describe('forwarded calls', () => {
   beforeEach(() => {
     handled = [];
     removed = undefined;
+    demoted = undefined;
   });
 
   function connect(node: TestNode | undefined, to = address): GrpcTransport {
@@ -187,6 +190,19 @@ describe('forwarded calls', () => {
     assert.equal((await call(connect(manager), path, forWorker)).reason, 'node-removed');
     removed = undefined;
     assert.equal((await call(connect(manager), path, forWorker)).message, 'reached the handler');
+  });
+
+  it('a demoted manager is a worker, whatever its certificate says', async () => {
+    const issue = '/swarm.v1.CertificateAuthorityService/IssueNodeCertificate';
+    const create = ControlService.createService.path;
+    const forManager = forwardingMetadata({ caller: nodeCaller(manager), peer: PEER });
+    demoted = manager.identity.nodeId;
+    assert.match((await call(connect(manager), issue, forManager)).message, /only managers pass calls on/);
+    assert.equal((await call(connect(manager), create, undefined)).reason, 'wrong-role');
+    assert.equal((await call(connect(manager), issue, undefined)).message, 'reached the handler');
+    const [context] = handled;
+    assert.ok(context?.caller.kind === 'node');
+    assert.equal(context.caller.role, 'worker');
   });
 
   it('a caller of another cluster is refused', async () => {
