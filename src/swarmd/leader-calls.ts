@@ -2,7 +2,6 @@
  * Brings calls to the leader, wherever it is: runs them here when this manager leads, else passes them on with the
  * identity of their caller. Waits while there is no leader. Tries again what certainly had no effect, and nothing else.
  */
-import { type BackoffOptions, backoffDelay } from '#common/backoff.ts';
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -13,6 +12,7 @@ import { abortError, UnsentError } from '#proto/grpc/errors.ts';
 import { forwardingMetadata } from '#proto/grpc/forwarding.ts';
 import type { CallOptions } from '#proto/grpc/methods.ts';
 import type { Transport } from '#proto/grpc/transport.ts';
+import { Attempts } from './leader-attempts.ts';
 import { LEADER_CALLS_DEFAULTS, type LeaderCallsConfig } from './leader-config.ts';
 import { LeaderLink, type LinkIdentity } from './leader-link.ts';
 import { type Leader, type LeadershipSource, LeaderWatch } from './leader-watch.ts';
@@ -237,46 +237,6 @@ export class LeaderCalls {
 
 function hadNoEffect(error: SwarmError): boolean {
   return error instanceof UnsentError || NO_EFFECT.has(error.reason);
-}
-
-/** How often one call has been tried, and until when it may be tried again. */
-class Attempts {
-  readonly #clock: Clock;
-  readonly #random: Random;
-  readonly #retry: BackoffOptions;
-  readonly #windowMs: number;
-  readonly #startMs: number;
-  #count = 0;
-  /** Monotonic. Begins with the first failure: how long the leader took until then is not counted. */
-  #untilMs = Number.POSITIVE_INFINITY;
-
-  constructor({ clock, random }: Pick<LeaderCallsOptions, 'clock' | 'random'>, config: LeaderCallsConfig) {
-    this.#clock = clock;
-    this.#random = random;
-    this.#retry = config.retry;
-    this.#windowMs = config.leaderWaitMs;
-    this.#startMs = clock.monotonic();
-  }
-
-  get untilMs(): number {
-    return this.#untilMs;
-  }
-
-  /** Whether it is longer ago than a leader is waited for that this began. */
-  get lasted(): boolean {
-    return this.#clock.monotonic() - this.#startMs > this.#windowMs;
-  }
-
-  /** Notes a failure; true when there is no time for another attempt. */
-  failed(): boolean {
-    const nowMs = this.#clock.monotonic();
-    if (this.#untilMs === Number.POSITIVE_INFINITY) this.#untilMs = nowMs + this.#windowMs;
-    return nowMs >= this.#untilMs;
-  }
-
-  nextDelayMs(): number {
-    return backoffDelay(this.#retry, this.#count++, this.#random);
-  }
 }
 
 function notTheLeader(leader: Leader | undefined): SwarmError {
