@@ -8,31 +8,22 @@
  *
  * Whether the manager part of an active node serves is a matter of its own: see ManagerPart.
  */
-import { rm } from 'node:fs/promises';
-import {
-  dialCa,
-  IDENTITY_CONFIG,
-  type IdentityStore,
-  joinCluster,
-  type LoadedIdentity,
-} from '#agent/identity/index.ts';
+import type { IdentityStore, LoadedIdentity } from '#agent/identity/index.ts';
 import { backoffDelay } from '#common/backoff.ts';
 import type { CancelTimer } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { formatHostPort } from '#common/host-port.ts';
-import { withDeadline } from '#common/system/deadline.ts';
 import type { InitSwarmRequest, JoinSwarmRequest } from '#gen/swarm/v1/node.ts';
 import type { RestoreOptions, RestoreSwarmResponse } from '#gen/swarm/v1/snapshot.ts';
-import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { validateClusterSpec } from '#manager/control/index.ts';
 import { ActiveNode } from './active-node.ts';
 import { advertiseAddress, listenAddress, replacedAddresses } from './addresses.ts';
 import { DAEMON_CONFIG, type DaemonConfig } from './config.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import { markForced, unmarkForced } from './forced-cluster.ts';
-import { forgetLog } from './forget-log.ts';
 import { foundCluster } from './found-cluster.ts';
-import { leaveLog } from './join-log.ts';
+import { joinSwarm } from './join-swarm.ts';
+import { endAgent, forgetMembership, leaveTheLog } from './leave-swarm.ts';
 import { joinedWithout, leaveRefusal, notForcible } from './membership-errors.ts';
 import { readSaved, restoreCluster } from './restore-cluster.ts';
 import { changeRole, toldRole } from './role-change.ts';
@@ -159,26 +150,9 @@ export class Membership {
   join(request: JoinSwarmRequest): Promise<LoadedIdentity> {
     return this.#transition(async () => {
       this.requireInactive();
-      const listen = listenAddress(request.listenAddress || this.#parts.addresses.listen);
-      // Without one, managers know this node by the address that they see.
-      const given = request.advertiseAddress || this.#parts.addresses.advertise;
-      const advertise = given === '' ? '' : formatHostPort(advertiseAddress(given, listen));
       this.#state = { kind: 'pending' };
       try {
-        const { clock, random, logger } = this.#parts;
-        await joinCluster({
-          store: this.#store,
-          token: request.token,
-          managers: request.remoteAddresses,
-          hostname: this.#parts.hostname,
-          availability: request.availability || NodeAvailability.ACTIVE,
-          addresses: { listen: formatHostPort(listen), advertise, dataPath: request.dataPathAddress },
-          dial: dialCa,
-          clock,
-          random,
-          logger,
-          config: IDENTITY_CONFIG,
-        });
+        await joinSwarm(this.#parts, this.#store, request);
       } catch (thrown) {
         this.#state = { kind: 'inactive' };
         throw thrown;
@@ -343,16 +317,10 @@ export class Membership {
   }
 
   async #leave(state: MembershipState, reason: string, tell: boolean): Promise<void> {
-    const { logger } = this.#parts;
     if (state.kind === 'active') {
-      if (tell) await this.#leaveLog(state);
+      if (tell) await leaveTheLog(state, this.#parts, this.#config);
       this.#state = { kind: 'leaving' };
-      if (tell) await state.agent.leave(true, reason);
-      else await state.agent.session.close();
-      const signal = AbortSignal.timeout(this.#config.leaveTasksMs);
-      await state.agent.worker.removeAll(signal).catch((thrown: unknown) => {
-        logger.warn('not every task ended in time', { error: SwarmError.from(thrown).message });
-      });
+      await endAgent(state, this.#parts, this.#config, tell ? reason : undefined);
       await state.close();
     }
     await this.#forget();
@@ -360,32 +328,8 @@ export class Membership {
     await this.#parts.executor.recover([]);
   }
 
-  /** Has a manager taken out of the log while it can still be asked; who leaves with force leaves without, too. */
-  async #leaveLog(active: ActiveNode): Promise<void> {
-    const managers = active.otherManagers();
-    if (active.managerPart === undefined || managers.length === 0) return;
-    const { logger, clock } = this.#parts;
-    const left = async (): Promise<void> => {
-      await active.managerPart?.handOver();
-      await leaveLog({ identity: active.nodeIdentity, managers, logger });
-    };
-    await withDeadline(left(), this.#config.leaveLogMs, 'the other managers to let this one go', clock).catch(
-      (thrown: unknown) => {
-        logger.warn('this manager leaves without being demoted: it counts for the quorum until it is', {
-          error: SwarmError.from(thrown).message,
-        });
-      },
-    );
-  }
-
-  /** Removes what makes this host a member; what is left is a host that can be initialised or joined. */
   async #forget(): Promise<void> {
-    const { paths } = this.#parts;
-    await this.#store.remove();
-    await forgetLog(paths);
-    await unmarkForced(paths);
-    for (const path of [paths.database, `${paths.database}-wal`, `${paths.database}-shm`])
-      await rm(path, { recursive: true, force: true });
+    await forgetMembership(this.#parts, this.#store);
     this.#state = { kind: 'inactive' };
   }
 }

@@ -24,6 +24,9 @@ describe('swarmd: options', () => {
     ['--executor', 'docker'],
     ['--log-level', 'loud'],
     ['--metrics-addr', '9323'],
+    ['--listen-addr', 'a b'],
+    ['--advertise-addr', '1.2.3.4:99999'],
+    ['--advertise-addr', ''],
     ['--metrics-addr', 'host:99999'],
     ['--image-high', '50', '--image-low', '60'],
     ['--image-high', '-1'],
@@ -40,7 +43,16 @@ describe('swarmd: options', () => {
     });
 
   it('every option is in the help', () => {
-    for (const flag of ['state-dir', 'executor', 'metrics-addr', 'gateway-pool', 'image-low', 'reason'])
+    for (const flag of [
+      'state-dir',
+      'executor',
+      'metrics-addr',
+      'listen-addr',
+      'advertise-addr',
+      'gateway-pool',
+      'image-low',
+      'reason',
+    ])
       assert.match(HELP, new RegExp(`--${flag} `));
   });
 

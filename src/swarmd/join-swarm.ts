@@ -1,0 +1,28 @@
+/** `swarm join`, up to the identity on disk, which makes this host a member. */
+import { dialCa, IDENTITY_CONFIG, type IdentityStore, joinCluster } from '#agent/identity/index.ts';
+import { formatHostPort } from '#common/host-port.ts';
+import type { JoinSwarmRequest } from '#gen/swarm/v1/node.ts';
+import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
+import { advertiseAddress, listenAddress } from './addresses.ts';
+import type { DaemonParts } from './daemon-parts.ts';
+
+export async function joinSwarm(parts: DaemonParts, store: IdentityStore, request: JoinSwarmRequest): Promise<void> {
+  const { clock, random, logger, hostname, addresses } = parts;
+  const listen = listenAddress(request.listenAddress || addresses.listen);
+  // Without one, managers know this node by the address that they see.
+  const given = request.advertiseAddress || addresses.advertise;
+  const advertise = given === '' ? '' : formatHostPort(advertiseAddress(given, listen));
+  await joinCluster({
+    store,
+    token: request.token,
+    managers: request.remoteAddresses,
+    hostname,
+    availability: request.availability || NodeAvailability.ACTIVE,
+    addresses: { listen: formatHostPort(listen), advertise, dataPath: request.dataPathAddress },
+    dial: dialCa,
+    clock,
+    random,
+    logger,
+    config: IDENTITY_CONFIG,
+  });
+}
