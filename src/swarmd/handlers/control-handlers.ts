@@ -3,91 +3,86 @@ import type { ControlApi, ControlCaller } from '#manager/control/index.ts';
 import type { CallContext } from '#proto/grpc/call-context.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import type { CallOptions, Client, Handlers } from '#proto/grpc/methods.ts';
-import { authorOf, caughtUp, type ServingAccess } from './manager-access.ts';
+import { authorOf, caughtUp, type ServingAccess, type ServingManager } from './manager-access.ts';
+
+type Remote = Client<typeof ControlService>;
 
 /** Writes are decided by the leader; reads are answered here, once this manager has caught up. */
 export function controlHandlers(manager: ServingAccess): Handlers<typeof ControlService> {
-  async function write<T>(
-    context: CallContext,
-    local: (api: ControlApi, caller: ControlCaller) => Promise<T>,
-    remote: (client: Client<typeof ControlService>, options: CallOptions) => Promise<T>,
-  ): Promise<T> {
-    const { control, leaderCalls } = manager();
-    return leaderCalls.unary(context, {
-      local: () => local(control, callerOf(context)),
-      remote: (transport, options) => remote(createClient(ControlService, transport), options),
-    });
-  }
-  async function read<T>(
-    context: CallContext,
-    answer: (api: ControlApi, caller: ControlCaller) => Promise<T>,
-  ): Promise<T> {
-    const serving = manager();
-    await caughtUp(serving, context);
-    return answer(serving.control, callerOf(context));
-  }
-  async function* list<T>(
-    context: CallContext,
-    answer: (api: ControlApi, caller: ControlCaller) => AsyncIterable<T>,
-  ): AsyncGenerator<T> {
-    const serving = manager();
-    await caughtUp(serving, context);
-    yield* answer(serving.control, callerOf(context));
-  }
-  /** `self` is the node that was asked, wherever the answer comes from. */
-  const named = <T extends { readonly reference: string }>(request: T): T =>
-    request.reference === 'self' ? { ...request, reference: manager().nodeId } : request;
-
   return {
-    getCluster: (_request, context) => read(context, (api, caller) => api.getCluster(caller)),
-    updateCluster: (request, context) =>
-      write(
-        context,
-        (api, caller) => api.updateCluster(caller, request),
-        (leader, options) => leader.updateCluster(request, options),
-      ),
-    getNode: (request, context) => read(context, (api, caller) => api.getNode(caller, request)),
-    listNodes: (request, context) => list(context, (api, caller) => api.listNodes(caller, request)),
-    updateNode: (request, context) =>
-      write(
-        context,
-        (api, caller) => api.updateNode(caller, request),
-        (leader, options) => leader.updateNode(request, options),
-      ),
+    getCluster: async (_request, context) => read(manager(), context, (api, by) => api.getCluster(by)),
+    getNode: async (request, context) => read(manager(), context, (api, by) => api.getNode(by, request)),
+    getService: async (request, context) => read(manager(), context, (api, by) => api.getService(by, request)),
+    getTask: async (request, context) => read(manager(), context, (api, by) => api.getTask(by, request)),
+
+    listNodes: (request, context) => list(manager(), context, (api, by) => api.listNodes(by, request)),
+    listServices: (request, context) => list(manager(), context, (api, by) => api.listServices(by, request)),
+    listRevisions: (request, context) => list(manager(), context, (api, by) => api.listRevisions(by, request)),
+    listTasks: (request, context) => list(manager(), context, (api, by) => api.listTasks(by, request)),
+
+    updateCluster: async (request, context) =>
+      write(manager(), context, {
+        local: (api, by) => api.updateCluster(by, request),
+        remote: (leader, options) => leader.updateCluster(request, options),
+      }),
+    updateNode: async (request, context) =>
+      write(manager(), context, {
+        local: (api, by) => api.updateNode(by, request),
+        remote: (leader, options) => leader.updateNode(request, options),
+      }),
     removeNode: async (request, context) => {
-      const node = named(request);
-      return write(
-        context,
-        (api, caller) => api.removeNode(caller, node),
-        (leader, options) => leader.removeNode(node, options),
-      );
+      const serving = manager();
+      // `self` is the node that was asked, whoever decides.
+      const node = request.reference === 'self' ? { ...request, reference: serving.nodeId } : request;
+      return write(serving, context, {
+        local: (api, by) => api.removeNode(by, node),
+        remote: (leader, options) => leader.removeNode(node, options),
+      });
     },
-    createService: (request, context) =>
-      write(
-        context,
-        (api, caller) => api.createService(caller, request),
-        (leader, options) => leader.createService(request, options),
-      ),
-    getService: (request, context) => read(context, (api, caller) => api.getService(caller, request)),
-    listServices: (request, context) => list(context, (api, caller) => api.listServices(caller, request)),
-    updateService: (request, context) =>
-      write(
-        context,
-        (api, caller) => api.updateService(caller, request),
-        (leader, options) => leader.updateService(request, options),
-      ),
-    removeService: (request, context) =>
-      write(
-        context,
-        (api, caller) => api.removeService(caller, request),
-        (leader, options) => leader.removeService(request, options),
-      ),
-    listRevisions: (request, context) => list(context, (api, caller) => api.listRevisions(caller, request)),
-    getTask: (request, context) => read(context, (api, caller) => api.getTask(caller, request)),
-    listTasks: (request, context) => list(context, (api, caller) => api.listTasks(caller, request)),
+    createService: async (request, context) =>
+      write(manager(), context, {
+        local: (api, by) => api.createService(by, request),
+        remote: (leader, options) => leader.createService(request, options),
+      }),
+    updateService: async (request, context) =>
+      write(manager(), context, {
+        local: (api, by) => api.updateService(by, request),
+        remote: (leader, options) => leader.updateService(request, options),
+      }),
+    removeService: async (request, context) =>
+      write(manager(), context, {
+        local: (api, by) => api.removeService(by, request),
+        remote: (leader, options) => leader.removeService(request, options),
+      }),
   };
 }
 
-function callerOf(context: CallContext): ControlCaller {
-  return { author: authorOf(context) };
+async function read<T>(
+  serving: ServingManager,
+  context: CallContext,
+  answer: (api: ControlApi, by: ControlCaller) => Promise<T>,
+): Promise<T> {
+  await caughtUp(serving, context);
+  return answer(serving.control, { author: authorOf(context) });
+}
+
+async function* list<T>(
+  serving: ServingManager,
+  context: CallContext,
+  answer: (api: ControlApi, by: ControlCaller) => AsyncIterable<T>,
+): AsyncGenerator<T> {
+  await caughtUp(serving, context);
+  yield* answer(serving.control, { author: authorOf(context) });
+}
+
+interface Write<T> {
+  readonly local: (api: ControlApi, by: ControlCaller) => Promise<T>;
+  readonly remote: (leader: Remote, options: CallOptions) => Promise<T>;
+}
+
+function write<T>({ control, leaderCalls }: ServingManager, context: CallContext, call: Write<T>): Promise<T> {
+  return leaderCalls.unary(context, {
+    local: () => call.local(control, { author: authorOf(context) }),
+    remote: (transport, options) => call.remote(createClient(ControlService, transport), options),
+  });
 }
