@@ -21,4 +21,3 @@ export { corruptSnapshot, snapshotName } from './snapshot/snapshot-header.ts';
 export { RECORD_TYPES, type RecordType, type WalRecord } from './wal/frame.ts';
 export { corruptLog } from './wal/segment-header.ts';
 export { Wal, type WalOptions } from './wal/wal.ts';
-export { WalLog, type WalLogOptions } from './wal-log.ts';

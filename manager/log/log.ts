@@ -2,8 +2,8 @@ import type { SwarmError } from '#common/errors.ts';
 
 /**
  * The seam between the store and what makes its changes durable and agreed. A log takes proposals, orders them, and
- * calls `apply` for every one that is committed, in the same order on every member. `WalLog` is the log of a cluster
- * with one manager; Raft stands behind the same seam.
+ * calls `apply` for every one that is committed, in the same order on every member. Behind it stands Raft
+ * (`manager/raft`), for one manager as for several.
  *
  * What a user of the seam may rely on:
  * 1. Entries proposed by one process are ordered as `propose` was called, but an earlier one may be lost while a later

@@ -34,6 +34,8 @@ export class Proposals {
   readonly #config: RaftConfig;
   #fresh: Proposal[] = [];
   #stints: Stint[] = [];
+  /** Being applied. */
+  #taken: Proposal | undefined;
   #count = 0;
   #bytes = 0;
 
@@ -135,6 +137,7 @@ export class Proposals {
     this.#dropEmpty();
     if (found === undefined) return undefined;
     const proposal = found;
+    this.#taken = proposal;
     return { ticket: proposal.ticket, done: () => this.#applied(proposal, { index, term }) };
   }
 
@@ -178,6 +181,8 @@ export class Proposals {
   }
 
   rejectAll(error: SwarmError): void {
+    if (this.#taken !== undefined) this.#settleWith(this.#taken, error);
+    this.#taken = undefined;
     const stints = this.#stints;
     this.#stints = [];
     for (const { waiting, head } of stints)
@@ -207,6 +212,7 @@ export class Proposals {
   }
 
   #applied(proposal: Proposal, position: LogPosition): void {
+    this.#taken = undefined;
     this.#forget(proposal);
     proposal.resolve(position);
   }

@@ -20,7 +20,6 @@ import {
   TaskState,
   TaskStatus,
 } from '#gen/swarm/v1/objects.ts';
-import { WalLog } from '#manager/log/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import {
   applyTransaction,
@@ -30,6 +29,7 @@ import {
   saveSnapshot,
   TransactionBuilder,
 } from '#manager/store/index.ts';
+import { oneMemberLog } from '#test/manager/log/support.ts';
 
 const NODES = 10_000;
 const TASKS = 100_000;
@@ -285,11 +285,7 @@ async function benchLog(): Promise<void> {
   console.log(`\nlog: one small task written in each transaction, ${ROUNDS} rounds of ${ROUND_MS} ms`);
   const bare = await open(join(directory, 'bare'), 'w');
   const payload = Buffer.alloc(256, 1);
-  const log = new WalLog({
-    directory: join(directory, 'log'),
-    keys: { current: new Uint8Array(32).fill(1) },
-    logger: silentLogger,
-  });
+  const log = oneMemberLog('found', { directory: join(directory, 'log') });
   const store = new ReplicatedStore({ log, logger: silentLogger });
   await store.start();
   const own = Array.from({ length: 64 }, () => newId(random));

@@ -7,7 +7,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { SeededRandom } from '#common/random.ts';
-import { type LogConfig, MemoryDisk, type WalLog } from '#manager/log/index.ts';
+import { type LogConfig, MemoryDisk } from '#manager/log/index.ts';
+import type { RaftLog } from '#manager/raft/index.ts';
 import { bytes, openLog, WAIT } from './support.ts';
 
 /** Sizes of proposals that are made at once; then their answers are awaited. */
@@ -38,7 +39,7 @@ async function run(history: readonly Burst[], seed: number, crashAt?: number): P
   return result;
 }
 
-async function propose(log: WalLog, burst: Burst, result: Run): Promise<void> {
+async function propose(log: RaftLog, burst: Burst, result: Run): Promise<void> {
   const waiting = burst.map((size) => {
     const text = textOf(result.proposed.length, size);
     result.proposed.push(text);

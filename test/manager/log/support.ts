@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import {
@@ -9,8 +10,8 @@ import {
   MemoryDisk,
   type MemoryDiskOptions,
   type StateMachine,
-  WalLog,
 } from '#manager/log/index.ts';
+import { type LogOrigin, type PeerTransport, RaftLog, type RaftLogOptions } from '#manager/raft/index.ts';
 
 export const DIRECTORY = '/log';
 export const KEYS = { current: new Uint8Array(32).fill(7) };
@@ -51,16 +52,54 @@ function* chunksOf(all: readonly string[]): Iterable<Uint8Array> {
   for (let from = 0; from < all.length; from += 3) yield Buffer.from(JSON.stringify(all.slice(from, from + 3)));
 }
 
+/** Of a log that has one member. */
+export const NO_PEERS: PeerTransport = {
+  start: () => {},
+  setPeers: () => {},
+  send: () => {},
+  sendSnapshot: () => Promise.reject(new Error('there is nobody to send it to')),
+  peer: () => undefined,
+  close: () => Promise.resolve(),
+};
+
 export interface OpenLog {
-  readonly log: WalLog;
+  readonly log: RaftLog;
   readonly machine: RecordingMachine;
 }
 
+/** A log of one member that is not started yet. */
+export function oneMemberLog(
+  kind: Exclude<LogOrigin['kind'], 'join'>,
+  options: Partial<Omit<RaftLogOptions, 'origin'>> = {},
+): RaftLog {
+  return new RaftLog({
+    directory: DIRECTORY,
+    keys: KEYS,
+    logger: silentLogger,
+    transport: NO_PEERS,
+    nodeId: 'node',
+    address: () => '127.0.0.1:2377',
+    featureLevel: 1,
+    origin: { kind },
+    onRemoved: () => {},
+    ...options,
+  });
+}
+
+/** The log in the directory, or a new one where there is none. */
 export async function openLog(disk: Disk, config: Partial<LogConfig> = {}, directory = DIRECTORY): Promise<OpenLog> {
-  const machine = new RecordingMachine();
-  const log = new WalLog({ directory, keys: KEYS, logger: silentLogger, disk, config: { ...SMALL, ...config } });
-  await log.start(machine);
-  return { log, machine };
+  const options = { disk, directory, config: { ...SMALL, ...config } };
+  for (const kind of ['resume', 'found'] as const) {
+    const machine = new RecordingMachine();
+    const log = oneMemberLog(kind, options);
+    try {
+      await log.start(machine);
+      return { log, machine };
+    } catch (thrown) {
+      if (kind === 'found' || !SwarmError.from(thrown).message.includes('holds no log')) throw thrown;
+    }
+  }
+  throw new Error('not reached');
 }
 
 export function memoryDisk(options: Partial<MemoryDiskOptions> = {}): MemoryDisk {

@@ -4,12 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { SwarmError } from '#common/errors.ts';
-import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
-import { MemoryDisk, WalLog } from '#manager/log/index.ts';
-import { bytes, DIRECTORY, memoryDisk, openLog, RecordingMachine, SMALL, until, WAIT } from './support.ts';
+import { MemoryDisk } from '#manager/log/index.ts';
+import { bytes, memoryDisk, oneMemberLog, openLog, RecordingMachine, SMALL, until, WAIT } from './support.ts';
 
 const PAGE = 4096;
+
+/** Pages before the first proposal's: the segment's header, the founding, the vote, the leader's own entry. */
+const PAGES_BEFORE = 4;
 
 type Content = Map<string, Uint8Array>;
 
@@ -62,9 +64,10 @@ describe('manager/log: damage', () => {
     const { content, segments } = await written(3);
     const name = segments[0] as string;
     const size = content.get(name)?.length ?? 0;
-    assert.equal(size, 4 * PAGE);
+    // The last page says, at the end, what is committed.
+    assert.equal(size, (PAGES_BEFORE + 4) * PAGE);
     for (let length = PAGE; length < size; length += 1 + (length % 97)) {
-      const whole = Math.floor((length - PAGE) / PAGE);
+      const whole = Math.min(3, Math.max(0, Math.floor(length / PAGE) - PAGES_BEFORE));
       const applied = await recovered(changed(content, name, (file) => file.slice(0, length)));
       // A frame is whole as soon as its last byte that is not padding is there.
       assert.ok(applied.length === whole || applied.length === whole + 1, `cut at ${length}: ${applied.length}`);
@@ -74,14 +77,16 @@ describe('manager/log: damage', () => {
 
   it('cuts a last frame whose pages came to the disk out of order', async () => {
     const disk = memoryDisk();
-    const { log } = await openLog(disk, { frameBytes: 64 * 1024 });
+    const { log } = await openLog(disk, { frameBytes: 64 * 1024, segmentBytes: 64 * 1024 });
     await log.propose(bytes('first'), WAIT);
     await log.propose(bytes('x'.repeat(3 * PAGE)), WAIT);
     await log.close();
     const content = new Map(disk.files());
     const name = [...content.keys()].find((file) => file.endsWith('.wal')) as string;
-    for (const page of [2, 3, 4, 5]) {
-      const applied = await recovered(changed(content, name, (file) => file.fill(0, page * PAGE, (page + 1) * PAGE)));
+    const large = PAGES_BEFORE + 1;
+    for (const page of [large, large + 1, large + 2, large + 3]) {
+      const torn = changed(content, name, (file) => file.fill(0, page * PAGE, (page + 1) * PAGE));
+      const applied = await recovered(changed(torn, name, (file) => file.slice(0, (large + 4) * PAGE)));
       assert.deepEqual(applied, ['first'], `page ${page} lost`);
     }
   });
@@ -124,14 +129,14 @@ describe('manager/log: damage', () => {
     assert.match((await refusal(header)).message, /header is damaged/);
     const headless = new Map(content);
     headless.delete(first);
-    assert.match((await refusal(headless)).message, /entry 1 is needed/);
+    assert.match((await refusal(headless)).message, /entry 2 is needed/);
   });
 
   it('refuses a snapshot that is damaged, cut or missing', async () => {
     const disk = memoryDisk();
     const { log } = await openLog(disk, { snapshotEntries: 10 });
     for (let index = 1; index <= 12; index++) await log.propose(bytes(`entry ${index}`), WAIT);
-    await until(() => log.status().snapshotIndex === 10, 'the snapshot is taken');
+    await until(() => log.status().snapshotIndex > 10, 'the snapshot is taken');
     await log.close();
     const content = new Map(disk.files());
     const name = [...content.keys()].find((file) => file.endsWith('.snapshot')) as string;
@@ -153,13 +158,8 @@ describe('manager/log: damage', () => {
     const { content } = await written(5, { snapshotEntries: 3 });
     for (const [name, file] of content)
       assert.ok(!Buffer.from(file).includes('entry'), `${name} shows what was proposed`);
-    const log = new WalLog({
-      directory: DIRECTORY,
-      keys: { current: new Uint8Array(32).fill(8) },
-      logger: silentLogger,
-      disk: diskOf(content),
-      config: SMALL,
-    });
+    const keys = { current: new Uint8Array(32).fill(8) };
+    const log = oneMemberLog('resume', { keys, disk: diskOf(content), config: SMALL });
     await assert.rejects(log.start(new RecordingMachine()), { code: 'precondition', reason: 'corrupt-state' });
     assert.equal(log.leadership().state, 'stopped');
   });
@@ -170,20 +170,14 @@ describe('manager/log: damage', () => {
     const disk = diskOf(content);
     const open = async (keys: { current: Uint8Array; previous?: readonly Uint8Array[] }) => {
       const machine = new RecordingMachine();
-      const log = new WalLog({
-        directory: DIRECTORY,
-        keys,
-        logger: silentLogger,
-        disk,
-        config: { ...SMALL, snapshotEntries: 6 },
-      });
+      const log = oneMemberLog('resume', { keys, disk, config: { ...SMALL, snapshotEntries: 6 } });
       await log.start(machine);
       return { log, machine };
     };
     const rotating = await open({ current: next, previous: [old] });
     assert.equal(rotating.machine.applied.length, 5);
     await rotating.log.propose(bytes('six'), WAIT);
-    await until(() => rotating.log.status().snapshotIndex === 6, 'the snapshot is taken');
+    await until(() => rotating.log.status().snapshotIndex > 6, 'the snapshot is taken');
     await rotating.log.close();
     const rotated = await open({ current: next });
     assert.equal(rotated.machine.applied.length, 6);

@@ -4,25 +4,24 @@ import { ManualClock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import { silentLogger } from '#common/log.ts';
-import { type Disk, type LogConfig, MemoryDisk, WalLog } from '#manager/log/index.ts';
+import { type Disk, type LogConfig, MemoryDisk } from '#manager/log/index.ts';
+import type { RaftLog } from '#manager/raft/index.ts';
 import { ReplicatedStore, type ReplicatedStoreOptions, type StoreConfig } from '#manager/replicated-store/index.ts';
 import type { ChangeGroup, CommitEvents } from '#manager/store/index.ts';
-import { DIRECTORY, KEYS, memoryDisk, reopened, SMALL, until } from '#test/manager/log/support.ts';
+import { DIRECTORY, memoryDisk, oneMemberLog, reopened, SMALL, until } from '#test/manager/log/support.ts';
 import { create, remove, service, task, update } from '#test/manager/store/support.ts';
 
 interface Opened {
   readonly store: ReplicatedStore;
-  readonly log: WalLog;
+  readonly log: RaftLog;
 }
 
 async function open(
   disk: Disk,
   { log: logConfig = {}, store: storeConfig = {}, ...others }: Setup = {},
 ): Promise<Opened> {
-  const log = new WalLog({
-    directory: DIRECTORY,
-    keys: KEYS,
-    logger: silentLogger,
+  const kind = (await disk.list(DIRECTORY)).some((name) => name.endsWith('.wal')) ? 'resume' : 'found';
+  const log = oneMemberLog(kind, {
     disk,
     config: { ...SMALL, frameBytes: 256 * 1024, segmentBytes: 1024 * 1024, ...logConfig },
   });
@@ -249,7 +248,7 @@ describe('manager/replicated-store: writing', () => {
 
   it('goes on after a change whose wait ran out', async () => {
     const clock = new ManualClock();
-    const log = new WalLog({ directory: DIRECTORY, keys: KEYS, logger: silentLogger, disk: memoryDisk(), clock });
+    const log = oneMemberLog('found', { disk: memoryDisk(), clock });
     const store = new ReplicatedStore({ log, logger: silentLogger, clock });
     await store.start();
     const late = store.commit([create('task', task('t1'))], { timeoutMs: 50 });

@@ -11,10 +11,10 @@ import { systemClock } from '#common/system/clock.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import { systemRandom } from '#common/system/random.ts';
 import { type Task, TaskState } from '#gen/swarm/v1/objects.ts';
-import { WalLog } from '#manager/log/index.ts';
 import { createLoops } from '#manager/orchestrator/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import { Runner } from '#manager/runner/index.ts';
+import { oneMemberLog } from '#test/manager/log/support.ts';
 import { create, node, revision, service, spec, update } from '#test/manager/loops/objects.ts';
 
 describe('leader loops on the real store', function () {
@@ -26,12 +26,7 @@ describe('leader loops on the real store', function () {
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'leader-loops-'));
-    const log = new WalLog({
-      directory: folder,
-      keys: { current: new Uint8Array(32) },
-      logger: silentLogger,
-      clock: systemClock,
-    });
+    const log = oneMemberLog('found', { directory: folder });
     store = new ReplicatedStore({ log, logger: silentLogger });
     await store.start();
     runner = new Runner({
