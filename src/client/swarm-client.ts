@@ -5,6 +5,7 @@ import { HealthService } from '#gen/swarm/v1/health.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
 import { LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
 import { NodeService } from '#gen/swarm/v1/node.ts';
+import { MembershipService, RaftService } from '#gen/swarm/v1/raft.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { createClient } from '#proto/grpc/client.ts';
@@ -23,6 +24,8 @@ const SERVICES = {
   certificateAuthority: CertificateAuthorityService,
   dispatcher: DispatcherService,
   logBroker: LogBrokerService,
+  membership: MembershipService,
+  raft: RaftService,
 } as const;
 
 type Services = { readonly [Name in keyof typeof SERVICES]: Client<(typeof SERVICES)[Name]> };
