@@ -1,7 +1,7 @@
 /**
  * Whether this host is part of a swarm, and the parts that run because it is. Every transition is in this file:
  *
- *   inactive --init|join--> pending --> active --leave|removed--> leaving --> inactive
+ *   inactive --init|join|restore--> pending --> active --leave|removed--> leaving --> inactive
  *   start: inactive | active | error (an identity that cannot be used; leave --force ends it)
  *   active, worker <--promoted|demoted--> active, manager      the agent and its containers go on
  *   active, manager --force-new-cluster--> active, only manager
