@@ -88,15 +88,23 @@ describe('calls to the leader', () => {
   let calls: LeaderCalls;
   let others: OtherManager[];
   let ran: number;
+  /** That were made: the certificate is asked for at each. */
+  let connections: number;
   const self = testNode(authority, 'manager');
+
+  const tls = (): TestNode => {
+    connections++;
+    return self;
+  };
 
   beforeEach(() => {
     log = new FakeLeadership();
     others = [];
     ran = 0;
+    connections = 0;
     calls = new LeaderCalls({
       log,
-      identity: { clusterId: CLUSTER_ID, tls: () => self },
+      identity: { clusterId: CLUSTER_ID, tls },
       clock: systemClock,
       random: new SeededRandom(1),
       logger: silentLogger,
@@ -341,6 +349,24 @@ describe('calls to the leader', () => {
     await leader.close();
     const error = await failure(write());
     assert.match(error.message, /refused the connection/);
+  });
+
+  it('are made on a new connection when the certificate of the old one has run out', async () => {
+    const leader = await other();
+    leader.removeService = async () => {
+      if (leader.seen.length > 1) return 'there';
+      throw new SwarmError({ code: 'unauthenticated', reason: 'expired', message: 'the certificate has expired' });
+    };
+    log.follow(leader.id);
+    assert.equal(await write(), 'there');
+    assert.deepEqual([leader.seen.length, connections], [2, 2]);
+  });
+
+  it('are refused in order while this manager shuts down', async () => {
+    const waiting = failure(write());
+    await new Promise((resolve) => setImmediate(resolve));
+    calls.close();
+    assert.equal((await waiting).reason, 'shutting-down');
   });
 
   it('do not go to another node at the address of the leader', async () => {

@@ -270,3 +270,36 @@ swarm('a joiner that cannot be reached', (managers) => {
     await managers().voters(one, three);
   });
 });
+
+swarm('of two releases', (managers) => {
+  it('write nothing new before all have it, and nothing old may join or come back after', async () => {
+    const [one, two] = await managers().cluster('one', 'two');
+    assert.ok(one !== undefined && two !== undefined);
+    const level = await one.clusterLevel();
+    const older = await managers().daemon('three');
+    await older.stop();
+    older.featureLevel = level - 1;
+    await older.start();
+    await assert.rejects(older.join((await one.tokens()).manager, one.address), /feature level/);
+    await older.leave(true);
+    for (const each of [one, two]) {
+      assert.equal(await one.clusterLevel(), level);
+      await each.stop();
+      each.featureLevel = level + 1;
+      await each.start();
+      await managers().voters(one, ['one', 'two']);
+    }
+    await until('the level to be raised', SOON_MS, async () => assert.equal(await one.clusterLevel(), level + 1));
+    await two.stop();
+    two.featureLevel = level;
+    await two.start();
+    await until('two to say why it is no manager', SOON_MS, async () => {
+      assert.match((await two.info()).error, /feature level/);
+      await assert.rejects(two.nodes(), /feature level/);
+    });
+    await two.stop();
+    two.featureLevel = level + 1;
+    await two.start();
+    await managers().voters(one, ['one', 'two']);
+  });
+});

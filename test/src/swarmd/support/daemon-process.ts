@@ -30,6 +30,8 @@ export class DaemonProcess {
   readonly name: string;
   readonly directory: string;
   address: string;
+  /** Passes for a release of this feature level from the next start on. */
+  featureLevel: number | undefined;
   #process: ChildProcess | undefined;
   #transport: SocketTransport | undefined;
   #output = '';
@@ -62,7 +64,10 @@ export class DaemonProcess {
     const run = join(this.directory, 'run');
     const flags = ['--state-dir', this.state, '--run-dir', run, '--executor', 'simulated', '--hostname', this.name];
     this.#output = '';
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...flags, ...more], {
+    const runtime = ['--disable-warning=ExperimentalWarning'];
+    if (this.featureLevel !== undefined)
+      runtime.push('--import', `data:text/javascript,globalThis.__STARLING_FEATURE_LEVEL__=${this.featureLevel}`);
+    const child = spawn(process.execPath, [...runtime, MAIN, ...flags, ...more], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process = child;
@@ -196,6 +201,11 @@ export class DaemonProcess {
         if (SwarmError.from(thrown).code !== 'conflict') throw thrown;
       }
     }
+  }
+
+  async clusterLevel(): Promise<number> {
+    const { cluster } = await this.control.getCluster({}, { timeoutMs: 10_000 });
+    return cluster?.featureLevel ?? 0;
   }
 
   async labels(): Promise<readonly string[]> {
