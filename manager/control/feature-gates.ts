@@ -14,9 +14,9 @@ interface FeatureGate<Spec> {
 }
 
 const CLUSTER_GATES: readonly FeatureGate<ClusterSpec>[] = [
-  { field: 'snapshots-kept', level: 2, uses: ({ log }) => log?.snapshotsKept !== undefined },
-  { field: 'save-interval', level: 2, uses: ({ log }) => log?.saveIntervalMs !== undefined },
-  { field: 'saves-kept', level: 2, uses: ({ log }) => log?.savesKept !== undefined },
+  { field: 'max-snapshots', level: 2, uses: ({ log }) => log?.snapshotsKept !== undefined },
+  { field: 'snapshot-save-interval', level: 2, uses: ({ log }) => log?.saveIntervalMs !== undefined },
+  { field: 'snapshot-save-keep', level: 2, uses: ({ log }) => log?.savesKept !== undefined },
 ];
 
 /** @throws SwarmError `feature-level` for the first setting that the cluster's level does not allow yet */
