@@ -91,8 +91,8 @@ export class Backups {
     this.#closed = true;
     for (const stop of this.#unsubscribe) stop();
     this.#cancelKeyTimer?.();
+    // A key that is being written is left to the store, which is closed next.
     await this.#schedule.close();
-    await this.#makingKey;
   }
 
   /** The key that saved snapshots of this cluster are sealed with. */
@@ -103,7 +103,7 @@ export class Backups {
 
   /** The whole state as of some moment after the call. */
   async save(signal?: AbortSignal): Promise<SaveInProgress> {
-    await this.#barrier();
+    await unlessAborted(this.#barrier(), signal);
     const { key, cluster } = await this.#keyNow();
     const { store, log, nodeId, release, clock } = this.#options;
     const { view, chunks } = store.saved();
@@ -176,8 +176,26 @@ export class Backups {
       logger.info('the swarm has a snapshot key now');
     } catch (thrown) {
       logger.debug('the snapshot key could not be written', { error: SwarmError.from(thrown).message });
+      if (this.#closed) return;
       this.#cancelKeyTimer = clock.setTimer(this.#config.keyRetryMs, () => this.#provideKey());
     }
+  }
+}
+
+/** Settles as the work does, or rejects at once when the signal says so: nobody waits for a quorum to be told to stop. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void =>
+    aborted.reject(
+      new SwarmError({ code: 'cancelled', reason: 'shutting-down', message: 'the snapshot was interrupted' }),
+    );
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
 }
 

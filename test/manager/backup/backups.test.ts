@@ -52,6 +52,18 @@ async function setup(
   return { backups, store, log, disk, clock, names: () => namesOn(disk) };
 }
 
+/** What Backups needs of the store, so that some of it can be replaced. */
+function storeMethods(store: ReplicatedStore): BackupsOptions['store'] {
+  return {
+    view: () => store.view(),
+    saved: () => store.saved(),
+    readBarrier: (options) => store.readBarrier(options),
+    commit: (changes, options) => store.commit(changes, options),
+    onCommit: (listener) => store.onCommit(listener),
+    onReplaced: (listener) => store.onReplaced(listener),
+  };
+}
+
 function memoryDisk(options = {}, content?: ReadonlyMap<string, Uint8Array>): MemoryDisk {
   return new MemoryDisk({ random: new SeededRandom(1), ...options }, content);
 }
@@ -262,6 +274,29 @@ describe('manager/backup: scheduled saves', () => {
       assert.equal(again.names().length, 1);
       assert.ok(again.names()[0]?.endsWith('.snapshot'));
     }
+  });
+
+  it('do not hold up a manager that stops without a quorum', async () => {
+    const all = await setup(clusterObject());
+    const hanging = new Backups({
+      store: { ...storeMethods(all.store), readBarrier: () => new Promise(() => {}) },
+      log: all.log,
+      members: () => MEMBERS,
+      nodeId: 'm1',
+      release: '0.1.0',
+      directory: DIRECTORY,
+      clock: all.clock,
+      logger: silentLogger,
+      disk: all.disk,
+    });
+    const cluster = all.store.view().cluster() as Cluster;
+    const spec = { ...cluster.spec, log: LogConfig.create(EVERY_6_HOURS) } as Cluster['spec'];
+    await all.backups.close();
+    await all.store.commit([{ kind: 'update', table: 'cluster', object: { ...cluster, spec } }]);
+    hanging.start();
+    await until(() => all.disk.operations > 1, 'it is under way');
+    await hanging.close();
+    assert.deepEqual(all.names(), []);
   });
 
   it('give up at once when the manager stops', async () => {
