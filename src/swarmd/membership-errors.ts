@@ -60,7 +60,9 @@ export function notForcible(state: MembershipState): SwarmError {
         message: 'This node is a worker: it has no state of the swarm to go on with',
         hint: 'run the command on a host that was a manager',
       });
-    default:
+    case 'inactive':
+    case 'pending':
+    case 'leaving':
       return new SwarmError({
         code: 'precondition',
         reason: 'not-in-swarm',
