@@ -123,6 +123,7 @@ export class ActiveNode {
   /** The node has another certificate. */
   replaceIdentity(loaded: LoadedIdentity): void {
     this.#identity.replace(loaded);
+    this.#connections.renewed();
   }
 
   /** Lets go of everything; containers stay. */

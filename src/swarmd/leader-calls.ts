@@ -94,7 +94,7 @@ export class LeaderCalls {
         if (begun) throw thrown;
         // A stream that stood for long, silent, has met a change of leader of its own.
         if (attempts.lasted && !(thrown instanceof UnsentError)) attempts = new Attempts(this.#options, this.#config);
-        await this.#beforeRetry(attempts, thrown, context, ({ code }) => code === 'unavailable');
+        await this.#beforeRetry(attempts, thrown, context, (error) => error.code === 'unavailable' || isExpired(error));
       }
     }
   }
@@ -164,11 +164,14 @@ export class LeaderCalls {
     }
   }
 
-  /** A link that could not be made is left, so that the next attempt does not wait for this one's backoff. */
+  /**
+   * A link that could not be made is left, so that the next attempt does not wait for this one's backoff. So is one that
+   * was made with a certificate which has been renewed since.
+   */
   #noted(thrown: unknown): SwarmError {
     const error = SwarmError.from(thrown);
-    if (error instanceof UnsentError) {
-      this.#options.logger.debug('the leader cannot be reached', { error: error.message });
+    if (error instanceof UnsentError || isExpired(error)) {
+      this.#options.logger.debug('the connection to the leader is of no use', { error: error.message });
       this.#link?.close();
       this.#link = undefined;
     }
@@ -236,7 +239,11 @@ export class LeaderCalls {
 }
 
 function hadNoEffect(error: SwarmError): boolean {
-  return error instanceof UnsentError || NO_EFFECT.has(error.reason);
+  return error instanceof UnsentError || NO_EFFECT.has(error.reason) || isExpired(error);
+}
+
+function isExpired({ code, reason }: SwarmError): boolean {
+  return code === 'unauthenticated' && reason === 'expired';
 }
 
 function notTheLeader(leader: Leader | undefined): SwarmError {

@@ -28,6 +28,7 @@ export class LeaderWatch {
   readonly #unsubscribe: () => void;
   /** Monotonic; undefined while there is a leader. */
   #leaderlessSinceMs: number | undefined;
+  #closed = false;
 
   constructor(log: LeadershipSource, clock: Clock, waitMs: number) {
     this.#log = log;
@@ -47,6 +48,7 @@ export class LeaderWatch {
 
   /** The leader; undefined while there is none, or its address is not known yet. @throws SwarmError once the log has stopped */
   current(): Leader | undefined {
+    if (this.#closed) throw stopped();
     const leadership = this.#log.leadership();
     switch (leadership.state) {
       case 'leader':
@@ -106,7 +108,9 @@ export class LeaderWatch {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Whoever waits is told that the manager is shutting down. */
   close(): void {
+    this.#closed = true;
     this.#unsubscribe();
     for (const listener of [...this.#listeners]) listener();
   }

@@ -45,6 +45,15 @@ export class ManagerConnections {
     };
   }
 
+  /**
+   * The node has another certificate. A connection shows the old one as long as it lives, and calls on it are refused when
+   * that expires or the role in it is not the node's any more; so all are made anew, and the session with them.
+   */
+  renewed(): void {
+    this.close();
+  }
+
+  /** Ends what is open. */
   close(): void {
     for (const transport of this.#transports.values()) transport.close();
     this.#transports.clear();
