@@ -14,10 +14,15 @@ export async function hasLog(directory: string): Promise<boolean> {
  */
 export async function forgetLog(paths: Pick<Paths, 'log' | 'dataKey'>): Promise<void> {
   const gone = `${paths.log}.gone`;
-  await rm(gone, { recursive: true, force: true });
+  await sweepForgotten(paths);
   await rename(paths.log, gone).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
   await rm(paths.dataKey, { force: true });
-  await rm(gone, { recursive: true, force: true });
+  await sweepForgotten(paths);
+}
+
+/** Removes what an interruption has left of a log that was forgotten. */
+export async function sweepForgotten({ log }: Pick<Paths, 'log'>): Promise<void> {
+  await rm(`${log}.gone`, { recursive: true, force: true });
 }

@@ -16,7 +16,7 @@ import type { DaemonConfig } from './config.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import { createDataKey, loadDataKey } from './data-key.ts';
 import { demoteOthers, isForced, unmarkForced } from './forced-cluster.ts';
-import { forgetLog, hasLog } from './forget-log.ts';
+import { forgetLog, hasLog, sweepForgotten } from './forget-log.ts';
 import { joinLog } from './join-log.ts';
 import { ManagerRole } from './manager-role.ts';
 import type { NodeIdentity } from './node-identity.ts';
@@ -219,6 +219,7 @@ export class ManagerPart {
     this.#server ??= await this.#listen();
     this.#server.serveLog(transport);
     const { paths } = parts;
+    await sweepForgotten(paths);
     const dataKey = await this.#dataKey();
     if (await isForced(paths)) await this.#forceNewCluster(dataKey);
     return new ManagerRole({
