@@ -106,7 +106,10 @@ export function hostOf(address: string): string {
 
 /** The host's address, if there is no doubt which; in Docker's words if there is. */
 function onlyAddress(): string {
-  const candidates = hostAddresses().filter((one) => !one.internal && one.family === 'IPv4');
+  // Link-local ones are no way to this host from afar; among them are those of our own links to containers.
+  const candidates = hostAddresses().filter(
+    (one) => !one.internal && one.family === 'IPv4' && !one.address.startsWith('169.254.'),
+  );
   const [first] = candidates;
   if (first === undefined)
     throw new SwarmError({

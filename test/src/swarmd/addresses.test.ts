@@ -1,5 +1,7 @@
 /** Goal: addresses mean what users mean. Method: the loopback interface, which every host has, and rubbish. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { formatHostPort } from '#common/host-port.ts';
 import { advertiseAddress, listenAddress } from '#src/swarmd/addresses.ts';
 
@@ -26,5 +28,22 @@ describe('swarmd: addresses', () => {
         (error: { field?: string; hint?: string }) => error.field === '--advertise-addr' && (error.hint ?? '') !== '',
         text,
       );
+  });
+
+  it('takes the one address of the host, whatever links to containers it has', async function () {
+    if (process.getuid?.() !== 0) this.skip(); // makes a network namespace
+    const script = `
+      import { execFileSync } from 'node:child_process';
+      const ip = (...words) => execFileSync('ip', words);
+      for (const [name, address] of [['real0', '10.9.8.7/24'], ['sl-x', '169.254.64.1/30']]) {
+        ip('link', 'add', name, 'type', 'dummy');
+        ip('address', 'add', address, 'dev', name);
+        ip('link', 'set', name, 'up');
+      }
+      const { advertiseAddress } = await import(${JSON.stringify(import.meta.resolve('#src/swarmd/addresses.ts'))});
+      console.log(advertiseAddress('', { host: '0.0.0.0', port: 2377 }).host);`;
+    const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', script];
+    const { stdout } = await promisify(execFile)('unshare', ['--net', ...node], { timeout: 20_000 });
+    assert.equal(stdout, '10.9.8.7\n');
   });
 });
