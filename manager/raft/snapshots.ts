@@ -78,6 +78,8 @@ export class Snapshots {
       applied.index - this.#newest.index >= snapshotEntries || this.#bytesSince >= snapshotBytes || this.#isWanted;
     if (!isDue || this.#taking !== undefined || this.#abort.signal.aborted) return;
     if (applied.index <= this.#newest.index || clock.monotonic() < this.#retryAtMs) return;
+    // Two would write the same file. The next entry, or the end of the one that comes in, makes way.
+    if (applied.index === this.#incoming?.index) return;
     this.#isWanted = false;
     this.#taking = this.#take({ index: applied.index, term: applied.term }).finally(() => {
       this.#taking = undefined;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { assert } from '#common/errors.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import type { LogPosition } from '../log.ts';
 import type { DataKeys } from '../sealing.ts';
@@ -25,6 +26,8 @@ export interface SnapshotFilesOptions {
 /** The snapshots in a manager's directory: sealed, whole or not there, named by term and index. */
 export class SnapshotFiles {
   readonly #options: SnapshotFilesOptions;
+  /** Names of files that are being written: unfinished, and not to be removed. */
+  readonly #writing = new Set<string>();
 
   constructor(options: SnapshotFilesOptions) {
     this.#options = options;
@@ -42,7 +45,7 @@ export class SnapshotFiles {
 
   /**
    * Writes a snapshot; it is durable under its name when this resolves with its size. Chunks are pulled one at a time,
-   * with a trip to the disk between. Leaves nothing behind when it rejects.
+   * with a trip to the disk between. Leaves nothing behind when it rejects. One at a time for each position.
    */
   async write(
     position: LogPosition,
@@ -51,20 +54,20 @@ export class SnapshotFiles {
     signal?: AbortSignal,
   ): Promise<number> {
     const { disk, directory } = this.#options;
-    const path = join(directory, snapshotName(position));
-    const file = await disk.open(`${path}.tmp`, 'create');
-    let bytes: number;
+    const name = snapshotName(position);
+    const path = join(directory, name);
+    assert(!this.#writing.has(`${name}.tmp`), 'a snapshot is written by one at a time');
+    this.#writing.add(`${name}.tmp`);
     try {
-      bytes = await this.#writeContent(file, position, logId, chunks, signal);
-    } catch (thrown) {
-      await file.close().catch(() => {});
-      await disk.remove(`${path}.tmp`).catch(() => {});
-      throw thrown;
+      const bytes = await this.#writeUnfinished(`${path}.tmp`, (file) =>
+        this.#writeContent(file, position, logId, chunks, signal),
+      );
+      await disk.rename(`${path}.tmp`, path);
+      await disk.syncDirectory(directory);
+      return bytes;
+    } finally {
+      this.#writing.delete(`${name}.tmp`);
     }
-    await file.close();
-    await disk.rename(`${path}.tmp`, path);
-    await disk.syncDirectory(directory);
-    return bytes;
   }
 
   /** The chunks of a snapshot, verified as they come. Throws `corrupt-state` where the file is damaged or cut. */
@@ -97,7 +100,7 @@ export class SnapshotFiles {
       removed = true;
     }
     for (const name of await disk.list(directory)) {
-      if (!name.endsWith('.snapshot.tmp')) continue;
+      if (!name.endsWith('.snapshot.tmp') || this.#writing.has(name)) continue;
       await disk.remove(join(directory, name));
       removed = true;
     }
@@ -107,6 +110,20 @@ export class SnapshotFiles {
   /** Removes one snapshot, which must be there. Not needed for correctness: not waited for to be durable. */
   remove(position: LogPosition): Promise<void> {
     return this.#options.disk.remove(join(this.#options.directory, snapshotName(position)));
+  }
+
+  async #writeUnfinished(path: string, content: (file: DiskFile) => Promise<number>): Promise<number> {
+    const { disk } = this.#options;
+    const file = await disk.open(path, 'create');
+    try {
+      const bytes = await content(file);
+      await file.close();
+      return bytes;
+    } catch (thrown) {
+      await file.close().catch(() => {});
+      await disk.remove(path).catch(() => {});
+      throw thrown;
+    }
   }
 
   async #writeContent(
