@@ -36,7 +36,7 @@ describe('swarmd: addresses', () => {
       import { execFileSync } from 'node:child_process';
       const ip = (...words) => execFileSync('ip', words);
       for (const [name, address] of [['real0', '10.9.8.7/24'], ['sl-x', '169.254.64.1/30']]) {
-        ip('link', 'add', name, 'type', 'dummy');
+        ip('link', 'add', name, 'type', 'veth', 'peer', 'name', name + 'p');
         ip('address', 'add', address, 'dev', name);
         ip('link', 'set', name, 'up');
       }
