@@ -110,7 +110,7 @@ export class SimManager {
       address: () => address,
       featureLevel: this.featureLevel,
       origin: this.#origin(kind, process),
-      onRemoved: (error) => this.#removed(running, error),
+      onRemoved: (error) => this.#world.noted(() => this.#removed(running, error)),
     });
     const checked = checkedLog(log, checker, {
       applied: ({ index, term }, content) => checker.applied(name, index, term, content),
@@ -181,8 +181,8 @@ export class SimManager {
 
   #begin(running: Running): void {
     const { log, store, process } = running;
-    log.onLeadership((leadership) => this.#leadershipChanged(running, leadership));
-    store.onCommit((commit) => this.#committed(running, commit));
+    log.onLeadership((leadership) => this.#world.noted(() => this.#leadershipChanged(running, leadership)));
+    store.onCommit((commit) => this.#world.noted(() => this.#committed(running, commit)));
     store.start().then(
       () => {
         running.isStarted = true;

@@ -102,8 +102,9 @@ export class Simulation implements ClientsWorld {
   }
 
   async run(): Promise<Result> {
-    const onRejection = (thrown: unknown): void => this.#note(`nobody handles a rejection: ${describeThrown(thrown)}`);
-    process.on('unhandledRejection', onRejection);
+    const onThrown = (thrown: unknown): void => this.#note(`nobody handles an error: ${describeThrown(thrown)}`);
+    process.on('unhandledRejection', onThrown);
+    process.on('uncaughtException', onThrown);
     this.#doors.close();
     let failure: Failure | undefined;
     try {
@@ -113,7 +114,8 @@ export class Simulation implements ClientsWorld {
       failure = this.#failure(this.checker.violation?.message ?? describeThrown(thrown));
     } finally {
       this.#doors.open();
-      process.off('unhandledRejection', onRejection);
+      process.off('unhandledRejection', onThrown);
+      process.off('uncaughtException', onThrown);
     }
     const { hash } = this.#trace;
     const operations = this.recorder.events().filter(({ type }) => type === 'invoke').length;
@@ -127,6 +129,14 @@ export class Simulation implements ClientsWorld {
 
   broken(text: string): never {
     return this.checker.fail(text);
+  }
+
+  noted(run: () => void): void {
+    try {
+      run();
+    } catch (thrown) {
+      this.#note(describeThrown(thrown));
+    }
   }
 
   countAnswer(kind: OperationKind): void {

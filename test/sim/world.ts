@@ -16,6 +16,8 @@ export interface World {
   trace(text: () => string): void;
   /** A promise was broken. */
   broken(text: string): never;
+  /** Runs something that a manager calls: what is broken there is kept, and does not hit the manager. */
+  noted(run: () => void): void;
   /** Asks whoever leads to take this manager in; resolves in its process. */
   askToJoin(manager: SimManager, process: SimProcess): Promise<Joined>;
   hasStarted(manager: SimManager): void;
