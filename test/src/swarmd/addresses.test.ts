@@ -38,7 +38,8 @@ describe('swarmd: addresses', () => {
       for (const [name, address] of [['real0', '10.9.8.7/24'], ['sl-x', '169.254.64.1/30']]) {
         ip('link', 'add', name, 'type', 'veth', 'peer', 'name', name + 'p');
         ip('address', 'add', address, 'dev', name);
-        ip('link', 'set', name, 'up');
+        // A link runs when both of its ends are up.
+        for (const end of [name, name + 'p']) ip('link', 'set', end, 'up');
       }
       const { advertiseAddress } = await import(${JSON.stringify(import.meta.resolve('#src/swarmd/addresses.ts'))});
       console.log(advertiseAddress('', { host: '0.0.0.0', port: 2377 }).host);`;
