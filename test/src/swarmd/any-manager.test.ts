@@ -160,13 +160,13 @@ describe('any manager', () => {
     const writers = managers.map((manager) => control(manager));
     let written = 0;
     const writing = writers.map(async (client, writer) => {
-      for (let count = 0; count < 30; count++) {
+      for (let count = 0; count < 20; count++) {
         await client.createService({ spec: spec(`s-${writer}-${count}`) });
         written++;
       }
     });
     const moving = (async () => {
-      for (let round = 0; written < 90; round++) {
+      for (let round = 0; written < 60; round++) {
         await new Promise((resolve) => setTimeout(resolve, 30));
         elect(managers[round % 3]);
       }
@@ -176,8 +176,8 @@ describe('any manager', () => {
     const names: string[] = [];
     for await (const { services } of control(c).listServices({}))
       names.push(...services.map(({ service }) => service?.spec?.name ?? ''));
-    assert.equal(names.length, 90);
-    assert.equal(new Set(names).size, 90);
+    assert.equal(names.length, 60);
+    assert.equal(new Set(names).size, 60);
   });
 
   it('means itself by `self`, also where the leader answers', async () => {
