@@ -9,8 +9,11 @@ export interface CampaignsOptions {
   readonly step: (work: (node: RawNode) => void) => void;
 }
 
-/** Attempts at an election before the node's own timeout takes over: a peer may notice later that the leader is gone. */
-const ATTEMPTS = 2;
+/**
+ * Attempts at an election before the node's own timeout takes over: a peer may notice later that the leader is gone, and
+ * two that stand at once share the votes. Each may come twice as late as the one before, so that they part.
+ */
+const ATTEMPTS = 4;
 
 /** Elections that do not wait for the leader's silence to last, because its process is known to be gone. */
 export class Campaigns {
@@ -24,7 +27,7 @@ export class Campaigns {
   /** Forgets the leader, which lets this member vote at once, and stands for election after a random moment. */
   leaderGone(): void {
     this.#options.step((node) => node.forgetLeader());
-    this.#attempt(ATTEMPTS);
+    this.#attempt(0);
   }
 
   /** There is a leader again. */
@@ -33,17 +36,19 @@ export class Campaigns {
     this.#cancel = undefined;
   }
 
-  #attempt(left: number): void {
+  #attempt(number: number): void {
     const { clock, random, delayMs, step } = this.#options;
     this.stop();
-    if (left === 0) return;
-    this.#cancel = clock.setTimer(randomInt(random, delayMs + 1), () => {
+    if (number === ATTEMPTS) return;
+    // A vote that is under way gets its time.
+    const leastMs = number === 0 ? 0 : Math.ceil(delayMs / 2);
+    this.#cancel = clock.setTimer(leastMs + randomInt(random, delayMs * 2 ** number + 1), () => {
       this.#cancel = undefined;
       step((node) => {
         // The poll changes nothing where the leader is still heard of.
-        if (node.lead === 0 && node.state !== 'StateCandidate') node.campaign();
+        if (node.lead === 0 && (number > 0 || node.state !== 'StateCandidate')) node.campaign();
       });
-      this.#attempt(left - 1);
+      this.#attempt(number + 1);
     });
   }
 }
