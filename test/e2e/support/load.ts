@@ -10,10 +10,10 @@ import type { LabHost } from '#src/lab/lab-host.ts';
 import { checkHistory, HistoryRecorder, type HistoryReport } from '#test/linearizability/index.ts';
 import { calmDown, type LoadContext, makeKey, readKey, watchKeys, writeKey } from './load-clients.ts';
 
-/** Services that are written; several clients write each. */
-const KEYS = 6;
-/** Enough that 200 writes a second are under way even when one takes 50 ms. */
+/** Clients that write, each mostly a service of its own: 200 writes a second can be had while one takes 60 ms. */
 const WRITERS = 12;
+/** Every so many writes a client writes the service of its neighbour, and one of the two loses the race. */
+const QUARREL = 10;
 const READ_EVERY_MS = 50;
 const CAUGHT_UP_MS = 20_000;
 
@@ -55,7 +55,7 @@ export class Load {
 
   private constructor({ managers, writesPerSecond = 200, valueBytes = 0, name = 'load' }: LoadOptions) {
     this.#managers = managers.map((host) => host.name);
-    this.#keys = Array.from({ length: KEYS }, (_, number) => `${name}-${number}`);
+    this.#keys = Array.from({ length: WRITERS }, (_, number) => `${name}-${number}`);
     this.#valueBytes = valueBytes;
     this.#slotMs = 1000 / writesPerSecond;
     this.#context = {
@@ -180,11 +180,11 @@ export class Load {
 
   async #writeOn(number: number): Promise<void> {
     const { signal } = this.#loading;
-    const key = this.#keys[number % KEYS] ?? '';
     for (let turn = number; ; turn++) {
       await this.#slot(signal);
       if (signal.aborted) return;
       const manager = this.#managers[turn % this.#managers.length] ?? '';
+      const key = this.#keys[(number + (turn % QUARREL === 0 ? 1 : 0)) % WRITERS] ?? '';
       const value = `${++this.#values}`.padEnd(this.#valueBytes, '.');
       const invokedMs = performance.now();
       const outcome = await writeKey(this.#context, `writer-${number}`, manager, key, value);
@@ -204,7 +204,7 @@ export class Load {
   async #readOn(manager: string): Promise<void> {
     const { signal } = this.#loading;
     for (let turn = 0; !signal.aborted; turn++) {
-      await readKey(this.#context, `reader-${manager}`, manager, this.#keys[turn % KEYS] ?? '');
+      await readKey(this.#context, `reader-${manager}`, manager, this.#keys[turn % WRITERS] ?? '');
       await wait(READ_EVERY_MS, undefined, { signal }).catch(() => {});
     }
   }
