@@ -68,6 +68,11 @@ export function checkSize(typeName: string, bytes: Uint8Array): void {
   if (bytes.byteLength > LIMITS.MESSAGE_BYTES) throw tooLarge(typeName, String(bytes.byteLength));
 }
 
+/** For a message that came from the other end. */
+export function tooLargeMessage(bytes: number): SwarmError {
+  return tooLarge('a message', String(bytes));
+}
+
 function tooLarge(what: string, bytes: string | undefined): SwarmError {
   return new SwarmError({
     code: 'exhausted',

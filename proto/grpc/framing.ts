@@ -14,8 +14,11 @@ export function frame(message: Uint8Array): Buffer {
 }
 
 export class FrameTooLarge extends RangeError {
+  readonly bytes: number;
+
   constructor(bytes: number) {
     super(`message larger than max (${bytes} vs ${LIMITS.MESSAGE_BYTES})`);
+    this.bytes = bytes;
   }
 }
 

@@ -1,14 +1,11 @@
-import { constants, type Http2Stream } from 'node:http2';
-import { Metadata, type ServerDuplexStream, type StatusObject } from '@grpc/grpc-js';
 import { SwarmError } from '#common/errors.ts';
 import type { MethodDefinition } from '../codec.ts';
-import { GRPC_ERROR_KEY, toGrpcError } from '../grpc-error.ts';
-import { asBuffer } from './bytes.ts';
 import type { CallContext } from './call-context.ts';
 import type { Caller, PeerIdentity } from './caller.ts';
 import { RPC_CONFIG } from './config.ts';
 import { isCutMark } from './cut-mark.ts';
 import { cancelledError, checkSize } from './errors.ts';
+import type { IncomingCall, IncomingListener } from './incoming-call.ts';
 import { MessageQueue } from './message-queue.ts';
 import type { ResponseStream } from './methods.ts';
 import { WriteGate } from './write-gate.ts';
@@ -20,23 +17,6 @@ export type AnyHandler = (
   responses: ResponseStream<unknown>,
 ) => Promise<unknown> | AsyncIterable<unknown>;
 
-/** All calls are served as streams of bytes in both directions; the kinds differ in how many messages there may be. */
-export type ByteStream = ServerDuplexStream<Buffer, Buffer>;
-
-/** A status as grpc-js sends it. */
-export function statusOf(thrown: unknown): Pick<StatusObject, 'code' | 'details' | 'metadata'> {
-  const { code, details, extra } = toGrpcError(thrown);
-  const metadata = new Metadata();
-  if (extra !== undefined) metadata.set(GRPC_ERROR_KEY, Buffer.from(extra));
-  return { code, details, metadata };
-}
-
-/** The HTTP/2 stream below a call; grpc-js keeps it to itself. */
-export function http2StreamOf(stream: ByteStream): Http2Stream {
-  const { call } = stream as unknown as { readonly call: { readonly stream: Http2Stream } };
-  return call.stream;
-}
-
 /** What who writes too late is told; made once, since a call that goes well ends with it too. */
 const CALL_ENDED = cancelledError('the call has ended');
 
@@ -44,14 +24,14 @@ const CALL_ENDED = cancelledError('the call has ended');
 export type CallOrigin = Pick<CallContext, 'caller' | 'forwardedBy' | 'peer'>;
 
 /** One call on the server: feeds the handler and sends what it answers. */
-export class ServerCall implements CallContext, ResponseStream<unknown> {
+export class ServerCall implements CallContext, ResponseStream<unknown>, IncomingListener {
   readonly caller: Caller;
   readonly forwardedBy: PeerIdentity | undefined;
   readonly path: string;
   readonly peer: string;
   readonly deadlineMs: number | undefined;
   readonly #method: MethodDefinition;
-  readonly #stream: ByteStream;
+  readonly #stream: IncomingCall;
   readonly #requests: MessageQueue<Uint8Array>;
   readonly #gate: WriteGate;
   /** Made when somebody asks for the signal: most handlers do not. */
@@ -60,13 +40,12 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
   #aborted: SwarmError | undefined;
   #settled = false;
 
-  constructor(method: MethodDefinition, stream: ByteStream, origin: CallOrigin) {
+  constructor(method: MethodDefinition, stream: IncomingCall, origin: CallOrigin) {
     this.caller = origin.caller;
     this.forwardedBy = origin.forwardedBy;
     this.path = method.path;
     this.peer = origin.peer;
-    const deadline = stream.getDeadline();
-    this.deadlineMs = typeof deadline === 'number' && Number.isFinite(deadline) ? deadline : undefined;
+    this.deadlineMs = stream.deadlineMs;
     this.#method = method;
     this.#stream = stream;
     this.#requests = new MessageQueue<Uint8Array>(
@@ -74,14 +53,28 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
       { pause: () => stream.pause(), resume: () => stream.resume(), cancel: () => stream.resume() },
       RPC_CONFIG.messagesAhead,
     );
-    this.#gate = new WriteGate((bytes) => stream.write(asBuffer(bytes)), RPC_CONFIG.writesAhead);
-    stream.on('data', (message: Buffer) => this.#requests.push(message));
-    stream.on('end', () => this.#requestsEnded());
-    stream.on('drain', () => this.#gate.drained());
-    // Comes at the end of every call; before our own end of it, it means that the caller has gone.
-    stream.on('cancelled', () => {
-      if (!this.#settled) this.abort(cancelledError('the caller cancelled the call or went away'));
-    });
+    this.#gate = new WriteGate((bytes) => stream.write(bytes), RPC_CONFIG.writesAhead);
+    stream.listen(this);
+  }
+
+  message(bytes: Uint8Array): void {
+    this.#requests.push(bytes);
+  }
+
+  ended(): void {
+    this.#requests.finish();
+  }
+
+  drained(): void {
+    this.#gate.drained();
+  }
+
+  broken(error: SwarmError): void {
+    this.abort(error);
+  }
+
+  closed(): void {
+    if (!this.#settled) this.abort(cancelledError('the caller cancelled the call or went away'));
   }
 
   get signal(): AbortSignal {
@@ -104,7 +97,11 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
       this.#stream.end();
       return undefined;
     } catch (thrown) {
-      return this.#fail(thrown);
+      const error = SwarmError.from(thrown);
+      if (this.#settled) return error;
+      this.#settle();
+      this.#stream.failAfterMessages(error);
+      return error;
     }
   }
 
@@ -126,7 +123,8 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
     this.#requests.finish(error);
     this.#aborted = error;
     this.#controller?.abort(error);
-    this.#fail(error);
+    this.#settle();
+    this.#stream.fail(error);
   }
 
   async #onlyRequest(): Promise<unknown> {
@@ -165,26 +163,9 @@ export class ServerCall implements CallContext, ResponseStream<unknown> {
     }
   }
 
-  /**
-   * A stream that was reset ends first like one that is complete, and is called cancelled only after that. A cut upload
-   * must not pass for a whole one.
-   */
-  #requestsEnded(): void {
-    const code = http2StreamOf(this.#stream).rstCode ?? constants.NGHTTP2_NO_ERROR;
-    if (code === constants.NGHTTP2_NO_ERROR) this.#requests.finish();
-  }
-
   #settle(): void {
     this.#settled = true;
     this.#gate.close(CALL_ENDED);
     this.#requests.finish();
-  }
-
-  #fail(thrown: unknown): SwarmError {
-    const error = SwarmError.from(thrown);
-    if (this.#settled) return error;
-    this.#settle();
-    this.#stream.emit('error', statusOf(error));
-    return error;
   }
 }

@@ -1,4 +1,5 @@
 import { chmod, unlink } from 'node:fs/promises';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { connect } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { assert, SwarmError } from '#common/errors.ts';
@@ -8,23 +9,18 @@ import { withDeadline } from '#common/system/deadline.ts';
 import type { MethodPath } from '#gen/services.ts';
 import { refuseCall, refuseForwarding } from '../authorization.ts';
 import type { MethodDefinition } from '../codec.ts';
-import { sameBytes } from './bytes.ts';
 import { type Caller, describeCaller, type NodeRoleName, type PeerIdentity } from './caller.ts';
 import { messageOptions, RPC_CONFIG } from './config.ts';
-import { cancelledError } from './errors.ts';
+import { cancelledError, STATUS } from './errors.ts';
 import { FORWARDED_KEY, readForwardedCall } from './forwarding.ts';
+import { type AuthContext, acceptCall, type IncomingCall } from './incoming-call.ts';
 import type { Handlers } from './methods.ts';
-import {
-  type AnyHandler,
-  type ByteStream,
-  type CallOrigin,
-  http2StreamOf,
-  ServerCall,
-  statusOf,
-} from './server-call.ts';
+import { type AnyHandler, type CallOrigin, ServerCall } from './server-call.ts';
 
 /** The part of a call that tells the peer's certificate. */
-export type PeerOfCall = Pick<ByteStream, 'getAuthContext'>;
+export interface PeerOfCall {
+  getAuthContext(): AuthContext;
+}
 
 export interface CertificateTrust {
   readonly kind: 'certificate';
@@ -36,8 +32,6 @@ export interface CertificateTrust {
   /** The role that the caller has by now; a certificate outlives a demotion. That of the certificate when left out. */
   readonly roleOf?: ((caller: PeerIdentity, path: string) => NodeRoleName) | undefined;
 }
-
-type AuthContext = ReturnType<PeerOfCall['getAuthContext']>;
 
 export interface RpcServerOptions {
   /**
@@ -61,6 +55,16 @@ export interface FinishedCall {
 /** A definition whose methods the authorization table knows. */
 export type ContractService = Readonly<Record<string, MethodDefinition & { readonly path: MethodPath }>>;
 
+interface ServedMethod {
+  readonly definition: MethodDefinition;
+  readonly handler: AnyHandler;
+}
+
+/** Where grpc-js hands on each HTTP/2 stream; no part of its public interface, and so asserted by the tests. */
+interface StreamServer {
+  _streamHandler: (interceptors: unknown, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+}
+
 /** Linux allows 108 bytes with the closing zero. */
 const SOCKET_PATH_BYTES_MAX = 107;
 const PROBE_TIMEOUT_MS = 1_000;
@@ -72,11 +76,8 @@ const PROBE_TIMEOUT_MS = 1_000;
 export class RpcServer {
   readonly #options: RpcServerOptions;
   readonly #server: Server;
-  readonly #handlers = new Map<string, AnyHandler>();
-  readonly #registered = new Set<string>();
+  readonly #methods = new Map<string, ServedMethod>();
   readonly #calls = new Set<ServerCall>();
-  /** What TLS says of each connection: reading a certificate takes 50 us, as much as the rest of a call. */
-  readonly #authContexts = new WeakMap<object, AuthContext>();
   #socketPath: string | undefined;
   #closing = false;
 
@@ -87,6 +88,9 @@ export class RpcServer {
       ...messageOptions(options.trust.kind === 'local'),
       'grpc.max_concurrent_streams': RPC_CONFIG.streamsPerConnection,
     });
+    // grpc-js keeps listeners, connections and their signs of life; calls are served without it, at half the cost.
+    const streams = this.#server as unknown as StreamServer;
+    streams._streamHandler = (_interceptors, stream, headers) => this.#begin(stream, headers);
   }
 
   /** Serves the service from now on; also while listening, and in place of what served it before. */
@@ -106,63 +110,56 @@ export class RpcServer {
       });
   }
 
-  #serve(method: MethodDefinition, handler: AnyHandler): void {
-    this.#handlers.set(method.path, handler);
-    if (this.#registered.has(method.path)) return;
-    this.#registered.add(method.path);
-    // On the wire all kinds of calls are the same, so all are served alike: as bytes, both ways.
-    const serve = (stream: ByteStream): void => this.#accept(method, stream);
-    this.#server.register(method.path, serve, sameBytes, sameBytes, 'bidi');
+  #serve(definition: MethodDefinition, handler: AnyHandler): void {
+    this.#methods.set(definition.path, { definition, handler });
+  }
+
+  #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const incoming = acceptCall(stream, headers);
+    if (incoming === undefined) return;
+    const method = this.#methods.get(incoming.path);
+    if (method !== undefined) this.#accept(method, incoming);
+    else incoming.refuse({ code: STATUS.unimplemented, details: `no such method: ${incoming.path}`, extra: undefined });
   }
 
   /** Begins the call, or refuses it. */
-  #accept(method: MethodDefinition, stream: ByteStream): void {
-    let origin: CallOrigin = { caller: { kind: 'anonymous' }, forwardedBy: undefined, peer: stream.getPeer() };
+  #accept({ definition, handler }: ServedMethod, incoming: IncomingCall): void {
+    const { path } = definition;
+    let origin: CallOrigin = { caller: { kind: 'anonymous' }, forwardedBy: undefined, peer: incoming.peer };
     try {
       if (this.#closing)
         throw new SwarmError({ code: 'unavailable', reason: 'shutting-down', message: 'the daemon is shutting down' });
-      origin = { ...origin, caller: this.#callerOf(stream, method.path) };
-      origin = this.#originOf(stream, method.path, origin);
-      const refusal = refuseCall(method.path, origin.caller);
+      origin = { ...origin, caller: this.#callerOf(incoming, path) };
+      origin = this.#originOf(incoming, path, origin);
+      const refusal = refuseCall(path, origin.caller);
       if (refusal !== undefined) throw refusal;
     } catch (error) {
-      stream.emit('error', statusOf(error));
-      this.#finished(method.path, origin.caller, 0, SwarmError.from(error));
+      incoming.fail(error);
+      this.#finished(path, origin.caller, 0, SwarmError.from(error));
       return;
     }
-    const handler = this.#handlers.get(method.path) as AnyHandler;
-    const call = new ServerCall(method, stream, origin);
+    const call = new ServerCall(definition, incoming, origin);
     const startMs = systemClock.monotonic();
     this.#calls.add(call);
     void call.serve(handler).then((error) => {
       this.#calls.delete(call);
-      this.#finished(method.path, origin.caller, systemClock.monotonic() - startMs, error);
+      this.#finished(path, origin.caller, systemClock.monotonic() - startMs, error);
     });
   }
 
-  #callerOf(stream: ByteStream, path: string): Caller {
+  #callerOf(incoming: IncomingCall, path: string): Caller {
     const { trust } = this.#options;
     if (trust.kind === 'local') return { kind: 'local' };
-    const identity = trust.identify({ getAuthContext: () => this.#authContextOf(stream) });
+    const identity = trust.identify(incoming);
     if (identity === undefined) return { kind: 'anonymous' };
     return this.#member(trust, identity, path);
   }
 
-  #authContextOf(stream: ByteStream): AuthContext {
-    const { session } = http2StreamOf(stream);
-    if (session === undefined) return stream.getAuthContext();
-    const known = this.#authContexts.get(session);
-    if (known !== undefined) return known;
-    const context = stream.getAuthContext();
-    this.#authContexts.set(session, context);
-    return context;
-  }
-
   /** Who made the call: whoever is connected, or whoever that manager names. */
-  #originOf(stream: ByteStream, path: string, direct: CallOrigin): CallOrigin {
+  #originOf(incoming: IncomingCall, path: string, direct: CallOrigin): CallOrigin {
     const { trust } = this.#options;
     const { caller } = direct;
-    const values = stream.metadata.get(FORWARDED_KEY);
+    const values = incoming.binaryMetadata(FORWARDED_KEY);
     if (values.length === 0) return caller.kind === 'local' ? { ...direct, peer: '' } : direct;
     const refusal = refuseForwarding(path, caller);
     if (refusal !== undefined) throw refusal;

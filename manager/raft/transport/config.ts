@@ -45,7 +45,7 @@ export const DEFAULT_PEER_TRANSPORT_CONFIG: PeerTransportConfig = {
   batchBytes: 256 * 1024,
   // A client that writes one thing after the other writes the next within this time: half of all messages are saved,
   // and the answer to the client goes out before the peers are told.
-  commitNoticeDelayMs: 2,
+  commitNoticeDelayMs: 5,
   // A manager restarts within a second or two, and is wanted back soon; a refused connection costs next to nothing.
   reconnect: { baseMs: 50, maxMs: 1_000, factor: 2, jitter: 0.5 },
   stableMs: 1_000,
