@@ -41,7 +41,7 @@ const LOOK_AGAIN_MS = 60 * 60 * 1000;
 
 /**
  * Saves into a directory of this manager at the interval that the cluster says, and keeps the newest files. The next save
- * is due an interval after the newest file, so a restart changes nothing. A failure is kept for those who look and
+ * is due an interval after the last one; after a restart that is what the names of the files say. A failure is kept for those who look and
  * tried again; it never reaches the log.
  */
 export class SaveSchedule {
@@ -50,7 +50,10 @@ export class SaveSchedule {
   #running: Promise<void> | undefined;
   #abort = new AbortController();
   #problem: SwarmError | undefined;
+  /** By the names of the files, as far as they are not of a clock that was ahead. */
   #lastSavedMs = 0;
+  /** Of the last save of this process, on the monotonic clock, which nobody sets. */
+  #savedHereMs: number | undefined;
   /** Of the last file: what the next one will need. */
   #lastBytes = 0;
   /** No attempt before this, on the monotonic clock. */
@@ -93,10 +96,10 @@ export class SaveSchedule {
   }
 
   #dueMs(): number {
-    // A file from the future is one from a clock that was wrong: it counts as one of now.
-    const nowMs = this.#options.clock.now();
-    const afterNewest = Math.min(this.#lastSavedMs, nowMs) + this.#intervalMs() - nowMs;
-    return Math.max(0, afterNewest, this.#notBeforeMs - this.#options.clock.monotonic());
+    const { clock } = this.#options;
+    const sinceMs =
+      this.#savedHereMs === undefined ? clock.now() - this.#lastSavedMs : clock.monotonic() - this.#savedHereMs;
+    return Math.max(0, this.#intervalMs() - sinceMs, this.#notBeforeMs - clock.monotonic());
   }
 
   #setTimer(): void {
@@ -110,8 +113,8 @@ export class SaveSchedule {
     if (cluster === undefined) return;
     try {
       const files = new SavedFiles(disk, directory, cluster.id);
-      const [newest] = await files.open();
-      this.#lastSavedMs = newest?.savedAtMs ?? 0;
+      const all = await files.open();
+      this.#lastSavedMs = all.find(({ savedAtMs }) => savedAtMs <= clock.now())?.savedAtMs ?? 0;
       if (this.#dueMs() > 0) return;
       await this.#save(files, cluster);
       this.#problem = undefined;
@@ -135,9 +138,10 @@ export class SaveSchedule {
     const path = files.pathOf(savedAtMs, version);
     const bytes = await files.write(path, pieces, syncBytes);
     this.#lastSavedMs = savedAtMs;
+    this.#savedHereMs = startMs;
     this.#lastBytes = bytes;
     logger.info('saved a snapshot of the swarm', { path, bytes, durationMs: clock.monotonic() - startMs });
-    await files.prune(Math.max(1, cluster.spec?.log?.savesKept ?? DEFAULT_SAVES_KEPT));
+    await files.prune(Math.max(1, cluster.spec?.log?.savesKept ?? DEFAULT_SAVES_KEPT), path);
   }
 
   /** The log shares the disk, and a log without room stops the manager: a save must not be what takes the last of it. */

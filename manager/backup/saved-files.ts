@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Disk, writeSealed } from '#manager/log/index.ts';
 
 export interface SavedFile {
@@ -74,9 +74,10 @@ export class SavedFiles {
     return bytes;
   }
 
-  /** Removes all but the newest ones. */
-  async prune(keep: number): Promise<void> {
-    const surplus = (await this.list()).slice(keep);
+  /** Removes all but the newest ones, and never the one that was just made, though its clock may say otherwise. */
+  async prune(keep: number, made: string): Promise<void> {
+    const others = (await this.list()).filter(({ name }) => name !== basename(made));
+    const surplus = others.slice(keep - 1);
     for (const { name } of surplus) await this.#disk.remove(join(this.#directory, name));
     if (surplus.length > 0) await this.#disk.syncDirectory(this.#directory);
   }
