@@ -12,8 +12,10 @@ const FIRST = { index: 1, term: 1 };
 
 export type NewSelf = Omit<RaftMember, 'raftId'>;
 
+type Begin = Recovered & { readonly identity: RaftIdentity };
+
 /** Makes a log whose only member is this one. */
-export async function foundLog(wal: Wal, files: SnapshotFiles, random: Random, self: NewSelf): Promise<Recovered> {
+export async function foundLog(wal: Wal, files: SnapshotFiles, random: Random, self: NewSelf): Promise<Begin> {
   const member = RaftMember.create({ ...self, raftId: newRaftId(random) });
   const identity = RaftIdentity.create({ raftId: member.raftId, nodeId: member.nodeId });
   // What an attempt that was interrupted has left.
@@ -30,7 +32,7 @@ export async function foundLog(wal: Wal, files: SnapshotFiles, random: Random, s
 }
 
 /** Makes an empty log for a member that the leader has added; the state comes from the leader. */
-export async function joinLog(recovered: Recovered, identity: RaftIdentity): Promise<Recovered> {
+export async function joinLog(recovered: Recovered, identity: RaftIdentity): Promise<Begin> {
   await recovered.wal.append([identityRecord(identity)]);
   return { ...recovered, identity };
 }

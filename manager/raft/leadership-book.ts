@@ -11,6 +11,7 @@ export class LeadershipBook {
   readonly #listeners = new Set<(leadership: Leadership) => void>();
   #current: Leadership = { state: 'none' };
   #leaderlessSinceMs: number | undefined;
+  #hasHadLeader = false;
 
   /** A leader that gives up for want of a quorum has been without one for `silenceMs` already. */
   constructor(clock: Clock, nodeIdOf: (raftId: number) => string | undefined, silenceMs: number) {
@@ -29,6 +30,11 @@ export class LeadershipBook {
     return this.#leaderlessSinceMs === undefined ? undefined : this.#clock.monotonic() - this.#leaderlessSinceMs;
   }
 
+  /** Whether this member has heard of a leader since it was started, or was one. */
+  get hasHadLeader(): boolean {
+    return this.#hasHadLeader;
+  }
+
   /** The log is recovered: from now on it waits for a leader. */
   begin(): void {
     this.#leaderlessSinceMs = this.#clock.monotonic();
@@ -37,8 +43,10 @@ export class LeadershipBook {
   /** What the node says now. It leads once an entry of its own term is applied: then so is everything before it. */
   observe(node: RawNode, appliedTerm: number): void {
     const leads = node.state === 'StateLeader';
-    if (node.lead !== 0) this.#leaderlessSinceMs = undefined;
-    else this.#leaderlessSinceMs ??= this.#clock.monotonic() - (this.#gaveUp(node) ? this.#silenceMs : 0);
+    if (node.lead !== 0) {
+      this.#leaderlessSinceMs = undefined;
+      this.#hasHadLeader = true;
+    } else this.#leaderlessSinceMs ??= this.#clock.monotonic() - (this.#gaveUp(node) ? this.#silenceMs : 0);
     if (leads) this.#set(appliedTerm === node.term ? { state: 'leader', term: node.term } : { state: 'none' });
     else if (node.lead === 0) this.#set({ state: 'none' });
     else this.#set({ state: 'follower', term: node.term, leader: this.#nodeIdOf(node.lead) });

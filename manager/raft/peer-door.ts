@@ -41,7 +41,8 @@ export function peerDoor({ engine, self, logger, removed }: PeerDoorOptions): Pe
     unreachable: (raftId) => engine()?.pump.step((node) => node.reportUnreachable(raftId)),
     gone: (raftId) => engine()?.leaderGone(raftId),
     refused(raftId, error) {
-      if (error.reason === 'node-removed') removed(error);
+      // While a leader is heard of, this is a member: the peer was cut off and made a cluster of its own.
+      if (error.reason === 'node-removed' && engine()?.isAbandoned() === true) removed(error);
       else logger.warn('a manager refused this one', { raftId, error: error.message });
     },
     changed: () => engine()?.reachabilityChanged(),

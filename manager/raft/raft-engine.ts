@@ -170,6 +170,13 @@ export class RaftEngine {
     return (this.leadership.leaderlessMs ?? 0) >= 2 * electionTimeoutMs(this.#options.config());
   }
 
+  /** No leader has been heard of since the start, or for an election timeout. */
+  isAbandoned(): boolean {
+    return (
+      !this.leadership.hasHadLeader || (this.leadership.leaderlessMs ?? 0) >= electionTimeoutMs(this.#options.config())
+    );
+  }
+
   /** The leader's process is gone: waiting for its silence to last would be a waste of time. */
   leaderGone(raftId: number): void {
     if (raftId === this.pump.node.lead) this.#campaigns.leaderGone();

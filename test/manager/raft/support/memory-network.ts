@@ -139,7 +139,8 @@ export class NetworkEnd implements PeerTransport {
     const stream = this.#streams.get(raftId);
     if (stream === undefined) return undefined;
     const { connected, lastHeardMs, error } = stream;
-    return { connected, lastHeardMs, roundTripMs: undefined, error };
+    // As if pings went to and fro all the time.
+    return { connected, lastHeardMs: connected ? performance.now() : lastHeardMs, roundTripMs: undefined, error };
   }
 
   async close(): Promise<void> {
