@@ -62,7 +62,8 @@ describe('manager/raft: proposals and reads', function () {
     members.network.passes = () => true;
     members.network.heal();
     const next = [b, c].find(({ log }) => log.leadership().state === 'leader');
-    await Promise.all([1, 2, 3].map((number) => next?.log.propose(bytes(`kept ${number}`), WAIT)));
+    assert.ok(next !== undefined);
+    await Promise.all([1, 2, 3].map((number) => next.log.propose(bytes(`kept ${number}`), WAIT)));
     // Certain, or given up in time: never acknowledged.
     for (const outcome of await Promise.all(lost))
       assert.ok(['not-leader', 'leadership-lost'].includes(outcome), outcome);
