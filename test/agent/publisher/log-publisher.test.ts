@@ -60,6 +60,7 @@ class World {
         listening.add(name);
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
         listening.delete(name);
+        yield* [];
       },
       publish: () => Promise.resolve(),
     };

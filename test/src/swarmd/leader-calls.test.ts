@@ -463,7 +463,7 @@ describe('calls to the leader', () => {
       const [old, next] = [await other(), await other()];
       old.logs = async function* () {
         log.follow(next.id);
-        await Promise.reject(refusal('not-leader'));
+        yield await Promise.reject<string>(refusal('not-leader'));
       };
       next.logs = async function* () {
         yield 'next';
@@ -491,6 +491,7 @@ describe('calls to the leader', () => {
       old.logs = async function* (seen) {
         reached.resolve(undefined);
         await new Promise((resolve) => seen.signal.addEventListener('abort', resolve));
+        yield 'to nobody';
       };
       next.logs = async function* () {
         yield 'next';
