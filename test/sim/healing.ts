@@ -28,6 +28,8 @@ export interface Phase {
 /** The time after the faults: what is asked of a swarm whose network and disks work. */
 export class Healing {
   readonly #simulation: Simulation;
+  /** Who goes on alone. */
+  #survivor: SimManager | undefined;
   #answersBefore = new Map<OperationKind, number>();
 
   constructor(simulation: Simulation) {
@@ -35,7 +37,70 @@ export class Healing {
   }
 
   phases(): readonly Phase[] {
-    return [this.#everybody(), this.#quorum(), this.#rest()];
+    const phases = [this.#everybody(), this.#quorum(), this.#rest()];
+    return this.#simulation.options.endsWithForce ? [...phases, this.#alone(), this.#together()] : phases;
+  }
+
+  /** All but one are lost for good: that one goes on alone, with all that it had. */
+  #alone(): Phase {
+    let before = '';
+    return {
+      name: 'one goes on alone',
+      dueMs: QUORUM_DUE_MS,
+      begin: () => {
+        const { random, managers, stayDown } = this.#simulation;
+        const survivor = random.pick(managers.filter(({ isReady }) => isReady));
+        for (const manager of managers) {
+          if (manager === survivor) continue;
+          stayDown.add(manager);
+          manager.crash();
+        }
+        this.#survivor = survivor;
+        before = survivor.running === undefined ? '' : describeView(survivor.running.store.view());
+        survivor.forceNewCluster();
+      },
+      isDone: () => this.#survivor?.leads === true && this.#survivor.running?.log.members().length === 1,
+      explain: () => this.#explain(),
+      check: () => {
+        const view = this.#survivor?.running?.store.view();
+        const after = view === undefined ? '' : describeView(view);
+        if (after !== before)
+          this.#simulation.broken(`${this.#survivor?.name} held ${before}; alone it holds ${after}`);
+      },
+    };
+  }
+
+  /** Others join it anew, and one of the lost that comes back as it was is told that it is a member no more. */
+  #together(): Phase {
+    let joining: SimManager | undefined;
+    let returning: SimManager | undefined;
+    return {
+      name: 'others join who went on alone',
+      dueMs: PROGRESS_DUE_MS,
+      begin: () => {
+        const { random, managers, stayDown } = this.#simulation;
+        const others = random.shuffled(managers.filter((manager) => manager !== this.#survivor));
+        returning = others.find(({ hasLog }) => hasLog);
+        joining = others.find((manager) => manager !== returning);
+        for (const manager of [joining, returning]) if (manager !== undefined) stayDown.delete(manager);
+        if (joining !== undefined) {
+          joining.wipe();
+          joining.hasLog = false;
+          this.#simulation.employ(joining);
+        }
+        if (returning !== undefined) this.#simulation.employ(returning);
+      },
+      isDone: () => {
+        const members = this.#survivor?.running?.log.members() ?? [];
+        const hasJoined = members.some(({ nodeId, voter }) => voter && nodeId === joining?.nodeId);
+        return (
+          (joining === undefined || (hasJoined && joining.isReady)) &&
+          returning?.isWanted !== true &&
+          returning?.running === undefined
+        );
+      },
+      explain: () => this.#explain(),
+    };
   }
 
   /** Everything works again: everybody who should be one is a member, a voter, and answers. */
@@ -139,8 +204,12 @@ export class Healing {
     const members = this.#simulation.leader()?.running?.log.members();
     if (members === undefined) return;
     for (const manager of this.#simulation.managers) {
-      const self = manager.running?.log.self();
+      const log = manager.running?.log;
+      const self = log?.self();
       if (self === undefined || members.some(({ raftId }) => raftId === self.raftId)) continue;
+      // Whoever it knows and can reach has to tell it.
+      const knows = log?.members().some((known) => members.some(({ address }) => address === known.address));
+      if (knows === true) continue;
       this.#simulation.trace(() => `${manager.name} is stopped by an operator: it was removed`);
       this.#simulation.removed(manager);
     }

@@ -2,7 +2,7 @@ import { SwarmError } from '#common/errors.ts';
 import { type LogFields, type Logger } from '#common/log.ts';
 import type { RaftMember } from '#gen/swarm/v1/raft.ts';
 import type { Leadership, LogPosition } from '#manager/log/index.ts';
-import { type LogOrigin, RaftLog } from '#manager/raft/index.ts';
+import { forceNewCluster, type LogOrigin, RaftLog } from '#manager/raft/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import type { CommitEvents } from '#manager/store/index.ts';
 import { checkedLog } from './checked-log.ts';
@@ -132,6 +132,34 @@ export class SimManager {
     this.#running = running;
     this.#world.trace(() => `${name} starts (${kind}) as ${nodeId} at ${address}`);
     process.after(0, () => this.#begin(running));
+  }
+
+  /** What an operator does when the others are lost for good; then it starts alone. */
+  forceNewCluster(): void {
+    this.crash();
+    const { options, clockWorld } = this.#world;
+    const traits = { rate: this.#rate, workShare: options.workShare, workMs: options.workMs };
+    const process = new SimProcess(`${this.name}!`, clockWorld, this.#random.fork(), traits, this.#wallOffsetMs);
+    process.after(0, () => {
+      forceNewCluster({
+        directory: DIRECTORY,
+        keys: KEYS,
+        logger: this.#logger(process.name),
+        clock: process.clock,
+        disk: this.disk.mount(process),
+        nodeId: this.nodeId,
+        address: this.address,
+        featureLevel: this.featureLevel,
+      }).then(
+        () =>
+          process.after(1, () => {
+            process.end();
+            this.disk.crash();
+            this.start('resume');
+          }),
+        (thrown: unknown) => this.#world.noted(() => this.#world.broken(`${process.name}: ${String(thrown)}`)),
+      );
+    });
   }
 
   /** The power fails, or the process is killed: what was not synced may be gone. */

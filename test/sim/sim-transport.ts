@@ -211,7 +211,25 @@ export class SimTransport implements PeerTransport {
       else link.silentSinceMs = undefined;
       if (link.silentSinceMs !== undefined && now - link.silentSinceMs >= SILENCE_MS)
         this.#break(link, attempt, 'nothing came through');
-      else this.#watch(link, attempt);
+      else {
+        if (link.silentSinceMs === undefined) this.#review(link, attempt, listener);
+        this.#watch(link, attempt);
+      }
+    });
+  }
+
+  /** The other end asks itself again whether the stream is welcome: a member that was removed must be told. */
+  #review(link: Link, attempt: number, listener: Listener): void {
+    const from = this.#handler?.self();
+    if (from === undefined) return;
+    listener.process.after(this.#network.delayMs(), () => {
+      const answer = listener.handler.hello({ from, to: link.peer.raftId }, this.#nodeId);
+      if (!(answer instanceof SwarmError)) return;
+      this.#process.after(this.#network.delayMs(), () => {
+        if (link.attempt !== attempt || link.state !== 'open') return;
+        link.state = 'connecting';
+        this.#answered(link, attempt, listener, answer);
+      });
     });
   }
 
