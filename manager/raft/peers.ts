@@ -37,8 +37,9 @@ export class Peers {
   hello(from: RaftMember, to: number, nodeId: string): RaftMember | SwarmError {
     const { book, self } = this.#options;
     const own = self();
-    if (to !== own.raftId) return refused('wrong-member', `this is member ${own.raftId} of the log, not member ${to}`);
+    // First of all: who was away for long may know nobody but members that were removed as well, and joined anew.
     if (book.wasRemoved(from.raftId)) return removedError(from.address);
+    if (to !== own.raftId) return refused('wrong-member', `this is member ${own.raftId} of the log, not member ${to}`);
     const known = book.member(from.raftId);
     if (from.nodeId !== nodeId || (known !== undefined && known.nodeId !== nodeId))
       return refused(
