@@ -118,8 +118,7 @@ export class RaftLog implements Log {
     const tooMuch = engine.proposals.refusal(data);
     if (tooMuch !== undefined) return Promise.reject(tooMuch);
     const applied = engine.proposals.add(data, options);
-    if (process.env.BB === '1' && engine.proposals.size === 1) engine.pump.step(() => {});
-    else engine.pump.later();
+    engine.pump.later();
     return applied;
   }
 
