@@ -11,7 +11,16 @@ import { MemoryDisk } from '#manager/log/index.ts';
 import { forceNewCluster } from '#manager/raft/index.ts';
 import { until } from '#test/manager/raft/support/members.ts';
 import { MemoryNetwork } from '#test/manager/raft/support/memory-network.ts';
-import { DIRECTORY, type Golden, objectsOf, plain, readGolden, releases, startManager } from './storage.ts';
+import {
+  DIRECTORY,
+  type ExpectedLog,
+  type Golden,
+  objectsOf,
+  plain,
+  readGolden,
+  releases,
+  startManager,
+} from './storage.ts';
 
 const names = await releases();
 
@@ -27,22 +36,24 @@ describe('files of former releases', function () {
         golden = await readGolden(release);
       });
 
-      const diskOf = (): MemoryDisk => new MemoryDisk({ random: new SeededRandom(1) }, golden.log);
-      const start = (disk: MemoryDisk) => {
-        const { nodeId, address, dataKey } = golden.expected;
-        return startManager({
+      const filesOf = (name: string): ReadonlyMap<string, Uint8Array> => golden.logs.get(name) ?? new Map();
+      const start = (disk: MemoryDisk, { nodeId, address }: ExpectedLog) =>
+        startManager({
           network: new MemoryNetwork(),
           nodeId,
           address,
-          dataKey: Buffer.from(dataKey, 'hex'),
+          dataKey: Buffer.from(golden.expected.dataKey, 'hex'),
           origin: { kind: 'resume' },
           seed: 5,
           disk,
         });
+      const forEachLog = async (check: (log: ExpectedLog, disk: MemoryDisk) => Promise<void>): Promise<void> => {
+        for (const log of golden.expected.logs)
+          await check(log, new MemoryDisk({ random: new SeededRandom(1) }, filesOf(log.name)));
       };
 
       it('has a log with several segments and a snapshot', () => {
-        const all = [...golden.log.keys()];
+        const all = [...filesOf('follower').keys()];
         assert.ok(all.filter((name) => name.endsWith('.wal')).length > 1, all.join());
         assert.ok(
           all.some((name) => name.endsWith('.snapshot')),
@@ -50,45 +61,33 @@ describe('files of former releases', function () {
         );
       });
 
-      it('has a log that a manager goes on from, with its members', async () => {
-        const { log, store, started } = start(diskOf());
-        await started;
-        assert.deepEqual(
-          log
-            .members()
-            .filter(({ voter }) => voter)
-            .map(({ nodeId }) => nodeId)
-            .sort(),
-          golden.expected.voters,
-        );
-        assert.equal(log.self()?.address, golden.expected.address);
-        assert.equal(log.leadership().state, 'none');
-        await store.close();
-      });
+      it('has logs that a manager goes on from, with its members', () =>
+        forEachLog(async (expected, disk) => {
+          const { log, store, started } = start(disk, expected);
+          await started;
+          const voters = log.members().filter(({ voter }) => voter);
+          assert.deepEqual(voters.map(({ nodeId }) => nodeId).sort(), golden.expected.voters);
+          assert.equal(log.self()?.address, expected.address);
+          assert.equal(log.leadership().state, 'none');
+          await store.close();
+        }));
 
-      it('has a log with everything that was acknowledged', async () => {
-        const { nodeId, address, dataKey, version, objects } = golden.expected;
-        const disk = diskOf();
-        const keys = { current: Buffer.from(dataKey, 'hex') };
-        await forceNewCluster({
-          directory: DIRECTORY,
-          keys,
-          logger: silentLogger,
-          disk,
-          nodeId,
-          address,
-          featureLevel: 2,
-        });
-        const { log, store, started } = start(disk);
-        await started;
-        await until(() => log.leadership().state === 'leader', 'it leads');
-        assert.equal(store.view().version, version);
-        assert.partialDeepStrictEqual(objectsOf(store.view()), objects);
-        await store.close();
-      });
+      it('has logs with everything that was acknowledged', () =>
+        forEachLog(async (expected, disk) => {
+          const { nodeId, address } = expected;
+          const keys = { current: Buffer.from(golden.expected.dataKey, 'hex') };
+          const options = { directory: DIRECTORY, keys, logger: silentLogger, disk };
+          await forceNewCluster({ ...options, nodeId, address, featureLevel: 2 });
+          const { log, store, started } = start(disk, expected);
+          await started;
+          await until(() => log.leadership().state === 'leader', 'it leads');
+          assert.equal(store.view().version, golden.expected.version);
+          assert.partialDeepStrictEqual(objectsOf(store.view()), golden.expected.objects);
+          await store.close();
+        }));
 
       it('has a saved snapshot that is read', async () => {
-        const { snapshotKey, savedVersion, objects, voters } = golden.expected;
+        const { snapshotKey, savedVersion, objects, savedMembers } = golden.expected;
         const source = async function* () {
           yield golden.snapshot;
           await Promise.resolve();
@@ -97,7 +96,7 @@ describe('files of former releases', function () {
         const saved = await openSnapshot(source(), Buffer.from(snapshotKey, 'hex'), release, pace);
         assert.equal(saved.state.version, savedVersion);
         assert.equal(saved.description.clusterName, 'golden');
-        assert.deepEqual(saved.members.map(({ nodeId }) => nodeId).sort(), voters);
+        assert.deepEqual(saved.members.map(({ nodeId }) => nodeId).sort(), savedMembers);
         const { cluster, node, revision, task } = objects;
         assert.partialDeepStrictEqual(objectsOf(saved.state), { cluster, node, revision, task });
         assert.partialDeepStrictEqual(plain([...saved.state.all('service')]), [

@@ -1,8 +1,8 @@
 /**
  * node test/manager/golden/record.ts
  *
- * Keeps what this release writes to disk as test data, under test/golden/storage/VERSION: the log of one of three
- * managers and a saved snapshot. Run it when a release is made, never to make a failing test pass after one.
+ * Keeps what this release writes to disk as test data, under test/golden/storage/VERSION: the logs of two managers
+ * of four, one of which came late, and a saved snapshot. Run it when a release is made, never to make a failing test pass after one.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -159,7 +159,7 @@ const bump = (): Promise<void> =>
   });
 for (let count = 0; count < 90; count++) await bump();
 // Members change behind the newest snapshot too: one comes and goes.
-const { raftId } = await alpha.log.addMember({ nodeId: 'delta', address: 'delta:2377', featureLevel: 2 }, WAIT);
+const { raftId } = await alpha.log.addMember({ nodeId: 'omega', address: 'omega:2377', featureLevel: 2 }, WAIT);
 await bump();
 await alpha.log.removeMember(raftId, WAIT);
 for (let count = 0; count < 5; count++) await bump();
@@ -186,23 +186,33 @@ for await (const piece of sealSnapshot({ description, members, chunks }, SNAPSHO
   pieces.push(piece);
 
 await bump();
-await until(() => beta.store.view().version === alpha.store.view().version, 'beta has everything');
+// One that came late: its log begins with a snapshot from the leader.
+const delta = await start('delta');
+await bump();
+const kept = [beta, delta];
+for (const { store } of kept)
+  await until(() => store.view().version === alpha.store.view().version, 'they have everything');
+const logs = kept.map(({ log }, at) => ({
+  name: ['follower', 'joined'][at] ?? '',
+  nodeId: log.self()?.nodeId ?? '',
+  address: log.self()?.address ?? '',
+}));
+const voters = alpha.log.members().filter(({ voter }) => voter);
 const expected = {
   dataKey: Buffer.from(DATA_KEY).toString('hex'),
   snapshotKey: Buffer.from(SNAPSHOT_KEY).toString('hex'),
-  nodeId: beta.log.self()?.nodeId ?? '',
-  address: beta.log.self()?.address ?? '',
-  voters: members.map(({ nodeId }) => nodeId).sort(),
-  removed: raftId,
+  logs,
+  voters: voters.map(({ nodeId }) => nodeId).sort(),
+  savedMembers: members.map(({ nodeId }) => nodeId).sort(),
   version: beta.store.view().version,
   objects: objectsOf(beta.store.view()),
   savedVersion: view.version,
 };
 // Without an orderly end, as after a power cut: everything acknowledged is there, and perhaps more.
-const log = new Map(beta.disk.files());
+const files = new Map(kept.map(({ disk }, at) => [logs[at]?.name ?? '', new Map(disk.files())]));
 await Promise.all(managers.map((one) => one.store.close()));
 
 const packageFile = join(import.meta.dirname, '../../../package.json');
 const { version } = JSON.parse(await readFile(packageFile, 'utf8')) as { readonly version: string };
-await writeGolden(version, { expected, log, snapshot: Buffer.concat(pieces) });
-console.log(`kept ${log.size} files of the log and a saved snapshot of ${version}`);
+await writeGolden(version, { expected, logs: files, snapshot: Buffer.concat(pieces) });
+console.log(`kept the logs of ${logs.length} managers and a saved snapshot of ${version}`);

@@ -17,30 +17,38 @@ export interface Expected {
   /** Hexadecimal. */
   readonly dataKey: string;
   readonly snapshotKey: string;
-  /** Whose log it is. */
-  readonly nodeId: string;
-  readonly address: string;
-  /** Names of nodes that hold the log; the ids of those that were removed. */
+  readonly logs: readonly ExpectedLog[];
+  /** Ids of the nodes that hold the log, at its end and when the snapshot was saved. */
   readonly voters: readonly string[];
-  readonly removed: number;
+  readonly savedMembers: readonly string[];
   readonly version: number;
   readonly objects: Readonly<Record<string, readonly object[]>>;
   /** Of the saved snapshot. */
   readonly savedVersion: number;
 }
 
+export interface ExpectedLog {
+  /** Name of the directory. */
+  readonly name: string;
+  /** Whose log it is. */
+  readonly nodeId: string;
+  readonly address: string;
+}
+
 export interface Golden {
   readonly expected: Expected;
-  readonly log: ReadonlyMap<string, Uint8Array>;
+  /** Files of each log by its name. */
+  readonly logs: ReadonlyMap<string, ReadonlyMap<string, Uint8Array>>;
   readonly snapshot: Uint8Array;
 }
 
 export async function writeGolden(release: string, golden: Golden): Promise<void> {
   const directory = join(ROOT, release);
   await rm(directory, { recursive: true, force: true });
-  await mkdir(join(directory, 'log'), { recursive: true });
-  for (const [path, bytes] of golden.log)
-    await writeFile(join(directory, 'log', path.slice(DIRECTORY.length + 1)), bytes);
+  for (const [log, files] of golden.logs) {
+    await mkdir(join(directory, log), { recursive: true });
+    for (const [path, bytes] of files) await writeFile(join(directory, log, path.slice(DIRECTORY.length + 1)), bytes);
+  }
   await writeFile(join(directory, 'swarm.snapshot'), golden.snapshot);
   await writeFile(join(directory, 'expected.json'), `${JSON.stringify(golden.expected, null, 1)}\n`);
 }
@@ -51,14 +59,15 @@ export function releases(): Promise<readonly string[]> {
 
 export async function readGolden(release: string): Promise<Golden> {
   const directory = join(ROOT, release);
-  const log = new Map<string, Uint8Array>();
-  for (const name of await readdir(join(directory, 'log')))
-    log.set(join(DIRECTORY, name), new Uint8Array(await readFile(join(directory, 'log', name))));
-  return {
-    expected: JSON.parse(await readFile(join(directory, 'expected.json'), 'utf8')) as Expected,
-    log,
-    snapshot: await readFile(join(directory, 'swarm.snapshot')),
-  };
+  const expected = JSON.parse(await readFile(join(directory, 'expected.json'), 'utf8')) as Expected;
+  const logs = new Map<string, ReadonlyMap<string, Uint8Array>>();
+  for (const { name } of expected.logs) {
+    const files = new Map<string, Uint8Array>();
+    for (const file of await readdir(join(directory, name)))
+      files.set(join(DIRECTORY, file), new Uint8Array(await readFile(join(directory, name, file))));
+    logs.set(name, files);
+  }
+  return { expected, logs, snapshot: await readFile(join(directory, 'swarm.snapshot')) };
 }
 
 /** Bytes in hexadecimal, so that what is read can be compared with what is in JSON. */
