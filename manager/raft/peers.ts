@@ -77,6 +77,11 @@ export class Peers {
     this.#heardMs.set(raftId, this.#options.clock.monotonic());
   }
 
+  /** How long nothing has come from a peer that was heard of. */
+  silentMs(raftId: number): number {
+    return this.#options.clock.monotonic() - (this.#heardMs.get(raftId) ?? 0);
+  }
+
   /** A member, this one included, that says something else of itself than the book does. */
   claim(): RaftMember | undefined {
     const { book, self } = this.#options;

@@ -328,7 +328,10 @@ export class RaftEngine {
   }
 
   #tick(): void {
-    this.pump.step((node) => node.tick());
+    this.pump.step((node) => {
+      node.tick();
+      if (this.#hasLostLeader(node)) node.forgetLeader();
+    });
     this.pump.drain();
     if (this.#isStopped) return;
     const problem = this.problem();
@@ -339,6 +342,12 @@ export class RaftEngine {
     if (this.leadership.current.state === 'leader' && !this.changes.isBusy) this.#lookAfterMembers();
     this.reachabilityChanged();
     this.waiters.check();
+  }
+
+  /** A voter would have stood for election by now; a learner cannot, and would wait for its leader for ever. */
+  #hasLostLeader(node: RawNode): boolean {
+    if (node.lead === 0 || this.book.isVoter(node.id)) return false;
+    return this.peers.silentMs(node.lead) >= 2 * electionTimeoutMs(this.#options.config());
   }
 
   /** The leader promotes who has caught up, and writes down what members say of themselves. */

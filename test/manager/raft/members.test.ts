@@ -226,6 +226,20 @@ describe('manager/raft: members', function () {
     assert.equal(b.log.members().length, 2);
   });
 
+  it('a learner that was removed while it was away is told, though it stands for no election', async () => {
+    const a = await members.found('a');
+    members.network.passes = (_from, _to, { type }) => type !== 'MsgHeartbeatResp' && type !== 'MsgAppResp';
+    const b = members.begin('b', { origin: { kind: 'join', join: () => members.add('b') } });
+    await until(() => b.log.leadership().state === 'follower', 'b follows');
+    const raftId = b.log.self()?.raftId ?? 0;
+    members.network.isolate('b');
+    await a.log.removeMember(raftId, WAIT);
+    await until(() => b.log.leadership().state === 'none', 'b has given the leader up');
+    assert.equal(b.log.quorumProblem()?.reason, 'no-quorum');
+    members.network.heal();
+    await until(() => b.removed.length > 0, 'b is told');
+  });
+
   it('a member that hears its leader does not believe a peer that calls it removed', async () => {
     const [a, b, c] = await three();
     await until(() => c.log.leadership().state === 'follower', 'c follows');
