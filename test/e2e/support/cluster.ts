@@ -35,10 +35,10 @@ const COMPLAINTS = 20;
 const SHARED_LAB = `e${process.pid.toString(36)}`;
 
 /** How many hosts, and what is special about them. */
-export type ClusterSize = Pick<
-  LabOptions,
-  'managers' | 'workers' | 'formSwarm' | 'daemon' | 'diskMegabytes' | 'clocks'
->;
+export type ClusterSize = {
+  /** Hosts that run real containers have the image. */
+  readonly image?: boolean;
+} & Pick<LabOptions, 'managers' | 'workers' | 'formSwarm' | 'daemon' | 'diskMegabytes' | 'clocks'>;
 
 export class Cluster {
   readonly lab: Lab;
@@ -55,7 +55,7 @@ export class Cluster {
     await Lab.remove(name);
     const cluster = new Cluster(await Lab.up({ name, formSwarm: true, ...size }));
     try {
-      for (const host of cluster.lab.hosts) await cluster.loadImage(host.name);
+      if (size.image !== false) for (const host of cluster.lab.hosts) await cluster.loadImage(host.name);
       return cluster;
     } catch (error) {
       await cluster.down();
