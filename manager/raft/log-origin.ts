@@ -8,7 +8,10 @@ import type { Recovered } from './recovery.ts';
 export type LogOrigin =
   /** A new log with this node as its only member; the directory must hold none. */
   | { readonly kind: 'found' }
-  /** A member of an existing log: `join` asks the leader to add this node, once; an interrupted join goes on. */
+  /**
+   * A member of an existing log: `join` asks the leader to add this node. Not called again once the log's state is here;
+   * an interrupted join before that asks once more, and the leader replaces the learner.
+   */
   | { readonly kind: 'join'; readonly join: () => Promise<JoinedAs> }
   /** The log in the directory. */
   | { readonly kind: 'resume' };
@@ -37,8 +40,10 @@ export interface Begun {
 /** What was recovered, if it is what the origin says; else the beginning of a log. */
 export async function beginLog(recovered: Recovered, options: BeginOptions): Promise<Begun> {
   const { origin, directory, files, random, self, stopped } = options;
-  const { identity } = recovered;
-  if (identity !== undefined) {
+  const { identity, snapshot } = recovered;
+  // A join that was interrupted before the state came is begun again: neither side may know the other's address any more.
+  const isHalfJoined = origin.kind === 'join' && snapshot.index === 0;
+  if (identity !== undefined && !isHalfJoined) {
     if (origin.kind === 'found') throw alreadyFounded(directory);
     if (identity.nodeId !== self.nodeId) throw foreign(directory, self.nodeId, identity.nodeId);
     return { recovered: { ...recovered, identity }, peers: [] };

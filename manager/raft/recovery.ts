@@ -97,7 +97,9 @@ class RecordReader {
 
   #takeIdentity(identity: RaftIdentity): void {
     const before = this.identity;
-    if (before !== undefined && (before.raftId !== identity.raftId || before.nodeId !== identity.nodeId))
+    // A member that has asked to join again before it got anything goes on under its new id.
+    const isEmpty = this.snapshot.index === 0 && this.entries.length === 0;
+    if (before !== undefined && !isEmpty && (before.raftId !== identity.raftId || before.nodeId !== identity.nodeId))
       throw corruptLog(this.#directory, 0, `it is the log of member ${before.raftId} and of member ${identity.raftId}`);
     this.identity = identity;
   }

@@ -194,7 +194,7 @@ describe('manager/raft: members', function () {
     });
   });
 
-  it('a join that was interrupted goes on', async () => {
+  it('a join that was interrupted is begun again, also from another address', async () => {
     const a = await members.found('a');
     await a.log.propose(bytes('x'), WAIT);
     const disk = new MemoryDisk({ random: new SeededRandom(5) });
@@ -206,9 +206,16 @@ describe('manager/raft: members', function () {
     await assert.rejects(member.started);
     members.forget(member);
     members.network.passes = () => true;
-    const never = (): Promise<never> => Promise.reject(new Error('it has an id already'));
-    const again = await members.start('b', { disk, origin: { kind: 'join', join: never } });
+    const again = await members.join('b', { disk, address: 'moved' });
     assert.deepEqual(again.machine.applied, ['x']);
+    assert.notEqual(again.log.self()?.raftId, member.log.self()?.raftId);
+    assert.equal(a.log.members().length, 2);
+    await again.log.close();
+    members.forget(again);
+    // Once the state is here, nobody is asked.
+    const never = (): Promise<never> => Promise.reject(new Error('it has a log'));
+    const last = await members.start('b', { disk, address: 'moved', origin: { kind: 'join', join: never } });
+    await until(() => last.machine.applied.length === 1, 'b has everything');
   });
 
   it('removes a member, which is told, and refuses its id for ever', async () => {
