@@ -1,3 +1,4 @@
+import type { Message } from 'raft-ts';
 import type { CommitEvents } from '#manager/store/index.ts';
 import { describeCommit } from './objects.ts';
 
@@ -17,6 +18,8 @@ export class Checker {
   readonly #stateIndexes: number[] = [];
   readonly #leaders = new Map<number, string>();
   readonly #commits = new Map<number, string>();
+  readonly #terms = new Map<number, number>();
+  readonly #votes = new Map<string, number>();
   readonly #raftIds = new Map<number, string>();
   /** By term, the highest index of an entry of that term that anybody applied. */
   readonly #appliedInTerm = new Map<number, number>();
@@ -92,6 +95,19 @@ export class Checker {
     const known = this.#commits.get(commit.version) ?? text;
     if (known !== text) this.fail(`${member} commits version ${commit.version} as ${text}, another as ${known}`);
     this.#commits.set(commit.version, text);
+  }
+
+  /** What a member vouches for by a message holds after every restart: terms never go back, a vote is given once. */
+  sent({ type, from, to, term, reject }: Message): void {
+    if (type !== 'MsgAppResp' && type !== 'MsgVoteResp') return;
+    const before = this.#terms.get(from) ?? 0;
+    if (term < before) this.fail(`member ${from} answers in term ${term}, and did in term ${before} already`);
+    this.#terms.set(from, term);
+    if (type !== 'MsgVoteResp' || reject) return;
+    const key = `${from} in term ${term}`;
+    const other = this.#votes.get(key) ?? to;
+    if (other !== to) this.fail(`member ${key} votes for ${other} and for ${to}`);
+    this.#votes.set(key, to);
   }
 
   /** Ids of members are used once. */

@@ -15,9 +15,9 @@ const DISK: readonly Mutant[] = [
     replace: 'if (isNeeded) this.#write(work);\n    work.isDurable = true;\n    this.#report();',
   },
   {
-    name: 'vote-not-flushed',
+    name: 'term-and-vote-not-flushed',
     file: 'manager/raft/append-thread.ts',
-    find: 'this.#hardState.vote !== this.#written.vote;',
+    find: 'this.#hardState.term !== this.#written.term ||\n      this.#hardState.vote !== this.#written.vote;',
     replace: 'false;',
   },
   {
@@ -84,10 +84,16 @@ const RECOVERY: readonly Mutant[] = [
       '        this.entries = this.entries.filter((entry) => entry.index > record.index);',
   },
   {
-    name: 'overwritten-entries-kept',
+    name: 'hard-state-not-recovered',
     file: 'manager/raft/recovery.ts',
-    find: 'this.entries.length = Math.max(0, position);\n    this.entries.push(entry);',
-    replace: 'this.entries[Math.max(0, position)] = entry;',
+    find: 'this.#takeHardState(hardStateOf(record));',
+    replace: '',
+  },
+  {
+    name: 'snapshot-taken-where-one-comes-in',
+    file: 'manager/raft/snapshots.ts',
+    find: 'if (applied.index === this.#incoming?.index) return;',
+    replace: '',
   },
 ];
 
@@ -105,10 +111,10 @@ const STATE: readonly Mutant[] = [
     replace: 'if (!led) this.leadership.observe(node, this.#applier.applied.term);\n    if (led &&',
   },
   {
-    name: 'entries-applied-that-a-snapshot-covers',
-    file: 'manager/raft/applier.ts',
-    find: 'if (entry === undefined || entry.index <= this.#skipTo) continue;',
-    replace: 'if (entry === undefined) continue;',
+    name: 'snapshot-of-a-later-state',
+    file: 'manager/raft/snapshots.ts',
+    find: 'const { confState } = book;',
+    replace: 'await new Promise<void>((resolve) => setImmediate(resolve));\n      const { confState } = book;',
   },
   {
     name: 'members-not-restored-with-a-snapshot',

@@ -54,6 +54,9 @@ export interface Options {
   readonly store: Partial<StoreConfig>;
   /** Mean time between faults of each kind; Infinity for never. */
   readonly every: Readonly<Record<Fault, number>>;
+  /** How often a manager that has just voted, or acknowledged entries, loses its power within moments. */
+  readonly crashAfterVoteShare: number;
+  readonly crashAfterAppendShare: number;
   /** The share of managers that are, from the beginning, of the next feature level. */
   readonly newerShare: number;
   /** After healing, all but one manager are lost for good, and that one goes on alone. */
@@ -97,6 +100,8 @@ export function drawOptions(random: SimRandom): Options {
       jumpClock: often(2000, 9000, 0.4),
       upgrade: often(1500, 6000, 0.6),
     },
+    crashAfterVoteShare: random.pick([0, 0, 0.1, 0.4]),
+    crashAfterAppendShare: random.pick([0, 0, 0, 0.002]),
     newerShare: random.pick([0, 0, 0.5, 1]),
     endsWithForce: managers > 1 && random.chance(0.15),
   };

@@ -24,6 +24,7 @@ export class SimNetwork {
   readonly options: NetworkOptions;
   readonly #random: SimRandom;
   readonly #trace: (text: () => string) => void;
+  readonly #onSend: (message: Message) => void;
   readonly #listeners = new Map<string, Listener>();
   /** Links that are cut, as `from>to` of machines. */
   readonly #cut = new Set<string>();
@@ -31,11 +32,18 @@ export class SimNetwork {
   /** Messages that arrived so far. */
   delivered = 0;
 
-  constructor(time: VirtualTime, random: SimRandom, options: NetworkOptions, trace: (text: () => string) => void) {
+  constructor(
+    time: VirtualTime,
+    random: SimRandom,
+    options: NetworkOptions,
+    trace: (text: () => string) => void,
+    onSend: (message: Message) => void,
+  ) {
     this.time = time;
     this.options = options;
     this.#random = random;
     this.#trace = trace;
+    this.#onSend = onSend;
   }
 
   listen(address: string, listener: Listener): void {
@@ -110,6 +118,12 @@ export class SimNetwork {
 
   trace(text: () => string): void {
     this.#trace(text);
+  }
+
+  /** A message leaves its sender, whatever becomes of it. */
+  sending(message: Message): void {
+    this.traceMessage('sends', message);
+    this.#onSend(message);
   }
 
   traceMessage(what: string, message: Message): void {

@@ -90,7 +90,7 @@ export class SimTransport implements PeerTransport {
     if (link?.state !== 'open' || this.#isClosed) return;
     const { listener, attempt } = link;
     if (listener === undefined) return;
-    this.#network.traceMessage('sends', message);
+    this.#network.sending(message);
     if (this.#network.isLost()) {
       this.#network.traceMessage('lost', message);
       if (this.#network.options.isUnordered) {

@@ -1,3 +1,4 @@
+import type { Message } from 'raft-ts';
 import { SwarmError } from '#common/errors.ts';
 import { checkHistory, HistoryRecorder, type OperationKind } from '#test/linearizability/index.ts';
 import { Checker } from './checker.ts';
@@ -91,7 +92,9 @@ export class Simulation implements ClientsWorld {
     this.clockWorld = { time: this.#time, current: undefined };
     this.#doors = new RealTimeDoors(() => this.clockWorld.current);
     const trace = (text: () => string): void => this.trace(text);
-    this.network = new SimNetwork(this.#time, this.random.fork(), this.options.network, trace);
+    this.network = new SimNetwork(this.#time, this.random.fork(), this.options.network, trace, (message) =>
+      this.#sent(message),
+    );
     this.recorder = new HistoryRecorder({ nowMs: () => this.#nextHistoryMs() });
     const { managers, spares, newerShare, clients, watchers } = this.options;
     this.managers = numbered(managers + spares, 'm').map(
@@ -222,7 +225,8 @@ export class Simulation implements ClientsWorld {
   }
 
   ended(manager: SimManager): void {
-    this.#time.after(this.random.between(100, 1500), () => {
+    const downMs = this.random.chance(0.3) ? this.random.between(1, 50) : this.random.between(100, 1500);
+    this.#time.after(downMs, () => {
       if (manager.running !== undefined || !manager.isWanted || this.stayDown.has(manager)) return;
       if (manager.isMoving) manager.move();
       manager.start(manager.hasLog ? 'resume' : 'join');
@@ -235,6 +239,16 @@ export class Simulation implements ClientsWorld {
       if (joined !== undefined) return joined;
       await new Promise<void>((resolve) => process.after(JOIN_RETRY_MS, resolve));
     }
+  }
+
+  #sent(message: Message): void {
+    this.noted(() => this.checker.sent(message));
+    const { type, from } = message;
+    const { crashAfterVoteShare, crashAfterAppendShare } = this.options;
+    const share = type === 'MsgVoteResp' ? crashAfterVoteShare : type === 'MsgAppResp' ? crashAfterAppendShare : 0;
+    if (!this.#isFaulty || share === 0 || !this.random.chance(share)) return;
+    const manager = this.managers.find(({ running }) => running?.log.self()?.raftId === from);
+    this.later(this.random.pick([0, 1, 5]), () => manager?.crash());
   }
 
   /** Undefined where it has to be tried again. */
