@@ -9,27 +9,15 @@
  */
 import { backoffDelay } from '#common/backoff.ts';
 import { type ErrorReason, SwarmError } from '#common/errors.ts';
-import type { RaftMember } from '#gen/swarm/v1/raft.ts';
-import { forceNewCluster, GrpcPeerTransport, type RaftLogOptions } from '#manager/raft/index.ts';
+import { GrpcPeerTransport } from '#manager/raft/index.ts';
 import { type ClusterServer, startClusterServer } from './cluster-server.ts';
 import type { DaemonConfig } from './config.ts';
-import type { DaemonParts } from './daemon-parts.ts';
-import { createDataKey, loadDataKey } from './data-key.ts';
-import { demoteOthers, isForced, unmarkForced } from './forced-cluster.ts';
-import { forgetLog, hasLog, sweepForgotten } from './forget-log.ts';
-import { joinLog } from './join-log.ts';
-import { ManagerRole } from './manager-role.ts';
-import type { NodeIdentity } from './node-identity.ts';
-import { FEATURE_LEVEL } from './version.ts';
+import { forgetLog } from './forget-log.ts';
+import type { ManagerRole } from './manager-role.ts';
+import { finishForced, type ManagerStart, makeManager } from './manager-start.ts';
 
-export interface ManagerPartOptions {
-  readonly parts: DaemonParts;
+export interface ManagerPartOptions extends Pick<ManagerStart, 'parts' | 'identity' | 'others' | 'onAddress'> {
   readonly config: DaemonConfig;
-  readonly identity: NodeIdentity;
-  /** Other managers that this node knows, host:port, for joining the log through them. */
-  readonly others: () => readonly string[];
-  /** The leader found this manager at another address than it knew of itself. */
-  readonly onAddress: (address: string) => Promise<void>;
 }
 
 type State =
@@ -191,7 +179,7 @@ export class ManagerPart {
     try {
       await Promise.race([role.start(), removal.promise]);
       if (this.#closing.signal.aborted) return;
-      await this.#finishForced(role);
+      await finishForced(role, this.#options.parts);
       this.#attempts = 0;
       this.#become({ kind: 'serving', role });
       await Promise.race([aborted(this.#closing.signal), removal.promise]);
@@ -218,24 +206,7 @@ export class ManagerPart {
     // The leader dials back to those that join, and peers connect as soon as the log runs: the server comes first.
     this.#server ??= await this.#listen();
     this.#server.serveLog(transport);
-    const { paths } = parts;
-    await sweepForgotten(paths);
-    const dataKey = await this.#dataKey();
-    if (await isForced(paths)) await this.#forceNewCluster(dataKey);
-    return new ManagerRole({
-      logDirectory: paths.log,
-      snapshotDirectory: paths.snapshots,
-      dataKey,
-      identity,
-      origin: this.#origin(),
-      transport,
-      images: parts.pinner,
-      clock: parts.clock,
-      random: parts.random,
-      logger: parts.logger,
-      onFailure: (error) => parts.onFailure(error),
-      onRemoved,
-    });
+    return makeManager({ ...this.#options, transport, signal: this.#closing.signal, onRemoved });
   }
 
   #listen(): Promise<ClusterServer> {
@@ -246,52 +217,6 @@ export class ManagerPart {
       problem: () => (this.#state.kind === 'failed' ? this.#state.error.message : undefined),
       logger: parts.logger,
     });
-  }
-
-  /** Makes this manager the only member of its log, without starting it. Can be repeated. */
-  async #forceNewCluster(dataKey: Uint8Array): Promise<void> {
-    const { parts, identity } = this.#options;
-    await forceNewCluster({
-      directory: parts.paths.log,
-      keys: { current: dataKey },
-      logger: parts.logger.with({ part: 'log' }),
-      clock: parts.clock,
-      nodeId: identity.nodeId,
-      address: identity.addresses.advertise,
-      featureLevel: FEATURE_LEVEL,
-    });
-  }
-
-  async #finishForced(role: ManagerRole): Promise<void> {
-    const { paths, logger } = this.#options.parts;
-    if (!(await isForced(paths))) return;
-    await demoteOthers(role.store, role.nodeId);
-    await unmarkForced(paths);
-    logger.warn('this manager goes on alone; the other managers are workers now', { nodeId: role.nodeId });
-  }
-
-  /** Without a log there is nothing that an older key would be good for, unless a backup of the log is put back. */
-  async #dataKey(): Promise<Uint8Array> {
-    const { log, dataKey } = this.#options.parts.paths;
-    if (this.#options.others().length === 0 || (await hasLog(log))) return loadDataKey(dataKey);
-    return createDataKey(dataKey);
-  }
-
-  /** A log that is there is gone on with in any case. */
-  #origin(): RaftLogOptions['origin'] {
-    if (this.#options.others().length === 0) return { kind: 'resume' };
-    return { kind: 'join', join: () => this.#join() };
-  }
-
-  async #join(): Promise<{ raftId: number; members: readonly RaftMember[] }> {
-    const { identity, others, parts, onAddress } = this.#options;
-    const { advertise, listen } = identity.addresses;
-    const call = { identity, managers: others(), logger: parts.logger, signal: this.#closing.signal };
-    // Without an address of its own, the one that the leader sees this node come from, with the port it listens on.
-    const answer = await joinLog(call, advertise || listen, FEATURE_LEVEL);
-    const self = answer.members.find(({ raftId }) => raftId === answer.raftId);
-    if (self !== undefined && self.address !== advertise) await onAddress(self.address);
-    return { raftId: answer.raftId, members: answer.members };
   }
 }
 

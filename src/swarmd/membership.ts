@@ -133,8 +133,10 @@ export class Membership {
       const problem = await active.startManager().settled(this.#config.managerPatienceMs);
       const { manager } = active;
       if (manager === undefined) {
-        // What cannot be done now must not be done by surprise at some later start.
+        // What cannot be done now must not be done by surprise later.
+        await active.stopManager();
         await unmarkForced(this.#parts.paths);
+        active.startManager();
         throw problem ?? this.#parts.notAManager(true);
       }
       const cluster = manager.store.view().cluster();
