@@ -1,5 +1,5 @@
 import { SwarmError } from '#common/errors.ts';
-import type { Fault } from './options.ts';
+import { type Fault, NEWEST_LEVEL } from './options.ts';
 import type { SimManager } from './sim-manager.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -7,7 +7,6 @@ type Happening = (simulation: Simulation) => void;
 
 const HOUR_MS = 3_600_000;
 const ADMIN_TIMEOUT_MS = 4000;
-export const NEWEST_LEVEL = 2;
 
 function pickUp(simulation: Simulation): SimManager | undefined {
   const { random, managers } = simulation;

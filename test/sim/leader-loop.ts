@@ -1,10 +1,12 @@
 import { silentLogger } from '#common/log.ts';
 import { Node } from '#gen/swarm/v1/objects.ts';
-import { NodeSpec } from '#gen/swarm/v1/specs.ts';
+import { ClusterSpec, LogConfig, NodeSpec } from '#gen/swarm/v1/specs.ts';
+import { checkClusterFeatures } from '#manager/control/feature-gates.ts';
 import type { Leadership } from '#manager/log/index.ts';
 import type { RaftLog } from '#manager/raft/index.ts';
-import type { ReplicatedStore } from '#manager/replicated-store/index.ts';
+import type { ReplicatedStore, Transaction } from '#manager/replicated-store/index.ts';
 import { FeatureLevelRaiser, type LeveledNode, ROLES_CONFIG } from '#manager/roles/index.ts';
+import { KEPT_OBJECT } from './objects.ts';
 import type { SimProcess } from './sim-process.ts';
 import type { SimRandom } from './sim-random.ts';
 import type { World } from './world.ts';
@@ -15,7 +17,8 @@ export const LOOP_OBJECT = 'leader-loop';
 
 /**
  * What every loop of a leader is like: begins with the leadership, works on the store, ends with the leadership. Its
- * writes carry the term, which never goes back in what is committed. Beside it runs what raises the feature level.
+ * writes carry the term, which never goes back in what is committed. It changes an object with a field that its release
+ * does not know, and declares what the next feature level brings as soon as it may. Beside it runs what raises the level.
  */
 export class LeaderLoop {
   readonly #name: string;
@@ -95,14 +98,34 @@ export class LeaderLoop {
     return this.#store.update(
       (transaction) => {
         const before = transaction.view.get('node', LOOP_OBJECT);
-        const spec = NodeSpec.create({ labels: { term: String(term) } });
-        const object = Node.create({ ...before, id: LOOP_OBJECT, spec });
+        const object = Node.create({ ...before, id: LOOP_OBJECT, spec: labelled(term) });
         if (before === undefined) transaction.create('node', object);
         else transaction.update('node', object);
+        const kept = transaction.view.get('node', KEPT_OBJECT);
+        if (kept !== undefined) transaction.update('node', Node.create({ ...kept, spec: labelled(term) }));
+        useNewerSetting(transaction, term);
       },
       { timeoutMs: TIMEOUT_MS, author: this.#name },
     );
   }
+}
+
+function labelled(term: number): NodeSpec {
+  return NodeSpec.create({ labels: { term: String(term) } });
+}
+
+/** Declares what only the next feature level knows, if the gate lets it pass. */
+function useNewerSetting(transaction: Transaction, term: number): void {
+  const cluster = transaction.view.cluster();
+  if (cluster === undefined) return;
+  const log = LogConfig.create({ ...cluster.spec?.log, snapshotsKept: term % 5 });
+  const spec = ClusterSpec.create({ ...cluster.spec, log });
+  try {
+    checkClusterFeatures(cluster.featureLevel, spec);
+  } catch {
+    return;
+  }
+  transaction.update('cluster', { ...cluster, spec });
 }
 
 /** The term that a write of a loop carries. */

@@ -3,6 +3,9 @@ import type { RaftTuning } from '#manager/raft/index.ts';
 import type { StoreConfig } from '#manager/replicated-store/index.ts';
 import type { SimRandom } from './sim-random.ts';
 
+/** Managers of this release and of the next one are simulated. */
+export const NEWEST_LEVEL = 2;
+
 export interface NetworkOptions {
   /** Longest usual delay, and how often a message takes ten times that. */
   readonly delayMs: number;

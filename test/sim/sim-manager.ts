@@ -6,7 +6,8 @@ import { forceNewCluster, type LogOrigin, RaftLog } from '#manager/raft/index.ts
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import type { CommitEvents } from '#manager/store/index.ts';
 import { checkedLog } from './checked-log.ts';
-import { LeaderLoop } from './leader-loop.ts';
+import { LeaderLoop, LOOP_OBJECT, loopTerm } from './leader-loop.ts';
+import { NEWEST_LEVEL } from './options.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimProcess } from './sim-process.ts';
 import type { SimRandom } from './sim-random.ts';
@@ -27,6 +28,8 @@ export interface Running {
   isClosing: boolean;
   lastApplied: LogPosition;
   lastCommitted: number;
+  /** Of the last write of a leader's loop. */
+  loopTerm: number;
 }
 
 /** A machine with a manager on it: its disk and its clock outlive the manager's processes. */
@@ -128,6 +131,7 @@ export class SimManager {
       ...{ process, log, store, isStarted: false, isClosing: false, lastApplied: { index: 0, term: 0 } },
       loop: new LeaderLoop(name, this.#world, process, random.fork(), log, store),
       lastCommitted: 0,
+      loopTerm: 0,
     };
     this.#running = running;
     this.#world.trace(() => `${name} starts (${kind}) as ${nodeId} at ${address}`);
@@ -221,15 +225,23 @@ export class SimManager {
     );
   }
 
-  #committed({ process, log }: Running, commit: CommitEvents): void {
+  #committed(running: Running, commit: CommitEvents): void {
+    const { process, log } = running;
     const { checker } = this.#world;
     checker.committed(process.name, commit);
-    for (const { table, object } of commit.events) {
+    for (const { kind, table, object } of commit.events) {
+      if (table === 'node' && object.id === LOOP_OBJECT && kind !== 'remove') {
+        const term = loopTerm(object);
+        if (term < running.loopTerm)
+          checker.fail(`${process.name}: a loop of term ${term} writes after one of ${running.loopTerm}`);
+        running.loopTerm = term;
+      }
       if (table !== 'cluster') continue;
-      const older = log.members().find(({ featureLevel }) => featureLevel < object.featureLevel);
+      const level = object.spec?.log?.snapshotsKept === undefined ? object.featureLevel : NEWEST_LEVEL;
+      const older = log.members().find(({ featureLevel }) => featureLevel < level);
       if (older !== undefined)
         checker.fail(
-          `${process.name}: level ${object.featureLevel} is allowed, and ${older.nodeId} has ${older.featureLevel}`,
+          `${process.name}: what needs level ${level} is allowed, and ${older.nodeId} has ${older.featureLevel}`,
         );
     }
   }
