@@ -62,7 +62,7 @@ export class Sealer {
   /** Writes nonce, ciphertext and tag of the body to the target at the offset; returns the offset after them. */
   sealInto(target: Buffer, offset: number, body: Uint8Array, authenticated: Uint8Array): number {
     const nonce = target.subarray(offset, offset + NONCE_BYTES);
-    randomFillSync(nonce);
+    nonce.set(freshNonce());
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce);
     cipher.setAAD(authenticated);
     let end = offset + NONCE_BYTES;
@@ -85,4 +85,17 @@ export class Sealer {
     }
     return body;
   }
+}
+
+/** Randomness for nonces, drawn from the kernel for many at once: a draw for each costs as much as the sealing. */
+const nonces = Buffer.allocUnsafe(NONCE_BYTES * 256);
+let noncesUsed = nonces.length;
+
+function freshNonce(): Uint8Array {
+  if (noncesUsed === nonces.length) {
+    randomFillSync(nonces);
+    noncesUsed = 0;
+  }
+  noncesUsed += NONCE_BYTES;
+  return nonces.subarray(noncesUsed - NONCE_BYTES, noncesUsed);
 }

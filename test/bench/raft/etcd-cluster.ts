@@ -62,7 +62,7 @@ export class EtcdCluster {
         ['--listen-peer-urls', peerUrl(index), '--initial-advertise-peer-urls', peerUrl(index)],
         ['--listen-client-urls', `https://${address}`, '--advertise-client-urls', `https://${address}`],
       ].flat();
-      const child = spawn('etcd', [...own, ...urls, ...common], { stdio: ['ignore', 'ignore', 'inherit'] });
+      const child = spawn('etcd', [...own, ...urls, ...common], { stdio: 'ignore' });
       this.#members.push({ child, address });
     }
     this.#credentials = credentials.createSsl(
@@ -140,7 +140,10 @@ async function makeCertificates(path: (name: string) => string): Promise<void> {
   const openssl = (...args: string[]): Promise<unknown> => run('openssl', args);
   await openssl('req', '-x509', ...curve, '-keyout', path('ca.key'), '-out', path('ca.pem'), '-subj', '/CN=bench');
   await openssl('req', ...curve, '-keyout', path('node.key'), '-out', path('node.csr'), '-subj', '/CN=node');
-  await writeFile(path('extensions'), 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n');
+  await writeFile(
+    path('extensions'),
+    'subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n',
+  );
   const authority = ['-CA', path('ca.pem'), '-CAkey', path('ca.key'), '-CAcreateserial'];
   const files = ['-in', path('node.csr'), '-out', path('node.pem'), '-extfile', path('extensions')];
   await openssl('x509', '-req', ...files, ...authority);

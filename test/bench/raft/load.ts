@@ -36,6 +36,8 @@ export class Caller {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_retries': 0,
       'grpc.service_config_disable_resolution': 1,
+      // An address is no name to ask TLS for.
+      'grpc.ssl_target_name_override': 'localhost',
     });
   }
 
