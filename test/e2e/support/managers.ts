@@ -146,7 +146,7 @@ function managersText(nodes: ReadonlyMap<string, Node> | undefined): string {
 export function useManagers(suite: Mocha.Suite, size: ClusterSize | (() => Promise<ClusterSize>)): () => Managers {
   const name = `r${process.pid.toString(36)}x${(++labs).toString(36)}`;
   let managers: Managers | undefined;
-  suite.timeout(90_000);
+  suite.timeout(Math.max(90_000, suite.timeout()));
   suite.beforeAll(async function () {
     this.timeout(START_MS);
     const { daemon = [DEFAULT_DAEMON], ...rest } = typeof size === 'function' ? await size() : size;
