@@ -36,6 +36,7 @@ interface Incoming {
 export class IncomingStreams {
   readonly #context: IncomingContext;
   readonly #streams = new Map<number, Incoming>();
+  #isReviewing = false;
 
   constructor(context: IncomingContext) {
     this.#context = context;
@@ -48,10 +49,17 @@ export class IncomingStreams {
 
   /** Asks again whether the streams of those who are no peers are welcome: a member that was removed must be told. */
   review(isPeer: (raftId: number) => boolean): void {
-    for (const stream of this.#streams.values()) {
-      if (isPeer(stream.from.raftId)) continue;
-      const answer = this.#context.handler.hello({ from: stream.from, to: stream.to }, stream.nodeId);
-      if (answer instanceof SwarmError) stream.stop(answer);
+    // Asking may change the peers, and so lead here again.
+    if (this.#isReviewing) return;
+    this.#isReviewing = true;
+    try {
+      for (const stream of this.#streams.values()) {
+        if (isPeer(stream.from.raftId)) continue;
+        const answer = this.#context.handler.hello({ from: stream.from, to: stream.to }, stream.nodeId);
+        if (answer instanceof SwarmError) stream.stop(answer);
+      }
+    } finally {
+      this.#isReviewing = false;
     }
   }
 
