@@ -132,6 +132,26 @@ describe('streams between managers', () => {
     await two.happenings.until('the entries', () => two.received.length === 65);
   });
 
+  it('keep what only tells the commit index for the entries that tell it too', async () => {
+    const [one, two] = await pair({ commitNoticeDelayMs: 50 });
+    const notice = one.messageTo(2, { type: 'MsgApp', index: 4, logTerm: 1, commit: 4 });
+    one.transport.send({ ...notice, commit: 3 });
+    one.transport.send(notice);
+    one.transport.send({ ...one.appendTo(2, 4, 1, 10), commit: 4 });
+    await two.happenings.until('the entries', () => two.received.length === 1);
+    one.transport.send({ ...notice, commit: 5 });
+    one.transport.send({ ...notice, commit: 6 });
+    // Without entries it goes out by itself, the newest alone.
+    await two.happenings.until('the notice', () => two.received.length === 2);
+    assert.deepEqual(
+      two.received.map(({ commit, entries }) => [commit, entries.length]),
+      [
+        [4, 1],
+        [6, 0],
+      ],
+    );
+  });
+
   it('measure the round trip', async () => {
     const [one] = await pair();
     const state = () => one.transport.peer(2);
@@ -148,6 +168,9 @@ describe('streams between managers', () => {
     assert.deepEqual(one.told, ['unreachable 2', 'gone 2']);
     assert.equal(one.transport.peer(2)?.connected, false);
     assert.match(one.transport.peer(2)?.error?.message ?? '', /refused the connection/);
+    const before = one.backoffs;
+    await one.happenings.until('more attempts', () => one.backoffs > before + 2);
+    assert.deepEqual(one.told, ['unreachable 2', 'gone 2']);
     await two.restart();
     two.knows(one);
     await arrives(one, two);
@@ -156,6 +179,16 @@ describe('streams between managers', () => {
     assert.equal(one.transport.peer(2)?.error, undefined);
     await two.stop();
     await one.happenings.until('the second loss', () => one.timesTold('gone 2') === 2);
+  });
+
+  it('tell nobody gone who never was there', async () => {
+    const [one, two] = await Promise.all([manager(1), manager(2)]);
+    await two.stop();
+    one.knows(two);
+    await one.happenings.until('some attempts', () => one.backoffs > 2);
+    assert.deepEqual(one.told, []);
+    await two.restart();
+    await arrives(one, two);
   });
 
   it('tell nobody gone whose connection breaks while its process lives', async () => {
@@ -221,6 +254,7 @@ describe('streams between managers', () => {
       assert.deepEqual(one.told, [`refused 2 ${reason}`]);
       assert.equal(one.transport.peer(2)?.error?.message, 'you are not one of us');
       // The next attempt is far away, unless the other wants to talk.
+      assert.equal(one.backoffs, 0);
       two.refusal = undefined;
       two.knows(one);
       await arrives(one, two);

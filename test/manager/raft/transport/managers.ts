@@ -6,6 +6,7 @@ import { peerIdentity } from '#certs/peer.ts';
 import { NodeServerCredentials } from '#certs/tls.ts';
 import { SwarmError } from '#common/errors.ts';
 import { type LogFields, type Logger, silentLogger } from '#common/log.ts';
+import { SeededRandom } from '#common/random.ts';
 import { RaftMember, RaftService } from '#gen/swarm/v1/raft.ts';
 import type { PeerHandler } from '#manager/raft/peer-transport.ts';
 import type { PeerTransportConfig } from '#manager/raft/transport/config.ts';
@@ -72,6 +73,9 @@ export class TestManager implements PeerHandler {
   /** `unreachable 2`, `gone 2`, `refused 2 node-removed`, in order. */
   readonly told: string[] = [];
   readonly warned: { readonly message: string; readonly fields: LogFields | undefined }[] = [];
+  /** Waits for the next attempt to connect that were drawn at random. */
+  backoffs = 0;
+  readonly #random = new SeededRandom(1);
   readonly #config: Partial<PeerTransportConfig>;
   #server: RpcServer;
 
@@ -212,6 +216,13 @@ export class TestManager implements PeerHandler {
       tls: () => this.node,
       clusterId: CLUSTER_ID,
       logger,
+      random: {
+        next: () => {
+          this.backoffs++;
+          this.happenings.note();
+          return this.#random.next();
+        },
+      },
       config: this.#config,
     });
     transport.start(this);
