@@ -50,18 +50,19 @@ export class Healing {
       begin: () => {
         const { random, managers, stayDown } = this.#simulation;
         const survivor = random.pick(managers.filter(({ isReady }) => isReady));
+        before = survivor.running === undefined ? '' : describeView(survivor.running.store.view());
+        // Also the survivor, until it has been made the only one.
         for (const manager of managers) {
-          if (manager === survivor) continue;
           stayDown.add(manager);
           manager.crash();
         }
         this.#survivor = survivor;
-        before = survivor.running === undefined ? '' : describeView(survivor.running.store.view());
         survivor.forceNewCluster();
       },
       isDone: () => this.#survivor?.leads === true && this.#survivor.running?.log.members().length === 1,
       explain: () => this.#explain(),
       check: () => {
+        if (this.#survivor !== undefined) this.#simulation.stayDown.delete(this.#survivor);
         const view = this.#survivor?.running?.store.view();
         const after = view === undefined ? '' : describeView(view);
         if (after !== before)

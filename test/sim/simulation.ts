@@ -60,6 +60,12 @@ export interface Result {
   readonly leaderships: number;
 }
 
+export interface SimulationInit {
+  readonly onTrace?: (line: string) => void;
+  /** In place of what is drawn. */
+  readonly options?: Partial<Options>;
+}
+
 /** One swarm of managers, from its birth through faults to its healing; all of it follows from the seed. */
 export class Simulation implements ClientsWorld {
   readonly random: SimRandom;
@@ -84,11 +90,11 @@ export class Simulation implements ClientsWorld {
   #lastRemovalMs = -Infinity;
   #historyMs = 0;
 
-  constructor(seed: number, onTrace?: (line: string) => void) {
+  constructor(seed: number, { onTrace, options }: SimulationInit = {}) {
     this.#seed = seed;
     this.#trace = new Trace(this.#time, onTrace);
     this.random = new SimRandom(seed);
-    this.options = drawOptions(this.random);
+    this.options = { ...drawOptions(this.random), ...options };
     this.clockWorld = { time: this.#time, current: undefined };
     this.#doors = new RealTimeDoors(() => this.clockWorld.current);
     const trace = (text: () => string): void => this.trace(text);
@@ -104,7 +110,13 @@ export class Simulation implements ClientsWorld {
     this.watchers = numbered(watchers, 'watcher-').map((name) => new Watcher(name, this, this.random.fork()));
   }
 
-  async run(): Promise<Result> {
+  /** A life full of faults. */
+  run(): Promise<Result> {
+    return this.play(() => this.#faultsAndHealing());
+  }
+
+  /** What a test wants to happen, once the first managers have found together. */
+  async play(script: () => Promise<Failure | undefined>): Promise<Result> {
     const onThrown = (thrown: unknown): void => this.#note(`nobody handles an error: ${describeThrown(thrown)}`);
     process.on('unhandledRejection', onThrown);
     process.on('uncaughtException', onThrown);
@@ -112,9 +124,9 @@ export class Simulation implements ClientsWorld {
     let failure: Failure | undefined;
     try {
       this.trace(() => `options ${JSON.stringify(this.options)}`);
-      failure = (await this.#phases()) ?? this.#checkHistory();
+      failure = (await this.#birth()) ?? (await script()) ?? this.#checkHistory();
     } catch (thrown) {
-      failure = this.#failure(this.checker.violation?.message ?? describeThrown(thrown));
+      failure = this.failure(this.checker.violation?.message ?? describeThrown(thrown));
     } finally {
       this.#doors.open();
       process.off('unhandledRejection', onThrown);
@@ -304,22 +316,24 @@ export class Simulation implements ClientsWorld {
     });
   }
 
-  async #phases(): Promise<Failure | undefined> {
-    const born = await this.#birth();
-    if (born !== undefined) return born;
+  startClients(): void {
     for (const client of this.clients) client.start();
     for (const watcher of this.watchers) watcher.start();
+  }
+
+  async #faultsAndHealing(): Promise<Failure | undefined> {
+    this.startClients();
     this.network.beginFaults();
     this.#isFaulty = true;
     for (const fault of Object.keys(HAPPENINGS) as Fault[]) this.#repeat(fault);
-    await this.#run(this.options.faultyMs, () => false);
+    await this.runFor(this.options.faultyMs);
     this.#isFaulty = false;
     const healing = new Healing(this);
     for (const phase of healing.phases()) {
       this.trace(() => `healing: ${phase.name}`);
       phase.begin();
-      const done = await this.#run(phase.dueMs, () => phase.isDone());
-      if (!done) return this.#failure(`${phase.name}: not within ${phase.dueMs} ms: ${phase.explain()}`);
+      const done = await this.runFor(phase.dueMs, () => phase.isDone());
+      if (!done) return this.failure(`${phase.name}: not within ${phase.dueMs} ms: ${phase.explain()}`);
       phase.check?.();
     }
     return undefined;
@@ -332,7 +346,7 @@ export class Simulation implements ClientsWorld {
     first.isWanted = true;
     first.start('found');
     let hasObjects = false;
-    const born = await this.#run(BIRTH_DUE_MS, () => {
+    const born = await this.runFor(BIRTH_DUE_MS, () => {
       const { running } = first;
       if (running?.isStarted !== true) return false;
       if (others.length > 0 && others[0]?.isWanted === false) for (const other of others) this.employ(other);
@@ -349,11 +363,11 @@ export class Simulation implements ClientsWorld {
       const voters = running.log.members().filter(({ voter }) => voter);
       return voters.length === this.options.managers && running.store.view().get('node', KEPT_OBJECT) !== undefined;
     });
-    return born ? undefined : this.#failure('the first managers do not find together');
+    return born ? undefined : this.failure('the first managers do not find together');
   }
 
   /** Runs for some time or until something holds. Throws at the first broken promise. */
-  #run(forMs: number, until: () => boolean): Promise<boolean> {
+  runFor(forMs: number, until: () => boolean = () => false): Promise<boolean> {
     return this.#time.run(this.#time.nowMs + forMs, () => {
       this.#checkStep();
       return until();
@@ -394,12 +408,12 @@ export class Simulation implements ClientsWorld {
   #checkHistory(): Failure | undefined {
     const report = checkHistory(this.recorder.events(), { timeoutMs: 10_000 });
     if (report.verdict === 'ok') return undefined;
-    return this.#failure(
+    return this.failure(
       `the history is ${report.verdict}: ${report.problems.join('\n')}${report.undecidedKeys.join(' ')}`,
     );
   }
 
-  #failure(text: string): Failure {
+  failure(text: string): Failure {
     return { seed: this.#seed, timeMs: this.#time.nowMs, text };
   }
 
