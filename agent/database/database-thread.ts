@@ -86,7 +86,8 @@ function serve(path: string): void {
         }
       target.exec('COMMIT');
     } catch (error) {
-      target.exec('ROLLBACK');
+      // A full disk has rolled it back already.
+      if (target.isTransaction) target.exec('ROLLBACK');
       throw error;
     }
   };

@@ -5,4 +5,5 @@ export {
   type StoredState,
   type StoredTask,
 } from './agent-database.ts';
+export { PatientDatabase } from './patient-database.ts';
 export { SqliteDatabase } from './sqlite-database.ts';

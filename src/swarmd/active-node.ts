@@ -1,5 +1,5 @@
 /** What runs on a host because it is a member of a swarm: the agent always, the manager part by role. */
-import { SqliteDatabase } from '#agent/database/index.ts';
+import { PatientDatabase, SqliteDatabase } from '#agent/database/index.ts';
 import type { IdentityStore, LoadedIdentity } from '#agent/identity/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Node } from '#gen/swarm/v1/objects.ts';
@@ -147,7 +147,7 @@ export class ActiveNode {
     return new AgentRole({
       node: { id: nodeId, hostname },
       executor,
-      database: new SqliteDatabase(paths.database),
+      database: new PatientDatabase({ database: new SqliteDatabase(paths.database), clock, random, logger }),
       describe,
       advertiseAddress: () => hostOf(identity.addresses.advertise),
       managers: identity.current.managers,
