@@ -210,4 +210,32 @@ describe('the feature level', () => {
     log.set({ nodeId: 'a', featureLevel: 3 });
     assert.equal(store.cluster.featureLevel, 2);
   });
+
+  it('is not raised above a manager that is being added, also where nobody knows whether it was', async () => {
+    const store = new Objects();
+    const log = new Members();
+    const clock = new ManualClock();
+    const shared = { store, log, clock, random: new SeededRandom(1), logger: silentLogger, config: ROLES_CONFIG };
+    const raiser = new FeatureLevelRaiser(shared);
+    log.set({ nodeId: 'a', featureLevel: 1 });
+    raiser.start();
+    const older = { nodeId: 'b', featureLevel: 1 };
+    await assert.rejects(
+      raiser.admit(older, () => Promise.reject(noQuorum)),
+      noQuorum,
+    );
+    log.set({ nodeId: 'a', featureLevel: 2 });
+    await turns();
+    assert.equal(store.cluster.featureLevel, 1);
+    log.set({ nodeId: 'a', featureLevel: 2 }, older);
+    await turns();
+    log.set({ nodeId: 'a', featureLevel: 2 }, { nodeId: 'b', featureLevel: 2 });
+    await turns();
+    assert.equal(store.cluster.featureLevel, 2);
+    await assert.rejects(
+      raiser.admit({ nodeId: 'c', featureLevel: 1 }, () => assert.fail('it is not added')),
+      { reason: 'feature-level' },
+    );
+    assert.equal(await raiser.admit({ nodeId: 'c', featureLevel: 2 }, () => Promise.resolve('added')), 'added');
+  });
 });
