@@ -26,6 +26,10 @@ const QUIET: Partial<Options> = {
   requestTimeoutMs: 20_000,
 };
 
+/** Between one write and the next, and between looks whether the manager still answers. */
+const PAUSE_MS = 15;
+const LOOK_MS = 30;
+
 /** Writes one after another at whoever leads; what none leads for is tried again every few milliseconds. */
 class Writer {
   readonly #simulation: Simulation;
@@ -57,18 +61,18 @@ class Writer {
     this.#simulation.clockWorld.time.after(delayMs, () => {
       const running = this.#simulation.leader()?.running;
       if (running === undefined) {
-        this.#next(5);
+        this.#next(PAUSE_MS);
         return;
       }
       // A manager that is gone does not answer.
       let isOver = false;
       const end = (): void => {
-        if (!isOver) this.#next(5);
+        if (!isOver) this.#next(PAUSE_MS);
         isOver = true;
       };
       const look = (): void => {
         if (isOver) return;
-        if (running.process.isAlive && !running.process.isPaused) this.#simulation.clockWorld.time.after(5, look);
+        if (running.process.isAlive && !running.process.isPaused) this.#simulation.clockWorld.time.after(LOOK_MS, look);
         else end();
       };
       look();
