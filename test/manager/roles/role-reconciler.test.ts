@@ -97,15 +97,15 @@ class Members {
 
 const noQuorum = new SwarmError({ code: 'unavailable', reason: 'no-quorum', message: 'no quorum' });
 
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 describe('the loop over roles', () => {
   let store: Objects;
   let log: Members;
   let clock: ManualClock;
   let reconciler: RoleReconciler;
-
-  const turns = async (): Promise<void> => {
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
-  };
 
   beforeEach(() => {
     store = new Objects();
