@@ -3,6 +3,7 @@
  * containers, agents, hosts, links and the manager are killed or cut, and the swarm has to come back to what is declared.
  */
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { type Cluster, MANAGER, SOON_MS, useCluster } from './support/cluster.ts';
 
@@ -15,6 +16,34 @@ async function onHost(cluster: Cluster, service: string, host: string): Promise<
 }
 
 const ids = (tasks: readonly Task[]): readonly string[] => tasks.map((task) => task.id).toSorted();
+
+async function parentOf(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}
+
+/** Whether there is more of the process than its remains. */
+async function lives(pid: number): Promise<boolean> {
+  return /^State:\s+[^ZX]/m.test(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''));
+}
+
+/** File that freezes the container that the process is of. */
+async function freezerFile(pid: number): Promise<{ readonly file: string; readonly frozen: string }> {
+  const lines = (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n').map((line) => line.split(':'));
+  const first = lines.find(([, controllers]) => controllers?.split(',').includes('freezer'));
+  if (first !== undefined) return { file: `/sys/fs/cgroup/freezer${first[2]}/freezer.state`, frozen: 'FROZEN' };
+  return { file: `/sys/fs/cgroup${lines.find(([number]) => number === '0')?.[2]}/cgroup.freeze`, frozen: '1' };
+}
+
+async function freeze(pid: number): Promise<void> {
+  const { file, frozen } = await freezerFile(pid);
+  await writeFile(file, frozen);
+}
+
+async function isFrozen(pid: number): Promise<boolean> {
+  const { file, frozen } = await freezerFile(pid);
+  return (await readFile(file, 'utf8')).startsWith(frozen.slice(0, 1)) && !/THAWED/.test(await readFile(file, 'utf8'));
+}
 
 describe('e2e: survival', function () {
   const cluster = useCluster(this);
@@ -42,6 +71,37 @@ describe('e2e: survival', function () {
       'web',
     ]);
     assert.match(rows, /Failed .* .*non-zero exit \(137\)/);
+  });
+
+  it('a container whose monitor is killed ends with it, and is replaced in its slot', async () => {
+    await cluster().createService('web', 2, ['--restart-delay', '0s']);
+    const [victim, other] = await cluster().settled('web', 2);
+    const monitor = await parentOf(victim?.status?.container?.pid ?? 0);
+    assert.match(await readFile(`/proc/${monitor}/comm`, 'utf8'), /conmon/);
+    process.kill(monitor, 'SIGKILL');
+    const after = await cluster().until(
+      () => cluster().running('web'),
+      (running) => running.length === 2 && !ids(running).includes(victim?.id ?? ''),
+      'a replacement',
+    );
+    assert.ok(ids(after).includes(other?.id ?? ''), 'the other one was kept');
+    const said = (await cluster().tasks('web')).find((task) => task.id === victim?.id)?.status?.error ?? '';
+    assert.match(said, /monitor/);
+    await cluster().until(
+      () => lives(victim?.status?.container?.pid ?? 0),
+      (found) => !found,
+      'its processes to end',
+    );
+  });
+
+  it('a container that is frozen is stopped like any other', async () => {
+    await cluster().createService('web', 1, ['--restart-delay', '0s', '--stop-grace-period', '1s']);
+    const [victim] = await cluster().settled('web', 1);
+    const pid = victim?.status?.container?.pid ?? 0;
+    await freeze(pid);
+    assert.ok(await isFrozen(pid));
+    await cluster().remove('web');
+    assert.equal(await lives(pid), false);
   });
 
   it('kill -9 of an agent loses no container; what ends meanwhile is reported by the next one', async () => {

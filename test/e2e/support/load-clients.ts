@@ -13,6 +13,9 @@ const CALL_MS = 4_000;
 /** A client that was refused waits this long before it tries again, as a script that loops would. */
 const RETRY_MS = 10;
 
+const MAKE_ATTEMPTS = 10;
+const MAKE_RETRY_MS = 500;
+
 /** What the writers know of a key: what the next write has to name. */
 export interface KnownService {
   readonly id: string;
@@ -65,19 +68,34 @@ export async function writeKey(
   );
 }
 
-/** Makes the key. Rejects when that fails. */
+/**
+ * Makes the key, whatever it takes: a swarm that was mended a moment ago may still drop a connection. Rejects with what
+ * went wrong last.
+ */
 export async function makeKey(context: LoadContext, manager: string, key: string): Promise<void> {
-  const value = 'none';
-  const spec = ServiceSpec.create({
-    name: key,
-    labels: { [LABEL]: value },
-    task: TaskSpec.create({ container: ContainerSpec.create({ image: 'localhost/none' }) }),
-    mode: { kind: 'replicated', value: { replicas: 0 } },
-  });
-  const finish = context.recorder.invoke({ process: 'maker', key, kind: 'create', value });
-  const { service } = await clientOf(context, manager).control.createService({ spec });
-  finish({ outcome: 'ok', version: service?.version });
-  learn(context, key, service);
+  for (let attempt = 1; ; attempt++) {
+    const value = `made-${attempt}`;
+    const spec = ServiceSpec.create({
+      name: key,
+      labels: { [LABEL]: value },
+      task: TaskSpec.create({ container: ContainerSpec.create({ image: 'localhost/none' }) }),
+      mode: { kind: 'replicated', value: { replicas: 0 } },
+    });
+    const finish = context.recorder.invoke({ process: 'maker', key, kind: 'create', value });
+    try {
+      const { service } = await clientOf(context, manager).control.createService({ spec }, { timeoutMs: CALL_MS });
+      finish({ outcome: 'ok', version: service?.version });
+      learn(context, key, service);
+      return;
+    } catch (thrown) {
+      // An earlier attempt made it, although it was not answered.
+      const made = attempt > 1 && SwarmError.from(thrown).reason === 'duplicate-name';
+      finish({ outcome: made ? 'refused' : 'unknown' });
+      if (made && (await refresh(context, manager, key)) !== undefined) return;
+      if (attempt === MAKE_ATTEMPTS) throw thrown;
+      await wait(MAKE_RETRY_MS);
+    }
+  }
 }
 
 /** Reads the key, linearizably. Never rejects. */

@@ -6,10 +6,30 @@ import { type Footprint, footprintOf } from './footprint.ts';
 const REPLICAS = 8;
 /** Removal is finished a moment after the task is gone; ready namespaces are made again in the background. */
 const QUIET_MS = 30_000;
+/** Equal footprints in a row, at the pace of the cluster's polls, that count as quiet. */
+const QUIET_READINGS = 10;
 
 async function footprints(cluster: Cluster): Promise<Readonly<Record<string, Footprint>>> {
   const entries = cluster.lab.hosts.map(async (host) => [host.name, await footprintOf(host)] as const);
   return Object.fromEntries(await Promise.all(entries));
+}
+
+/** As it is once nothing moves: no process but the daemons, and the same several times in a row. */
+async function quietFootprints(cluster: Cluster): Promise<Readonly<Record<string, Footprint>>> {
+  let last = '';
+  let times = 0;
+  return cluster.until(
+    async () => {
+      const found = await footprints(cluster);
+      const text = JSON.stringify(found);
+      times = text === last && Object.values(found).every(({ processes }) => processes.length === 0) ? times + 1 : 0;
+      last = text;
+      return found;
+    },
+    () => times >= QUIET_READINGS,
+    'every host to be quiet',
+    QUIET_MS,
+  );
 }
 
 export async function scaleToNothingAndBack(cluster: Cluster, cycles: number): Promise<void> {
@@ -22,7 +42,7 @@ export async function scaleToNothingAndBack(cluster: Cluster, cycles: number): P
     (tasks) => tasks.length === 0,
     'the first tasks to go',
   );
-  const before = await footprints(cluster);
+  const before = await quietFootprints(cluster);
   for (let cycle = 0; cycle < cycles; cycle++) {
     await cluster.must(['service', 'scale', '-d', `cycle=${REPLICAS}`]);
     await cluster.settled('cycle', REPLICAS);
