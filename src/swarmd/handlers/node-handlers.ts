@@ -91,8 +91,8 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
     advertiseAddress: identity.addresses.advertise.replace(/:\d+$/, ''),
     managers: agent.managers,
     connected: agent.session.connected,
-    // A manager part that cannot come up explains more than what its agent meets meanwhile.
-    error: (state.managerProblem ?? agent.session.lastError)?.message ?? '',
+    // A manager part that cannot come up, or has no leader, explains more than what its agent meets meanwhile.
+    error: (state.managerProblem ?? manager?.log.quorumProblem() ?? agent.session.lastError)?.message ?? '',
     nodeCount: nodes.length,
     managerCount: nodes.filter((node) => node.role === NodeRole.MANAGER).length,
     cluster: cluster === undefined ? undefined : redactCluster(cluster, false),

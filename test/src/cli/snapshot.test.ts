@@ -3,7 +3,9 @@
  * without a daemon. Method: the command line in this process, a daemon that answers with a snapshot made here.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SwarmError } from '#common/errors.ts';
@@ -81,6 +83,47 @@ describe('cli: snapshots', () => {
     assert.match((await runCli(['snapshot', 'save', at('a')], options)).stderr, /\/a exists\n/);
     assert.equal(await readFile(at('a'), 'utf8'), 'precious');
     assert.deepEqual(await readdir(directory), ['a']);
+  });
+
+  it('never take the place of a device, a socket or a directory, also when told to replace it', async () => {
+    await mkdir(at('directory'));
+    const server = createServer().listen(at('socket'));
+    await once(server, 'listening');
+    try {
+      for (const [name, what] of [
+        ['directory', 'a directory'],
+        ['socket', 'no regular file'],
+      ] as const) {
+        const { stderr, exitCode } = await runCli(['snapshot', 'save', '--force', at(name)], saving(bytes));
+        assert.equal(exitCode, 1);
+        assert.equal(stderr, `${at(name)} is ${what}\nHint: name a file, or - for standard output\n`);
+      }
+      assert.ok((await stat(at('socket'))).isSocket());
+    } finally {
+      server.close();
+    }
+    const unnamed = await runCli(['snapshot', 'save', '--force', ''], saving(bytes));
+    assert.match(unnamed.stderr, /^the name of the file is empty\nHint: /);
+  });
+
+  it('replace what a link leads to, and leave the link', async () => {
+    await mkdir(at('elsewhere'));
+    await writeFile(at('elsewhere/a'), 'the last one');
+    await symlink(at('elsewhere/a'), at('link'));
+    assert.match((await runCli(['snapshot', 'save', at('link')], saving(bytes))).stderr, /\/link exists\n/);
+    assert.equal((await runCli(['snapshot', 'save', '--force', at('link')], saving(bytes))).exitCode, 0);
+    assert.deepEqual(await readFile(at('elsewhere/a')), bytes);
+    assert.ok((await lstat(at('link'))).isSymbolicLink());
+    await symlink(at('nowhere'), at('dangling'));
+    assert.match((await runCli(['snapshot', 'save', at('dangling')], saving(bytes))).stderr, /\/dangling exists\n/);
+  });
+
+  it('have names as long as the file system lets them be', async () => {
+    const { exitCode, stderr } = await runCli(['snapshot', 'save', at('a'.repeat(255))], saving(bytes));
+    assert.equal(exitCode, 0, stderr);
+    const longer = await runCli(['snapshot', 'save', at('a'.repeat(256))], saving(bytes));
+    assert.match(longer.stderr, /: file name too long\n$/);
+    assert.deepEqual(await readdir(directory), ['a'.repeat(255)]);
   });
 
   it('leave nothing when the daemon fails in the middle, and what was there when told to replace it', async () => {
@@ -182,6 +225,29 @@ describe('cli: snapshots', () => {
       await refusal('--key', KEY_TEXT, at('a')),
       /\/a is damaged at offset \d+: it ends inside a chunk\nHint: /,
     );
+  });
+
+  it('are read with a key from a file that holds it alone, or the page that was printed', async () => {
+    await writeFile(at('a'), bytes);
+    const page = `To read or restore a saved snapshot of the swarm prod, give this key:\n\n    ${KEY_TEXT}\n\nKeep it.\n`;
+    for (const text of [KEY_TEXT, `  ${KEY_TEXT}\r\n\n`, page]) {
+      await writeFile(at('key'), text);
+      const { stdout, stderr } = await runCli(['snapshot', 'inspect', '--key-file', at('key'), at('a')]);
+      assert.match(stdout, /^Verified:\t\tyes$/m, stderr);
+    }
+    for (const text of ['', `${KEY_TEXT}\n${KEY_TEXT}\n`]) {
+      await writeFile(at('key'), text);
+      const { stderr, exitCode } = await runCli(['snapshot', 'inspect', '--key-file', at('key'), at('a')]);
+      assert.equal(exitCode, 1);
+      assert.match(stderr, /^this is no snapshot key: .*\nHint: /, 'no daemon has said it');
+      assert.ok(!stderr.includes(KEY_TEXT.slice(-50)));
+    }
+  });
+
+  it('are not read with a key from a file without end', async () => {
+    await writeFile(at('a'), bytes);
+    const { stderr } = await runCli(['snapshot', 'inspect', '--key-file', '/dev/zero', at('a')]);
+    assert.match(stderr, /^this is no snapshot key: it is 65536 characters long/);
   });
 
   it('have a key, in words or alone', async () => {

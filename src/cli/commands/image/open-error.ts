@@ -7,6 +7,8 @@ const WORDS: Readonly<Record<string, string>> = {
   EPERM: 'operation not permitted',
   EISDIR: 'is a directory',
   ENOTDIR: 'not a directory',
+  ENAMETOOLONG: 'file name too long',
+  EROFS: 'read-only file system',
   ELOOP: 'too many levels of symbolic links',
   EIO: 'input/output error',
   EMFILE: 'too many open files',

@@ -1,5 +1,5 @@
 /** The key of a saved snapshot as commands take it. */
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { CliError } from '../../cli-errors.ts';
 import type { CliContext } from '../../context.ts';
 import { type FlagValues, stringFlag } from '../../flags.ts';
@@ -24,15 +24,30 @@ export async function keyTextOf(flags: FlagValues, context: CliContext, file: st
   if (path === undefined) return text;
   if (path === '-' && file === '-')
     throw new CliError('the key and the snapshot cannot both come from STDIN', { hint: 'name a file for one of them' });
+  if (path === '-') return keyIn(await beginningOf(context.stdin.chunks()));
   try {
-    return path === '-' ? await readStdin(context) : await readFile(path, 'utf8');
+    return keyIn(await beginningOf(createReadStream(path)));
   } catch (thrown) {
     throw openError('read', path, thrown);
   }
 }
 
-async function readStdin(context: CliContext): Promise<string> {
+/** A key with all that is said about it is far shorter; devices have no end. */
+const KEY_FILE_BYTES = 64 * 1024;
+
+async function beginningOf(chunks: AsyncIterable<Uint8Array>): Promise<string> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of context.stdin.chunks()) pieces.push(piece);
-  return Buffer.concat(pieces).toString('utf8');
+  let bytes = 0;
+  for await (const piece of chunks) {
+    pieces.push(piece);
+    bytes += piece.length;
+    if (bytes >= KEY_FILE_BYTES) break;
+  }
+  return Buffer.concat(pieces).toString('utf8', 0, KEY_FILE_BYTES);
+}
+
+/** The key, where the file holds the whole page that `swarm snapshot key` prints; else all of it. */
+function keyIn(text: string): string {
+  const [key, ...more] = text.match(/^[ \t]*SWMSNP-\S+[ \t]*$/gm) ?? [];
+  return (key !== undefined && more.length === 0 ? key : text).trim();
 }

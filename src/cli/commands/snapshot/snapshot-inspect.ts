@@ -1,3 +1,4 @@
+import { SwarmError } from '#common/errors.ts';
 import { decimalSize } from '#common/size.ts';
 import type { SnapshotDescription } from '#gen/swarm/v1/snapshot.ts';
 import { describeSnapshot, openSnapshot, parseSnapshotKey, type SavedSnapshot } from '#manager/backup/index.ts';
@@ -13,6 +14,7 @@ import {
   TIME,
   UINT,
 } from '../../../docker-shape/go-types.ts';
+import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { inspectFormat } from '../../format/inspect-format.ts';
 import { printTime } from '../../template/print-value.ts';
@@ -52,7 +54,10 @@ async function inspect({ context, flags, arguments: [path = ''] }: Invocation): 
   const keyText = await keyTextOf(flags, context, path);
   const source = snapshotBytes(path, context);
   const file = nameOf(path);
-  const data = keyText === undefined ? await described(source, file) : await verified();
+  const data = await (keyText === undefined ? described(source, file) : verified()).catch((thrown: unknown) => {
+    // No daemon has said it.
+    throw thrown instanceof SwarmError ? new CliError(thrown.message, { hint: thrown.hint }) : thrown;
+  });
   const format = flags.value(INSPECT_FORMAT);
   if (wantsDocument(flags, INSPECT_FORMAT) || format === 'json') context.stdout.write(`${encodeJson(SAVED, data)}\n`);
   else if (format !== undefined && format !== '') {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { access, type FileHandle, link, open, rename, unlink } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { type FileHandle, link, lstat, open, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { decimalSize } from '#common/size.ts';
 import { syncDirectory } from '#common/system/atomic-file.ts';
 import type { SwarmApi } from '../../api.ts';
@@ -27,6 +27,10 @@ export const snapshotSave: CommandImplementation = {
 async function save({ context, flags, arguments: [given] }: Invocation): Promise<void> {
   if (given === '-' && context.stdout.isTerminal)
     throw new CliError('cowardly refusing to save to a terminal', { hint: 'name a file, or redirect the output' });
+  if (given === '')
+    throw new CliError('the name of the file is empty', {
+      hint: 'name a file, or leave it out for a name with the time',
+    });
   const api = await context.api();
   const interrupted = new AbortController();
   const release = context.onInterrupt(() => interrupted.abort());
@@ -70,10 +74,10 @@ async function defaultName(context: CliContext, api: SwarmApi): Promise<string> 
 }
 
 /** Whole or not there, for nobody but its owner. Returns its size. */
-async function writeWhole(path: string, pieces: AsyncIterable<Uint8Array>, mayReplace: boolean): Promise<number> {
+async function writeWhole(given: string, pieces: AsyncIterable<Uint8Array>, mayReplace: boolean): Promise<number> {
   // Before the daemon is asked to work; what comes between is noticed at the end.
-  if (!mayReplace && (await exists(path))) throw inTheWay(path);
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  const path = await placeFor(given, mayReplace);
+  const temporary = join(dirname(path), `.swarm-snapshot-${randomBytes(6).toString('hex')}.tmp`);
   let file: FileHandle;
   try {
     file = await open(temporary, 'wx', 0o600);
@@ -123,10 +127,28 @@ async function place(temporary: string, path: string, mayReplace: boolean): Prom
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
+/** Where the file is to be: what a link leads to is replaced, not the link. A device or directory is never replaced. */
+async function placeFor(path: string, mayReplace: boolean): Promise<string> {
+  try {
+    const found = await stat(path);
+    if (!found.isFile())
+      throw new CliError(`${path} is ${found.isDirectory() ? 'a directory' : 'no regular file'}`, {
+        hint: 'name a file, or - for standard output',
+      });
+    if (mayReplace) return await realpath(path);
+  } catch (thrown) {
+    if (thrown instanceof CliError) throw thrown;
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw openError('create', path, thrown);
+    // A link that leads nowhere is in the way too.
+    if (mayReplace || (await isFree(path))) return path;
+  }
+  throw inTheWay(path);
+}
+
+async function isFree(path: string): Promise<boolean> {
+  return lstat(path).then(
     () => false,
+    () => true,
   );
 }
 
