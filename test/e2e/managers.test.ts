@@ -53,7 +53,7 @@ describe('e2e: managers', function () {
   it('kill -9 of the leader: nothing is lost, the next write is soon accepted, containers do not notice', async () => {
     const before = await managers().containers('web');
     const load = await managers().load();
-    await load.more(50, 20_000);
+    await load.more(15, 20_000);
     const took: number[] = [];
     for (let kill = 0; kill < KILLS; kill++) {
       const leader = await managers().leader();
@@ -73,12 +73,12 @@ describe('e2e: managers', function () {
 
   it('a leader that is stopped in order hands over first: no write waits long', async () => {
     const load = await managers().load();
-    await load.more(50, 20_000);
+    await load.more(15, 20_000);
     const leader = await managers().leader();
     cluster().entrance = managers().others(leader)[0] ?? '';
     const began = performance.now();
     await cluster().lab.stopDaemon(leader);
-    await load.more(50, 20_000);
+    await load.more(15, 20_000);
     const longestMs = load.longestSinceMs(began);
     process.stderr.write(`      no write took longer than ${Math.round(longestMs)} ms\n`);
     await cluster().lab.start(leader);
@@ -88,7 +88,7 @@ describe('e2e: managers', function () {
 
   it('a leader that is cut off says so and what to do; the others go on, and it follows when it is back', async () => {
     const load = await managers().load();
-    await load.more(20, 20_000);
+    await load.more(10, 20_000);
     const leader = await managers().leader();
     const others = managers().others(leader);
     cluster().entrance = others[0] ?? '';
@@ -113,11 +113,11 @@ describe('e2e: managers', function () {
     const leader = await managers().formed();
     const [follower = ''] = managers().others(leader);
     const load = await managers().load();
-    await load.more(20, 20_000);
+    await load.more(10, 20_000);
     await cluster().lab.cut(follower);
     const tookMs = await managers().refusedForQuorum(follower, ['service', 'ls']);
     assert.ok(tookMs < REFUSED_MS + ELECTION_TIMEOUT_MS, `refused after ${Math.round(tookMs)} ms`);
-    await load.more(50, 20_000);
+    await load.more(15, 20_000);
     await cluster().lab.heal();
     assert.equal(await managers().formed(), leader);
     await finish(load);
@@ -125,7 +125,7 @@ describe('e2e: managers', function () {
 
   it('a paused leader is replaced, and follows when it goes on', async () => {
     const load = await managers().load();
-    await load.more(20, 20_000);
+    await load.more(10, 20_000);
     const leader = await managers().leader();
     const others = managers().others(leader);
     cluster().entrance = others[0] ?? '';
@@ -172,7 +172,7 @@ describe('e2e: managers', function () {
       'the manager without a log to say what to do',
     );
     assert.ok(said);
-    await load.more(20, 20_000);
+    await load.more(10, 20_000);
     assert.equal(await managers().leader(managers().others(victim)), leader);
     // The way out: demote it, remove it, join again.
     const id = await cluster().nodeId(victim);
