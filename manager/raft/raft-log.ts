@@ -213,7 +213,6 @@ export class RaftLog implements Log {
         engine: () => this.#engine,
         self: () => this.self(),
         logger,
-        removed: (error) => this.#removed(error),
       }),
     );
     try {
@@ -247,6 +246,7 @@ export class RaftLog implements Log {
       clock: this.#clock,
       observer,
       preamble: () => this.#preamble(),
+      yieldTurn: () => this.#yieldTurn(),
       onFailure: (error) => this.#stop(error),
     });
     this.#wal = recovered.wal;
@@ -264,6 +264,14 @@ export class RaftLog implements Log {
     return begun;
   }
 
+  /** What a leader tells the others goes out before it writes itself: they are waited for, it is not. */
+  #yieldTurn(): Promise<void> | undefined {
+    const engine = this.#engine;
+    if (engine?.pump.node.state !== 'StateLeader' || engine.book.voters.length === 1) return undefined;
+    const nextTurn = this.#options.nextTurn ?? setImmediate;
+    return new Promise((resolve) => nextTurn(resolve));
+  }
+
   async #makeEngine(machine: StateMachine, { recovered, peers }: Begun): Promise<RaftEngine> {
     const { directory, logger, observer, transport } = this.#options;
     const { snapshot, wal, identity } = recovered;
@@ -271,7 +279,8 @@ export class RaftLog implements Log {
       snapshot.index === 0
         ? undefined
         : await readSnapshot(this.#files.read(snapshot, wal.logId), (chunks) => machine.restore(snapshot, chunks));
-    if (this.#closing !== undefined) throw stopped('while it was being recovered');
+    const refusal = this.#refusal();
+    if (refusal !== undefined) throw refusal;
     const engine = new RaftEngine({
       directory,
       raftId: identity.raftId,
@@ -326,6 +335,8 @@ export class RaftLog implements Log {
   #untilStopped(): Promise<never> {
     const stopped = new Promise<never>((_resolve, reject) => {
       this.#giveUp = reject;
+      const refusal = this.#refusal();
+      if (refusal !== undefined) reject(refusal);
     });
     // Whoever waits for it hears of it; mostly nobody does.
     stopped.catch(() => {});
@@ -350,12 +361,11 @@ export class RaftLog implements Log {
       // Nobody takes over, or not in time: then the others elect a leader when this one is silent.
     }
     this.#stop(undefined);
-    const finished = this.#finishWork();
+    // The lock stays with this process as long as it takes: a write that hangs may still reach the disk.
+    const finished = this.#finishAndUnlock();
     try {
       await withDeadline(finished, this.#config.closeTimeoutMs, 'the log to finish its writes', this.#clock);
-      await this.#releaseLock();
     } catch (thrown) {
-      // The lock stays with this process: a write that hangs may still reach the disk.
       this.#options.logger.error('the log did not close in order', { error: SwarmError.from(thrown).message });
     }
   }
@@ -368,6 +378,14 @@ export class RaftLog implements Log {
     this.#leadership.stop(undefined);
     const timeoutMs = isAlone ? closeTimeoutMs : handoverMs;
     await engine.waiters.until(() => engine.proposals.size === 0, { timeoutMs, what: 'proposals to be settled' });
+  }
+
+  async #finishAndUnlock(): Promise<void> {
+    try {
+      await this.#finishWork();
+    } finally {
+      await this.#releaseLock();
+    }
   }
 
   async #finishWork(): Promise<void> {

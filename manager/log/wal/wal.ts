@@ -16,6 +16,8 @@ export interface WalOptions extends RecoveryOptions {
   readonly observer?: LogObserver | undefined;
   /** What every segment begins with, so that older ones can go: records that must outlive them. */
   readonly preamble?: (() => readonly WalRecord[]) | undefined;
+  /** Waited for before a flush when something else is more urgent; undefined when nothing is. */
+  readonly yieldTurn?: (() => Promise<void> | undefined) | undefined;
   /** Called once, at the first error, before the appends that it fails are rejected. */
   readonly onFailure?: ((error: SwarmError) => void) | undefined;
 }
@@ -140,7 +142,7 @@ export class Wal {
   async #pump(): Promise<void> {
     for (;;) {
       // Whoever appends in the same turn shares the flush.
-      await Promise.resolve();
+      await this.#options.yieldTurn?.();
       const batch = this.#takeBatch();
       // Empty also after a failure.
       if (batch.length === 0) break;
