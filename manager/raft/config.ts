@@ -1,3 +1,4 @@
+import type { BackoffOptions } from '#common/backoff.ts';
 import { DEFAULT_LOG_CONFIG, type LogConfig } from '#manager/log/index.ts';
 
 /** Tuning values of the log that several managers hold. */
@@ -19,6 +20,14 @@ export interface RaftTuning {
   /** Entries before the newest snapshot that are kept for slow followers, as many as fit the bytes. */
   readonly entriesKept: number;
   readonly entriesKeptBytes: number;
+  /**
+   * Bytes of entries that are kept beyond these for members that a snapshot is sent to, until they have caught up; one
+   * that would need more gets another snapshot. Once it has the snapshot, a member has so long to catch up.
+   */
+  readonly entriesHeldBytes: number;
+  readonly catchUpHoldMs: number;
+  /** Between attempts to send a member a snapshot. */
+  readonly snapshotResend: BackoffOptions;
   /** A learner that lacks no more entries than this becomes a voter. */
   readonly learnerLagEntries: number;
   /** When a leader's process is gone, a follower stands for election after a random delay up to this. */
@@ -50,6 +59,13 @@ const DEFAULT_TUNING: RaftTuning = {
   // Swarm's number: a follower that was away for seconds needs no snapshot.
   entriesKept: 500,
   entriesKeptBytes: 16 * 1024 * 1024,
+  // Hundreds of writes a second for as long as 50 MB take on a narrow link, which is half a minute.
+  entriesHeldBytes: 64 * 1024 * 1024,
+  // What is held goes over the same link in less; a member that is stuck must not cost memory for long.
+  catchUpHoldMs: 60_000,
+  // A second is nothing beside a transfer, and what is in its way often goes by then (a restart); each attempt may send
+  // all of the state.
+  snapshotResend: { baseMs: 1_000, maxMs: 10_000, factor: 2, jitter: 0.5 },
   // Less than a second of writing for a busy cluster.
   learnerLagEntries: 1000,
   // Two followers rarely draw the same tenth of it, and a vote takes milliseconds.

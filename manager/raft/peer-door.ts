@@ -9,12 +9,10 @@ export interface PeerDoorOptions {
   readonly engine: () => RaftEngine | undefined;
   readonly self: () => RaftMember | undefined;
   readonly logger: Logger;
-  /** A peer says that this member was removed. */
-  readonly removed: (error: SwarmError) => void;
 }
 
 /** What comes in from the other managers. */
-export function peerDoor({ engine, self, logger, removed }: PeerDoorOptions): PeerHandler {
+export function peerDoor({ engine, self, logger }: PeerDoorOptions): PeerHandler {
   return {
     self,
     hello: (hello, nodeId) => engine()?.peers.hello(hello.from, hello.to, nodeId) ?? notReady(),
@@ -30,6 +28,8 @@ export function peerDoor({ engine, self, logger, removed }: PeerDoorOptions): Pe
       const running = engine();
       if (running === undefined || message.from !== from) throw notReady();
       const { pump, snapshots } = running;
+      // While one replaces the log, nobody knows whether the next is needed.
+      await snapshots.quiet();
       const offer = (): void => {
         pump.step((node) => node.step(message));
         pump.drain();
@@ -41,8 +41,7 @@ export function peerDoor({ engine, self, logger, removed }: PeerDoorOptions): Pe
     unreachable: (raftId) => engine()?.pump.step((node) => node.reportUnreachable(raftId)),
     gone: (raftId) => engine()?.leaderGone(raftId),
     refused(raftId, error) {
-      // While a leader is heard of, this is a member: the peer was cut off and made a cluster of its own.
-      if (error.reason === 'node-removed' && engine()?.isAbandoned() === true) removed(error);
+      if (error.reason === 'node-removed') engine()?.toldRemoved(error);
       else logger.warn('a manager refused this one', { raftId, error: error.message });
     },
     changed: () => engine()?.reachabilityChanged(),

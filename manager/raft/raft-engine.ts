@@ -16,13 +16,14 @@ import { MemberChanges } from './member-changes.ts';
 import { MembersBook } from './members-book.ts';
 import { nodeLogger } from './node-logger.ts';
 import type { PeerTransport } from './peer-transport.ts';
-import { Peers, removedError } from './peers.ts';
+import { Peers } from './peers.ts';
 import { Proposals } from './proposals.ts';
 import { type NextTurn, Pump } from './pump.ts';
 import { quorumProblem } from './quorum-problem.ts';
 import { RaftStorage } from './raft-storage.ts';
 import { Reads } from './reads.ts';
 import type { Recovered } from './recovery.ts';
+import { SnapshotSends } from './snapshot-sends.ts';
 import { readSnapshot, Snapshots } from './snapshots.ts';
 import { Ticker } from './ticker.ts';
 import { Waiters } from './waiters.ts';
@@ -69,7 +70,10 @@ export class RaftEngine {
   readonly #applier: Applier;
   readonly #ticker: Ticker;
   readonly #campaigns: Campaigns;
+  readonly #sends: SnapshotSends;
   #lead = 0;
+  /** What a peer said last, if it said that this member was removed. */
+  #removal: SwarmError | undefined;
   #isStopped = false;
 
   constructor(options: EngineOptions) {
@@ -96,7 +100,20 @@ export class RaftEngine {
       storage,
       book: this.book,
       newest: recovered.snapshot,
+      isBeingSent: ({ index }) => this.#sends.isUnderWay(index),
+      neededFrom: () => this.#sends.neededFrom(this.pump.node),
       failed,
+    });
+    this.#sends = new SnapshotSends({
+      clock,
+      random,
+      logger: options.logger,
+      transport,
+      resend: config.snapshotResend,
+      catchUpHoldMs: config.catchUpHoldMs,
+      read: (position) => this.snapshots.read(position),
+      report: (to, outcome) => step((node) => node.reportSnapshot(to, outcome)),
+      released: () => this.snapshots.forgetEntries(),
     });
     this.peers = new Peers({ transport, book: this.book, clock, self, silenceMs: electionTimeoutMs(config) });
     const deliver = this.pump.deliver.bind(this.pump);
@@ -171,10 +188,23 @@ export class RaftEngine {
   }
 
   /** No leader has been heard of since the start, or for an election timeout. */
-  isAbandoned(): boolean {
+  #isAbandoned(): boolean {
     return (
       !this.leadership.hasHadLeader || (this.leadership.leaderlessMs ?? 0) >= electionTimeoutMs(this.#options.config())
     );
+  }
+
+  /**
+   * A peer says that this member was removed. It is believed where the log says so too, or no leader is heard of: a cluster
+   * that was made by force beside the real one must not take its members away.
+   *
+   * The log alone is not enough: those that stay may not know yet that the removal is committed, and need this one to
+   * answer their polls. A peer that says so has made it durable.
+   */
+  toldRemoved(error: SwarmError): void {
+    this.#removal = error;
+    const { raftId, removed } = this.#options;
+    if (this.book.wasRemoved(raftId) || this.#isAbandoned()) removed(error);
   }
 
   /** The leader's process is gone: waiting for its silence to last would be a waste of time. */
@@ -205,6 +235,7 @@ export class RaftEngine {
     this.pump.stop();
     this.#applier.stop();
     this.snapshots.stop();
+    this.#sends.stop();
     this.proposals.rejectAll(error);
     this.reads.rejectAll(error);
     this.waiters.rejectAll(error);
@@ -244,17 +275,7 @@ export class RaftEngine {
         this.#appendThread.append(message);
       },
       apply: (message) => this.#applier.apply(message),
-      sendSnapshot: (message) => {
-        const { to, snapshot } = message;
-        if (snapshot === undefined) return;
-        transport.sendSnapshot(message, this.snapshots.read(snapshot)).then(
-          () => this.pump.step((node) => node.reportSnapshot(to, 'finished')),
-          (thrown: unknown) => {
-            this.#options.logger.warn('a snapshot was not sent', { to, error: SwarmError.from(thrown).message });
-            this.pump.step((node) => node.reportSnapshot(to, 'failed'));
-          },
-        );
-      },
+      sendSnapshot: (message) => this.#sends.send(message),
       send: (message) => transport.send(message),
       propose: () => this.proposals.submit(this.pump.node),
       failed: (thrown) => this.#failed(thrown),
@@ -264,6 +285,7 @@ export class RaftEngine {
   #roleChanged(): void {
     const { node } = this.pump;
     const led = this.leadership.current.state === 'leader';
+    if (node.state !== 'StateLeader') this.#sends.stop();
     this.leadership.observe(node, this.#applier.applied.term);
     if (led && this.leadership.current.state !== 'leader') this.proposals.leadershipLost();
     if (node.lead !== this.#lead) {
@@ -308,8 +330,7 @@ export class RaftEngine {
     this.peers.update();
     this.leadership.observe(this.pump.node, this.#applier.applied.term);
     this.#options.membersChanged();
-    const { raftId, self, removed } = this.#options;
-    if (this.book.wasRemoved(raftId)) removed(removedError(self().address));
+    if (this.#removal !== undefined) this.toldRemoved(this.#removal);
   }
 
   async #restore(snapshot: Snapshot): Promise<void> {
@@ -338,6 +359,7 @@ export class RaftEngine {
     this.reads.tick();
     this.proposals.tick(problem);
     if (problem !== undefined && this.hasNoLeaderForLong()) this.reads.rejectAll(problem);
+    this.#sends.tick(this.pump.node, this.snapshots.newest.index);
     this.snapshots.maybeTake(this.#applier.applied);
     if (this.leadership.current.state === 'leader' && !this.changes.isBusy) this.#lookAfterMembers();
     this.reachabilityChanged();

@@ -28,6 +28,10 @@ export interface SnapshotsOptions {
   readonly logger: Logger;
   /** The newest one on the disk, with its mark; index 0 before the first. */
   readonly newest: LogPosition;
+  /** First entries, lowest first, that members will need to whom a snapshot is being sent. */
+  readonly neededFrom: () => readonly number[];
+  /** Its file is read, or about to be. */
+  readonly isBeingSent: (position: LogPosition) => boolean;
   readonly failed: (thrown: unknown) => void;
 }
 
@@ -51,6 +55,8 @@ export class Snapshots {
   /** One that comes from the leader, until the node has refused it or it has replaced the log. */
   #incoming: LogPosition | undefined;
   #isTaken = false;
+  /** Resolves when the received snapshot has replaced the log, or never will. */
+  #installed = Promise.withResolvers<void>();
 
   constructor(options: SnapshotsOptions) {
     this.#options = options;
@@ -97,6 +103,14 @@ export class Snapshots {
   }
 
   /**
+   * Resolves when no snapshot is about to replace the log: one that comes after it is not too many, and may not be
+   * needed any more.
+   */
+  async quiet(): Promise<void> {
+    while (this.#isTaken && !this.#abort.signal.aborted) await this.#installed.promise;
+  }
+
+  /**
    * Writes a snapshot that the leader sends and offers it to the node. Resolves when it is durable, or known not to be
    * needed.
    */
@@ -124,6 +138,13 @@ export class Snapshots {
   /** The node puts the received snapshot in place of its log. */
   take(): void {
     this.#isTaken = true;
+    this.#installed = Promise.withResolvers<void>();
+  }
+
+  /** Lets go of entries in memory that the newest snapshot covers and nobody is going to need. */
+  forgetEntries(): void {
+    const { storage, config, neededFrom } = this.#options;
+    storage.forget(this.#newest.index, config(), neededFrom());
   }
 
   /** The received snapshot is the newest from now on. */
@@ -131,6 +152,7 @@ export class Snapshots {
     this.#newest = position;
     this.#incoming = undefined;
     this.#isTaken = false;
+    this.#installed.resolve();
     this.#bytesSince = 0;
     await this.#forget();
   }
@@ -138,6 +160,7 @@ export class Snapshots {
   /** Lets go of what is under way. */
   stop(): void {
     this.#abort.abort();
+    this.#installed.resolve();
   }
 
   async stopped(): Promise<void> {
@@ -170,13 +193,12 @@ export class Snapshots {
 
   /** Lets go of everything that the newest snapshot replaces. */
   async #forget(): Promise<void> {
-    const { files, wal, storage, config } = this.#options;
-    const { entriesKept, entriesKeptBytes, snapshotsKept } = config();
+    const { files, wal, config, isBeingSent } = this.#options;
     const { index } = this.#newest;
-    storage.forget(index, entriesKept, entriesKeptBytes);
+    this.forgetEntries();
     await wal.release(index);
     // One that comes in is above the newest, as are leftovers: these wait.
-    if (this.#incoming === undefined) await files.prune(index, 1 + snapshotsKept);
+    if (this.#incoming === undefined) await files.prune(index, 1 + config().snapshotsKept, isBeingSent);
   }
 
   #failed(thrown: unknown): void {

@@ -33,7 +33,12 @@ export async function lockFile(path: string): Promise<DiskLock> {
       hint: 'stop the other daemon, or give this one a state directory of its own (--state-dir)',
     });
   }
-  await handle.truncate(0);
-  await handle.write(`${process.pid}\n`, 0);
+  try {
+    await handle.truncate(0);
+    await handle.write(`${process.pid}\n`, 0);
+  } catch (thrown) {
+    await handle.close();
+    throw thrown;
+  }
   return { release: () => handle.close() };
 }

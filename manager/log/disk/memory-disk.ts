@@ -90,6 +90,7 @@ export class MemoryDisk implements Disk {
   readonly #durableNames = new Map<string, StoredFile>();
   #nameChanges: NameChange[] = [];
   #locks = new Set<string>();
+  readonly #open = new Set<{ readonly path: string }>();
   #operations = 0;
   #isDown = false;
   #announceCrash = (): void => {};
@@ -109,6 +110,11 @@ export class MemoryDisk implements Disk {
   /** Operations so far: what `crashAt` and `failAt` count. */
   get operations(): number {
     return this.#operations;
+  }
+
+  /** Paths of files that are open, and directories that are locked: empty once everyone has let go. */
+  get held(): readonly string[] {
+    return [...[...this.#open].map(({ path }) => path), ...this.#locks];
   }
 
   /** Content of all files as the running system sees it. */
@@ -138,7 +144,7 @@ export class MemoryDisk implements Disk {
   }
 
   open(path: string, mode: OpenMode): Promise<DiskFile> {
-    return this.#operate(() => {
+    return this.#operate((failing) => {
       let file = this.#names.get(path);
       if (mode === 'create') {
         if (file === undefined) {
@@ -147,7 +153,9 @@ export class MemoryDisk implements Disk {
         } else file.change({ size: 0 });
       }
       if (file === undefined) throw systemError('ENOENT', path);
-      return this.#handle(file, mode === 'durable');
+      const opened = { path };
+      if (!failing) this.#open.add(opened);
+      return this.#handle(opened, file, mode === 'durable');
     });
   }
 
@@ -187,7 +195,7 @@ export class MemoryDisk implements Disk {
     return { release: async () => void this.#locks.delete(directory) };
   }
 
-  #handle(file: StoredFile, isDurable: boolean): DiskFile {
+  #handle(opened: { readonly path: string }, file: StoredFile, isDurable: boolean): DiskFile {
     return {
       read: (offset, length) => this.#operate(() => file.content.slice(offset, offset + length)),
       write: (offset, data) =>
@@ -209,7 +217,11 @@ export class MemoryDisk implements Disk {
         ),
       truncate: (size) => this.#operate(() => file.change({ size })),
       size: () => this.#operate(() => file.content.length),
-      close: () => this.#operate(() => {}),
+      close: () => {
+        // As with close(2), also where it fails.
+        this.#open.delete(opened);
+        return this.#operate(() => {});
+      },
     };
   }
 

@@ -86,8 +86,8 @@ export class SnapshotFiles {
     }
   }
 
-  /** Removes unfinished files and every snapshot but the `keep` newest ones at or below the index. */
-  async prune(index: number, keep: number): Promise<void> {
+  /** Removes unfinished files and every snapshot but the `keep` newest ones at or below the index, and those in use. */
+  async prune(index: number, keep: number, isInUse: (position: LogPosition) => boolean = () => false): Promise<void> {
     const { disk, directory } = this.#options;
     let removed = false;
     let kept = 0;
@@ -96,6 +96,7 @@ export class SnapshotFiles {
         kept++;
         continue;
       }
+      if (isInUse(position)) continue;
       await disk.remove(join(directory, snapshotName(position)));
       removed = true;
     }

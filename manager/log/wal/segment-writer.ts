@@ -102,12 +102,17 @@ export class SegmentWriter {
   /** Gives back what was allocated ahead and closes the file. Returns its size. */
   async finish(): Promise<number> {
     await this.#extension;
-    await this.#parts.file.truncate(this.#offset);
+    try {
+      await this.#parts.file.truncate(this.#offset);
+    } catch (thrown) {
+      await this.abandon();
+      throw thrown;
+    }
     await this.#parts.file.close();
     return this.#offset;
   }
 
-  /** Closes the file after a failure, touching nothing. */
+  /** Closes the file after a failure, touching nothing. Safe to repeat. */
   async abandon(): Promise<void> {
     await this.#extension;
     await this.#parts.file.close().catch(() => {});

@@ -90,6 +90,86 @@ describe('manager/raft: snapshots', function () {
     assert.equal(machine.applied.length, 50);
   });
 
+  it('holds the entries after a snapshot that takes long, however many are written meanwhile', async () => {
+    const a = await members.found('a');
+    await write(a, 50);
+    const end = members.network.end('a');
+    assert.ok(end !== undefined);
+    const send = end.sendSnapshot.bind(end);
+    end.sendSnapshot = async (message, chunks) => {
+      await write(a, 60, 'meanwhile ');
+      await send(message, chunks);
+    };
+    const before = members.network.snapshotsSent;
+    const b = await members.join('b');
+    await until(() => b.machine.applied.length === a.machine.applied.length, 'b has everything');
+    assert.equal(members.network.snapshotsSent - before, 1);
+    assert.deepEqual(b.machine.applied, a.machine.applied);
+  });
+
+  it('waits before it tries again, longer each time', async () => {
+    members = new Members({
+      snapshotEntries: 20,
+      snapshotResend: { baseMs: 150, maxMs: 600, factor: 2, jitter: 0 },
+    });
+    const a = await members.found('a');
+    await write(a, 50);
+    const end = members.network.end('a');
+    assert.ok(end !== undefined);
+    const send = end.sendSnapshot.bind(end);
+    const attemptsMs: number[] = [];
+    end.sendSnapshot = (message, chunks) => {
+      attemptsMs.push(performance.now());
+      if (attemptsMs.length < 4) return Promise.reject(new Error('the line is broken'));
+      return send(message, chunks);
+    };
+    await members.join('b');
+    const pausesMs = attemptsMs.map((atMs, index) => atMs - (attemptsMs[index - 1] ?? 0)).slice(1, 4);
+    const leastMs = [150, 300, 600];
+    assert.ok(
+      leastMs.every((ms, index) => (pausesMs[index] ?? 0) >= ms - 5),
+      `paused for ${pausesMs.join(', ')} ms`,
+    );
+  });
+
+  it('one that comes while another is being installed waits for that, and is not counted as a failure', async () => {
+    const a = await members.found('a');
+    await write(a, 50);
+    const installing = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    class SlowMachine extends RecordingMachine {
+      override async restore(...[position, chunks]: Parameters<RecordingMachine['restore']>): Promise<void> {
+        installing.resolve();
+        await goOn.promise;
+        await super.restore(position, chunks);
+      }
+    }
+    const end = members.network.end('a');
+    assert.ok(end !== undefined);
+    const send = end.sendSnapshot.bind(end);
+    let sent: Parameters<typeof send>[0] | undefined;
+    end.sendSnapshot = (message, chunks) => {
+      sent = message;
+      return send(message, chunks);
+    };
+    const b = members.begin('b', {
+      machine: new SlowMachine(),
+      origin: { kind: 'join', join: () => members.add('b') },
+    });
+    await installing.promise;
+    assert.ok(sent?.snapshot !== undefined);
+    async function* broken() {
+      yield bytes('x');
+      throw new Error('the stream broke off');
+    }
+    const later = { ...sent, snapshot: { ...sent.snapshot, index: sent.snapshot.index + 1000 } };
+    const next = members.network.end('b')?.handler?.snapshot(sent.from, later, broken());
+    goOn.resolve();
+    await assert.rejects(async () => next, { reason: 'bad-message' });
+    await b.started;
+    assert.deepEqual(b.machine.applied, a.machine.applied);
+  });
+
   it('is not confused by a stream that breaks off, and takes one snapshot at a time', async () => {
     const [a, b] = await members.swarm('a', 'b');
     assert.ok(a !== undefined && b !== undefined);

@@ -20,6 +20,7 @@ export const FAST: RaftLogOptions['config'] = {
   allocateBytes: 16 * 1024,
   snapshotSyncBytes: 4096,
   entriesKept: 10,
+  snapshotResend: { baseMs: 20, maxMs: 100, factor: 2, jitter: 0.5 },
 };
 
 export interface Member {
