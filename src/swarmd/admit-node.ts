@@ -1,4 +1,7 @@
 /** What the store knows of a caller that certificate and table admit. */
+
+import { parseCertificates } from '#certs/certificate.ts';
+import { certifiedIdentity } from '#certs/identity.ts';
 import { SwarmError } from '#common/errors.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { NodeRoleName, PeerIdentity } from '#proto/grpc/caller.ts';
@@ -7,7 +10,7 @@ import type { ManagerRole } from './manager-role.ts';
 
 /**
  * Streams of the log are let in whatever the store says: the log knows its members better, and a manager that was away
- * for long has to catch up before it can judge anybody.
+ * for long has to catch up before it can judge anybody. Of those whom the log does not name `strangerProblem` judges.
  */
 const ALWAYS = '/swarm.v1.RaftService/';
 
@@ -18,16 +21,49 @@ const ALWAYS = '/swarm.v1.RaftService/';
 export function admitNode(manager: ManagerAccess, caller: PeerIdentity, path: string): SwarmError | undefined {
   const role = servingManager(manager);
   if (role === undefined || path.startsWith(ALWAYS)) return undefined; // what needs the state says so itself
+  return removalOf(role, caller.nodeId);
+}
+
+/**
+ * Why the node may not speak for a member that the log does not name; undefined when it may. It may be one that was added
+ * after what this manager has heard of, and lead; but nobody returns with an id that was removed, and who was promoted
+ * after the demotion that is known here has a certificate that was issued after it.
+ */
+export function strangerProblem(manager: ManagerAccess, caller: PeerIdentity): SwarmError | undefined {
+  const role = servingManager(manager);
+  if (role === undefined) return undefined;
+  const removal = removalOf(role, caller.nodeId);
+  if (removal !== undefined) return removal;
+  const node = role.store.view().get('node', caller.nodeId);
+  if (node?.role !== NodeRole.WORKER || isNewer(caller, node.certificate?.certificatePem)) return undefined;
+  return new SwarmError({
+    code: 'denied',
+    reason: 'node-removed',
+    message: `node ${caller.nodeId} is no manager any more`,
+    hint: 'promote it (`swarm node promote`), or let it leave the swarm (`swarm leave --force`) and join with a new token',
+  });
+}
+
+function removalOf(role: ManagerRole, nodeId: string): SwarmError | undefined {
   const view = role.store.view();
-  const isRemoved = view.cluster()?.removedNodes.some(({ nodeId }) => nodeId === caller.nodeId) === true;
-  const isKnown = view.get('node', caller.nodeId) !== undefined;
+  const isRemoved = view.cluster()?.removedNodes.some((removed) => removed.nodeId === nodeId) === true;
+  const isKnown = view.get('node', nodeId) !== undefined;
   if (!isRemoved && (isKnown || role.log.leadership().state !== 'leader')) return undefined;
   return new SwarmError({
     code: 'denied',
     reason: 'node-removed',
-    message: `node ${caller.nodeId} is not part of the swarm any more`,
+    message: `node ${nodeId} is not part of the swarm any more`,
     hint: 'let it leave (`swarm leave --force` there) and join again with a token',
   });
+}
+
+/** Whether the caller's certificate may have been issued after this one. Certificates count in seconds. */
+function isNewer(caller: PeerIdentity, certificatePem: Uint8Array | undefined): boolean {
+  if (certificatePem === undefined || certificatePem.length === 0) return true;
+  const [certificate] = parseCertificates(certificatePem, 'certificate of a node');
+  if (certificate === undefined) return true;
+  const { serial, notBeforeMs } = certifiedIdentity(certificate);
+  return caller.serial !== serial && caller.notBeforeMs >= notBeforeMs;
 }
 
 /** A demoted manager is a worker from the moment that the store says so, whatever its certificate says. */

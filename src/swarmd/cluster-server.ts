@@ -10,7 +10,7 @@ import { MembershipService, RaftService } from '#gen/swarm/v1/raft.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { type GrpcPeerTransport, raftHandlers } from '#manager/raft/index.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
-import { admitNode, roleOfNode } from './admit-node.ts';
+import { admitNode, roleOfNode, strangerProblem } from './admit-node.ts';
 import { caHandlers } from './handlers/ca-handlers.ts';
 import { controlHandlers } from './handlers/control-handlers.ts';
 import { dispatcherHandlers } from './handlers/dispatcher-handlers.ts';
@@ -60,7 +60,11 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   const port = await server.listen(identity.addresses.listen, identity.freshServerCredentials());
   return {
     port,
-    serveLog: (transport) => server.addService(RaftService, raftHandlers(transport)),
+    serveLog: (transport) =>
+      server.addService(
+        RaftService,
+        raftHandlers(transport, (caller) => strangerProblem(manager, caller)),
+      ),
     close: () => server.close(),
   };
 }

@@ -75,6 +75,7 @@ export class GrpcPeerTransport implements PeerTransport {
       logger: this.#logger,
       heard: (raftId) => this.#links.get(raftId)?.heard(),
       arrived: (raftId) => this.#links.get(raftId)?.retryNow(),
+      isPeer: (raftId, nodeId) => this.#links.get(raftId)?.peer.nodeId === nodeId,
     });
   }
 
@@ -148,15 +149,19 @@ export class GrpcPeerTransport implements PeerTransport {
     return Promise.all([...this.#incomingSnapshots.values()].map(({ done }) => done)).then(() => {});
   }
 
-  /** Serves a stream that the node has opened; rejects with what it is told. */
+  /**
+   * Serves a stream that the node has opened; rejects with what it is told. `strangerProblem` is asked when the node
+   * speaks for a member that is no peer (yet).
+   */
   serveExchange(
     requests: AsyncIterable<ExchangeRequest>,
     responses: ResponseStream<ExchangeResponse>,
     nodeId: string,
+    strangerProblem: () => SwarmError | undefined,
   ): Promise<void> {
     const incoming = this.#incoming;
     if (this.#closed !== undefined || incoming === undefined) return Promise.reject(this.#closed ?? notReady());
-    return incoming.serve(requests, responses, nodeId);
+    return incoming.serve(requests, responses, nodeId, strangerProblem);
   }
 
   /** Takes a snapshot from the node; resolves when it is durable here. */

@@ -18,6 +18,8 @@ export interface IncomingContext {
   readonly heard: (raftId: number) => void;
   /** The peer's stream was accepted. */
   readonly arrived: (raftId: number) => void;
+  /** Whether the node is that member, as this manager knows it. */
+  readonly isPeer: (raftId: number, nodeId: string) => boolean;
 }
 
 /** A stream that a peer has opened. */
@@ -72,11 +74,14 @@ export class IncomingStreams {
     requests: AsyncIterable<ExchangeRequest>,
     responses: ResponseStream<ExchangeResponse>,
     nodeId: string,
+    strangerProblem: () => SwarmError | undefined,
   ): Promise<void> {
-    const { clock, config, handler, logger } = this.#context;
+    const { clock, config, handler, logger, isPeer } = this.#context;
     const iterator = requests[Symbol.asyncIterator]();
     const first = await withDeadline(iterator.next(), config.helloTimeoutMs, 'the hello of a manager', clock);
     const { from, to } = helloOf(first);
+    const problem = isPeer(from.raftId, nodeId) ? undefined : strangerProblem();
+    if (problem !== undefined) throw problem;
     const self = handler.hello({ from, to }, nodeId);
     if (self instanceof SwarmError) throw self;
     let stop = (_error: SwarmError): void => {};

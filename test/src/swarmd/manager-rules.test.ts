@@ -3,18 +3,20 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Cluster, Node, RemovedNode } from '#gen/swarm/v1/objects.ts';
+import { parseCertificates } from '#certs/certificate.ts';
+import { Cluster, Node, NodeCertificate, RemovedNode } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, LogConfig, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { updateClusterSpec } from '#manager/control/clusters.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import type { PeerIdentity } from '#proto/grpc/caller.ts';
 import { hostOf, replacedAddresses } from '#src/swarmd/addresses.ts';
-import { admitNode, roleOfNode } from '#src/swarmd/admit-node.ts';
+import { admitNode, roleOfNode, strangerProblem } from '#src/swarmd/admit-node.ts';
 import { demoteOthers, isForced, markForced, unmarkForced } from '#src/swarmd/forced-cluster.ts';
 import { forgetLog, hasLog } from '#src/swarmd/forget-log.ts';
 import { reachableAddress } from '#src/swarmd/log-admission.ts';
 import type { ManagerRole } from '#src/swarmd/manager-role.ts';
 import { pathsOf } from '#src/swarmd/paths.ts';
+import { testAuthority, testNode } from '#test/certs/fixtures.ts';
 import { rejects } from '#test/certs/rejects.ts';
 
 const { MANAGER, WORKER } = NodeRole;
@@ -112,6 +114,44 @@ describe('swarmd: who may call', () => {
     const exchange = '/swarm.v1.RaftService/Exchange';
     assert.equal(admitNode(manager('leader'), caller('removed', 'manager'), exchange), undefined);
     assert.equal(roleOfNode(manager('leader'), caller('demoted', 'manager'), exchange), 'manager');
+  });
+
+  describe('who speaks for a member that the log does not name', () => {
+    const authority = testAuthority();
+    const nowMs = Date.now();
+    const asWorker = testNode(authority, 'worker', { nowMs });
+    const { nodeId } = asWorker.identity;
+    const certificatePem = Buffer.from(asWorker.certificatePem);
+    const [stored] = parseCertificates(certificatePem);
+    const who = (changes: Partial<PeerIdentity>): PeerIdentity => ({ ...caller(nodeId, 'manager'), ...changes });
+    const reasonAt = (role: NodeRole, asked: PeerIdentity, state: 'leader' | 'follower' = 'follower') => {
+      const known = { ...node(nodeId, role), certificate: NodeCertificate.create({ certificatePem }) };
+      const stranger = { ...view, get: (_table: string, id: string) => (id === nodeId ? known : undefined) };
+      const at = { store: { view: () => stranger }, log: { leadership: () => ({ state }) } } as unknown as ManagerRole;
+      return strangerProblem(() => at, asked)?.reason;
+    };
+
+    it('may not be a demoted manager with the certificate of before, nor one that did not renew it', () => {
+      assert.ok(stored !== undefined);
+      const { serial, notBeforeMs } = stored;
+      assert.equal(reasonAt(WORKER, who({ notBeforeMs: notBeforeMs - 1_000 })), 'node-removed');
+      assert.equal(reasonAt(WORKER, who({ notBeforeMs, serial })), 'node-removed');
+    });
+
+    it('may be one that was promoted after what is known here, or is known to be a manager', () => {
+      assert.ok(stored !== undefined);
+      const { serial, notBeforeMs } = stored;
+      assert.equal(reasonAt(WORKER, who({ notBeforeMs: notBeforeMs + 1_000 })), undefined);
+      assert.equal(reasonAt(WORKER, who({ notBeforeMs })), undefined, 'in the same second');
+      assert.equal(reasonAt(MANAGER, who({ notBeforeMs, serial })), undefined);
+    });
+
+    it('may not be one that was removed, nor, where the state is complete, one that is unknown', () => {
+      assert.equal(reasonAt(MANAGER, caller('removed', 'manager')), 'node-removed');
+      assert.equal(reasonAt(MANAGER, caller('new', 'manager')), undefined);
+      assert.equal(reasonAt(MANAGER, caller('new', 'manager'), 'leader'), 'node-removed');
+      assert.equal(strangerProblem(starting, caller('removed', 'manager')), undefined);
+    });
   });
 
   it('a demoted manager is a worker; nobody is more than its certificate says', () => {
