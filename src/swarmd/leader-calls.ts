@@ -46,7 +46,8 @@ export class LeaderCalls {
   readonly watch: LeaderWatch;
   readonly #options: LeaderCallsOptions;
   readonly #config: LeaderCallsConfig;
-  #link: LeaderLink | undefined;
+  /** To other managers, by node: they stand before one of these leads. */
+  readonly #links = new Map<string, LeaderLink>();
 
   constructor(options: LeaderCallsOptions) {
     this.#options = options;
@@ -72,7 +73,7 @@ export class LeaderCalls {
         if (leader.kind === 'self') return await call.local();
         return await this.#callOther(leader, context, call);
       } catch (thrown) {
-        await this.#beforeRetry(attempts, thrown, context, hadNoEffect);
+        await this.#beforeRetry(attempts, leader, thrown, context, hadNoEffect);
       }
     }
   }
@@ -94,30 +95,61 @@ export class LeaderCalls {
         if (begun) throw thrown;
         // A stream that stood for long, silent, has met a change of leader of its own.
         if (attempts.lasted && !(thrown instanceof UnsentError)) attempts = new Attempts(this.#options, this.#config);
-        await this.#beforeRetry(attempts, thrown, context, (error) => error.code === 'unavailable' || isExpired(error));
+        const isUnavailable = (error: SwarmError): boolean => error.code === 'unavailable' || isExpired(error);
+        await this.#beforeRetry(attempts, leader, thrown, context, isUnavailable);
       }
     }
   }
 
   close(): void {
     this.watch.close();
-    this.#link?.close();
-    this.#link = undefined;
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
   }
 
-  /** Who is to answer. A call that was passed on is never passed on again, nor kept waiting here. */
+  /**
+   * Connects to the other managers as far as they can be reached, so that a call that waits for a new leader does not
+   * wait for a handshake besides. Told all of them, whenever they change.
+   */
+  prepare(others: readonly (ManagerPeer & { readonly reachable: boolean })[]): void {
+    const nodeIds = new Set(others.map(({ nodeId }) => nodeId));
+    for (const nodeId of this.#links.keys()) if (!nodeIds.has(nodeId)) this.#drop(nodeId);
+    for (const { nodeId, address, reachable } of others) {
+      if (!reachable) continue;
+      const link = this.#linkTo({ nodeId, address });
+      link
+        .transport('unary')
+        .connected(this.#config.leaderWaitMs)
+        .catch(() => {
+          if (this.#links.get(nodeId) === link) this.#drop(nodeId);
+        });
+    }
+  }
+
+  /** Who is to answer. A call that was passed on is never passed on again. */
   async #leader(context: Context, attempts: Attempts): Promise<Leader> {
     if (this.watch.leading) return { kind: 'self' };
-    if (context.forwardedBy !== undefined) throw notTheLeader(this.watch.current());
+    if (context.forwardedBy !== undefined) return this.#leaderPassedOnTo(context.signal);
     const { clock } = this.#options;
     const callerMs = context.deadlineMs === undefined ? Number.POSITIVE_INFINITY : context.deadlineMs - clock.now();
     const deadlineMs = Math.min(attempts.untilMs, clock.monotonic() + callerMs);
     return this.watch.leader({ deadlineMs, signal: context.signal });
   }
 
+  /** Others hear of a new leader before it has caught up with its own log, which is a matter of one more write. */
+  async #leaderPassedOnTo(signal: AbortSignal): Promise<Leader> {
+    if (this.watch.current() === undefined) {
+      const deadlineMs = this.#options.clock.monotonic() + this.#config.catchUpMs;
+      await this.watch.leader({ deadlineMs, signal }).catch(() => {});
+    }
+    if (!this.watch.leading) throw notTheLeader(this.watch.current());
+    return { kind: 'self' };
+  }
+
   /** Resolves when the call may be made again. @throws the error when it may not */
   async #beforeRetry(
     attempts: Attempts,
+    leader: Leader,
     thrown: unknown,
     context: Context,
     repeatable: (error: SwarmError) => boolean,
@@ -125,7 +157,9 @@ export class LeaderCalls {
     const error = SwarmError.from(thrown);
     if (!repeatable(error) || context.forwardedBy !== undefined || context.signal.aborted) throw error;
     if (attempts.failed()) throw this.#options.log.quorumProblem() ?? error;
-    await this.watch.changed(attempts.nextDelayMs(), context.signal);
+    // The news of another leader may have come before the refusal.
+    const isStillLeader = leader.kind === 'self' ? this.watch.leading : this.#leads(leader);
+    if (isStillLeader) await this.watch.changed(attempts.nextDelayMs(), context.signal);
     if (context.signal.aborted) throw abortError(context.signal);
   }
 
@@ -142,7 +176,7 @@ export class LeaderCalls {
         metadata: forwardingMetadata(context),
       });
     } catch (thrown) {
-      const error = this.#noted(thrown);
+      const error = this.#noted(leader, thrown);
       throw brokeUnderway(error) ? leaderGone(leader, 'went away', error) : error;
     } finally {
       watched.stop();
@@ -156,8 +190,8 @@ export class LeaderCalls {
       const timeoutMs = context.deadlineMs === undefined ? undefined : context.deadlineMs - this.#options.clock.now();
       yield* call.remote(transport, { timeoutMs, signal: watched.signal, metadata: forwardingMetadata(context) });
     } catch (thrown) {
-      const error = this.#noted(thrown);
-      // The link is closed when another manager leads.
+      const error = this.#noted(leader, thrown);
+      // Its streams are ended when another manager leads.
       throw error.code === 'cancelled' && !context.signal.aborted ? leaderGone(leader, 'lost the lead') : error;
     } finally {
       watched.stop();
@@ -168,27 +202,36 @@ export class LeaderCalls {
    * A link that could not be made is left, so that the next attempt does not wait for this one's backoff. So is one that
    * was made with a certificate which has been renewed since.
    */
-  #noted(thrown: unknown): SwarmError {
+  #noted({ nodeId }: ManagerPeer, thrown: unknown): SwarmError {
     const error = SwarmError.from(thrown);
     if (error instanceof UnsentError || isExpired(error)) {
       this.#options.logger.debug('the connection to the leader is of no use', { error: error.message });
-      this.#link?.close();
-      this.#link = undefined;
+      this.#drop(nodeId);
     }
     return error;
   }
 
   async #connected(leader: ManagerPeer, kind: 'unary' | 'stream'): Promise<Transport> {
-    const current = this.#link?.peer;
-    if (current?.nodeId !== leader.nodeId || current.address !== leader.address) {
-      this.#link?.close();
-      this.#link = new LeaderLink(leader, this.#options.identity);
-    }
-    const link = this.#link as LeaderLink;
+    const link = this.#linkTo(leader);
+    for (const other of this.#links.values()) if (other !== link) other.endStreams();
     const transport = link.transport(kind);
     await this.#whileLeading(leader, transport.connected(this.#config.leaderWaitMs));
     if (link.closed) throw notConnected(leader, 'was closed');
     return transport;
+  }
+
+  #linkTo(peer: ManagerPeer): LeaderLink {
+    const before = this.#links.get(peer.nodeId);
+    if (before?.peer.address === peer.address) return before;
+    before?.close();
+    const link = new LeaderLink(peer, this.#options.identity);
+    this.#links.set(peer.nodeId, link);
+    return link;
+  }
+
+  #drop(nodeId: string): void {
+    this.#links.get(nodeId)?.close();
+    this.#links.delete(nodeId);
   }
 
   /** As the work does, but no longer than the leader leads: a dead machine does not refuse connections. */

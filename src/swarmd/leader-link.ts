@@ -1,4 +1,4 @@
-/** The connections from this manager to one leader. */
+/** The connections from this manager to another, which leads or may come to. */
 import { NodeChannelCredentials, type TlsIdentity } from '#certs/tls.ts';
 import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
 import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
@@ -43,6 +43,12 @@ export class LeaderLink {
       this.#transports[kind] = transport;
     }
     return transport;
+  }
+
+  /** Another manager leads. Unary calls may yet be answered. */
+  endStreams(): void {
+    this.#transports.stream?.close();
+    this.#transports.stream = undefined;
   }
 
   /** Unary calls that are under way are answered yet; streams end. */

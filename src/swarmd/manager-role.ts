@@ -143,8 +143,12 @@ export class ManagerRole {
       }),
       this.store.onReplaced(() => this.#tuneSnapshots()),
       this.log.onLeadership((leadership) => this.#leadershipChanged(leadership)),
-      this.log.onMembers(() => this.dispatcher.managersChanged()),
+      this.log.onMembers(() => {
+        this.dispatcher.managersChanged();
+        this.#prepareCalls();
+      }),
     );
+    this.#prepareCalls();
     this.#tuneSnapshots();
     this.backups.start();
     this.#leadershipChanged(this.log.leadership());
@@ -284,6 +288,10 @@ export class ManagerRole {
       message: `the swarm is at feature level ${needed}, and this release understands ${FEATURE_LEVEL}: it cannot be a manager`,
       hint: 'start a release that is not older than the other managers (`swarm node ls` there shows it)',
     });
+  }
+
+  #prepareCalls(): void {
+    if (this.#closed === undefined) this.leaderCalls.prepare(this.log.members().filter((member) => !member.self));
   }
 
   #tuneSnapshots(): void {

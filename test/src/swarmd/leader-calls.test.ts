@@ -20,7 +20,7 @@ import { createClient } from '#proto/grpc/client.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
 import { LeaderCalls } from '#src/swarmd/leader-calls.ts';
-import { LEADER_CALLS_DEFAULTS } from '#src/swarmd/leader-config.ts';
+import { LEADER_CALLS_DEFAULTS, type LeaderCallsConfig } from '#src/swarmd/leader-config.ts';
 import { CLUSTER_ID, type TestNode, testAuthority, testNode } from '#test/certs/fixtures.ts';
 import { FakeLeadership } from './support/fake-leadership.ts';
 
@@ -102,15 +102,20 @@ describe('calls to the leader', () => {
     others = [];
     ran = 0;
     connections = 0;
-    calls = new LeaderCalls({
+    calls = makeCalls(CONFIG);
+  });
+
+  function makeCalls(config: LeaderCallsConfig): LeaderCalls {
+    return new LeaderCalls({
       log,
       identity: { clusterId: CLUSTER_ID, tls },
       clock: systemClock,
       random: new SeededRandom(1),
       logger: silentLogger,
-      config: CONFIG,
+      config,
     });
-  });
+  }
+
   afterEach(async () => {
     calls.close();
     assert.equal(log.listenerCount, 0);
@@ -238,7 +243,7 @@ describe('calls to the leader', () => {
     assert.ok(systemClock.monotonic() - then < 100);
   });
 
-  it('that were passed on are neither passed on again nor kept waiting', async () => {
+  it('that were passed on are not passed on again', async () => {
     const leader = await other();
     const forwardedBy = peerOf(leader);
     assert.equal((await failure(write(context({ forwardedBy })))).reason, 'not-leader');
@@ -252,6 +257,56 @@ describe('calls to the leader', () => {
     assert.equal(lost.reason, 'not-leader');
     assert.deepEqual([leader.seen.length, ran], [0, 2]);
   });
+
+  it('that were passed on wait for a manager that is about to lead, and no longer', async () => {
+    const leader = await other();
+    const forwardedBy = peerOf(leader);
+    const served = write(context({ forwardedBy }));
+    log.lead();
+    assert.equal(await served, 'here');
+    log.become({ state: 'none' });
+    const refused = failure(write(context({ forwardedBy })));
+    log.follow(leader.id);
+    assert.ok((await refused).message.includes(leader.address));
+  });
+
+  it('go to the next leader at once when the news of it came before the refusal', async () => {
+    const [old, next] = [await other(), await other()];
+    old.removeService = async () => {
+      log.follow(next.id);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      throw refusal('not-leader');
+    };
+    next.removeService = async () => 'next';
+    log.follow(old.id);
+    // No other news comes: who waited for it would find out at the time limit.
+    const patient = { ...CONFIG, retry: { baseMs: 5000, maxMs: 5000, factor: 1, jitter: 0 } };
+    calls.close();
+    calls = makeCalls(patient);
+    const startMs = performance.now();
+    assert.equal(await write(context()), 'next');
+    assert.ok(performance.now() - startMs < 3000);
+  });
+
+  it('find a connection to the next leader that stands already', async () => {
+    const [old, next] = [await other(), await other()];
+    const away = { nodeId: 'away', address: '127.0.0.1:1', reachable: false };
+    calls.prepare([...[old, next].map(({ id, address }) => ({ nodeId: id, address, reachable: true })), away]);
+    await withDeadline(connected(2), 5_000, 'two connections');
+    log.follow(old.id);
+    await write(context());
+    log.follow(next.id);
+    await write(context());
+    assert.deepEqual([old.seen.length, next.seen.length, connections], [1, 1, 2]);
+    calls.prepare([{ nodeId: old.id, address: old.address, reachable: true }]);
+    log.follow(next.id);
+    await write(context());
+    assert.equal(connections, 3, 'the one to a manager that is none any more was closed');
+  });
+
+  async function connected(count: number): Promise<void> {
+    while (connections < count) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 
   function peerOf({ node }: OtherManager): NonNullable<CallContext['forwardedBy']> {
     const { nodeId, clusterId } = node.identity;
