@@ -5,8 +5,10 @@
  *   mark -> the log gets this member as its only one -> it leads -> the other managers become workers -> unmark
  */
 import { rm, stat } from 'node:fs/promises';
+import { SwarmError } from '#common/errors.ts';
 import { writeFileAtomic } from '#common/system/atomic-file.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import type { RaftLog } from '#manager/raft/index.ts';
 import type { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import type { Paths } from './paths.ts';
 
@@ -36,5 +38,30 @@ export async function demoteOthers(store: Pick<ReplicatedStore, 'update'>, self:
       if (node.id === self || isManager)
         transaction.update('node', { ...node, role, spec: { ...node.spec, desiredRole: role } });
     }
+  });
+}
+
+/** Longer than a leader needs to notice that it has lost the others. */
+const QUORUM_TIMEOUT_MS = 5_000;
+
+/**
+ * Beside managers that go on, one that is made alone would be a second swarm with the same nodes: both would give them
+ * tasks. A read that is answered proves that there is a quorum.
+ * @throws SwarmError `in-use`
+ */
+export async function refuseWithQuorum(log: Pick<RaftLog, 'members' | 'readBarrier'> | undefined): Promise<void> {
+  const others = log?.members().filter(({ voter, self }) => voter && !self) ?? [];
+  if (log === undefined || others.length === 0) return;
+  const answered = log.readBarrier({ timeoutMs: QUORUM_TIMEOUT_MS }).then(
+    () => true,
+    () => false,
+  );
+  if (!(await answered)) return;
+  const addresses = others.map(({ address }) => address).sort();
+  throw new SwarmError({
+    code: 'precondition',
+    reason: 'in-use',
+    message: `The swarm has a leader and a quorum: going on alone beside the other managers (${addresses.join(', ')}) would make two swarms of it`,
+    hint: 'demote the managers that are not wanted: `swarm node demote NODE`',
   });
 }

@@ -20,7 +20,7 @@ import { ActiveNode } from './active-node.ts';
 import { advertiseAddress, listenAddress, replacedAddresses } from './addresses.ts';
 import { DAEMON_CONFIG, type DaemonConfig } from './config.ts';
 import type { DaemonParts } from './daemon-parts.ts';
-import { markForced, unmarkForced } from './forced-cluster.ts';
+import { markForced, refuseWithQuorum, unmarkForced } from './forced-cluster.ts';
 import { foundCluster } from './found-cluster.ts';
 import { joinSwarm } from './join-swarm.ts';
 import { endAgent, forgetMembership, leaveTheLog } from './leave-swarm.ts';
@@ -126,6 +126,7 @@ export class Membership {
       const active = this.#state;
       if (active.kind !== 'active' || active.managerPart === undefined) throw notForcible(active);
       const { listenAddress: listen, advertiseAddress: advertise } = request;
+      await refuseWithQuorum(active.manager?.log);
       await this.#replaceAddresses(active.identity, { listen, advertise });
       await active.stopManager();
       active.nodeIdentity.replace(await this.#loadIdentity());

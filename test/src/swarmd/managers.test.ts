@@ -206,14 +206,16 @@ swarm('roles', (managers) => {
 swarm('one that goes on alone', (managers) => {
   const forced = { forceNewCluster: true, listenAddress: '', advertiseAddress: '' };
 
-  it('is not what a worker, or a host in no swarm, can do', async () => {
+  it('is not what a worker, a host in no swarm, or a manager with a quorum can do', async () => {
     const host = await managers().daemon('four');
     await assert.rejects(host.init(forced), /not part of a swarm/);
     const [one] = await managers().cluster(...three);
     assert.ok(one !== undefined);
     await host.join((await one.tokens()).worker, one.address);
     await assert.rejects(host.init(forced), /is a worker/);
+    for (const name of three) await assert.rejects(managers().named(name).init(forced), /has a leader and a quorum/);
     await one.write('before');
+    await managers().voters(one, three);
   });
 
   it('keeps the state, and makes workers of those that come back', async () => {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { LocalNodeState } from '#gen/swarm/v1/node.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
-import { Managers } from '#test/src/swarmd/support/managers.ts';
+import { until } from '#test/src/swarmd/support/daemon-process.ts';
+import { Managers, SOON_MS } from '#test/src/swarmd/support/managers.ts';
 
 const { MANAGER, WORKER } = NodeRole;
 const ROUNDS = Number(process.env['STARLING_KILL_ROUNDS'] ?? '6');
@@ -88,6 +89,7 @@ describe('managers that are killed in the middle', function () {
       assert.ok(one !== undefined);
       await one.write('before');
       await Promise.all(others.map((each) => each.kill()));
+      await until('the quorum to be missed', SOON_MS, () => assert.rejects(one.write('lost'), /2 of 3 managers/));
       const forcing = one.init({ forceNewCluster: true, listenAddress: '', advertiseAddress: '' }).catch(() => {});
       await pause(momentMs(round) / 8);
       await one.kill();
