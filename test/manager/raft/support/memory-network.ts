@@ -48,6 +48,11 @@ export class MemoryNetwork {
     return this.#ends.get(address);
   }
 
+  /** Who is welcome at the address has changed. */
+  review(address: string): void {
+    for (const other of this.#ends.values()) other.review(address);
+  }
+
   attach(end: NetworkEnd): void {
     this.#ends.set(end.address, end);
     for (const other of this.#ends.values()) other.reconsider();
@@ -94,8 +99,19 @@ export class NetworkEnd implements PeerTransport {
       const same = before?.peer.address === peer.address;
       streams.set(peer.raftId, same ? before : { peer, connected: false, error: undefined, lastHeardMs: 0 });
     }
+    // A hello sets the peers anew: only when somebody is gone is anybody asked again.
+    const isGone = [...this.#streams.keys()].some((raftId) => !streams.has(raftId));
     this.#streams = streams;
-    setImmediate(() => this.reconsider());
+    setImmediate(() => {
+      this.reconsider();
+      if (isGone) this.#network.review(this.address);
+    });
+  }
+
+  /** Asks again whether streams to the address are welcome there: a member that was removed is told so. */
+  review(address: string): void {
+    for (const stream of this.#streams.values())
+      if (stream.connected && stream.peer.address === address) this.#hello(stream);
   }
 
   /** Opens streams that can be opened, closes those that cannot stand. */
@@ -182,6 +198,7 @@ export class NetworkEnd implements PeerTransport {
     if (self === undefined || other?.handler === undefined || !this.#canReach(stream.peer.address)) return;
     const answer = other.handler.hello({ from: self, to: stream.peer.raftId }, self.nodeId);
     if (answer instanceof SwarmError) {
+      stream.connected = false;
       stream.error = answer;
       setTimeout(() => this.reconsider(), 10);
       if (answer.reason === 'node-removed' || answer.reason === 'wrong-member')
