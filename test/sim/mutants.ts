@@ -27,18 +27,6 @@ const DISK: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'hard-state-not-in-new-segments',
-    file: 'manager/raft/raft-log.ts',
-    find: 'records.push(hardStateRecord(engine.durableHardState));',
-    replace: '',
-  },
-  {
-    name: 'snapshot-mark-not-in-new-segments',
-    file: 'manager/raft/raft-log.ts',
-    find: 'if (engine.snapshots.newest.index > 0) records.push(markRecord(engine.snapshots.newest));',
-    replace: '',
-  },
-  {
     name: 'identity-not-in-new-segments',
     file: 'manager/raft/raft-log.ts',
     find: 'if (this.#identity !== undefined) records.push(identityRecord(this.#identity));',
