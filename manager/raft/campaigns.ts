@@ -26,8 +26,10 @@ export class Campaigns {
 
   /** Forgets the leader, which lets this member vote at once, and stands for election after a random moment. */
   leaderGone(): void {
-    this.#options.step((node) => node.forgetLeader());
-    this.#attempt(0);
+    this.#options.step((node) => {
+      node.forgetLeader();
+      this.#attempt(0, node.term);
+    });
   }
 
   /** There is a leader again. */
@@ -36,7 +38,7 @@ export class Campaigns {
     this.#cancel = undefined;
   }
 
-  #attempt(number: number): void {
+  #attempt(number: number, term: number): void {
     const { clock, random, delayMs, step } = this.#options;
     this.stop();
     if (number === ATTEMPTS) return;
@@ -45,10 +47,16 @@ export class Campaigns {
     this.#cancel = clock.setTimer(leastMs + randomInt(random, delayMs * 2 ** number + 1), () => {
       this.#cancel = undefined;
       step((node) => {
-        // The poll changes nothing where the leader is still heard of.
-        if (node.lead === 0 && (number > 0 || node.state !== 'StateCandidate')) node.campaign();
+        if (node.lead === 0 && mayStand(node, number, term)) node.campaign();
+        this.#attempt(number + 1, node.term);
       });
-      this.#attempt(number + 1);
     });
   }
+}
+
+/** The poll changes nothing where the leader is still heard of. */
+function mayStand(node: RawNode, number: number, term: number): boolean {
+  // Another stands, and may have this one's vote already: whoever stands now deposes the one that is being elected.
+  if (node.state === 'StateFollower' && node.term !== term) return false;
+  return number > 0 || node.state !== 'StateCandidate';
 }
