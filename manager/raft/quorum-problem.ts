@@ -19,7 +19,8 @@ export function quorumProblem({ voters, reachable, missing }: QuorumView): Swarm
   if (needed <= 0)
     return problem(
       `The swarm does not have a leader at the moment: ${reachable} of ${voters} managers can be reached from here and elect one`,
-      'try again in a few seconds; when this lasts, look at the logs of swarmd on the managers',
+      'try again in a few seconds; when this lasts, the others may not reach this one (`swarm node ls` on them): if its ' +
+        'address has changed, start swarmd with --advertise-addr; else look at the logs of swarmd on the managers',
     );
   return problem(
     `The swarm does not have a leader: ${missing.length} of ${voters} managers cannot be reached from here (${missing.join(', ')}), and ${needed} more ${needed === 1 ? 'is' : 'are'} needed`,

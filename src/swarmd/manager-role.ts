@@ -308,6 +308,7 @@ export class ManagerRole {
       this.#lastTerm = leadership.term;
       this.metrics.elections.inc();
     }
+    this.#tellLeadership(leadership);
     switch (leadership.state) {
       case 'leader':
         this.#leaderParts.start();
@@ -323,6 +324,14 @@ export class ManagerRole {
           this.#options.onFailure(leadership.error);
         return;
     }
+  }
+
+  #tellLeadership(leadership: Leadership): void {
+    const logger = this.#options.logger.with({ part: 'leadership' });
+    if (leadership.state === 'leader') logger.info('this manager leads', { term: leadership.term });
+    else if (leadership.state === 'none') logger.info('no manager leads');
+    else if (leadership.state === 'follower' && leadership.leader !== undefined)
+      logger.info('another manager leads', { leader: leadership.leader, term: leadership.term });
   }
 
   #logFigures(): LogFigures {
