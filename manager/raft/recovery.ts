@@ -44,6 +44,7 @@ export async function recoverLog(options: RecoverOptions): Promise<Recovered> {
   const first = entries[0];
   if (first !== undefined && first.index !== snapshot.index + 1)
     throw corruptLog(directory, 0, `it begins at entry ${first.index}, but entry ${snapshot.index + 1} is needed`);
+  checkTerms(directory, snapshot, entries);
   if (identity === undefined && (snapshot.index > 0 || first !== undefined))
     throw corruptLog(directory, 0, 'it does not say whose log it is');
   // The commit index is written along with something else, so it may be behind what a snapshot proves.
@@ -53,6 +54,16 @@ export async function recoverLog(options: RecoverOptions): Promise<Recovered> {
     throw incomplete(directory, `entry ${hardState.commit} was committed, but the log ends at entry ${lastIndex}`);
   await checkSnapshots(options, identity, snapshot);
   return { wal, identity, snapshot, hardState, entries };
+}
+
+/** Terms never go down from one entry to the next: what is void by now was left out. */
+function checkTerms(directory: string, snapshot: LogPosition, entries: readonly Entry[]): void {
+  let { term } = snapshot;
+  for (const entry of entries) {
+    if (entry.term < term)
+      throw corruptLog(directory, 0, `entry ${entry.index} is of term ${entry.term}, after one of ${term}`);
+    term = entry.term;
+  }
 }
 
 /** Puts together what the records say, one after the other. */
