@@ -226,7 +226,7 @@ export class SimTransport implements PeerTransport {
       const answer = listener.handler.hello({ from, to: link.peer.raftId }, this.#nodeId);
       if (!(answer instanceof SwarmError)) return;
       this.#process.after(this.#network.delayMs(), () => {
-        if (link.attempt !== attempt || link.state !== 'open') return;
+        if (link.attempt !== attempt || link.state !== 'open' || this.#isCut(listener)) return;
         link.state = 'connecting';
         this.#answered(link, attempt, listener, answer);
       });
