@@ -136,15 +136,7 @@ export class RaftEngine {
       deliver,
       failed,
     });
-    this.changes = new MemberChanges({
-      pump: this.pump,
-      book: this.book,
-      clock,
-      random,
-      isLeader: () => this.leadership.current.state === 'leader',
-      isReachable: (raftId) => this.peers.isReachable(raftId, this.pump.node),
-      track: (position, wait) => this.proposals.track(position, wait),
-    });
+    this.changes = this.#makeChanges();
     this.#ticker = new Ticker(clock, nextTurn, config.tickMs, () => this.#tick());
     this.#campaigns = new Campaigns({ clock, random, delayMs: config.campaignDelayMs, step });
   }
@@ -262,6 +254,19 @@ export class RaftEngine {
       readOnly: 'safe',
       disableProposalForwarding: true,
       stepDownOnRemoval: true,
+    });
+  }
+
+  #makeChanges(): MemberChanges {
+    const { clock, random } = this.#options;
+    return new MemberChanges({
+      pump: this.pump,
+      book: this.book,
+      clock,
+      random,
+      isLeader: () => this.leadership.current.state === 'leader',
+      isReachable: (raftId) => this.peers.isReachable(raftId, this.pump.node),
+      track: (position, wait) => this.proposals.track(position, wait),
     });
   }
 
