@@ -117,6 +117,11 @@ export class MemoryDisk implements Disk {
     return [...[...this.#open].map(({ path }) => path), ...this.#locks];
   }
 
+  /** The power has failed: nothing is answered any more. */
+  get isDown(): boolean {
+    return this.#isDown;
+  }
+
   /** Content of all files as the running system sees it. */
   files(): ReadonlyMap<string, Uint8Array> {
     return new Map([...this.#names].map(([path, file]) => [path, file.content]));

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
+import { systemClock } from '#common/system/clock.ts';
 import {
   type Disk,
   type LogConfig,
@@ -67,6 +69,30 @@ export interface OpenLog {
   readonly machine: RecordingMachine;
 }
 
+/** Goes up after every test: what was left running by an earlier one is as if its process had ended. */
+let era = 0;
+
+// Benchmarks use this file too.
+if ('afterEach' in globalThis)
+  afterEach(() => {
+    era++;
+  });
+
+/** The machine's clock, for a process on this disk: it stands still once the power has failed or the test is over. */
+export function processClock(disk: Disk | undefined): Clock {
+  const born = era;
+  const lives = (): boolean => born === era && !(disk instanceof MemoryDisk && disk.isDown);
+  return {
+    ...systemClock,
+    setTimer: (delayMs, fire) => {
+      if (!lives()) return () => {};
+      return systemClock.setTimer(delayMs, () => {
+        if (lives()) fire();
+      });
+    },
+  };
+}
+
 /** A log of one member that is not started yet. */
 export function oneMemberLog(
   kind: Exclude<LogOrigin['kind'], 'join'>,
@@ -82,6 +108,7 @@ export function oneMemberLog(
     featureLevel: 1,
     origin: { kind },
     onRemoved: () => {},
+    clock: processClock(options.disk),
     ...options,
   });
 }

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '#common/clock.ts';
 import { SeededRandom } from '#common/random.ts';
+import { systemClock } from '#common/system/clock.ts';
 import type { Leadership, LogObserver } from '#manager/log/index.ts';
 import {
   bytes,
@@ -161,7 +162,8 @@ describe('manager/raft: a log of one member', () => {
 
   it('closes in the end though the disk hangs, telling those who wait that it does not know', async () => {
     const disk = memoryDisk();
-    const { log } = await openLog(disk, { closeTimeoutMs: 50 });
+    const log = oneMemberLog('found', { disk, clock: systemClock, config: { ...SMALL, closeTimeoutMs: 50 } });
+    await log.start(new RecordingMachine());
     await log.propose(bytes('first'), WAIT);
     const waiting = log.propose(bytes('second'), WAIT);
     disk.afterCrash({ random: new SeededRandom(1) }); // this one answers no more

@@ -4,7 +4,7 @@ import { type Logger, silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { MemoryDisk } from '#manager/log/index.ts';
 import { type LogOrigin, RaftLog, type RaftLogOptions } from '#manager/raft/index.ts';
-import { RecordingMachine } from '../../log/support.ts';
+import { processClock, RecordingMachine } from '../../log/support.ts';
 import { MemoryNetwork } from './memory-network.ts';
 
 export const KEYS = { current: new Uint8Array(32).fill(7) };
@@ -64,6 +64,7 @@ export class Members {
       keys: KEYS,
       logger: options.logger ?? silentLogger,
       random: new SeededRandom(seeds++),
+      clock: processClock(disk),
       disk,
       config: { ...this.#config, ...options.config },
       transport: this.network.transport(options.address ?? name),
