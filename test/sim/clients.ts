@@ -64,7 +64,11 @@ export class Client {
   start(): void {
     const { clockWorld, options } = this.#world;
     clockWorld.time.after(2 * options.thinkMs * this.#random.next(), () => {
-      if (!this.#isDone) this.#request();
+      if (this.#isDone) return;
+      // Now and then many at once, most of which nobody waits for.
+      if (this.#random.chance(options.burstShare))
+        for (let extra = this.#random.between(5, 30); extra > 0; extra--) this.#request('nobody waits');
+      this.#request();
     });
   }
 
@@ -73,25 +77,27 @@ export class Client {
     this.#isDone = true;
   }
 
-  #request(): void {
+  #request(waiting?: 'nobody waits'): void {
+    const then = (): void => {
+      if (waiting === undefined && !this.#isDone) this.start();
+    };
     const manager = this.#pickManager();
     const running = manager?.running;
-    if (running === undefined) {
-      this.start();
-      return;
-    }
-    const kind = this.#random.pick(KINDS);
+    const kind = waiting === undefined ? this.#random.pick(KINDS) : 'write';
     const seen = kind === 'compare-and-set' ? this.#seen : undefined;
-    if (kind === 'compare-and-set' && seen === undefined) {
-      this.start();
+    if (running === undefined || (kind === 'compare-and-set' && seen === undefined)) {
+      then();
       return;
     }
     const key = seen?.id ?? `key-${this.#random.below(this.#world.options.keys)}`;
     const value = kind === 'read' || kind === 'delete' ? undefined : `${this.#name}-${++this.#requests}`;
     const expected = seen === undefined ? undefined : { version: seen.version, value: valueOf(seen) ?? undefined };
-    const finish = this.#world.recorder.invoke({ process: this.#name, key, kind, value, expected });
+    const process = waiting === undefined ? this.#name : `${this.#name}-${this.#requests}`;
+    const finish = this.#world.recorder.invoke({ process, key, kind, value, expected });
     this.#world.trace(() => `${this.#name} asks ${running.process.name} for ${kind} ${key} ${value ?? ''}`);
-    this.#send(running, kind, finish, (store, timeoutMs) => this.#run(store, timeoutMs, kind, key, value ?? '', seen));
+    const run = (store: ReplicatedStore, timeoutMs: number) =>
+      this.#run(store, timeoutMs, kind, key, value ?? '', seen);
+    this.#send(running, kind, finish, run, then);
   }
 
   #send(
@@ -99,6 +105,7 @@ export class Client {
     kind: OperationKind,
     finish: Finish,
     run: (store: ReplicatedStore, timeoutMs: number) => Promise<Outcome>,
+    then: () => void,
   ): void {
     const { options, network, clockWorld } = this.#world;
     let isOver = false;
@@ -108,7 +115,7 @@ export class Client {
       finish(outcome);
       this.#world.trace(() => `${this.#name} is told ${JSON.stringify(outcome)}`);
       if (outcome.outcome === 'ok') this.#world.countAnswer(kind);
-      if (!this.#isDone) this.start();
+      then();
     };
     const timeoutMs = options.requestTimeoutMs;
     running.process.after(network.delayMs(), () => {

@@ -47,6 +47,8 @@ export interface Options {
   /** Mean time between the operations of one client. */
   readonly thinkMs: number;
   readonly requestTimeoutMs: number;
+  /** How often a client writes many times at once. */
+  readonly burstShare: number;
   readonly clockSkew: number;
   /** How often asking a clock shows that work took time, and how much. */
   readonly workShare: number;
@@ -79,6 +81,7 @@ export function drawOptions(random: SimRandom): Options {
     keys: random.pick([1, 2, 4]),
     watchers: random.between(1, 3),
     thinkMs: random.pick([20, 60, 200]),
+    burstShare: random.pick([0, 0, 0.02, 0.1]),
     requestTimeoutMs: random.pick([1000, 5000, 20_000]),
     clockSkew: random.pick([0, 0.05, 0.2]),
     workShare: random.pick([0, 0.02, 0.3]),
@@ -128,7 +131,7 @@ function drawLogConfig(random: SimRandom): Partial<LogConfig & RaftTuning> {
     segmentBytes: random.pick([32, 128]) * 1024,
     allocateBytes: 8 * 1024,
     frameBytes: random.pick([4, 64]) * 1024,
-    snapshotEntries: random.pick([10, 60, 400, 10_000]),
+    snapshotEntries: random.pick([4, 10, 60, 400, 10_000]),
     snapshotsKept: random.pick([0, 0, 2]),
     snapshotRetryMs: 500,
     closeTimeoutMs: 5000,

@@ -95,7 +95,7 @@ export class SimDisk {
     return new Promise((resolve, reject) => {
       done.then(
         (value) => process.after(delayMs, () => resolve(value)),
-        (thrown: unknown) => process.after(delayMs, () => reject(thrown as Error)),
+        (thrown: unknown) => process.after(delayMs, () => reject(thrown)),
       );
     });
   }

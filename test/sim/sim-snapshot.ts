@@ -119,7 +119,9 @@ export async function sendSnapshotInChunks(
       if (failure !== undefined) throw failure;
     }
     there(() => incoming.end());
-    await wait(ANSWER_TIMEOUT_MS, (done) => void answer.then(done));
+    await wait(ANSWER_TIMEOUT_MS, (done) => {
+      void answer.then(() => done());
+    });
     if (failure !== undefined) throw failure;
   } catch (thrown) {
     // The connection is closed, which the other end sees.
