@@ -21,9 +21,10 @@ const NEVER_HAPPENED: ReadonlySet<string> = new Set([
 /** After these nobody knows. Any other reason is a defect. */
 const UNKNOWN: ReadonlySet<string> = new Set(['timeout', 'leadership-lost', 'log-failed', 'disk-full', 'node-removed']);
 
-/** An update may be repeated a few times, each with its own timeout; after that there is no excuse. */
-const SETTLED_AFTER_TIMEOUTS = 5;
-const SETTLED_SLACK_MS = 5000;
+/** An update is repeated when something before it was lost, each time with its own timeout; others have but one. */
+const UPDATE_ATTEMPTS = 4;
+/** For the turns that it takes to tell. */
+const SETTLED_SLACK_MS = 1000;
 /** What a client waits for a manager that says nothing. */
 const PATIENCE_MS = 4000;
 
@@ -120,7 +121,8 @@ export class Client {
     const timeoutMs = options.requestTimeoutMs;
     running.process.after(network.delayMs(), () => {
       let isSettled = false;
-      running.process.clock.setTimer(SETTLED_AFTER_TIMEOUTS * timeoutMs + SETTLED_SLACK_MS, () => {
+      const attempts = kind === 'read' || kind === 'compare-and-set' ? 1 : UPDATE_ATTEMPTS;
+      running.process.clock.setTimer(attempts * timeoutMs + SETTLED_SLACK_MS, () => {
         if (!isSettled) this.#world.broken(`${running.process.name} never settles a ${kind} of ${this.#name}`);
       });
       run(running.store, timeoutMs).then(
