@@ -87,7 +87,7 @@ export class LabHost {
     await this.#overlayFile(BOOT_ID, 'boot-id', `${randomUUID()}\n`);
     await this.#overlayFile('/etc/hosts', 'hosts', this.#hostsFile());
     await this.#disk?.mount();
-    if (this.#options.clock) await setClock(paths.clock, 0);
+    if (this.#options.clock) await this.#makeClock();
     await this.#options.fabric.plug(this.#options.host);
   }
 
@@ -111,8 +111,10 @@ export class LabHost {
       ...['--state-dir', paths.stateDirectory, '--run-dir', paths.runDirectory, '--socket', paths.socket],
       ...['--cgroup-parent', paths.cgroupParent, '--hostname', name],
     ];
-    const env = this.#options.clock ? await clockEnvironment(paths.clock) : {};
-    await this.daemon.start((options) => this.spawn(command, { ...options, env }));
+    // Set on the host, not on the way there: what leads there must not go by the clock.
+    const clock = this.#options.clock ? Object.entries(await clockEnvironment(paths.clock)) : [];
+    const environment = clock.length === 0 ? [] : ['env', ...clock.map(([name, value]) => `${name}=${value}`)];
+    await this.daemon.start((options) => this.spawn([...environment, ...command], options));
   }
 
   /** The disk of its own. Throws `precondition` when it has none. */
@@ -201,6 +203,12 @@ export class LabHost {
     const lines = ['127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost ip6-loopback', `${FABRIC_ADDRESS}\t${FABRIC}`];
     for (const host of this.#options.hosts) lines.push(`${host.address}\t${host.name}`);
     return lines.map((line) => `${line}\n`).join('');
+  }
+
+  async #makeClock(): Promise<void> {
+    await setClock(this.paths.clock, 0);
+    // A process that goes by it and is killed leaves its shared memory: here it goes with the host.
+    await mustRun(['nsenter', `--mount=${this.paths.mounts}`, 'mount', '-t', 'tmpfs', 'lab', '/dev/shm']);
   }
 
   async #overlayFile(path: string, name: string, text: string): Promise<void> {

@@ -3,7 +3,7 @@
  * Method: a lab of dummy daemons with disks and clocks of their own; faults are seen from inside the hosts.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { findClockLibrary } from '#src/lab/host-clock.ts';
 import { Lab } from '#src/lab/lab.ts';
@@ -19,6 +19,9 @@ describe('lab: faults', function () {
   const name = `f${process.pid.toString(36)}`;
   let lab: Lab;
   let clocks = false;
+  /** Of killed processes that had a clock of their own. */
+  const shared = (): readonly string[] => readdirSync('/dev/shm').filter((file) => file.includes('faketime'));
+  const sharedBefore = shared();
 
   before(async () => {
     clocks = (await findClockLibrary()) !== undefined;
@@ -32,6 +35,7 @@ describe('lab: faults', function () {
   after(async () => {
     await Lab.remove(name);
     assert.deepEqual(await labTraces(name), []);
+    assert.deepEqual(shared(), sharedBefore);
   });
 
   async function ask(from: string, host: string, timeout = '2'): Promise<{ now: number; uptime: number } | undefined> {
