@@ -178,12 +178,6 @@ const STORE: readonly Mutant[] = [
     replace: 'pending !== undefined)',
   },
   {
-    name: 'base-of-transactions-not-compared',
-    file: 'manager/store/apply.ts',
-    find: 'if (baseId !== state.transactionId || version !== state.version + 1)',
-    replace: 'if (version !== state.version + 1)',
-  },
-  {
     name: 'watches-go-on-across-a-snapshot',
     file: 'manager/replicated-store/replicated-store.ts',
     find: 'this.#hub.reset(state.version);',

@@ -76,15 +76,15 @@ export async function sendSnapshotInChunks(
   chunks: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   let taken: (() => void) | undefined;
-  let answered: (error: Error | undefined) => void = () => {};
-  const answer = new Promise<Error | undefined>((resolve) => {
-    answered = resolve;
-  });
   let failure: Error | undefined;
-  void answer.then((error) => {
+  let isAnswered = false;
+  let finished: (() => void) | undefined;
+  const answered = (error: Error | undefined): void => {
+    isAnswered = true;
     failure = error;
     taken?.();
-  });
+    finished?.();
+  };
   const back = (run: () => void): void => {
     if (isWhole()) sender.after(network.delayMs(), run);
   };
@@ -120,7 +120,8 @@ export async function sendSnapshotInChunks(
     }
     there(() => incoming.end());
     await wait(ANSWER_TIMEOUT_MS, (done) => {
-      void answer.then(() => done());
+      finished = done;
+      if (isAnswered) done();
     });
     if (failure !== undefined) throw failure;
   } catch (thrown) {
