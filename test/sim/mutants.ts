@@ -64,14 +64,6 @@ const DISK: readonly Mutant[] = [
 
 const RECOVERY: readonly Mutant[] = [
   {
-    name: 'entries-above-a-received-snapshot-kept',
-    file: 'manager/raft/recovery.ts',
-    find: 'this.snapshot = { index: record.index, term: record.term };\n        this.entries = [];',
-    replace:
-      'this.snapshot = { index: record.index, term: record.term };\n' +
-      '        this.entries = this.entries.filter((entry) => entry.index > record.index);',
-  },
-  {
     name: 'hard-state-not-recovered',
     file: 'manager/raft/recovery.ts',
     find: 'this.#takeHardState(hardStateOf(record));',
