@@ -14,13 +14,22 @@ export interface MachineObserver {
 export function checkedLog(log: Log, checker: Checker, observer: MachineObserver): Log {
   return {
     start: (machine) => log.start(observed(machine, checker, observer)),
-    propose: (data, options) => log.propose(data, options),
+    propose: async (data, options) => {
+      const content = hashOf(data);
+      const position = await log.propose(data, options);
+      checker.settled(position, content);
+      return position;
+    },
     readBarrier: (options) => log.readBarrier(options),
     leadership: () => log.leadership(),
     onLeadership: (listener) => log.onLeadership(listener),
     status: () => log.status(),
     close: () => log.close(),
   };
+}
+
+function hashOf(data: Uint8Array): string {
+  return createHash('sha1').update(data).digest('base64');
 }
 
 function observed(machine: StateMachine, checker: Checker, observer: MachineObserver): StateMachine {
@@ -42,7 +51,7 @@ function observed(machine: StateMachine, checker: Checker, observer: MachineObse
       if (entry.index <= last.index) checker.fail(`entry ${entry.index} is applied after ${last.index}`);
       if (entry.term < last.term) checker.fail(`an entry of term ${entry.term} is applied after one of ${last.term}`);
       last = { index: entry.index, term: entry.term };
-      observer.applied(entry, createHash('sha1').update(entry.data).digest('base64'));
+      observer.applied(entry, hashOf(entry.data));
       machine.apply(entry);
       observer.afterApply(entry);
     },

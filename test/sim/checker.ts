@@ -1,4 +1,5 @@
 import type { Message } from 'raft-ts';
+import type { LogPosition } from '#manager/log/index.ts';
 import type { CommitEvents } from '#manager/store/index.ts';
 import { describeCommit } from './objects.ts';
 
@@ -43,6 +44,15 @@ export class Checker {
       );
     this.lastIndex = Math.max(this.lastIndex, index);
     this.#appliedInTerm.set(term, Math.max(index, this.#appliedInTerm.get(term) ?? 0));
+  }
+
+  /** A proposal is said to be applied at an index: it is what was applied there. */
+  settled({ index, term }: LogPosition, content: string): void {
+    const known = this.#entries.get(index);
+    if (known?.term !== term || known.content !== content)
+      this.fail(
+        `a proposal is said to be applied at ${term}/${index}, where ${known?.term ?? 'nothing'} is, or other data`,
+      );
   }
 
   /** The state of a member right after an entry, which is the same for all. */

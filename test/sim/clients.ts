@@ -67,10 +67,14 @@ export class Client {
     clockWorld.time.after(2 * options.thinkMs * this.#random.next(), () => {
       if (this.#isDone) return;
       // Now and then many at once, most of which nobody waits for.
-      if (this.#random.chance(options.burstShare))
-        for (let extra = this.#random.between(5, 30); extra > 0; extra--) this.#request('nobody waits');
+      if (this.#random.chance(options.burstShare)) this.burst();
       this.#request();
     });
+  }
+
+  /** Writes many times at once. */
+  burst(): void {
+    for (let extra = this.#random.between(5, 30); extra > 0; extra--) this.#request('nobody waits');
   }
 
   /** Asks for nothing more. */

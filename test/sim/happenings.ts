@@ -63,6 +63,23 @@ function cutOneWay(simulation: Simulation): void {
   simulation.later(random.between(300, 5000), () => network.mend());
 }
 
+/** The leader is cut off, and goes on taking writes that it cannot commit, until shortly after it has noticed. */
+function cutLeader(simulation: Simulation): void {
+  const { random, network, managers, clients } = simulation;
+  const leader = simulation.leader();
+  if (leader === undefined) return;
+  simulation.trace(() => `the leader ${leader.name} is cut off`);
+  const others = managers.filter((manager) => manager !== leader);
+  network.partition(
+    [leader.name],
+    others.map(({ name }) => name),
+  );
+  simulation.later(random.between(300, 1500), () => {
+    for (const client of clients) client.burst();
+  });
+  simulation.later(random.between(1200, 3500), () => network.mend());
+}
+
 /** Something that an operator asks of whoever leads; what comes of it is written into the trace. */
 function askLeader(simulation: Simulation, what: string, ask: (leader: SimManager) => Promise<unknown>): void {
   const leader = simulation.managers.find((manager) => manager.leads);
@@ -188,6 +205,7 @@ export const HAPPENINGS: Readonly<Record<Fault, Happening>> = {
   pause,
   partition,
   cutOneWay,
+  cutLeader,
   transfer,
   join,
   remove,

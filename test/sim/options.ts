@@ -22,6 +22,7 @@ export type Fault =
   | 'pause'
   | 'partition'
   | 'cutOneWay'
+  | 'cutLeader'
   | 'transfer'
   | 'join'
   | 'remove'
@@ -95,6 +96,7 @@ export function drawOptions(random: SimRandom): Options {
       pause: often(2000, 9000, 0.4),
       partition: often(1500, 7000, 0.6),
       cutOneWay: often(1500, 7000, 0.4),
+      cutLeader: often(2500, 8000, 0.4),
       transfer: often(1000, 6000, 0.5),
       join: often(1000, 4000, 0.6),
       remove: often(3000, 9000, 0.5),
