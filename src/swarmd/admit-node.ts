@@ -57,13 +57,13 @@ function removalOf(role: ManagerRole, nodeId: string): SwarmError | undefined {
   });
 }
 
-/** Whether the caller's certificate may have been issued after this one. Certificates count in seconds. */
+/** Whether the caller's certificate was issued after this one. Certificates count in seconds: of the same one, it was not. */
 function isNewer(caller: PeerIdentity, certificatePem: Uint8Array | undefined): boolean {
   if (certificatePem === undefined || certificatePem.length === 0) return true;
   const [certificate] = parseCertificates(certificatePem, 'certificate of a node');
   if (certificate === undefined) return true;
   const { serial, notBeforeMs } = certifiedIdentity(certificate);
-  return caller.serial !== serial && caller.notBeforeMs >= notBeforeMs;
+  return caller.serial !== serial && caller.notBeforeMs > notBeforeMs;
 }
 
 /** A demoted manager is a worker from the moment that the store says so, whatever its certificate says. */
