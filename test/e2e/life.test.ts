@@ -119,7 +119,7 @@ describe('e2e: life', function () {
         (lines) => lines.size === 8 && [...lines.values()].every((numbers) => numbers.length >= 4),
         'news of all tasks',
       );
-      assert.equal(await logs.interrupt(), 0);
+      assert.equal(await logs.interrupt(), 130);
       assert.equal(logs.stderr, '');
       for (const [task, numbers] of linesOf(logs.stdout)) {
         const [first = 0] = numbers;
