@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { peerIdentity } from '#certs/peer.ts';
 import { NodeServerCredentials } from '#certs/tls.ts';
+import { type Clock, ManualClock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
@@ -22,6 +23,7 @@ import { RpcServer } from '#proto/grpc/server.ts';
 import { LeaderCalls } from '#src/swarmd/leader-calls.ts';
 import { LEADER_CALLS_DEFAULTS, type LeaderCallsConfig } from '#src/swarmd/leader-config.ts';
 import { CLUSTER_ID, type TestNode, testAuthority, testNode } from '#test/certs/fixtures.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { FakeLeadership } from './support/fake-leadership.ts';
 
 const authority = testAuthority();
@@ -105,11 +107,11 @@ describe('calls to the leader', () => {
     calls = makeCalls(CONFIG);
   });
 
-  function makeCalls(config: LeaderCallsConfig): LeaderCalls {
+  function makeCalls(config: LeaderCallsConfig, clock: Clock = systemClock): LeaderCalls {
     return new LeaderCalls({
       log,
       identity: { clusterId: CLUSTER_ID, tls },
-      clock: systemClock,
+      clock,
       random: new SeededRandom(1),
       logger: silentLogger,
       config,
@@ -274,8 +276,7 @@ describe('calls to the leader', () => {
     const [old, next] = [await other(), await other()];
     old.removeService = async () => {
       log.follow(next.id);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      throw refusal('not-leader');
+      throw refusal('not-leader'); // a way over the network behind the news
     };
     next.removeService = async () => 'next';
     log.follow(old.id);
@@ -292,7 +293,7 @@ describe('calls to the leader', () => {
     const [old, next] = [await other(), await other()];
     const away = { nodeId: 'away', address: '127.0.0.1:1', reachable: false };
     calls.prepare([...[old, next].map(({ id, address }) => ({ nodeId: id, address, reachable: true })), away]);
-    await withDeadline(connected(2), 5_000, 'two connections');
+    await eventually('two connections', () => connections >= 2);
     log.follow(old.id);
     await write(context());
     log.follow(next.id);
@@ -303,10 +304,6 @@ describe('calls to the leader', () => {
     await write(context());
     assert.equal(connections, 3, 'the one to a manager that is none any more was closed');
   });
-
-  async function connected(count: number): Promise<void> {
-    while (connections < count) await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 
   function peerOf({ node }: OtherManager): NonNullable<CallContext['forwardedBy']> {
     const { nodeId, clusterId } = node.identity;
@@ -474,6 +471,9 @@ describe('calls to the leader', () => {
       const leader = await other();
       const reached = Promise.withResolvers<undefined>();
       const answer = Promise.withResolvers<string>();
+      const clock = new ManualClock();
+      calls.close();
+      calls = makeCalls(CONFIG, clock);
       leader.removeService = () => {
         reached.resolve(undefined);
         return answer.promise;
@@ -483,7 +483,7 @@ describe('calls to the leader', () => {
       await reached.promise;
       log.follow(undefined);
       log.follow(leader.id);
-      await new Promise((resolve) => setTimeout(resolve, CONFIG.answerGraceMs * 2));
+      clock.advance(CONFIG.answerGraceMs * 2);
       answer.resolve('late');
       assert.equal(await waiting, 'late');
     });

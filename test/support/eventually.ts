@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
+
+export interface Patience {
+  /** After this long the test fails: generous, because nobody waits for it while all is well. */
+  readonly timeoutMs?: number;
+  /** Between two looks. */
+  readonly everyMs?: number;
+}
+
+/**
+ * Resolves when the condition holds, which is looked at again and again: for what nobody is told of. An event that can
+ * be awaited is awaited instead, with `withDeadline`. `what` completes the sentence "timed out after N ms waiting for ...".
+ */
+export async function eventually(
+  what: string,
+  condition: () => Promise<boolean> | boolean,
+  { timeoutMs = 10_000, everyMs = 5 }: Patience = {},
+): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  while (!(await condition())) {
+    assert.ok(performance.now() < endMs, `timed out after ${timeoutMs} ms waiting for ${what}`);
+    await pause(everyMs);
+  }
+}
