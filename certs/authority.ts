@@ -50,11 +50,15 @@ export interface NodeCertificateOrder {
   readonly publicKeyDer: Buffer;
   readonly nowMs: number;
   readonly lifetimeMs: number;
+  /** Start of the certificate that this one takes the place of: it begins later, so that the newer of two is known. */
+  readonly replacesNotBeforeMs?: number | undefined;
 }
 
 /**
  * Signs a node's certificate; PEM, the leaf alone. Every name in it comes from `identity`, none from the node's
- * request. It never outlives the authority's own certificate.
+ * request. It never outlives the authority's own certificate, holds from now on at the latest, and begins at least a
+ * second, which is what certificates count in, after the one that it replaces. Only where a clock was set back by more
+ * than the time that certificates are dated back is there no such start, and it is now.
  */
 export function issueNodeCertificate(authority: Authority, order: NodeCertificateOrder): string {
   const { identity, nowMs } = order;
@@ -62,6 +66,8 @@ export function issueNodeCertificate(authority: Authority, order: NodeCertificat
   const unit = ROLE_UNITS[identity.role];
   const dnsNames = [unit, identity.nodeId];
   if (identity.role === 'manager') dnsNames.push(CA_SERVER_NAME);
+  const earliestStarts = [nowMs - CERTIFICATE_CONFIG.backdateMs, root.notBeforeMs];
+  if (order.replacesNotBeforeMs !== undefined) earliestStarts.push(order.replacesNotBeforeMs + 1000);
   const rootKeyId =
     root.subjectKeyId === undefined ? keyIdentifier(root.publicKeyDer) : Buffer.from(root.subjectKeyId, 'hex');
   const part = signedPart({
@@ -72,7 +78,7 @@ export function issueNodeCertificate(authority: Authority, order: NodeCertificat
       commonName: identity.nodeId,
     }),
     publicKeyDer: order.publicKeyDer,
-    notBeforeMs: Math.max(nowMs - CERTIFICATE_CONFIG.backdateMs, root.notBeforeMs),
+    notBeforeMs: Math.min(nowMs, Math.max(...earliestStarts)),
     notAfterMs: Math.min(nowMs + order.lifetimeMs, root.notAfterMs),
     extensions: leafExtensions(keyIdentifier(order.publicKeyDer), rootKeyId, dnsNames),
   });

@@ -4,6 +4,7 @@
  * key and nothing else.
  */
 import { issueNodeCertificate } from '#certs/authority.ts';
+import { parseCertificates } from '#certs/certificate.ts';
 import { type CertificateRequest, parseCertificateRequest } from '#certs/certificate-request.ts';
 import type { CertifiedIdentity } from '#certs/identity.ts';
 import type { Clock } from '#common/clock.ts';
@@ -188,7 +189,8 @@ export class CertificateAuthority {
       const node = store.view().get('node', nodeId);
       if (node === undefined || cluster.id !== identity.clusterId) throw removed(nodeId);
       role = node.role;
-      const certificatePem = Buffer.from(this.#sign(cluster, csr, nodeId, role));
+      const replacesNotBeforeMs = startOf(node.certificate);
+      const certificatePem = Buffer.from(this.#sign(cluster, csr, nodeId, role, replacesNotBeforeMs));
       const certificate = NodeCertificate.create({
         role,
         state: IssuanceState.ISSUED,
@@ -217,12 +219,19 @@ export class CertificateAuthority {
     }
   }
 
-  #sign(cluster: Cluster, csr: CertificateRequest, nodeId: string, role: Node['role']): string {
+  #sign(
+    cluster: Cluster,
+    csr: CertificateRequest,
+    nodeId: string,
+    role: Node['role'],
+    replacesNotBeforeMs?: number,
+  ): string {
     return issueNodeCertificate(this.#authority.of(cluster), {
       identity: { nodeId, role: roleName(role), clusterId: cluster.id },
       publicKeyDer: csr.publicKeyDer,
       nowMs: this.#options.clock.now(),
       lifetimeMs: nodeLifetimeMs(cluster.spec),
+      replacesNotBeforeMs,
     });
   }
 
@@ -242,6 +251,15 @@ export class CertificateAuthority {
 function rootOf(cluster: Cluster): NonNullable<Cluster['rootCa']> {
   if (cluster.rootCa !== undefined) return cluster.rootCa;
   throw new SwarmError({ code: 'data-loss', reason: 'corrupt-state', message: 'the cluster has no root certificate' });
+}
+
+/** When the certificate begins; undefined where there is none, or none that can be read: it must not stop a renewal. */
+function startOf(certificate: NodeCertificate | undefined): number | undefined {
+  try {
+    return parseCertificates(certificate?.certificatePem ?? '')[0]?.notBeforeMs;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A request may name its node, and then it must be the right one. */

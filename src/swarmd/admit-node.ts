@@ -57,7 +57,7 @@ function removalOf(role: ManagerRole, nodeId: string): SwarmError | undefined {
   });
 }
 
-/** Whether the caller's certificate was issued after this one. Certificates count in seconds: of the same one, it was not. */
+/** Whether the caller's certificate was issued after this one: every certificate of a node begins later than the last. */
 function isNewer(caller: PeerIdentity, certificatePem: Uint8Array | undefined): boolean {
   if (certificatePem === undefined || certificatePem.length === 0) return true;
   const [certificate] = parseCertificates(certificatePem, 'certificate of a node');

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { issueNodeCertificate } from '#certs/authority.ts';
 import { parseCertificates } from '#certs/certificate.ts';
+import { certifiedIdentity } from '#certs/identity.ts';
 import { Cluster, Node, NodeCertificate, RemovedNode } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, LogConfig, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { updateClusterSpec } from '#manager/control/clusters.ts';
@@ -136,14 +138,24 @@ describe('swarmd: who may call', () => {
       const { serial, notBeforeMs } = stored;
       assert.equal(reasonAt(WORKER, who({ notBeforeMs: notBeforeMs - 1_000 })), 'node-removed');
       assert.equal(reasonAt(WORKER, who({ notBeforeMs, serial })), 'node-removed');
+      assert.equal(reasonAt(WORKER, who({ notBeforeMs, serial: '2' })), 'node-removed', 'another of the same second');
     });
 
     it('may be one that was promoted after what is known here, or is known to be a manager', () => {
       assert.ok(stored !== undefined);
       const { serial, notBeforeMs } = stored;
       assert.equal(reasonAt(WORKER, who({ notBeforeMs: notBeforeMs + 1_000 })), undefined);
-      assert.equal(reasonAt(WORKER, who({ notBeforeMs })), undefined, 'in the same second');
       assert.equal(reasonAt(MANAGER, who({ notBeforeMs, serial })), undefined);
+    });
+
+    it('may be one that joined and was promoted within one second', () => {
+      assert.ok(stored !== undefined);
+      const { publicKeyDer, notBeforeMs: replacesNotBeforeMs } = stored;
+      const identity = { ...asWorker.identity, role: 'manager' } as const;
+      const order = { identity, publicKeyDer, nowMs, lifetimeMs: 3_600_000, replacesNotBeforeMs };
+      const [promoted] = parseCertificates(issueNodeCertificate(authority, order));
+      assert.ok(promoted !== undefined);
+      assert.equal(reasonAt(WORKER, certifiedIdentity(promoted)), undefined);
     });
 
     it('may not be one that was removed, nor, where the state is complete, one that is unknown', () => {
