@@ -1,6 +1,6 @@
 import { EMPTY_ID_SET, type IdSet, idSetSize, idSetWith, idSetWithout } from './id-set.ts';
 import type { Owner, PersistentMap } from './persistent-map.ts';
-import { type AllTables, StoreState, type TableState } from './state.ts';
+import { StoreState, type TableState } from './state.ts';
 import { definitionOf, type TableDefinition } from './tables.ts';
 import type { TableName, Tables } from './types.ts';
 
@@ -10,6 +10,8 @@ interface Draft<T> {
   readonly multiple: Record<string, PersistentMap<IdSet>>;
 }
 
+type Drafts = { [Name in TableName]?: Draft<Tables[Name]> };
+
 /**
  * Makes one state from another by any number of changes, keeping the indexes in step. It does not judge: versions,
  * times and names are the caller's concern. Not used again after `finish`.
@@ -18,21 +20,20 @@ export class Editor {
   readonly #base: StoreState;
   /** Makes the nodes of the maps editable in place for as long as this editor is in use. */
   readonly #owner: Owner = {};
-  readonly #drafts = new Map<TableName, Draft<unknown>>();
+  /** Tables that were changed, or are about to be. */
+  readonly #drafts: Drafts = {};
 
   constructor(base: StoreState) {
     this.#base = base;
   }
 
   get<Name extends TableName>(table: Name, id: string): Tables[Name] | undefined {
-    const draft = this.#drafts.get(table);
-    return draft === undefined ? this.#base.get(table, id) : (draft.objects.get(id) as Tables[Name] | undefined);
+    return this.#table(table).objects.get(id);
   }
 
   /** The id that a key of a unique index belongs to. */
   holder(table: TableName, index: string, key: string): string | undefined {
-    const draft = this.#drafts.get(table);
-    return draft === undefined ? this.#base.holder(table, index, key) : draft.unique[index]?.get(key);
+    return this.#table(table).unique[index]?.get(key);
   }
 
   /** Creates the object, or replaces the one with its id. */
@@ -52,18 +53,20 @@ export class Editor {
   }
 
   finish(version: number, transactionId: number): StoreState {
-    const tables: Partial<Record<TableName, TableState<never>>> = { ...this.#base.tables } as never;
-    for (const [table, draft] of this.#drafts) tables[table] = draft as TableState<never>;
-    return new StoreState(version, transactionId, tables as AllTables);
+    return new StoreState(version, transactionId, { ...this.#base.tables, ...this.#drafts });
+  }
+
+  #table<Name extends TableName>(table: Name): TableState<Tables[Name]> {
+    return this.#drafts[table] ?? this.#base.tables[table];
   }
 
   #draft<Name extends TableName>(table: Name): Draft<Tables[Name]> {
-    let draft = this.#drafts.get(table) as Draft<Tables[Name]> | undefined;
-    if (draft === undefined) {
-      const { objects, unique, multiple } = this.#base.tables[table] as unknown as TableState<Tables[Name]>;
-      draft = { objects, unique: { ...unique }, multiple: { ...multiple } };
-      this.#drafts.set(table, draft);
-    }
+    const known: Draft<Tables[Name]> | undefined = this.#drafts[table];
+    if (known !== undefined) return known;
+    const { objects, unique, multiple } = this.#table(table);
+    const draft: Draft<Tables[Name]> = { objects, unique: { ...unique }, multiple: { ...multiple } };
+    // To write by a name that is not known here, the compiler wants a draft of every table at once.
+    this.#drafts[table] = draft as Drafts[Name];
     return draft;
   }
 

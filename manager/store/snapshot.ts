@@ -4,7 +4,7 @@ import { concatenated } from './bytes.ts';
 import { Editor } from './editor.ts';
 import { damagedSnapshot, newerContent } from './refusals.ts';
 import { StoreState } from './state.ts';
-import { TABLE_NAMES } from './tables.ts';
+import { objectOfTable, TABLE_NAMES } from './tables.ts';
 import type { StoredObject, TableName } from './types.ts';
 
 export const SNAPSHOT_FORMAT = 1;
@@ -25,7 +25,7 @@ export function* saveSnapshot(state: StoreState, chunkBytes: number): Generator<
         parts = [];
         bytes = 0;
       }
-      const part = encode({ kind: 'object', value: { object: { kind: table, value } as never } });
+      const part = encode({ kind: 'object', value: { object: objectOfTable(table, value) } });
       parts.push(part);
       bytes += part.length;
     }

@@ -63,5 +63,16 @@ export type MultipleIndex<Name extends TableName> = keyof (typeof TABLES)[Name][
 
 /** The definition without the names of its indexes, for code that serves all tables alike. */
 export function definitionOf<Name extends TableName>(table: Name): TableDefinition<Tables[Name]> {
-  return TABLES[table] as unknown as TableDefinition<Tables[Name]>;
+  return DEFINITIONS[table];
+}
+
+const DEFINITIONS: { readonly [Name in TableName]: TableDefinition<Tables[Name]> } = TABLES;
+
+/** An object with the name of its table, as snapshots and the log hold it. */
+type ObjectOfTable<Name extends TableName> = {
+  readonly [One in Name]: { readonly kind: One; readonly value: Tables[One] };
+}[Name];
+
+export function objectOfTable<Name extends TableName>(table: Name, value: Tables[Name]): ObjectOfTable<Name> {
+  return { kind: table, value };
 }

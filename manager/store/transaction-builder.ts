@@ -15,7 +15,7 @@ import {
   unknownObject,
 } from './refusals.ts';
 import type { StoreState } from './state.ts';
-import { definitionOf, TABLES } from './tables.ts';
+import { definitionOf, objectOfTable, TABLES } from './tables.ts';
 import type { Change, ChangeGroup, CommitEvents, StoredObject, StoreEvent, TableName } from './types.ts';
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
@@ -122,7 +122,7 @@ export class TransactionBuilder {
             createdAtMs: old?.createdAtMs ?? this.#timeMs,
             updatedAtMs: this.#timeMs,
           };
-    return { kind: ACTION_KINDS[kind], object: { object: { kind: table, value } as never } };
+    return { kind: ACTION_KINDS[kind], object: { object: objectOfTable(table, value) } };
   }
 }
 
