@@ -10,16 +10,18 @@ export interface Patience {
 
 /**
  * Resolves when the condition holds, which is looked at again and again: for what nobody is told of. An event that can
- * be awaited is awaited instead, with `withDeadline`. `what` completes the sentence "timed out after N ms waiting for ...".
+ * be awaited is awaited instead, with `withDeadline`. `what` completes the sentence "timed out after N ms waiting for ...";
+ * as a function it can say what was seen last.
  */
 export async function eventually(
-  what: string,
+  what: string | (() => string),
   condition: () => Promise<boolean> | boolean,
   { timeoutMs = 10_000, everyMs = 5 }: Patience = {},
 ): Promise<void> {
   const endMs = performance.now() + timeoutMs;
   while (!(await condition())) {
-    assert.ok(performance.now() < endMs, `timed out after ${timeoutMs} ms waiting for ${what}`);
+    if (performance.now() >= endMs)
+      assert.fail(`timed out after ${timeoutMs} ms waiting for ${typeof what === 'string' ? what : what()}`);
     await pause(everyMs);
   }
 }

@@ -31,9 +31,11 @@ import {
 import { ContainerSpec, NodeAvailability, ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { bootstrapCluster, managerOfRestored } from '#manager/ca/index.ts';
+import type { LogBroker } from '#manager/logbroker/index.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { openLocalSession } from '#src/swarmd/local-manager.ts';
 import { ManagerConnections } from '#src/swarmd/manager-connections.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { ManagerOnLoopback } from './support/manager-on-loopback.ts';
 import { SharedLog } from './support/shared-log.ts';
 
@@ -158,21 +160,16 @@ describe('any manager', () => {
 
   it('loses no write when the lead moves under a load, and makes none twice', async () => {
     const writers = managers.map((manager) => control(manager));
-    let written = 0;
+    let moves = 0;
+    // In the middle of a write, while the other writers' are anywhere between their caller and the leader.
+    shared.onEntry = (count) => {
+      if (count % 4 === 0) elect(managers[moves++ % 3]);
+    };
     const writing = writers.map(async (client, writer) => {
-      for (let count = 0; count < 20; count++) {
-        await client.createService({ spec: spec(`s-${writer}-${count}`) });
-        written++;
-      }
+      for (let count = 0; count < 20; count++) await client.createService({ spec: spec(`s-${writer}-${count}`) });
     });
-    const moving = (async () => {
-      for (let round = 0; written < 60; round++) {
-        await new Promise((resolve) => setTimeout(resolve, 30));
-        elect(managers[round % 3]);
-      }
-    })();
     await withDeadline(Promise.all(writing), 20_000, 'all writes');
-    await moving;
+    assert.ok(moves >= 15, `${moves} moves`);
     const names: string[] = [];
     for await (const { services } of control(c).listServices({}))
       names.push(...services.map(({ service }) => service?.spec?.name ?? ''));
@@ -283,15 +280,30 @@ describe('any manager', () => {
       assert.equal(first.message.value.managers.length, 3);
     });
 
+    /** Resolves when a call waits at the manager for a leader. */
+    function asksForLeader(manager: ManagerOnLoopback | undefined): Promise<void> {
+      const { watch } = at(manager).leaderCalls;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const leaderUntil = watch.leaderUntil.bind(watch);
+      watch.leaderUntil = (...options) => {
+        const leader = leaderUntil(...options);
+        resolve();
+        return leader;
+      };
+      return promise;
+    }
+
     it('keeps the agent waiting while there is an election', async () => {
       elect(undefined);
+      const asked = asksForLeader(b);
       const waiting = hello(b);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await withDeadline(asked, WAIT_MS, 'the agent to wait');
       elect(c);
       assert.equal(endOf(await waiting).leader?.nodeId, at(c).nodeId);
       elect(undefined);
+      const askedAgain = asksForLeader(b);
       const lucky = hello(b);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await withDeadline(askedAgain, WAIT_MS, 'the agent to wait again');
       elect(b);
       assert.equal((await lucky)[0]?.message?.kind, 'welcome');
     });
@@ -357,19 +369,19 @@ describe('any manager', () => {
         logger: silentLogger,
         config: SESSION_DEFAULTS,
       });
-      const withLeader = async (manager: ManagerOnLoopback | undefined): Promise<void> => {
-        const begin = performance.now();
-        while (session.link?.address !== at(manager).log.address) {
-          assert.ok(performance.now() - begin < 2_000, `${session.link?.address}: ${session.lastError?.message}`);
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
-      };
+      const withLeader = (manager: ManagerOnLoopback | undefined): Promise<void> =>
+        eventually(
+          () => `a session with the leader: ${session.link?.address}, ${session.lastError?.message}`,
+          () => session.link?.address === at(manager).log.address,
+          { timeoutMs: 2_000 },
+        );
       session.start();
       try {
         await withLeader(a);
         for (const next of [b, c, a, c]) {
+          const asked = Promise.race(managers.map(asksForLeader));
           elect(undefined);
-          await new Promise((resolve) => setTimeout(resolve, 150));
+          await withDeadline(asked, WAIT_MS, 'the agent to turn to somebody else');
           elect(next);
           await withLeader(next);
         }
@@ -417,8 +429,25 @@ describe('any manager', () => {
       ]);
     });
 
+    /** Resolves when an agent listens at the broker. */
+    function hasListener(broker: LogBroker): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const listen = broker.listen.bind(broker);
+      broker.listen = async function* (nodeId, signal) {
+        const subscriptions = listen(nodeId, signal);
+        const first = subscriptions.next(); // it listens from here on
+        resolve();
+        const { value, done } = await first;
+        if (done === true) return;
+        yield value;
+        yield* subscriptions;
+      };
+      return promise;
+    }
+
     it('brings a reader the lines that the agent sends to the leader', async () => {
       const agent = createClient(LogBrokerService, at(a).connect(caller));
+      const listens = hasListener(at(a).logBroker);
       const listening = agent.listenSubscriptions({});
       const publishing = (async () => {
         const { value } = await listening.next();
@@ -430,10 +459,11 @@ describe('any manager', () => {
         ]);
       })();
       // The agent listens before the reader comes.
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await withDeadline(listens, WAIT_MS, 'the agent to listen');
       const reading = createClient(LogsService, at(b).connect(caller)).subscribeLogs(REQUEST);
       let text = '';
-      for await (const { messages } of reading) {
+      for await (const { messages, warnings } of reading) {
+        assert.deepEqual(warnings, []);
         text += messages.map(({ data }) => Buffer.from(data).toString()).join();
         if (text !== '') break;
       }

@@ -23,6 +23,8 @@ export class SharedLog {
   readonly members: MemberLog[] = [];
   leader: MemberLog | undefined;
   term = 0;
+  /** Called when an entry is committed, which nobody has applied yet. */
+  onEntry: (count: number) => void = () => {};
 
   elect(leader: MemberLog | undefined): void {
     this.leader = leader;
@@ -60,6 +62,7 @@ export class MemberLog implements Log, LeadershipSource {
       throw new SwarmError({ code: 'unavailable', reason: 'not-leader', message: 'a follower' });
     const position = { index: this.#shared.entries.length + 1, term: this.#shared.term };
     this.#shared.entries.push({ ...position, data, ticket, owner: this });
+    this.#shared.onEntry(this.#shared.entries.length);
     await new Promise((resolve) => setImmediate(resolve));
     this.catchUp();
     return position;
