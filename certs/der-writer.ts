@@ -70,5 +70,6 @@ export function time(timeMs: number): DerValue {
 
 /** A value that is DER already. */
 export function raw(der: Buffer): DerValue {
+  // Its types know of these options only as a boolean; bit strings are to stay as they are.
   return asn1.fromDer(byteString(der), { strict: true, decodeBitStrings: false } as never);
 }

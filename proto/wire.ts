@@ -17,6 +17,7 @@ const BYTES_PER_MESSAGE = 8;
 
 /** What protobufjs' faster reader works on; the name Buffer itself is not known to pure code. */
 type NodeBuffer = ConstructorParameters<typeof protobuf.BufferReader>[0];
+// Node's own Buffer class, whose types know its instances only.
 const nodeBuffer = protobuf.util.Buffer as unknown as {
   from(bytes: ArrayBufferLike, offset: number, length: number): NodeBuffer;
   isBuffer(value: unknown): boolean;

@@ -46,6 +46,7 @@ function load(): Library {
     });
   }
   const declare = <T extends (...args: never[]) => unknown>(definition: string): KoffiFunc<T> =>
+    // The prototype is a text, of which the compiler knows nothing: `Library` says the same in its words.
     handle.func(definition) as unknown as KoffiFunc<T>;
   return {
     newContext: declare('void *nft_ctx_new(uint32_t flags)'),

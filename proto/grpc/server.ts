@@ -89,6 +89,7 @@ export class RpcServer {
       'grpc.max_concurrent_streams': RPC_CONFIG.streamsPerConnection,
     });
     // grpc-js keeps listeners, connections and their signs of life; calls are served without it, at half the cost.
+    // A private method to the types, which a subclass may not replace either.
     const streams = this.#server as unknown as StreamServer;
     streams._streamHandler = (_interceptors, stream, headers) => this.#begin(stream, headers);
   }

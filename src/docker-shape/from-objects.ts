@@ -190,7 +190,22 @@ export function clusterShape(cluster: Cluster): StructData {
   };
 }
 
-export function clusterSpecShape(spec: ClusterSpec | undefined): StructData {
+/** The numbers that are shown one by one elsewhere. */
+export type ClusterSpecShape = StructData & {
+  readonly Orchestration: { readonly TaskHistoryRetentionLimit: number };
+  readonly Raft: {
+    readonly SnapshotInterval: number;
+    readonly KeepOldSnapshots: number;
+    readonly ElectionTick: number;
+    readonly HeartbeatTick: number;
+  };
+  /** Nanoseconds. */
+  readonly Dispatcher: { readonly HeartbeatPeriod: number };
+  /** Nanoseconds. */
+  readonly CAConfig: { readonly NodeCertExpiry: number };
+};
+
+export function clusterSpecShape(spec: ClusterSpec | undefined): ClusterSpecShape {
   return {
     Name: spec?.name,
     Labels: spec?.labels ?? {},

@@ -93,7 +93,7 @@ export async function runLab(argv: readonly string[], output: Output): Promise<n
   switch (command) {
     case 'up':
       expectHosts(hosts, 0, 0);
-      await up(parsed.values as unknown as UpValues, daemonArguments, output);
+      await up(parsed.values, daemonArguments, output);
       return 0;
     case 'ls':
       expectHosts(hosts, 0, 0);
@@ -132,25 +132,15 @@ function expectHosts(hosts: readonly string[], least: number, most: number): voi
   if (hosts.length > most) throw bad(`${JSON.stringify(hosts[most])} is not expected`);
 }
 
-interface UpValues {
-  readonly name: string;
-  readonly managers: string;
-  readonly workers: string;
-  readonly daemon?: string;
-  readonly 'no-swarm': boolean;
-  readonly clocks: boolean;
-  readonly disk?: string;
-}
-
-async function up(values: UpValues, daemonArguments: readonly string[], output: Output): Promise<void> {
+async function up(values: ParsedFlags['values'], daemonArguments: readonly string[], output: Output): Promise<void> {
   const lab = await Lab.up({
-    name: values.name,
-    managers: Number(values.managers),
-    workers: Number(values.workers),
-    formSwarm: !values['no-swarm'],
-    clocks: values.clocks,
-    diskMegabytes: values.disk === undefined ? undefined : numberOf('--disk', values.disk, 64),
-    daemon: [values.daemon ?? DEFAULT_DAEMON, ...daemonArguments],
+    name: String(values['name']),
+    managers: Number(values['managers']),
+    workers: Number(values['workers']),
+    formSwarm: values['no-swarm'] !== true,
+    clocks: values['clocks'] === true,
+    diskMegabytes: values['disk'] === undefined ? undefined : numberOf('--disk', values['disk'], 64),
+    daemon: [String(values['daemon'] ?? DEFAULT_DAEMON), ...daemonArguments],
     progress: (message) => output.err(`${message}\n`),
   });
   output.out(table(await lab.status()));

@@ -95,22 +95,10 @@ function swarmLines(answer: GetInfoResponse): readonly string[] {
   return lines;
 }
 
-interface SpecNumbers {
-  readonly Orchestration: { readonly TaskHistoryRetentionLimit: number };
-  readonly Raft: {
-    readonly SnapshotInterval: number;
-    readonly KeepOldSnapshots: number;
-    readonly HeartbeatTick: number;
-    readonly ElectionTick: number;
-  };
-  readonly Dispatcher: { readonly HeartbeatPeriod: number };
-  readonly CAConfig: { readonly NodeCertExpiry: number };
-}
-
 function managerLines(answer: GetInfoResponse): readonly string[] {
   const { cluster } = answer;
   // The shape has the defaults filled in.
-  const spec = clusterSpecShape(cluster?.spec) as unknown as SpecNumbers;
+  const spec = clusterSpecShape(cluster?.spec);
   return [
     `  ClusterID: ${answer.clusterId}`,
     `  Managers: ${answer.managerCount}`,

@@ -3,17 +3,7 @@ import { decimalSize } from '#common/size.ts';
 import type { SnapshotDescription } from '#gen/swarm/v1/snapshot.ts';
 import { describeSnapshot, openSnapshot, parseSnapshotKey, type SavedSnapshot } from '#manager/backup/index.ts';
 import { encodeJson } from '../../../docker-shape/encode-json.ts';
-import {
-  BOOL,
-  INT,
-  list,
-  pointer,
-  STRING,
-  type StructData,
-  struct,
-  TIME,
-  UINT,
-} from '../../../docker-shape/go-types.ts';
+import { BOOL, INT, list, pointer, STRING, struct, TIME, UINT } from '../../../docker-shape/go-types.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { inspectFormat } from '../../format/inspect-format.ts';
@@ -50,6 +40,28 @@ const SAVED = struct('snapshot.Saved', {
   'Counts?': pointer(COUNTS),
 });
 
+/** Data of `SAVED`. */
+type Saved = {
+  readonly ClusterID: string;
+  readonly ClusterName: string;
+  readonly CreatedAt: number;
+  readonly Release: string;
+  readonly FeatureLevel: number;
+  readonly Version: number;
+  readonly LogIndex: number;
+  readonly NodeID: string;
+  readonly Key: string;
+  readonly Verified: boolean;
+  readonly Size?: number;
+  readonly Managers?: readonly { readonly ID: string; readonly Hostname: string; readonly Addr: string }[];
+  readonly Counts?: {
+    readonly Nodes: number;
+    readonly Services: number;
+    readonly Revisions: number;
+    readonly Tasks: number;
+  };
+};
+
 async function inspect({ context, flags, arguments: [path = ''] }: Invocation): Promise<void> {
   const keyText = await keyTextOf(flags, context, path);
   const source = snapshotBytes(path, context);
@@ -66,7 +78,7 @@ async function inspect({ context, flags, arguments: [path = ''] }: Invocation): 
     context.stdout.write(output.text());
   } else context.stdout.write(page(data));
 
-  async function verified(): Promise<StructData> {
+  async function verified(): Promise<Saved> {
     const key = parseSnapshotKey(keyText ?? '');
     return contentOf(await openSnapshot(source, key, file, { clock: context.clock, sliceMs: SLICE_MS }));
   }
@@ -75,12 +87,12 @@ async function inspect({ context, flags, arguments: [path = ''] }: Invocation): 
 /** Ctrl-C is heard this often. */
 const SLICE_MS = 50;
 
-async function described(source: AsyncIterable<Uint8Array>, file: string): Promise<StructData> {
+async function described(source: AsyncIterable<Uint8Array>, file: string): Promise<Saved> {
   const { description, keyName } = await describeSnapshot(source, file);
   return { ...descriptionOf(description), Key: keyName, Verified: false };
 }
 
-function descriptionOf(description: SnapshotDescription): StructData {
+function descriptionOf(description: SnapshotDescription): Omit<Saved, 'Key' | 'Verified'> {
   return {
     ClusterID: description.clusterId,
     ClusterName: description.clusterName,
@@ -93,7 +105,7 @@ function descriptionOf(description: SnapshotDescription): StructData {
   };
 }
 
-function contentOf({ description, keyName, members, state, bytes }: SavedSnapshot): StructData {
+function contentOf({ description, keyName, members, state, bytes }: SavedSnapshot): Saved {
   const managers = members.map(({ nodeId, address }) => ({
     ID: nodeId,
     Hostname: state.get('node', nodeId)?.description?.hostname ?? '',
@@ -114,27 +126,7 @@ function contentOf({ description, keyName, members, state, bytes }: SavedSnapsho
   };
 }
 
-interface Page {
-  readonly ClusterID: string;
-  readonly ClusterName: string;
-  readonly CreatedAt: number;
-  readonly Release: string;
-  readonly FeatureLevel: number;
-  readonly Version: number;
-  readonly NodeID: string;
-  readonly Key: string;
-  readonly Size?: number;
-  readonly Managers?: readonly { readonly ID: string; readonly Hostname: string; readonly Addr: string }[];
-  readonly Counts?: {
-    readonly Nodes: number;
-    readonly Services: number;
-    readonly Revisions: number;
-    readonly Tasks: number;
-  };
-}
-
-function page(data: StructData): string {
-  const saved = data as unknown as Page;
+function page(saved: Saved): string {
   const lines = [
     `Swarm:\t\t\t${saved.ClusterName} (${saved.ClusterID})`,
     `Saved at:\t\t${printTime(saved.CreatedAt).toLowerCase()}`,
