@@ -96,7 +96,8 @@ export class Peers {
   /**
    * Whether the member can be spoken to. The stream must stand; and it must have been heard lately, since a paused process
    * and a broken wire leave streams as they are: of the log where the node hears from it all the time (the leader from
-   * everybody, everybody from the leader), otherwise of the stream, which has a sign of life every second.
+   * everybody, everybody from the leader), otherwise of the stream, which has signs of life several times in an election
+   * timeout. Who was never heard is not reachable.
    */
   isReachable(raftId: number, node: RawNode): boolean {
     if (raftId === node.id) return true;
@@ -106,7 +107,7 @@ export class Peers {
     const heardMs = this.#heardMs.get(raftId) ?? -Infinity;
     const nowMs = clock.monotonic();
     if (node.state === 'StateLeader' || node.lead === raftId) return nowMs - heardMs < silenceMs;
-    return nowMs - Math.max(heardMs, peer.lastHeardMs) < 2 * silenceMs;
+    return nowMs - Math.max(heardMs, peer.lastHeardMs) < silenceMs;
   }
 
   /** Whether it has changed since the last call who can be reached. */

@@ -53,7 +53,8 @@ export const DEFAULT_PEER_TRANSPORT_CONFIG: PeerTransportConfig = {
   refusedRetryMs: 30_000,
   // Three round trips and some computing; longer than an election timeout would help nobody.
   welcomeTimeoutMs: 3_000,
-  pingIntervalMs: 1_000,
+  // A few in an election timeout (1 s): who is silent that long is not counted as reachable.
+  pingIntervalMs: 300,
   // One lost packet is repeated within a second; an election (1 to 2 s) should not find the old stream in its place.
   pongTimeoutMs: 3_000,
   // A 2 Mbit/s link may carry the log: large entries must not look like a dead peer.
