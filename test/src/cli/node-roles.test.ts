@@ -138,6 +138,35 @@ describe('cli: node promote', () => {
     assert.match(stderr, /node beta is no manager after 60 seconds: waiting for the node, which is down\nHint: /);
   });
 
+  it('names a node that is down, and does not wait for it', async () => {
+    const nodes = [node('beta', WORKER, undefined, NodeState.DOWN), node('gamma', WORKER)];
+    const { asked, run } = daemon(nodes, [{ role: MANAGER, managerStatus: MEMBER }]);
+    const { stdout, stderr, exitCode } = await run('node', 'promote', 'beta', 'gamma');
+    assert.equal(exitCode, 0, stderr);
+    assert.equal(
+      stdout,
+      'Node beta promoted to a manager in the swarm.\nNode gamma promoted to a manager in the swarm.\n',
+    );
+    assert.equal(
+      stderr,
+      'warning: node beta is down: the promotion is recorded, and takes effect when the node is back\n',
+    );
+    assert.deepEqual(
+      asked.map(({ id }) => id),
+      nodes.map(({ id }) => id),
+    );
+  });
+
+  it('says of a node that is down when it is told to detach, too, and nothing when the promotion is refused', async () => {
+    const nodes = [node('beta', WORKER, undefined, NodeState.DOWN)];
+    const detached = await daemon(nodes, [{}]).run('node', 'promote', '--detach', 'beta');
+    assert.match(detached.stderr, /^warning: node beta is down/);
+    const refusal = new SwarmError({ code: 'precondition', reason: 'feature-level', message: 'too old' });
+    const refused = await daemon(nodes, [{}], () => refusal).run('node', 'promote', 'beta');
+    assert.deepEqual([refused.exitCode, refused.stdout], [1, '']);
+    assert.doesNotMatch(refused.stderr, /is down/);
+  });
+
   it('goes on after a node that cannot, and fails in the end', async () => {
     const nodes = [node('alpha', MANAGER, MEMBER), WORKER_NODE, node('gamma', WORKER)];
     const refusal = new SwarmError({

@@ -1,6 +1,6 @@
 /** `node promote` and `node demote`: Docker's words; unlike Docker's they wait until the node is what it was told. */
 import { SwarmError } from '#common/errors.ts';
-import type { Node } from '#gen/swarm/v1/objects.ts';
+import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
 import { NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import type { SwarmApi } from '../../api.ts';
 import { CliError } from '../../cli-errors.ts';
@@ -44,8 +44,10 @@ async function changeRoles({ context, flags, arguments: references }: Invocation
     await failures.attempt(async () => {
       const node = await declareRole(context, api, reference, role);
       if (node === undefined) return;
-      const isDetached = flags.isSet(DETACH) || isInterrupted;
-      if (!isDetached) isInterrupted = (await waitForRole({ context, node, reference, role })) === 'interrupted';
+      const isAway = role === NodeRole.MANAGER && node.status?.state === NodeState.DOWN;
+      if (isAway) warnOfAbsence(context, reference);
+      const waits = !flags.isSet(DETACH) && !isInterrupted && !isAway;
+      if (waits) isInterrupted = (await waitForRole({ context, node, reference, role })) === 'interrupted';
       printLine(
         context,
         role === NodeRole.MANAGER
@@ -56,6 +58,14 @@ async function changeRoles({ context, flags, arguments: references }: Invocation
   }
   if (isInterrupted) printWarning(context, 'Operation continuing in background.');
   failures.report();
+}
+
+/** Nobody can tell when it comes back, or whether: waiting for it would only end in an error. */
+function warnOfAbsence(context: CliContext, reference: string): void {
+  printWarning(
+    context,
+    `warning: node ${reference} is down: the promotion is recorded, and takes effect when the node is back`,
+  );
 }
 
 /** Writes the role that the node should have; undefined when it should have it already. */
