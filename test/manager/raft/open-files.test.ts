@@ -63,6 +63,7 @@ describe('manager/raft: open files', function () {
     const end = members.network.end('a');
     assert.ok(end !== undefined);
     const reached = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
     const send = end.sendSnapshot.bind(end);
     end.sendSnapshot = (message, chunks) =>
       send(
@@ -71,13 +72,15 @@ describe('manager/raft: open files', function () {
           for await (const chunk of chunks) {
             yield chunk;
             reached.resolve();
-            await new Promise((resolve) => setTimeout(resolve, 20));
+            await goOn.promise;
           }
         })(),
       );
     const b = members.begin('b', { origin: { kind: 'join', join: () => members.add('b') } });
     await reached.promise;
     await b.log.close();
+    // What was on its way comes to a member that has ended.
+    goOn.resolve();
     await letsGo(b);
     await a.log.close();
     await letsGo(a);

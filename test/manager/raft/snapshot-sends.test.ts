@@ -1,6 +1,6 @@
 /** What is held for members that a snapshot is sent to, and for how long; in virtual time. */
 import assert from 'node:assert/strict';
-import { type Message, message, NO_DATA, type RawNode } from 'raft-ts';
+import { type Message, message, NO_DATA } from 'raft-ts';
 import { ManualClock } from '#common/clock.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
@@ -21,7 +21,7 @@ describe('manager/raft: snapshots that are sent', () => {
   let reported: string[] = [];
   let released = 0;
   let sends: SnapshotSends;
-  const node = { status: () => ({ progress }) } as unknown as RawNode;
+  const node = { status: () => ({ progress }) };
 
   beforeEach(() => {
     progress = new Map([

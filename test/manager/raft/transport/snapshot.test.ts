@@ -12,6 +12,7 @@ import { RaftService, type SendSnapshotRequest } from '#gen/swarm/v1/raft.ts';
 import { toWire } from '#manager/raft/transport/message-codec.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { CLUSTER_ID } from '../../../certs/fixtures.ts';
 import { TestManager } from './managers.ts';
 import { TcpProxy } from './tcp-proxy.ts';
@@ -116,24 +117,23 @@ describe('snapshots between managers', () => {
   });
 
   it('wait for a receiver that is slow, holding only a few pieces for it', async () => {
-    const [one, two] = await throughProxy();
-    let goOn = (): void => {};
-    const slow = new Promise<void>((resolve) => {
-      goOn = resolve;
-    });
-    two.beforeChunk = (count) => (count === 1 ? slow : undefined);
+    const [one, two] = await throughProxy({ snapshotPartTimeoutMs: 500 });
+    const goOn = Promise.withResolvers<void>();
+    two.beforeChunk = (count) => (count === 1 ? goOn.promise : undefined);
+    const stuck = source(many(500));
+    // The piece that finds no room has its time: by then everything was taken that ever will be.
+    const error = await failed(one.transport.sendSnapshot(snapshotMessage(one), stuck.stream));
+    assert.equal(error.reason, 'timeout');
+    const held = stuck.taken.count;
+    assert.ok(held < 60, `${held} chunks of 64 KiB were taken for a reader that reads nothing`);
+    goOn.resolve();
+
+    const [three, four] = await throughProxy();
     const { stream, taken } = source(many(500));
-    const sending = one.transport.sendSnapshot(snapshotMessage(one), stream);
-    await two.happenings.until('the first chunk', () => two.snapshots[0]?.chunks.length === 1);
-    let seen = -1;
-    while (seen !== taken.count) {
-      seen = taken.count;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    assert.ok(taken.count < 60, `${taken.count} chunks of 64 KiB were taken for a reader that reads nothing`);
-    goOn();
-    await sending;
-    assert.equal(two.snapshots[0]?.chunks.length, 500);
+    const isBehind = (): Promise<void> => eventually('the sender to be ahead', () => taken.count > held / 2);
+    four.beforeChunk = (count) => (count === 1 ? isBehind() : undefined);
+    await three.transport.sendSnapshot(snapshotMessage(three), stream);
+    assert.equal(four.snapshots[0]?.chunks.length, 500);
   });
 
   it('that are cut in the middle fail on both sides', async () => {
