@@ -1,4 +1,4 @@
-import type { Message, RawNode } from 'raft-ts';
+import type { Message } from 'raft-ts';
 import { type BackoffOptions, backoffDelay } from '#common/backoff.ts';
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
@@ -21,6 +21,11 @@ export interface SnapshotSendsOptions {
   readonly report: (to: number, outcome: 'finished' | 'failed') => void;
   /** Entries that were held are needed no more. */
   readonly released: () => void;
+}
+
+/** The node, as far as it tells how much each member has. */
+export interface MemberProgress {
+  status(): { readonly progress: ReadonlyMap<number, { readonly match: number }> };
 }
 
 /**
@@ -80,7 +85,7 @@ export class SnapshotSends {
   }
 
   /** First entries that members will need, lowest first; `node` leads. */
-  neededFrom(node: RawNode): readonly number[] {
+  neededFrom(node: MemberProgress): readonly number[] {
     if (this.#sends.size === 0) return [];
     const { progress } = node.status();
     const needed: number[] = [];
@@ -90,7 +95,7 @@ export class SnapshotSends {
   }
 
   /** Lets go of members that are gone, that have caught up with the newest snapshot, or take too long to. */
-  tick(node: RawNode, newestIndex: number): void {
+  tick(node: MemberProgress, newestIndex: number): void {
     if (this.#sends.size === 0) return;
     const { progress } = node.status();
     const now = this.#options.clock.monotonic();

@@ -4,9 +4,15 @@ import { parseCertificates } from '#certs/certificate.ts';
 import { certifiedIdentity } from '#certs/identity.ts';
 import { SwarmError } from '#common/errors.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import type { Leadership } from '#manager/log/index.ts';
 import type { NodeRoleName, PeerIdentity } from '#proto/grpc/caller.ts';
-import type { ManagerAccess } from './handlers/manager-access.ts';
 import type { ManagerRole } from './manager-role.ts';
+
+/** The manager of this node, as far as callers are judged by it; throws as long as there is none. */
+export type JudgingAccess = () => {
+  readonly store: Pick<ManagerRole['store'], 'view'>;
+  readonly log: { leadership(): Pick<Leadership, 'state'> };
+};
 
 /**
  * Streams of the log are let in whatever the store says: the log knows its members better, and a manager that was away
@@ -18,7 +24,7 @@ const ALWAYS = '/swarm.v1.RaftService/';
  * Why the node may make no call; undefined when it may. A certificate outlives the membership that it was issued for.
  * Only the leader's state is complete: on the others a node that is not there may be a new one.
  */
-export function admitNode(manager: ManagerAccess, caller: PeerIdentity, path: string): SwarmError | undefined {
+export function admitNode(manager: JudgingAccess, caller: PeerIdentity, path: string): SwarmError | undefined {
   const role = servingManager(manager);
   if (role === undefined || path.startsWith(ALWAYS)) return undefined; // what needs the state says so itself
   return removalOf(role, caller.nodeId);
@@ -29,7 +35,7 @@ export function admitNode(manager: ManagerAccess, caller: PeerIdentity, path: st
  * after what this manager has heard of, and lead; but nobody returns with an id that was removed, and who was promoted
  * after the demotion that is known here has a certificate that was issued after it.
  */
-export function strangerProblem(manager: ManagerAccess, caller: PeerIdentity): SwarmError | undefined {
+export function strangerProblem(manager: JudgingAccess, caller: PeerIdentity): SwarmError | undefined {
   const role = servingManager(manager);
   if (role === undefined) return undefined;
   const removal = removalOf(role, caller.nodeId);
@@ -44,7 +50,7 @@ export function strangerProblem(manager: ManagerAccess, caller: PeerIdentity): S
   });
 }
 
-function removalOf(role: ManagerRole, nodeId: string): SwarmError | undefined {
+function removalOf(role: ReturnType<JudgingAccess>, nodeId: string): SwarmError | undefined {
   const view = role.store.view();
   const isRemoved = view.cluster()?.removedNodes.some((removed) => removed.nodeId === nodeId) === true;
   const isKnown = view.get('node', nodeId) !== undefined;
@@ -67,13 +73,13 @@ function isNewer(caller: PeerIdentity, certificatePem: Uint8Array | undefined): 
 }
 
 /** A demoted manager is a worker from the moment that the store says so, whatever its certificate says. */
-export function roleOfNode(manager: ManagerAccess, caller: PeerIdentity, path: string): NodeRoleName {
+export function roleOfNode(manager: JudgingAccess, caller: PeerIdentity, path: string): NodeRoleName {
   if (path.startsWith(ALWAYS)) return caller.role;
   const node = servingManager(manager)?.store.view().get('node', caller.nodeId);
   return node?.role === NodeRole.WORKER ? 'worker' : caller.role;
 }
 
-function servingManager(manager: ManagerAccess): ManagerRole | undefined {
+function servingManager(manager: JudgingAccess): ReturnType<JudgingAccess> | undefined {
   try {
     return manager();
   } catch {

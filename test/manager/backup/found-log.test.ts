@@ -13,7 +13,7 @@ import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import { FAST } from '#test/manager/raft/support/members.ts';
 import { MemoryNetwork } from '#test/manager/raft/support/memory-network.ts';
 import { service } from '#test/manager/store/support.ts';
-import { contentOf, KEY, sampleState } from './support.ts';
+import { contentOf, KEY, sampleState, stateOf } from './support.ts';
 
 function logOn(disk: MemoryDisk, origin: RaftLogOptions['origin']): RaftLog {
   return new RaftLog({
@@ -44,7 +44,7 @@ describe('manager/backup: a new log with a state', () => {
     const log = logOn(disk, { kind: 'resume' });
     const store = new ReplicatedStore({ log, logger: silentLogger, random: new SeededRandom(4) });
     await store.start();
-    assert.deepEqual(contentOf(store.view() as never), contentOf(state));
+    assert.deepEqual(contentOf(stateOf(store)), contentOf(state));
     assert.deepEqual(
       log.members().map(({ nodeId, address, voter }) => [nodeId, address, voter]),
       [['a', 'a:2377', true]],
@@ -62,7 +62,7 @@ describe('manager/backup: a new log with a state', () => {
       const after = disk.afterCrash({ random: new SeededRandom(seed) });
       const store = new ReplicatedStore({ log: logOn(after, { kind: 'resume' }), logger: silentLogger });
       await store.start();
-      assert.deepEqual(contentOf(store.view() as never), contentOf(state));
+      assert.deepEqual(contentOf(stateOf(store)), contentOf(state));
       await store.close();
     }
   });

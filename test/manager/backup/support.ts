@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { ManualClock } from '#common/clock.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
@@ -81,6 +82,13 @@ export async function* streamOf(bytes: Uint8Array, pieceBytes = 1000): AsyncGene
 
 export function opened(bytes: Uint8Array, key: Uint8Array = KEY, pieceBytes = 1000): Promise<SavedSnapshot> {
   return openSnapshot(streamOf(bytes, pieceBytes), key, 'the.file', PACE);
+}
+
+/** What the store serves its readers with: all of a state. */
+export function stateOf(store: ReplicatedStore): StoreState {
+  const view = store.view();
+  assert.ok(view instanceof StoreState);
+  return view;
 }
 
 /** Everything that a state holds, for comparing. */

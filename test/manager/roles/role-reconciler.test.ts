@@ -7,48 +7,52 @@ import { SeededRandom } from '#common/random.ts';
 import { Cluster, Node } from '#gen/swarm/v1/objects.ts';
 import { NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { FeatureLevelRaiser, ROLES_CONFIG, type RoleMember, RoleReconciler } from '#manager/roles/index.ts';
-import type { Change, CommitEvents, StoreEvent, StoreView } from '#manager/store/index.ts';
+import type { Change, CommitEvents, StoreView } from '#manager/store/index.ts';
+import { MemoryView } from '#test/fixtures/memory-view.ts';
 
 const { MANAGER, WORKER } = NodeRole;
 
 /** The nodes and the cluster, changed as decided; tells of every change. */
 class Objects {
-  readonly nodes = new Map<string, Node>();
-  cluster = Cluster.create({ id: 'cluster', featureLevel: 1 });
+  readonly #view = new MemoryView();
   refuse: SwarmError | undefined;
   readonly #listeners = new Set<(commit: CommitEvents) => void>();
 
+  constructor() {
+    const cluster = Cluster.create({ id: 'cluster', featureLevel: 1 });
+    this.#view.commit([{ kind: 'create', table: 'cluster', object: cluster }]);
+    this.#view.onCommit((commit) => {
+      for (const listener of [...this.#listeners]) listener(commit);
+    });
+  }
+
+  node(id: string): Node | undefined {
+    return this.#view.get('node', id);
+  }
+
+  get cluster(): Cluster | undefined {
+    return this.#view.cluster();
+  }
+
   put(id: string, role: NodeRole, desiredRole: NodeRole): void {
-    this.#set(Node.create({ id, role, spec: NodeSpec.create({ desiredRole }) }));
+    const version = this.node(id)?.version;
+    const object = Node.create({ id, role, spec: NodeSpec.create({ desiredRole }), version: version ?? 0 });
+    this.#view.commit([{ kind: version === undefined ? 'create' : 'update', table: 'node', object }]);
   }
 
   view(): StoreView {
-    const view = {
-      get: (_table: string, id: string) => this.nodes.get(id),
-      all: () => this.nodes.values(),
-      cluster: () => this.cluster,
-    };
-    return view as unknown as StoreView;
+    return this.#view;
   }
 
-  decide(change: (view: StoreView) => readonly Change[]): Promise<void> {
-    if (this.refuse !== undefined) return Promise.reject(this.refuse);
-    for (const one of change(this.view()))
-      if (one.table === 'node') this.#set(one.object);
-      else if (one.table === 'cluster') this.cluster = one.object;
-    return Promise.resolve();
+  async decide(change: (view: StoreView) => readonly Change[]): Promise<void> {
+    if (this.refuse !== undefined) throw this.refuse;
+    const changes = change(this.#view);
+    if (changes.length > 0) this.#view.commit(changes);
   }
 
   onCommit(listener: (commit: CommitEvents) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  #set(object: Node): void {
-    const old = this.nodes.get(object.id);
-    this.nodes.set(object.id, object);
-    const event = { kind: old === undefined ? 'create' : 'update', table: 'node', object, old } as StoreEvent;
-    for (const listener of [...this.#listeners]) listener({ version: 1, timeMs: 0, events: [event] });
   }
 }
 
@@ -125,14 +129,14 @@ describe('the loop over roles', () => {
     store.put('b', MANAGER, WORKER);
     await turns();
     assert.deepEqual(log.removed, [2]);
-    assert.equal(store.nodes.get('b')?.role, WORKER);
+    assert.equal(store.node('b')?.role, WORKER);
   });
 
   it('promotes', async () => {
     store.put('w', WORKER, MANAGER);
     reconciler.start();
     await turns();
-    assert.equal(store.nodes.get('w')?.role, MANAGER);
+    assert.equal(store.node('w')?.role, MANAGER);
   });
 
   it('hands over when it leads and is to go, once', async () => {
@@ -147,7 +151,7 @@ describe('the loop over roles', () => {
     store.put('b', MANAGER, WORKER);
     reconciler.start();
     await turns();
-    assert.equal(store.nodes.get('b')?.role, MANAGER);
+    assert.equal(store.node('b')?.role, MANAGER);
     log.refuse = undefined;
     store.put('x', WORKER, WORKER); // what happens meanwhile does not make it hurry
     await turns();
@@ -155,7 +159,7 @@ describe('the loop over roles', () => {
     clock.advance(300);
     await turns();
     assert.deepEqual(log.removed, [2]);
-    assert.equal(store.nodes.get('b')?.role, WORKER);
+    assert.equal(store.node('b')?.role, WORKER);
   });
 
   it('shows in the status of the node why its demotion waits, and takes that back', async () => {
@@ -164,14 +168,14 @@ describe('the loop over roles', () => {
     reconciler.start();
     await turns();
     assert.equal(
-      store.nodes.get('b')?.status?.message,
+      store.node('b')?.status?.message,
       'cannot be demoted yet: of the 2 managers that would stay, 1 can be reached and 2 are needed',
     );
     assert.deepEqual(log.removed, []);
     log.set({ nodeId: 'a', self: true }, { nodeId: 'b' }, { nodeId: 'c' });
     await turns();
-    assert.equal(store.nodes.get('b')?.role, WORKER);
-    assert.equal(store.nodes.get('b')?.status?.message, '');
+    assert.equal(store.node('b')?.role, WORKER);
+    assert.equal(store.node('b')?.status?.message, '');
   });
 
   it('does nothing any more once it is stopped, and goes on when it is started again', async () => {
@@ -198,17 +202,17 @@ describe('the feature level', () => {
     log.set({ nodeId: 'a', featureLevel: 2 }, { nodeId: 'b', featureLevel: 1, voter: false });
     raiser.start();
     await Promise.resolve();
-    assert.equal(store.cluster.featureLevel, 1);
+    assert.equal(store.cluster?.featureLevel, 1);
     store.refuse = noQuorum;
     log.set({ nodeId: 'a', featureLevel: 2 }, { nodeId: 'b', featureLevel: 2 });
     for (let turn = 0; turn < 5; turn++) await Promise.resolve();
-    assert.equal(store.cluster.featureLevel, 1);
+    assert.equal(store.cluster?.featureLevel, 1);
     store.refuse = undefined;
     clock.advance(300);
-    assert.equal(store.cluster.featureLevel, 2);
+    assert.equal(store.cluster?.featureLevel, 2);
     raiser.stop();
     log.set({ nodeId: 'a', featureLevel: 3 });
-    assert.equal(store.cluster.featureLevel, 2);
+    assert.equal(store.cluster?.featureLevel, 2);
   });
 
   it('is not raised above a manager that is being added, also where nobody knows whether it was', async () => {
@@ -226,12 +230,12 @@ describe('the feature level', () => {
     );
     log.set({ nodeId: 'a', featureLevel: 2 });
     await turns();
-    assert.equal(store.cluster.featureLevel, 1);
+    assert.equal(store.cluster?.featureLevel, 1);
     log.set({ nodeId: 'a', featureLevel: 2 }, older);
     await turns();
     log.set({ nodeId: 'a', featureLevel: 2 }, { nodeId: 'b', featureLevel: 2 });
     await turns();
-    assert.equal(store.cluster.featureLevel, 2);
+    assert.equal(store.cluster?.featureLevel, 2);
     await assert.rejects(
       raiser.admit({ nodeId: 'c', featureLevel: 1 }, () => assert.fail('it is not added')),
       { reason: 'feature-level' },

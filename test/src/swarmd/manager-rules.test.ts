@@ -9,17 +9,18 @@ import { certifiedIdentity } from '#certs/identity.ts';
 import { Cluster, Node, NodeCertificate, RemovedNode } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, LogConfig, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { updateClusterSpec } from '#manager/control/clusters.ts';
-import type { StoreView } from '#manager/store/index.ts';
+import { Transaction } from '#manager/replicated-store/index.ts';
+import type { StoreState, StoreView } from '#manager/store/index.ts';
 import type { PeerIdentity } from '#proto/grpc/caller.ts';
 import { hostOf, replacedAddresses } from '#src/swarmd/addresses.ts';
-import { admitNode, roleOfNode, strangerProblem } from '#src/swarmd/admit-node.ts';
+import { admitNode, type JudgingAccess, roleOfNode, strangerProblem } from '#src/swarmd/admit-node.ts';
 import { demoteOthers, isForced, markForced, unmarkForced } from '#src/swarmd/forced-cluster.ts';
 import { forgetLog, hasLog } from '#src/swarmd/forget-log.ts';
 import { reachableAddress } from '#src/swarmd/log-admission.ts';
-import type { ManagerRole } from '#src/swarmd/manager-role.ts';
 import { pathsOf } from '#src/swarmd/paths.ts';
 import { testAuthority, testNode } from '#test/certs/fixtures.ts';
 import { rejects } from '#test/certs/rejects.ts';
+import { after, create, EMPTY } from '#test/manager/store/support.ts';
 
 const { MANAGER, WORKER } = NodeRole;
 
@@ -90,15 +91,15 @@ describe('swarmd: who may call', () => {
     notAfterMs: 1,
     issuerKeyId: '',
   });
-  const nodes = new Map([
-    ['manager', node('manager', MANAGER)],
-    ['demoted', node('demoted', WORKER)],
-  ]);
-  const cluster = Cluster.create({ removedNodes: [RemovedNode.create({ nodeId: 'removed' })] });
-  const view = { get: (_table: string, id: string) => nodes.get(id), cluster: () => cluster };
-  const manager = (state: 'leader' | 'follower') => () =>
-    ({ store: { view: () => view }, log: { leadership: () => ({ state }) } }) as unknown as ManagerRole;
-  const starting = (): ManagerRole => {
+  const cluster = Cluster.create({ id: 'c', removedNodes: [RemovedNode.create({ nodeId: 'removed' })] });
+  const knowing = (...nodes: readonly Node[]): StoreState =>
+    after(EMPTY, create('cluster', cluster), ...nodes.map((one) => create('node', one)));
+  const managerWith =
+    (state: 'leader' | 'follower', known: StoreState): JudgingAccess =>
+    () => ({ store: { view: () => known }, log: { leadership: () => ({ state }) } });
+  const everybody = knowing(node('manager', MANAGER), node('demoted', WORKER));
+  const manager = (state: 'leader' | 'follower') => managerWith(state, everybody);
+  const starting: JudgingAccess = () => {
     throw new Error('not yet');
   };
 
@@ -128,9 +129,7 @@ describe('swarmd: who may call', () => {
     const who = (changes: Partial<PeerIdentity>): PeerIdentity => ({ ...caller(nodeId, 'manager'), ...changes });
     const reasonAt = (role: NodeRole, asked: PeerIdentity, state: 'leader' | 'follower' = 'follower') => {
       const known = { ...node(nodeId, role), certificate: NodeCertificate.create({ certificatePem }) };
-      const stranger = { ...view, get: (_table: string, id: string) => (id === nodeId ? known : undefined) };
-      const at = { store: { view: () => stranger }, log: { leadership: () => ({ state }) } } as unknown as ManagerRole;
-      return strangerProblem(() => at, asked)?.reason;
+      return strangerProblem(managerWith(state, knowing(known)), asked)?.reason;
     };
 
     it('may not be a demoted manager with the certificate of before, nor one that did not renew it', () => {
@@ -217,19 +216,20 @@ describe('swarmd: what is left behind', () => {
       node('leaving', MANAGER, WORKER),
       node('worker', WORKER),
     ];
-    const written = new Map<string, Node>();
-    const transaction = {
-      view: { all: () => before },
-      update: (_table: string, object: Node) => written.set(object.id, object),
-    };
-    const update = (change: (given: typeof transaction) => void): Promise<void> => Promise.resolve(change(transaction));
-    await demoteOthers({ update } as unknown as Parameters<typeof demoteOthers>[0], 'self');
-    const roles = [...written.values()].map(({ id, role, spec }) => [id, role, spec?.desiredRole]);
-    assert.deepEqual(roles, [
-      ['self', MANAGER, MANAGER],
-      ['other', WORKER, WORKER],
-      ['joining', WORKER, WORKER],
-      ['leaving', WORKER, WORKER],
-    ]);
+    const transaction = new Transaction(after(EMPTY, ...before.map((one) => create('node', one))));
+    const update = <T>(change: (given: Transaction) => T): Promise<T> => Promise.resolve(change(transaction));
+    await demoteOthers({ update }, 'self');
+    const written = transaction
+      .changes()
+      .map(({ table, object }) => [object.id, table === 'node' && [object.role, object.spec?.desiredRole]] as const);
+    assert.deepEqual(
+      new Map(written),
+      new Map([
+        ['self', [MANAGER, MANAGER]],
+        ['other', [WORKER, WORKER]],
+        ['joining', [WORKER, WORKER]],
+        ['leaving', [WORKER, WORKER]],
+      ]),
+    );
   });
 });
