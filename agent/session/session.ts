@@ -222,6 +222,7 @@ export class Session {
       case 'end':
         this.#ended(message.value, address);
         return false;
+      case 'networks':
       case 'heartbeatAck':
       case undefined: // a message of a newer manager
         return true;

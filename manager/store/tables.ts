@@ -1,4 +1,4 @@
-import { Cluster, Node, Revision, Service, Task } from '#gen/swarm/v1/objects.ts';
+import { Cluster, Network, Node, Revision, Service, Task } from '#gen/swarm/v1/objects.ts';
 import type { TableName, Tables } from './types.ts';
 
 /** Finds objects by something else than their id. Pure functions of the object; undefined leaves it out. */
@@ -48,6 +48,12 @@ export const TABLES = {
       node: (task) => task.nodeId || undefined,
       desiredState: (task) => String(task.desiredState),
     },
+  },
+  network: {
+    label: 'network',
+    create: Network.create,
+    unique: { name: (network) => network.spec?.name.toLowerCase() || undefined },
+    multiple: {},
   },
 } as const satisfies { readonly [Name in TableName]: TableDefinition<Tables[Name]> };
 

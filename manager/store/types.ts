@@ -1,7 +1,7 @@
 /**
  * What the rest of the manager sees of the store: immutable views, events, changes. Pure.
  */
-import type { Cluster, Node, Revision, Service, Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import type { Cluster, Network, Node, Revision, Service, Task, TaskState } from '#gen/swarm/v1/objects.ts';
 
 /** Every table with the type of its objects. A new kind of object is one line here and one in `tables.ts`. */
 export interface Tables {
@@ -10,13 +10,14 @@ export interface Tables {
   readonly service: Service;
   readonly revision: Revision;
   readonly task: Task;
+  readonly network: Network;
 }
 
 export type TableName = keyof Tables;
 export type StoredObject = Tables[TableName];
 
-/** Tables whose objects have a name: a service's own, a node's hostname. */
-export type NamedTable = 'node' | 'service';
+/** Tables whose objects have a name: a service's or network's own, a node's hostname. */
+export type NamedTable = 'network' | 'node' | 'service';
 
 /**
  * A change that deciding code asks for. `object.version` is the version that was read (0 for a creation): a write in

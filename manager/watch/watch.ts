@@ -1,6 +1,6 @@
 /** The store's changes for readers outside, from a version on and without a gap. */
 import { SwarmError } from '#common/errors.ts';
-import type { Cluster, Node, Revision, Service, Task } from '#gen/swarm/v1/objects.ts';
+import type { Cluster, Network, Node, Revision, Service, Task } from '#gen/swarm/v1/objects.ts';
 import { StoreActionKind, type StoreObject } from '#gen/swarm/v1/store.ts';
 import {
   ObjectKind,
@@ -35,6 +35,7 @@ const KINDS: Readonly<Record<TableName, ObjectKind>> = {
   service: ObjectKind.SERVICE,
   revision: ObjectKind.REVISION,
   task: ObjectKind.TASK,
+  network: ObjectKind.NETWORK,
 };
 
 const ACTIONS: Readonly<Record<StoreEvent['kind'], StoreActionKind>> = {
@@ -103,5 +104,7 @@ function storeObject(table: TableName, object: StoredObject, redactor: Redactor)
       return { object: { kind: 'revision', value: redactor.revision(object as Revision) } };
     case 'task':
       return { object: { kind: 'task', value: redactor.task(object as Task) } };
+    case 'network':
+      return { object: { kind: 'network', value: object as Network } };
   }
 }

@@ -21,6 +21,7 @@ export class MemoryStore implements StoreView {
     service: new Map(),
     revision: new Map(),
     task: new Map(),
+    network: new Map(),
   };
   readonly #byService = new Map<string, Set<string>>();
   readonly #bySlot = new Map<string, Set<string>>();

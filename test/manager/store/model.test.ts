@@ -17,7 +17,7 @@ import {
   TABLE_NAMES,
   type TableName,
 } from '#manager/store/index.ts';
-import { build, cluster, init, node, revision, service, task } from './support.ts';
+import { build, cluster, init, network, node, revision, service, task } from './support.ts';
 
 type Rows = ReadonlyMap<string, StoredObject>;
 type Model = { readonly version: number; readonly tables: Readonly<Record<TableName, Rows>> };
@@ -45,6 +45,7 @@ const objects: Readonly<Record<TableName, fc.Arbitrary<StoredObject>>> = {
       desiredState: fc.constantFrom(...STATES),
     })
     .map(({ id, ...rest }) => task(id, rest)),
+  network: fc.tuple(few('w', 4), fc.constantFrom('front', 'FRONT', 'back', '')).map(([id, name]) => network(id, name)),
 };
 
 /** A change whose version is set right before it is made: the current one, or another. */
@@ -56,7 +57,7 @@ interface Wish {
 }
 
 const wishes: fc.Arbitrary<Wish> = fc
-  .constantFrom<TableName>('cluster', 'node', 'service', 'revision', 'task', 'task', 'task')
+  .constantFrom<TableName>('cluster', 'node', 'service', 'revision', 'network', 'task', 'task', 'task')
   .chain((table) =>
     fc.record({
       kind: fc.constantFrom<Change['kind']>('create', 'create', 'update', 'update', 'remove'),
@@ -70,13 +71,14 @@ const histories = fc.array(fc.array(wishes, { minLength: 1, maxLength: 4 }), { m
 
 function nameOf(table: TableName, object: StoredObject): string {
   if (table === 'service') return (object as ReturnType<typeof service>).spec?.name.toLowerCase() ?? '';
+  if (table === 'network') return (object as ReturnType<typeof network>).spec?.name.toLowerCase() ?? '';
   if (table === 'node') return (object as ReturnType<typeof node>).description?.hostname.toLowerCase() ?? '';
   return '';
 }
 
 /** What may not occur twice in a table. */
 function uniqueKey(table: TableName, object: StoredObject): string {
-  if (table === 'service') return nameOf(table, object);
+  if (table === 'service' || table === 'network') return nameOf(table, object);
   if (table !== 'revision') return '';
   const { serviceId, number } = object as ReturnType<typeof revision>;
   return `${serviceId} ${number}`;

@@ -1,6 +1,7 @@
 import type { SwarmError } from '#common/errors.ts';
 import {
   Cluster,
+  Network,
   Node,
   NodeDescription,
   Revision,
@@ -9,7 +10,7 @@ import {
   TaskState,
   TaskStatus,
 } from '#gen/swarm/v1/objects.ts';
-import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
+import { NetworkSpec, ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import {
   type Change,
   type ChangeGroup,
@@ -25,6 +26,10 @@ export function task(id: string, init: Partial<Task> = {}): Task {
 
 export function service(id: string, name = id, init: Partial<Service> = {}): Service {
   return Service.create({ id, spec: ServiceSpec.create({ name }), ...init });
+}
+
+export function network(id: string, name = id): Network {
+  return Network.create({ id, spec: NetworkSpec.create({ name }) });
 }
 
 export function node(id: string, hostname = id): Node {
