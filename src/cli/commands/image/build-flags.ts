@@ -5,46 +5,49 @@ import { type AnyFlag, boolFlag, listFlag, refusedFlag, stringFlag } from '../..
 import { environmentEntry, label } from '../../values/key-values.ts';
 import { CONTENT_TRUST } from './content-trust.ts';
 
-export const BUILD_ARG = listFlag({ name: 'build-arg', usage: 'Set build-time variables', parse: environmentEntry });
-export const FILE = stringFlag({
-  name: 'file',
-  short: 'f',
-  usage: 'Name of the Dockerfile (Default is "PATH/Dockerfile")',
-  completions: 'file',
-});
-export const FORCE_RM = boolFlag({
-  name: 'force-rm',
-  usage: 'Always remove intermediate containers',
-  shownDefault: 'true',
-});
-export const IIDFILE = stringFlag({ name: 'iidfile', usage: 'Write the image ID to the file', completions: 'file' });
-export const LABEL = listFlag({ name: 'label', usage: 'Set metadata for an image', parse: label });
-export const NETWORK = stringFlag({
-  name: 'network',
-  usage: 'Set the networking mode for the RUN instructions during build',
-  shownDefault: '"default"',
-  completions: ['default', 'host', 'none'],
-});
-export const NO_CACHE = boolFlag({ name: 'no-cache', usage: 'Do not use cache when building the image' });
-export const PLATFORM = stringFlag({ name: 'platform', usage: 'Set platform if server is multi-platform capable' });
-export const PULL = boolFlag({ name: 'pull', usage: 'Always attempt to pull a newer version of the image' });
-export const QUIET = boolFlag({
-  name: 'quiet',
-  short: 'q',
-  usage: 'Suppress the build output and print image ID on success',
-});
-export const RM = boolFlag({
-  name: 'rm',
-  usage: 'Remove intermediate containers after a successful build',
-  shownDefault: 'true',
-});
-export const TAG = listFlag({
-  name: 'tag',
-  short: 't',
-  usage: 'Name and optionally a tag in the "name:tag" format',
-  parse: imageName,
-});
-export const TARGET = stringFlag({ name: 'target', usage: 'Set the target build stage to build.' });
+/** Those that a build heeds. */
+export const BUILD = {
+  buildArg: listFlag({ name: 'build-arg', usage: 'Set build-time variables', parse: environmentEntry }),
+  file: stringFlag({
+    name: 'file',
+    short: 'f',
+    usage: 'Name of the Dockerfile (Default is "PATH/Dockerfile")',
+    completions: 'file',
+  }),
+  forceRm: boolFlag({
+    name: 'force-rm',
+    usage: 'Always remove intermediate containers',
+    shownDefault: 'true',
+  }),
+  iidfile: stringFlag({ name: 'iidfile', usage: 'Write the image ID to the file', completions: 'file' }),
+  label: listFlag({ name: 'label', usage: 'Set metadata for an image', parse: label }),
+  network: stringFlag({
+    name: 'network',
+    usage: 'Set the networking mode for the RUN instructions during build',
+    shownDefault: '"default"',
+    completions: ['default', 'host', 'none'],
+  }),
+  noCache: boolFlag({ name: 'no-cache', usage: 'Do not use cache when building the image' }),
+  platform: stringFlag({ name: 'platform', usage: 'Set platform if server is multi-platform capable' }),
+  pull: boolFlag({ name: 'pull', usage: 'Always attempt to pull a newer version of the image' }),
+  quiet: boolFlag({
+    name: 'quiet',
+    short: 'q',
+    usage: 'Suppress the build output and print image ID on success',
+  }),
+  rm: boolFlag({
+    name: 'rm',
+    usage: 'Remove intermediate containers after a successful build',
+    shownDefault: 'true',
+  }),
+  tag: listFlag({
+    name: 'tag',
+    short: 't',
+    usage: 'Name and optionally a tag in the "name:tag" format',
+    parse: imageName,
+  }),
+  target: stringFlag({ name: 'target', usage: 'Set the target build stage to build.' }),
+} as const;
 
 function imageName(text: string): string {
   const parsed = parseImageReference(text);
@@ -91,20 +94,4 @@ const REFUSED: readonly AnyFlag[] = [
   ),
 ];
 
-export const BUILD_FLAGS: readonly AnyFlag[] = [
-  BUILD_ARG,
-  CONTENT_TRUST,
-  FILE,
-  FORCE_RM,
-  IIDFILE,
-  LABEL,
-  NETWORK,
-  NO_CACHE,
-  PLATFORM,
-  PULL,
-  QUIET,
-  RM,
-  TAG,
-  TARGET,
-  ...REFUSED,
-];
+export const BUILD_FLAGS: readonly AnyFlag[] = [...Object.values(BUILD), CONTENT_TRUST, ...REFUSED];

@@ -8,22 +8,7 @@ import type { CommandImplementation, Invocation } from '../../command.ts';
 import { type CliContext, printLine, printWarning } from '../../context.ts';
 import type { Flag, FlagValues } from '../../flags.ts';
 import { keyValue, toRecord, withCallersValue } from '../../values/key-values.ts';
-import {
-  BUILD_ARG,
-  BUILD_FLAGS,
-  FILE,
-  FORCE_RM,
-  IIDFILE,
-  LABEL,
-  NETWORK,
-  NO_CACHE,
-  PLATFORM,
-  PULL,
-  QUIET,
-  RM,
-  TAG,
-  TARGET,
-} from './build-flags.ts';
+import { BUILD, BUILD_FLAGS } from './build-flags.ts';
 import { inChunks } from './chunks.ts';
 import { refuseContentTrust } from './content-trust.ts';
 import { baseRegistries } from './context/base-registries.ts';
@@ -46,20 +31,20 @@ export const imageBuild: CommandImplementation = {
 
 async function buildImage({ context, flags, arguments: [source = ''] }: Invocation): Promise<void> {
   refuseContentTrust(flags);
-  refuseKeeping(flags, RM);
-  refuseKeeping(flags, FORCE_RM);
+  refuseKeeping(flags, BUILD.rm);
+  refuseKeeping(flags, BUILD.forceRm);
   const build = await findContext(context, {
     source,
-    file: flags.value(FILE),
+    file: flags.value(BUILD.file),
     generatedName: `.dockerfile.${randomBytes(10).toString('hex')}`,
   });
-  const idFile = flags.value(IIDFILE);
+  const idFile = flags.value(BUILD.iidfile);
   // Who reads it after a failure must not find the id of an earlier build.
   if (idFile !== undefined) await writing(idFile, rm(idFile, { force: true }));
   const options = await buildOptions(context, flags, build);
-  const id = await run(context, options, build, flags.isSet(QUIET));
+  const id = await run(context, options, build, flags.isSet(BUILD.quiet));
   if (idFile !== undefined) await writing(idFile, writeFile(idFile, imageId(id)));
-  if (flags.isSet(QUIET)) printLine(context, imageId(id));
+  if (flags.isSet(BUILD.quiet)) printLine(context, imageId(id));
 }
 
 function refuseKeeping(flags: FlagValues, flag: Flag<boolean>): void {
@@ -80,21 +65,21 @@ async function writing(path: string, work: Promise<void>): Promise<void> {
 async function buildOptions(context: CliContext, flags: FlagValues, build: BuildContext): Promise<BuildOptions> {
   const buildArgs = toRecord(
     flags
-      .list(BUILD_ARG)
+      .list(BUILD.buildArg)
       .map((entry) => keyValue(withCallersValue(entry, context.variables)))
       .filter(({ value }) => value !== undefined),
   );
   return {
-    tags: flags.list(TAG),
+    tags: flags.list(BUILD.tag),
     dockerfile: build.dockerfile,
     buildArgs,
-    target: flags.value(TARGET) ?? '',
-    noCache: flags.isSet(NO_CACHE),
-    pull: flags.isSet(PULL),
-    labels: toRecord(flags.list(LABEL)),
-    platform: flags.value(PLATFORM) ?? '',
+    target: flags.value(BUILD.target) ?? '',
+    noCache: flags.isSet(BUILD.noCache),
+    pull: flags.isSet(BUILD.pull),
+    labels: toRecord(flags.list(BUILD.label)),
+    platform: flags.value(BUILD.platform) ?? '',
     registryAuths: await loginsFor(context, build, buildArgs),
-    network: flags.value(NETWORK) ?? '',
+    network: flags.value(BUILD.network) ?? '',
   };
 }
 
