@@ -6,6 +6,7 @@ import type { BuildRequest } from '#agent/images/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { parseImageReference } from '#common/image-reference.ts';
 import { chunks, type Member, tar } from '#test/fixtures/image-archive.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { never, requireBuildah, StoreFixture } from './store-fixture.ts';
 
 const DOCKERFILE = `FROM base:1
@@ -81,16 +82,15 @@ describe('building', function () {
 
   /** No process of this machine has the text in its command line; those that are just dying get a moment. */
   async function noProcessWith(text: string): Promise<void> {
-    const deadline = Date.now() + 2_000;
-    for (;;) {
+    let found: readonly string[] = [];
+    const isGone = async (): Promise<boolean> => {
       const commands: string[] = [];
       for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name)))
         commands.push(await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => ''));
-      const found = commands.filter((command) => command.includes(text));
-      if (found.length === 0) return;
-      assert.ok(Date.now() < deadline, `still there: ${found.join()}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+      found = commands.filter((command) => command.includes(text));
+      return found.length === 0;
+    };
+    await eventually(() => `the end of ${found.join()}`, isGone, { timeoutMs: 2_000, everyMs: 50 });
   }
 
   /** The content of a file of the image, from the highest layer that has it. */

@@ -12,6 +12,7 @@ import type { SwarmClient } from '#src/client/swarm-client.ts';
 import { busyboxArchiveBytes } from '#test/fixtures/busybox-image.ts';
 import { chunks, type Member, tar } from '#test/fixtures/image-archive.ts';
 import { registryInstalled, TestRegistry } from '#test/fixtures/registry.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { requireBuildah, StoreFixture } from './store-fixture.ts';
 
 const KIB = 1024;
@@ -145,16 +146,16 @@ describe('image service', function () {
 
   it('removes what it has begun when the caller goes', async () => {
     const stop = new AbortController();
+    const refused = Promise.withResolvers<void>();
     async function* slow(): AsyncGenerator<{ chunk: Uint8Array }> {
       yield { chunk: Buffer.alloc(512) };
       stop.abort(new SwarmError({ code: 'cancelled', reason: 'cancelled', message: 'gone' }));
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await refused.promise;
       yield { chunk: Buffer.alloc(512) };
     }
     await assert.rejects(client.images.loadImage(slow(), { signal: stop.signal }));
-    const deadline = Date.now() + 5_000;
-    while ((await fixture.leftovers()).length > 0 && Date.now() < deadline)
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    refused.resolve();
+    await eventually('nothing is left of it', async () => (await fixture.leftovers()).length === 0);
   });
 
   it('builds, and streams what the build says', async () => {
