@@ -1,9 +1,9 @@
 /** The daemon of a lab host as a process: started, paused, ended, found again by whoever opens the lab later. */
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { open, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { SwarmError } from '#common/errors.ts';
+import { socketAnswers } from '#common/system/socket-answers.ts';
 import { LAB_CONFIG } from './config.ts';
 import type { HostPaths } from './names.ts';
 import { waitUntil } from './wait-until.ts';
@@ -109,7 +109,7 @@ export class HostDaemon {
     );
     try {
       await waitUntil(`the daemon of ${this.#host} to answer`, LAB_CONFIG.daemonStartMs, async () => {
-        return end !== undefined || (await answers(this.#paths.socket));
+        return end !== undefined || (await socketAnswers(this.#paths.socket));
       });
     } catch (error) {
       throw await this.#failed(SwarmError.from(error).message);
@@ -136,16 +136,4 @@ async function processFacts(pid: number): Promise<{ readonly state: string; read
   const [state = ''] = fields;
   const startTime = fields[19];
   return startTime === undefined || state === 'Z' || state === 'X' ? undefined : { state, startTime };
-}
-
-/** Whether somebody listens on the socket. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

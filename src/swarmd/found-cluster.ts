@@ -1,14 +1,12 @@
 /** `swarm init`: the first objects of a new cluster, in a new log, before anything says that this host is a member. */
-import { rm } from 'node:fs/promises';
 import type { IdentityStore } from '#agent/identity/index.ts';
-import { formatHostPort, type HostPort } from '#common/host-port.ts';
+import type { HostPort } from '#common/host-port.ts';
 import type { InitSwarmRequest } from '#gen/swarm/v1/node.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { bootstrapCluster, type ClusterBootstrap } from '#manager/ca/index.ts';
-import { type PeerTransport, RaftLog } from '#manager/raft/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import type { DaemonParts } from './daemon-parts.ts';
-import { createDataKey } from './data-key.ts';
+import { firstLog, installFirstIdentity } from './first-member.ts';
 import { FEATURE_LEVEL } from './version.ts';
 
 export interface FoundingOptions {
@@ -23,9 +21,7 @@ export async function foundCluster(
   identityStore: IdentityStore,
   { request, listen, advertise }: FoundingOptions,
 ): Promise<ClusterBootstrap> {
-  const { paths, clock, random, logger } = parts;
-  // Only what an init that was interrupted has left: a member has an identity.
-  await rm(paths.log, { recursive: true, force: true });
+  const { clock, random, logger } = parts;
   const bootstrap = bootstrapCluster({
     nowMs: clock.now(),
     random,
@@ -37,21 +33,8 @@ export async function foundCluster(
     subnetSize: request.subnetSize,
     dataPathPort: request.dataPathPort,
   });
-  const { cluster, node, identity } = bootstrap;
-  const address = formatHostPort(advertise);
-  const log = new RaftLog({
-    directory: paths.log,
-    keys: { current: await createDataKey(paths.dataKey) },
-    logger: logger.with({ part: 'log' }),
-    clock,
-    random,
-    transport: NO_PEERS,
-    nodeId: node.id,
-    address: () => address,
-    featureLevel: FEATURE_LEVEL,
-    origin: { kind: 'found' },
-    onRemoved: () => {},
-  });
+  const { cluster, node } = bootstrap;
+  const log = await firstLog(parts, bootstrap, advertise);
   const store = new ReplicatedStore({ log, logger: logger.with({ part: 'store' }), clock, random });
   try {
     await store.start();
@@ -62,22 +45,6 @@ export async function foundCluster(
   } finally {
     await store.close();
   }
-  await identityStore.install({
-    privateKey: identity.keys.privateKey,
-    certificatePem: identity.certificatePem,
-    rootPem: identity.rootPem,
-    managers: [{ nodeId: node.id, address }],
-    addresses: { listen: formatHostPort(listen), advertise: address, dataPath: request.dataPathAddress },
-  });
+  await installFirstIdentity(identityStore, bootstrap, { listen, advertise, dataPath: request.dataPathAddress });
   return bootstrap;
 }
-
-/** A log of one member has nobody to talk to. */
-export const NO_PEERS: PeerTransport = {
-  start: () => {},
-  setPeers: () => {},
-  send: () => {},
-  sendSnapshot: () => Promise.reject(new Error('a log of one member sends no snapshots')),
-  peer: () => undefined,
-  close: () => Promise.resolve(),
-};

@@ -4,15 +4,16 @@
  */
 
 import { unlink } from 'node:fs/promises';
-import { connect, createServer, type Server } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { SwarmError } from '#common/errors.ts';
+import { socketAnswers } from '#common/system/socket-answers.ts';
 
 let lock: Server | undefined;
 
 /** @throws SwarmError `in-use` when another daemon holds it. */
 export async function acquireLock(runDir: string): Promise<void> {
   const path = `${runDir}/swarmd.lock`;
-  if (await answers(path))
+  if (await socketAnswers(path))
     throw new SwarmError({
       code: 'precondition',
       reason: 'in-use',
@@ -32,15 +33,4 @@ export async function releaseLock(): Promise<void> {
   const held = lock;
   lock = undefined;
   if (held !== undefined) await new Promise<void>((resolve) => held.close(() => resolve()));
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

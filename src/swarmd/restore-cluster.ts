@@ -5,27 +5,17 @@
  *
  *   verify -> a new log whose first snapshot is the restored state -> identity
  */
-import { rm } from 'node:fs/promises';
 import type { IdentityStore } from '#agent/identity/index.ts';
 import { SwarmError } from '#common/errors.ts';
-import { formatHostPort, type HostPort } from '#common/host-port.ts';
+import { formatHostPort } from '#common/host-port.ts';
 import { randomInt } from '#common/random.ts';
 import { type RestoreOptions, RestoreSwarmResponse } from '#gen/swarm/v1/snapshot.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { foundLog, openSnapshot, parseSnapshotKey, restoredState, type SavedSnapshot } from '#manager/backup/index.ts';
-import { type FirstManager, managerOfRestored } from '#manager/ca/index.ts';
-import { RaftLog } from '#manager/raft/index.ts';
-import type { StoreState } from '#manager/store/index.ts';
+import { managerOfRestored } from '#manager/ca/index.ts';
 import type { DaemonParts } from './daemon-parts.ts';
-import { createDataKey } from './data-key.ts';
-import { NO_PEERS } from './found-cluster.ts';
+import { type FirstAddresses, firstLog, installFirstIdentity } from './first-member.ts';
 import { FEATURE_LEVEL } from './version.ts';
-
-export interface RestoredAddresses {
-  readonly listen: HostPort;
-  readonly advertise: HostPort;
-  readonly dataPath: string;
-}
 
 /** Verifying gives way to the event loop after this long. */
 const SLICE_MS = 5;
@@ -56,7 +46,7 @@ export async function restoreCluster(
   parts: DaemonParts,
   identityStore: IdentityStore,
   { cluster, state: savedState }: SavedSnapshot,
-  addresses: RestoredAddresses,
+  addresses: FirstAddresses,
 ): Promise<RestoreSwarmResponse> {
   const { clock, random } = parts;
   const manager = managerOfRestored(cluster, {
@@ -69,43 +59,15 @@ export async function restoreCluster(
     nowMs: clock.now(),
     transactionId: 1 + randomInt(random, 2 ** 48 - 1),
   });
-  const address = formatHostPort(addresses.advertise);
-  await writeLog(parts, manager, address, state);
-  const { keys, certificatePem, rootPem } = manager.identity;
-  await identityStore.install({
-    privateKey: keys.privateKey,
-    certificatePem,
-    rootPem,
-    managers: [{ nodeId: manager.node.id, address }],
-    addresses: { listen: formatHostPort(addresses.listen), advertise: address, dataPath: addresses.dataPath },
-  });
+  await foundLog(await firstLog(parts, manager, addresses.advertise), state, clock);
+  await installFirstIdentity(identityStore, manager, addresses);
   return RestoreSwarmResponse.create({
     nodeId: manager.node.id,
     clusterId: cluster.id,
     clusterName: cluster.spec?.name ?? '',
-    managerAddress: address,
+    managerAddress: formatHostPort(addresses.advertise),
     formerManagers: formerManagers.map((node) => node.description?.hostname || node.id),
     services: state.count('service'),
     nodes: state.count('node'),
   });
-}
-
-async function writeLog(parts: DaemonParts, manager: FirstManager, address: string, state: StoreState): Promise<void> {
-  const { paths, clock, random, logger } = parts;
-  // Only what was interrupted has left one: a member has an identity.
-  await rm(paths.log, { recursive: true, force: true });
-  const log = new RaftLog({
-    directory: paths.log,
-    keys: { current: await createDataKey(paths.dataKey) },
-    logger: logger.with({ part: 'log' }),
-    clock,
-    random,
-    transport: NO_PEERS,
-    nodeId: manager.node.id,
-    address: () => address,
-    featureLevel: FEATURE_LEVEL,
-    origin: { kind: 'found' },
-    onRemoved: () => {},
-  });
-  await foundLog(log, state, clock);
 }
