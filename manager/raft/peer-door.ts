@@ -16,6 +16,8 @@ export function peerDoor({ engine, self, logger }: PeerDoorOptions): PeerHandler
   return {
     self,
     hello: (hello, nodeId) => engine()?.peers.hello(hello.from, hello.to, nodeId) ?? notReady(),
+    isNamed: (raftId, nodeId) => engine()?.book.member(raftId)?.nodeId === nodeId,
+    forget: (raftId) => engine()?.peers.forget(raftId),
     messages(from, messages) {
       const running = engine();
       if (running === undefined) return;

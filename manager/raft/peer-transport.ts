@@ -48,6 +48,12 @@ export interface PeerHandler {
    */
   hello(hello: { readonly from: RaftMember; readonly to: number }, nodeId: string): RaftMember | SwarmError;
 
+  /** Whether the log names the node as that member, as far as it is applied here. */
+  isNamed(raftId: number, nodeId: string): boolean;
+
+  /** Who said hello as that member may not speak any more, and the log does not name it. */
+  forget(raftId: number): void;
+
   /** Messages of the peer that said hello as `from`, in order. Those that name another sender are to be dropped. */
   messages(from: number, messages: readonly Message[]): void;
 

@@ -57,6 +57,11 @@ export class Peers {
     for (const member of members) this.#claims.set(member.raftId, member);
   }
 
+  /** Who said it was that member may not speak: what it said of itself is of no use. */
+  forget(raftId: number): void {
+    if (this.#options.book.member(raftId) === undefined && this.#claims.delete(raftId)) this.update();
+  }
+
   /** The members have changed: streams to those that are gone end, others begin. */
   update(): void {
     const { book, transport, self } = this.#options;

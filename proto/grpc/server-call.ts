@@ -77,6 +77,11 @@ export class ServerCall implements CallContext, ResponseStream<unknown>, Incomin
     if (!this.#settled) this.abort(cancelledError('the caller cancelled the call or went away'));
   }
 
+  /** Whether more than one message goes in a direction: such a call may last as long as both sides do. */
+  get isStream(): boolean {
+    return this.#method.requestStream || this.#method.responseStream;
+  }
+
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();

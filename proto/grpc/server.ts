@@ -239,6 +239,34 @@ export class RpcServer {
     }
   }
 
+  /**
+   * Asks again whether who made a call, or passed it on, may make it, and ends streams whose caller may not any more:
+   * who was demoted or removed since. Calls with one answer are left to come to their end.
+   */
+  review(isConcerned: (nodeId: string) => boolean): void {
+    for (const call of this.#calls) {
+      const { caller, forwardedBy } = call;
+      const concerned =
+        (caller.kind === 'node' && isConcerned(caller.nodeId)) ||
+        (forwardedBy !== undefined && isConcerned(forwardedBy.nodeId));
+      const problem = call.isStream && concerned ? this.#problemOf(call) : undefined;
+      if (problem !== undefined) call.abort(problem);
+    }
+  }
+
+  /** Why the call would be refused now. */
+  #problemOf({ caller, forwardedBy, path }: ServerCall): SwarmError | undefined {
+    const { trust } = this.#options;
+    if (trust.kind !== 'certificate') return undefined;
+    try {
+      const passedOn =
+        forwardedBy === undefined ? undefined : refuseForwarding(path, this.#member(trust, forwardedBy, path));
+      return passedOn ?? refuseCall(path, caller.kind === 'node' ? this.#member(trust, caller, path) : caller);
+    } catch (refusal) {
+      return SwarmError.from(refusal);
+    }
+  }
+
   get callsInFlight(): number {
     return this.#calls.size;
   }

@@ -34,6 +34,8 @@ export interface ClusterServer {
   readonly port: number;
   /** Takes streams of other managers for this transport from now on. */
   serveLog(transport: GrpcPeerTransport): void;
+  /** Ends the streams of nodes that may not have them any more, as the manager knows now. */
+  review(isConcerned: (nodeId: string) => boolean): void;
   close(): Promise<void>;
 }
 
@@ -58,13 +60,20 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   server.addService(MembershipService, membershipHandlers(manager));
   server.addService(HealthService, healthHandlers({ problem: options.problem }));
   const port = await server.listen(identity.addresses.listen, identity.freshServerCredentials());
+  let log: GrpcPeerTransport | undefined;
   return {
     port,
-    serveLog: (transport) =>
+    serveLog: (transport) => {
+      log = transport;
       server.addService(
         RaftService,
         raftHandlers(transport, (caller) => strangerProblem(manager, caller)),
-      ),
+      );
+    },
+    review: (isConcerned) => {
+      server.review(isConcerned);
+      log?.reviewStrangers();
+    },
     close: () => server.close(),
   };
 }

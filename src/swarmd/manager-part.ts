@@ -15,6 +15,7 @@ import type { DaemonConfig } from './config.ts';
 import { forgetLog } from './forget-log.ts';
 import type { ManagerRole } from './manager-role.ts';
 import { finishForced, type ManagerStart, makeManager } from './manager-start.ts';
+import { watchMemberships } from './membership-watch.ts';
 
 export interface ManagerPartOptions extends Pick<ManagerStart, 'parts' | 'identity' | 'others' | 'onAddress'> {
   readonly config: DaemonConfig;
@@ -173,6 +174,7 @@ export class ManagerPart {
     const role = await this.#make((error) => removal.reject(error));
     this.#role = role;
     let removed = false;
+    let stopWatching = (): void => {};
     removal.promise.catch(() => {
       removed = true;
     });
@@ -182,11 +184,14 @@ export class ManagerPart {
       await finishForced(role, this.#options.parts);
       this.#attempts = 0;
       this.#become({ kind: 'serving', role });
+      const { clock } = this.#options.parts;
+      stopWatching = watchMemberships(role, clock, (isConcerned) => this.#server?.review(isConcerned));
       await Promise.race([aborted(this.#closing.signal), removal.promise]);
     } catch (thrown) {
       this.#become({ kind: 'starting', error: SwarmError.from(thrown) });
       throw thrown;
     } finally {
+      stopWatching();
       this.#role = undefined;
       await role.close();
       // What the node is from now on it hears from the leader: a worker, or a manager that joins again.

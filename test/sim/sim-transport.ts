@@ -268,6 +268,8 @@ function bound(handler: PeerHandler): PeerHandler {
   return {
     self: () => handler.self(),
     hello: (hello, nodeId) => handler.hello(hello, nodeId),
+    isNamed: (raftId, nodeId) => handler.isNamed(raftId, nodeId),
+    forget: (raftId) => handler.forget(raftId),
     messages: (from, messages) => handler.messages(from, messages),
     snapshot: (from, message, chunks) => handler.snapshot(from, message, chunks),
     unreachable: (raftId) => handler.unreachable(raftId),

@@ -75,7 +75,6 @@ export class GrpcPeerTransport implements PeerTransport {
       logger: this.#logger,
       heard: (raftId) => this.#links.get(raftId)?.heard(),
       arrived: (raftId) => this.#links.get(raftId)?.retryNow(),
-      isPeer: (raftId, nodeId) => this.#links.get(raftId)?.peer.nodeId === nodeId,
     });
   }
 
@@ -162,6 +161,18 @@ export class GrpcPeerTransport implements PeerTransport {
     const incoming = this.#incoming;
     if (this.#closed !== undefined || incoming === undefined) return Promise.reject(this.#closed ?? notReady());
     return incoming.serve(requests, responses, nodeId, strangerProblem);
+  }
+
+  /**
+   * Nodes have been removed or demoted: ends what those of them say whom the log does not name. Whom it names it judges
+   * itself; see `setPeers`.
+   */
+  reviewStrangers(): void {
+    for (const raftId of this.#incoming?.reviewStrangers() ?? []) {
+      this.#incomingSnapshots.get(raftId)?.receiver.stop(noPeer(raftId));
+      this.#handler?.forget(raftId);
+      this.#handler?.changed(raftId);
+    }
   }
 
   /** Takes a snapshot from the node; resolves when it is durable here. */

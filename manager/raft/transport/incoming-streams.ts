@@ -18,8 +18,6 @@ export interface IncomingContext {
   readonly heard: (raftId: number) => void;
   /** The peer's stream was accepted. */
   readonly arrived: (raftId: number) => void;
-  /** Whether the node is that member, as this manager knows it. */
-  readonly isPeer: (raftId: number, nodeId: string) => boolean;
 }
 
 /** A stream that a peer has opened. */
@@ -28,6 +26,8 @@ interface Incoming {
   readonly to: number;
   /** What the peer's certificate says. */
   readonly nodeId: string;
+  /** Why the node may not speak for a member that the log does not name. */
+  readonly strangerProblem: () => SwarmError | undefined;
   /** Ends the stream with the error. */
   readonly stop: (error: SwarmError) => void;
   /** Something that has no place in it was dropped, and logged. */
@@ -65,6 +65,25 @@ export class IncomingStreams {
     }
   }
 
+  /**
+   * Asks again whether those that the log does not name may speak: a node may have been removed or demoted since it said
+   * hello. Returns whose streams were ended.
+   */
+  reviewStrangers(): readonly number[] {
+    const { handler, logger } = this.#context;
+    const ended: number[] = [];
+    for (const [raftId, stream] of this.#streams) {
+      const problem = handler.isNamed(raftId, stream.nodeId) ? undefined : stream.strangerProblem();
+      if (problem === undefined) continue;
+      logger.warn('the stream of a manager is ended', { peer: stream.nodeId, raftId, error: problem.message });
+      // Nothing more of it is taken, and nobody asks whether it is welcome.
+      this.#streams.delete(raftId);
+      stream.stop(problem);
+      ended.push(raftId);
+    }
+    return ended;
+  }
+
   stopAll(error: SwarmError): void {
     for (const stream of this.#streams.values()) stream.stop(error);
   }
@@ -76,11 +95,11 @@ export class IncomingStreams {
     nodeId: string,
     strangerProblem: () => SwarmError | undefined,
   ): Promise<void> {
-    const { clock, config, handler, logger, isPeer } = this.#context;
+    const { clock, config, handler, logger } = this.#context;
     const iterator = requests[Symbol.asyncIterator]();
     const first = await withDeadline(iterator.next(), config.helloTimeoutMs, 'the hello of a manager', clock);
     const { from, to } = helloOf(first);
-    const problem = isPeer(from.raftId, nodeId) ? undefined : strangerProblem();
+    const problem = handler.isNamed(from.raftId, nodeId) ? undefined : strangerProblem();
     if (problem !== undefined) throw problem;
     const self = handler.hello({ from, to }, nodeId);
     if (self instanceof SwarmError) throw self;
@@ -90,7 +109,7 @@ export class IncomingStreams {
     });
     // It may be stopped before anybody waits for that.
     stopped.catch(() => {});
-    const stream: Incoming = { from, to, nodeId, stop, complained: false };
+    const stream: Incoming = { from, to, nodeId, strangerProblem, stop, complained: false };
     this.#streams.get(from.raftId)?.stop(replaced(from));
     this.#streams.set(from.raftId, stream);
     logger.info('stream from manager accepted', { peer: nodeId, raftId: from.raftId, address: from.address });

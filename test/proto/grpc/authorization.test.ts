@@ -39,6 +39,8 @@ describe('authorization', () => {
   let server: RpcServer;
   let address: string;
   let removed: string | undefined;
+  /** A manager's certificate whose node is a worker by now. */
+  let demoted: string | undefined;
   let handled: Caller[];
   /** Set by a test whose call is to stay open. */
   let waiting: (() => void) | undefined;
@@ -54,6 +56,7 @@ describe('authorization', () => {
           caller.nodeId === removed
             ? new SwarmError({ code: 'denied', reason: 'node-removed', message: `node ${caller.nodeId} was removed` })
             : undefined,
+        roleOf: ({ nodeId, role }) => (nodeId === demoted ? 'worker' : role),
       },
       logger: silentLogger,
     });
@@ -86,6 +89,7 @@ describe('authorization', () => {
   beforeEach(() => {
     handled = [];
     removed = undefined;
+    demoted = undefined;
     waiting = undefined;
   });
 
@@ -203,6 +207,55 @@ describe('authorization', () => {
       new SwarmError({ code: 'denied', reason: 'node-removed', message: 'removed' }),
     );
     assert.equal((await ended).message, 'removed');
+  });
+
+  it('ends the streams of a node that was demoted or removed, and only those that it may not have any more', async () => {
+    const other = testNode(authority, 'manager');
+    let reached = 0;
+    const all = Promise.withResolvers<undefined>();
+    waiting = () => {
+      if (++reached === 5) all.resolve(undefined);
+    };
+    const ended: string[] = [];
+    const begin = (who: TestNode, path: string): Promise<SwarmError> => {
+      const call = connect(who).open(path, { timeoutMs: undefined });
+      if (!path.endsWith('Session')) {
+        call.write(new Uint8Array()).catch(() => {});
+        call.end();
+      }
+      const end = failure(call.messages.next());
+      end.then(
+        () => ended.push(`${who === manager ? 'one' : 'other'} ${path.split('/')[2]}`),
+        () => {},
+      );
+      return end;
+    };
+    const watch = begin(manager, '/swarm.v1.WatchService/Watch');
+    const session = begin(manager, '/swarm.v1.DispatcherService/Session');
+    const answer = begin(manager, '/swarm.v1.ControlService/GetCluster');
+    const others = begin(other, '/swarm.v1.WatchService/Watch');
+    const logs = begin(manager, '/swarm.v1.LogsService/SubscribeLogs');
+    await all.promise;
+    const everybody = (): boolean => true;
+    server.review(everybody);
+    demoted = manager.identity.nodeId;
+    server.review((nodeId) => nodeId === other.identity.nodeId);
+    assert.equal(server.callsInFlight, 5, 'nobody has lost anything, or is not concerned');
+    server.review(everybody);
+    for (const error of [await watch, await logs])
+      assert.deepEqual([error.code, error.reason], ['denied', 'wrong-role']);
+    assert.deepEqual(ended.sort(), ['one SubscribeLogs', 'one Watch']);
+    removed = manager.identity.nodeId;
+    server.review(everybody);
+    assert.equal((await session).reason, 'node-removed');
+    assert.deepEqual(
+      ended.sort(),
+      ['one Session', 'one SubscribeLogs', 'one Watch'],
+      'a call with one answer ends itself',
+    );
+    for (const who of [manager, other])
+      server.dropNode(who.identity.nodeId, new SwarmError({ code: 'denied', reason: 'node-removed', message: 'over' }));
+    await Promise.all([answer, others]);
   });
 
   it('does not trust a server of another root, or one that is a worker', async () => {

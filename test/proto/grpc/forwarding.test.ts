@@ -272,6 +272,28 @@ describe('forwarded calls', () => {
     assert.equal((await ended).message, 'out');
   });
 
+  it('so are they when it is demoted, though who has called is still somebody', async () => {
+    const reached = Promise.withResolvers<undefined>();
+    const { LogsService } = services;
+    server.addService(LogsService, {
+      subscribeLogs: async (_request, context) => {
+        reached.resolve(undefined);
+        await new Promise((_resolve, reject) => {
+          context.signal.addEventListener('abort', () => reject(SwarmError.from(context.signal.reason)));
+        });
+      },
+    });
+    const metadata = forwardingMetadata({ caller: { kind: 'local' }, peer: '' });
+    const ended = call(connect(manager), LogsService.subscribeLogs.path, metadata);
+    await reached.promise;
+    server.review(() => true);
+    assert.equal(server.callsInFlight, 1);
+    demoted = manager.identity.nodeId;
+    server.review(() => true);
+    const { reason, message } = await ended;
+    assert.deepEqual([reason, /only managers pass calls on/.test(message)], ['wrong-role', true]);
+  });
+
   it('a refused connection is told apart from one that broke: nothing was sent', async () => {
     const refused = connect(manager, '127.0.0.1:1');
     await refused.connected(2_000);

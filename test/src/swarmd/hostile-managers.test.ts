@@ -184,6 +184,37 @@ describe('managers: hostile callers', function () {
     assert.equal(await leader(), before);
   });
 
+  it('lose what they opened as managers within a second of their demotion, and others lose nothing', async () => {
+    const five = await managers.daemon('five');
+    await five.join((await one.tokens()).manager, one.address);
+    await managers.voters(one, ['one', 'two', 'three', 'five']);
+    const thief = await stolen(five);
+    const host = managers.named('two');
+    const own = await raftIdOf(host);
+    const log = exchange(host, thief);
+    // An id that nobody has heard of, as a manager has that was added a moment ago.
+    log.say(hello(4711, thief.nodeId, own));
+    assert.equal((await log.hear()).message?.kind, 'welcome');
+    const watchOf = (who: Stolen) => callTo(host, who).watch.watch({}, { timeoutMs: 60_000 })[Symbol.asyncIterator]();
+    const [watch, others] = [watchOf(thief), watchOf(third)];
+    for (const one of [watch, others]) assert.equal((await one.next()).done, false);
+    await one.setRole('five', WORKER);
+    await managers.follows(five, WORKER);
+    const startMs = performance.now();
+    const toEnd = async (): Promise<never> => {
+      for (;;) assert.equal((await watch.next()).done, false);
+    };
+    assert.deepEqual(
+      [(await refusal(log.hear())).reason, (await refusal(toEnd())).reason],
+      ['node-removed', 'wrong-role'],
+    );
+    assert.ok(performance.now() - startMs < 1_000, 'soon');
+    await one.write('after-five');
+    assert.equal((await others.next()).done, false, 'a manager that stays goes on');
+    await five.stop();
+    await one.control.removeNode({ reference: thief.nodeId, force: true }, ANSWER);
+  });
+
   it('that were removed neither', async () => {
     const host = managers.named('two');
     const own = await raftIdOf(host);

@@ -10,20 +10,12 @@ import { SwarmError } from '#common/errors.ts';
 import { ExchangeRequest, RaftMember, RaftMessageType, RaftService } from '#gen/swarm/v1/raft.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { CLUSTER_ID, testNode } from '../../../certs/fixtures.ts';
 import { TestManager } from './managers.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const authority = createRootAuthority(Date.now());
-
-/** For what nobody is told of. */
-async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const endMs = performance.now() + 5_000;
-  while (!condition()) {
-    assert.ok(performance.now() < endMs, `timed out waiting for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
 
 describe('streams between managers', () => {
   const running: { stop(): Promise<void> }[] = [];
@@ -268,6 +260,30 @@ describe('streams between managers', () => {
     await one.happenings.until('the refusal', () => one.told.includes('refused 2 node-removed'));
     assert.equal(two.transport.peer(1), undefined);
     assert.equal(two.timesTold('gone 1'), 0);
+  });
+
+  it('of a node that was demoted end when strangers are reviewed', async () => {
+    const [one, two, three] = [...(await pair()), await manager(3)] as const;
+    three.knows(two);
+    two.knows(one, three);
+    await Promise.all([three.connectedTo(2), two.connectedTo(3)]);
+    // Three is merely new, one is not in the log either and has lost its place.
+    two.strangers.set(3, undefined);
+    two.strangers.set(1, undefined);
+    two.transport.reviewStrangers();
+    assert.deepEqual(two.told, [], 'so far both may be new');
+    two.strangers.set(
+      1,
+      new SwarmError({ code: 'denied', reason: 'node-removed', message: 'node one is no manager any more' }),
+    );
+    const received = two.received.length;
+    two.transport.reviewStrangers();
+    assert.deepEqual(two.told, ['forget 1']);
+    one.transport.send(one.messageTo(2, { type: 'MsgHeartbeat' }));
+    await one.happenings.until('the refusal', () => one.told.includes('refused 2 node-removed'));
+    assert.equal(two.received.length, received, 'what comes after is dropped');
+    assert.equal(three.transport.peer(2)?.connected, true);
+    await arrives(three, two);
   });
 
   it('notice that another member answers at the address', async () => {

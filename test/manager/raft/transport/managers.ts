@@ -63,6 +63,8 @@ export class TestManager implements PeerHandler {
   member: RaftMember;
   /** What `hello` answers instead of the welcome. */
   refusal: SwarmError | undefined;
+  /** Members that its log does not name, with what is wrong with them; it names everybody else. */
+  readonly strangers = new Map<number, SwarmError | undefined>();
   /** What a snapshot's handler does before it takes each chunk. */
   beforeChunk: (count: number) => Promise<void> | void = () => {};
   readonly hellos: { readonly raftId: number; readonly to: number; readonly nodeId: string }[] = [];
@@ -154,6 +156,14 @@ export class TestManager implements PeerHandler {
     return this.member;
   }
 
+  isNamed(raftId: number): boolean {
+    return !this.strangers.has(raftId);
+  }
+
+  forget(raftId: number): void {
+    this.#tell(`forget ${raftId}`);
+  }
+
   messages(from: number, messages: readonly Message[]): void {
     for (const one of messages) assert.equal(one.from, from);
     this.received.push(...messages);
@@ -238,7 +248,13 @@ export class TestManager implements PeerHandler {
       },
       logger: { ...silentLogger, error: (text, fields) => assert.fail(`${text} ${JSON.stringify(fields)}`) },
     });
-    server.addService(RaftService, raftHandlers(this.transport));
+    server.addService(
+      RaftService,
+      raftHandlers(this.transport, ({ nodeId }) => {
+        const raftId = this.hellos.findLast((hello) => hello.nodeId === nodeId)?.raftId;
+        return raftId === undefined ? undefined : this.strangers.get(raftId);
+      }),
+    );
     return server;
   }
 }

@@ -278,6 +278,19 @@ describe('snapshots between managers', () => {
       assert.deepEqual(two.snapshots, []);
     });
 
+    it('of a node that was demoted meanwhile are not taken', async () => {
+      const [one, two] = await throughProxy();
+      const held = Promise.withResolvers<undefined>();
+      two.beforeChunk = (count) => (count === 1 ? held.promise : undefined);
+      const sending = failed(one.transport.sendSnapshot(snapshotMessage(one), source(many(10)).stream));
+      await two.happenings.until('a chunk', () => two.snapshots[0]?.chunks.length === 1);
+      two.strangers.set(1, new SwarmError({ code: 'denied', reason: 'node-removed', message: 'no manager any more' }));
+      two.transport.reviewStrangers();
+      held.resolve(undefined);
+      assert.equal((await sending).code, 'cancelled');
+      assert.ok(two.snapshots[0]?.outcome instanceof SwarmError);
+    });
+
     it('is told apart from a whole snapshot', async () => {
       const [one, two] = await throughProxy({ snapshotChunkBytes: 1_000 });
       const header: Request = { kind: 'header', value: toWire(snapshotMessage(one)) };
