@@ -1,16 +1,20 @@
-import { SwarmError } from '#common/errors.ts';
-import type { Cluster, Node } from '#gen/swarm/v1/objects.ts';
+import type { Node } from '#gen/swarm/v1/objects.ts';
 import type { CaStore, CaView } from '#manager/ca/index.ts';
-import type { Change, CommitEvents, StoreEvent, TableName, Tables } from '#manager/store/index.ts';
+import type { Change, CommitEvents } from '#manager/store/index.ts';
+import { MemoryView } from '#test/fixtures/memory-view.ts';
 
-/** The two tables that the certificate authority touches, with optimistic versions. */
+/** A store as the certificate authority sees it, whose commits take their time. */
 export class MemoryStore implements CaStore {
-  readonly #clusters = new Map<string, Cluster>();
-  readonly #nodes = new Map<string, Node>();
+  readonly #view = new MemoryView();
   readonly #listeners = new Set<(commit: CommitEvents) => void>();
-  #version = 0;
   /** Called before every commit; may write something else first. */
   beforeCommit: (() => Promise<void>) | undefined;
+
+  constructor() {
+    this.#view.onCommit((commit) => {
+      for (const listener of this.#listeners) listener(commit);
+    });
+  }
 
   get listeners(): number {
     return this.#listeners.size;
@@ -18,14 +22,14 @@ export class MemoryStore implements CaStore {
 
   view(): CaView {
     return {
-      get: <Name extends TableName>(table: Name, id: string) => this.#table(table).get(id) as Tables[Name] | undefined,
-      count: (table) => this.#table(table).size,
-      cluster: () => this.#clusters.values().next().value,
+      get: (table, id) => this.#view.get(table, id),
+      count: (table) => this.#view.count(table),
+      cluster: () => this.#view.cluster(),
     };
   }
 
   nodes(): readonly Node[] {
-    return [...this.#nodes.values()];
+    return [...this.#view.all('node')];
   }
 
   async commit(changes: readonly Change[]): Promise<void> {
@@ -33,31 +37,11 @@ export class MemoryStore implements CaStore {
     this.beforeCommit = undefined;
     await hook?.();
     await Promise.resolve();
-    for (const { kind, table, object } of changes) {
-      const current = this.#table(table).get(object.id);
-      if ((kind === 'create') !== (current === undefined) || (current?.version ?? 0) !== object.version)
-        throw new SwarmError({ code: 'conflict', reason: 'out-of-sequence', message: `${table} ${object.id} changed` });
-    }
-    this.#version += 1;
-    const events = changes.map((change) => this.#apply(change));
-    for (const listener of this.#listeners) listener({ version: this.#version, timeMs: 0, events });
+    this.#view.commit(changes);
   }
 
   subscribe(listener: (commit: CommitEvents) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  #apply(change: Change): StoreEvent {
-    const { kind, table } = change;
-    const object = { ...change.object, version: this.#version };
-    const old = this.#table(table).get(object.id);
-    if (kind === 'remove') this.#table(table).delete(object.id);
-    else this.#table(table).set(object.id, object as never);
-    return { kind, table, object, old } as unknown as StoreEvent;
-  }
-
-  #table(table: TableName): Map<string, Cluster | Node> {
-    return table === 'cluster' ? this.#clusters : this.#nodes;
   }
 }
