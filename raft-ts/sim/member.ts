@@ -96,7 +96,7 @@ export class Member {
     this.disk = new SimDisk(first);
     const { options, random } = world;
     this.async = random.chance(options.asyncShare);
-    this.#tickTime = TICK * (1 + (2 * random.fraction() - 1) * options.clockSkew);
+    this.#tickTime = TICK * (1 + (2 * random.next() - 1) * options.clockSkew);
     this.start();
     this.#tickLater();
   }

@@ -1,11 +1,5 @@
-/** Bugs that the simulator must find: each is a plausible slip in one line of the core. */
-export interface Mutant {
-  readonly name: string;
-  /** In `src`. */
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
+/** Bugs that the simulator must find: each is a plausible slip in one line of the core. Files are those of `src`. */
+import type { Mutant } from './mutate.ts';
 
 const STORAGE: readonly Mutant[] = [
   {

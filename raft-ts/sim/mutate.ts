@@ -1,9 +1,19 @@
-/** Puts a seeded bug into the core as it is loaded; nothing on disk changes. Must run before the core is imported. */
+/** Puts a seeded bug into the code as it is loaded; nothing on disk changes. Must run before that code is imported. */
 import { registerHooks } from 'node:module';
-import type { Mutant } from './mutants.ts';
 
-export function plant(mutant: Mutant): void {
-  const file = new URL(`../src/${mutant.file}`, import.meta.url).href;
+/** A bug that a simulator must find: a plausible slip in one place. */
+export interface Mutant {
+  readonly name: string;
+  /** From the folder that the list of mutants is about. */
+  readonly file: string;
+  /** Stands in the file exactly once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** `folder` ends with a slash. */
+export function plant(mutant: Mutant, folder: URL): void {
+  const file = new URL(mutant.file, folder).href;
   registerHooks({
     load(url, context, nextLoad) {
       const loaded = nextLoad(url, context);

@@ -1,5 +1,6 @@
 import { describeMessage, type Message, type NodeId } from '../src/index.ts';
 import type { EventQueue } from './event-queue.ts';
+import { Links } from './links.ts';
 import type { Options } from './options.ts';
 import type { SeededRandom } from './random.ts';
 
@@ -20,38 +21,20 @@ export interface Delivery {
   report(message: Message, arrived: boolean): void;
 }
 
-/** Loses, repeats, delays and reorders messages, and cuts links one way or both. */
-export class SimNetwork {
+/** Loses, repeats, delays and reorders messages, and cuts links. */
+export class SimNetwork extends Links<NodeId> {
   readonly #events: EventQueue;
   readonly #random: SeededRandom;
   readonly #options: Options;
   readonly #trace: (text: () => string) => void;
-  /** Links that are cut, as `from>to`. */
-  readonly #cut = new Set<string>();
   #faulty = true;
 
   constructor(events: EventQueue, random: SeededRandom, options: Options, trace: (text: () => string) => void) {
+    super();
     this.#events = events;
     this.#random = random;
     this.#options = options;
     this.#trace = trace;
-  }
-
-  cut(from: NodeId, to: NodeId): void {
-    this.#cut.add(`${from}>${to}`);
-  }
-
-  /** Cuts every link between two groups, both ways. */
-  partition(left: readonly NodeId[], right: readonly NodeId[]): void {
-    for (const a of left)
-      for (const b of right) {
-        this.cut(a, b);
-        this.cut(b, a);
-      }
-  }
-
-  mend(): void {
-    this.#cut.clear();
   }
 
   /** No faults from here on. */
@@ -62,8 +45,7 @@ export class SimNetwork {
 
   send(message: Message, delivery: Delivery): void {
     const random = this.#random;
-    const lost =
-      this.#cut.has(`${message.from}>${message.to}`) || (this.#faulty && random.chance(this.#options.lossRate));
+    const lost = this.isCut(message.from, message.to) || (this.#faulty && random.chance(this.#options.lossRate));
     if (lost) {
       this.#trace(() => `lost ${describeMessage(message)}`);
       // A sender notices some losses, and always that a snapshot did not get through.

@@ -1,11 +1,14 @@
+import { Draws } from './draws.ts';
+
 /** The one source of chance in a run: the same seed draws the same numbers (xoshiro128**). */
-export class SeededRandom {
+export class SeededRandom extends Draws {
   #a: number;
   #b: number;
   #c: number;
   #d: number;
 
   constructor(seed: number) {
+    super();
     // Spread the seed over the state (splitmix32), or near seeds would draw alike.
     let at = seed | 0;
     const next = (): number => {
@@ -35,33 +38,7 @@ export class SeededRandom {
     return result >>> 0;
   }
 
-  /** In [0, 1). */
-  fraction(): number {
+  override next(): number {
     return this.#bits() / 2 ** 32;
-  }
-
-  /** A whole number from 0 up to, but not including, `bound`. */
-  below(bound: number): number {
-    return Math.floor(this.fraction() * bound);
-  }
-
-  /** A whole number in [low, high]. */
-  between(low: number, high: number): number {
-    return low + this.below(high - low + 1);
-  }
-
-  chance(probability: number): boolean {
-    return this.fraction() < probability;
-  }
-
-  pick<T>(from: readonly T[]): T {
-    const picked = from[this.below(from.length)];
-    if (picked === undefined) throw new RangeError('nothing to pick from');
-    return picked;
-  }
-
-  shuffled<T>(from: readonly T[]): T[] {
-    const order = from.map((item) => ({ item, at: this.fraction() }));
-    return order.sort((x, y) => x.at - y.at).map(({ item }) => item);
   }
 }

@@ -1,14 +1,13 @@
 import { type Failure, Simulation } from './simulation.ts';
 
-/** Runs one seed. */
-export function runSeed(seed: number): Failure | undefined {
-  return new Simulation(seed).run();
+/** Runs one seed. `onTrace` is told what happens, line by line; the same seed tells the same. */
+export function runSeed(seed: number, onTrace?: (line: string) => void): Failure | undefined {
+  return new Simulation(seed, onTrace).run();
 }
 
-/** Runs a seed again and tells what happened, line by line; the same seed tells the same. */
+/** Runs a seed again and tells what happened. */
 export function traceSeed(seed: number): readonly string[] {
   const lines: string[] = [];
-  const simulation = new Simulation(seed, (line) => lines.push(line));
-  simulation.run();
+  runSeed(seed, (line) => lines.push(line));
   return lines;
 }

@@ -1,11 +1,5 @@
 /** Bugs that the simulation must find: each is a plausible slip in a line of what is around the Raft core. */
-export interface Mutant {
-  readonly name: string;
-  /** From the root of the project. */
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
+import type { Mutant } from '#raft-ts/sim/mutate.ts';
 
 const DISK: readonly Mutant[] = [
   {

@@ -2,6 +2,7 @@ import { describeMessage, type Message } from 'raft-ts';
 import { SwarmError } from '#common/errors.ts';
 import type { RaftMember } from '#gen/swarm/v1/raft.ts';
 import type { PeerHandler } from '#manager/raft/index.ts';
+import { Links } from '#raft-ts/sim/links.ts';
 import type { NetworkOptions } from './options.ts';
 import type { SimProcess } from './sim-process.ts';
 import type { SimRandom } from './sim-random.ts';
@@ -16,18 +17,16 @@ export interface Listener {
 }
 
 /**
- * The network between machines: delays, loses, repeats and reorders, and cuts links one way or both. What it does to a
- * single message is decided here; the streams on top of it are `SimTransport`'s.
+ * The network between machines: delays, loses, repeats and reorders, and cuts links, which are named by their
+ * machines. What it does to a single message is decided here; the streams on top of it are `SimTransport`'s.
  */
-export class SimNetwork {
+export class SimNetwork extends Links<string> {
   readonly time: VirtualTime;
   readonly options: NetworkOptions;
   readonly #random: SimRandom;
   readonly #trace: (text: () => string) => void;
   readonly #onSend: (message: Message) => void;
   readonly #listeners = new Map<string, Listener>();
-  /** Links that are cut, as `from>to` of machines. */
-  readonly #cut = new Set<string>();
   #isFaulty = false;
   /** Messages that arrived so far. */
   delivered = 0;
@@ -39,6 +38,7 @@ export class SimNetwork {
     trace: (text: () => string) => void,
     onSend: (message: Message) => void,
   ) {
+    super();
     this.time = time;
     this.options = options;
     this.#random = random;
@@ -58,26 +58,6 @@ export class SimNetwork {
 
   stopListening(address: string, process: SimProcess): void {
     if (this.#listeners.get(address)?.process === process) this.#listeners.delete(address);
-  }
-
-  cut(from: string, to: string): void {
-    this.#cut.add(`${from}>${to}`);
-  }
-
-  isCut(from: string, to: string): boolean {
-    return this.#cut.has(`${from}>${to}`);
-  }
-
-  partition(left: readonly string[], right: readonly string[]): void {
-    for (const a of left)
-      for (const b of right) {
-        this.cut(a, b);
-        this.cut(b, a);
-      }
-  }
-
-  mend(): void {
-    this.#cut.clear();
   }
 
   /** From here on messages are lost, late and repeated. */

@@ -5,9 +5,9 @@
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { mutated } from '#raft-ts/sim/mutate.ts';
 import { ROOT } from '#test/house/source-files.ts';
 import { MUTANTS } from './mutants.ts';
-import { mutated } from './mutate.ts';
 import { runSeed, traceSeed } from './run.ts';
 
 const SEEDS = 40;
