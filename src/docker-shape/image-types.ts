@@ -1,17 +1,9 @@
 /** Docker's image types (API 1.50) as data. */
-import { BOOL, DURATION, INT, list, mapOf, pointer, STRING, STRING_MAP, STRINGS, struct, TIME } from './go-types.ts';
+import { BOOL, INT, list, mapOf, pointer, STRING, STRING_MAP, STRINGS, struct, TIME } from './go-types.ts';
+import { healthCheckType } from './health-check.ts';
 
 /** A set, as Go writes it: keys that lead to nothing. */
 const SET = mapOf(struct('struct {}', {}));
-
-const HEALTHCHECK = struct('v1.HealthcheckConfig', {
-  'Test?': STRINGS,
-  'Interval?': DURATION,
-  'Timeout?': DURATION,
-  'StartPeriod?': DURATION,
-  'StartInterval?': DURATION,
-  'Retries?': INT,
-});
 
 const IMAGE_CONFIG = struct('v1.DockerOCIImageConfig', {
   'User?': STRING,
@@ -24,7 +16,7 @@ const IMAGE_CONFIG = struct('v1.DockerOCIImageConfig', {
   'Labels?': STRING_MAP,
   'StopSignal?': STRING,
   'ArgsEscaped?': BOOL,
-  'Healthcheck?': pointer(HEALTHCHECK),
+  'Healthcheck?': pointer(healthCheckType('v1.HealthcheckConfig')),
   'OnBuild?': STRINGS,
   'Shell?': STRINGS,
 });

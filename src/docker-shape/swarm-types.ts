@@ -18,6 +18,7 @@ import {
   TIME,
   UINT,
 } from './go-types.ts';
+import { healthCheckType } from './health-check.ts';
 
 const VERSION: StructType = {
   ...struct('swarm.Version', { 'Index?': UINT }),
@@ -66,15 +67,6 @@ const MOUNT = struct('mount.Mount', {
   'ClusterOptions?': pointer(struct('mount.ClusterOptions', {})),
 });
 
-const HEALTH = struct('container.HealthConfig', {
-  'Test?': STRINGS,
-  'Interval?': DURATION,
-  'Timeout?': DURATION,
-  'StartPeriod?': DURATION,
-  'StartInterval?': DURATION,
-  'Retries?': INT,
-});
-
 const CONTAINER_SPEC = struct('swarm.ContainerSpec', {
   'Image?': STRING,
   'Labels?': STRING_MAP,
@@ -93,7 +85,7 @@ const CONTAINER_SPEC = struct('swarm.ContainerSpec', {
   'ReadOnly?': BOOL,
   'Mounts?': list(MOUNT),
   'StopGracePeriod?': pointer(DURATION),
-  'Healthcheck?': pointer(HEALTH),
+  'Healthcheck?': pointer(healthCheckType('container.HealthConfig')),
   'Hosts?': STRINGS,
   'DNSConfig?': pointer(
     struct('swarm.DNSConfig', { 'Nameservers?': STRINGS, 'Search?': STRINGS, 'Options?': STRINGS }),

@@ -2,7 +2,7 @@
 import { access, rmdir } from 'node:fs/promises';
 import { CLUSTER_DEFAULTS } from '#manager/ca/index.ts';
 import { listenAddress } from '#src/swarmd/addresses.ts';
-import { CHECKS, formatReport, reportExitCode, reportObjects, runChecks, systemHost } from './index.ts';
+import { CHECKS, formatReport, hostContext, reportExitCode, reportObjects, runChecks } from './index.ts';
 
 const STATE_DIRECTORY = '/var/lib/starling';
 
@@ -10,23 +10,12 @@ const existed = await access(STATE_DIRECTORY).then(
   () => true,
   () => false,
 );
-const findings = await runChecks(CHECKS, {
-  purpose: 'doctor',
-  host: systemHost,
-  nowMs: Date.now(),
+const context = hostContext({
   stateDirectory: STATE_DIRECTORY,
   listen: listenAddress(''),
-  dataPathPort: CLUSTER_DEFAULTS.dataPathPort,
-  serving: false,
-  manager: undefined,
-  managers: [],
-  clockSkewMs: undefined,
   addressPools: CLUSTER_DEFAULTS.defaultAddressPools,
-  runtime: undefined,
-  ownLinkPrefix: 'sl-',
-  ownTablePrefix: 'starling_',
-  dockerSocket: '/var/run/docker.sock',
 });
+const findings = await runChecks(CHECKS, context);
 // Checks try things out where the daemon's state will be; what was not there before shall not be there after.
 if (!existed) await rmdir(STATE_DIRECTORY).catch(() => {});
 const isJson = process.argv.includes('--json');

@@ -6,10 +6,10 @@ import { CLUSTER_DEFAULTS } from '#manager/ca/index.ts';
 import {
   CHECKS,
   type DoctorContext,
+  hostContext,
   preflightRefusal,
   preflightWarnings,
   runChecks,
-  systemHost,
 } from '#src/doctor/index.ts';
 import { CLUSTER_PORT, listenAddress } from './addresses.ts';
 import type { MembershipState } from './membership.ts';
@@ -69,23 +69,7 @@ export class Preflight {
   }
 
   #context(known: Partial<DoctorContext>): DoctorContext {
-    return {
-      purpose: 'doctor',
-      host: systemHost,
-      nowMs: Date.now(),
-      stateDirectory: this.#options.stateDir,
-      listen: listenAddress(''),
-      dataPathPort: CLUSTER_DEFAULTS.dataPathPort,
-      serving: false,
-      manager: undefined,
-      managers: [],
-      clockSkewMs: undefined,
-      addressPools: undefined,
-      runtime: this.#options.runtime,
-      ownLinkPrefix: 'sl-',
-      ownTablePrefix: 'starling_',
-      dockerSocket: '/var/run/docker.sock',
-      ...known,
-    };
+    const { stateDir, runtime } = this.#options;
+    return hostContext({ stateDirectory: stateDir, listen: listenAddress(''), runtime, ...known });
   }
 }

@@ -1,16 +1,10 @@
-import { type CheckOptions, checkOperations } from './check-operations.ts';
+import { type CheckOptions, checkOperations, type OperationsReport } from './check-operations.ts';
 import { checkWatches } from './check-watches.ts';
 import { type HistoryEvent, type Operation, operationsOf } from './history.ts';
-import type { Verdict } from './search.ts';
 import { sessionsOf, type WatchSession } from './watch-sessions.ts';
 
-export interface HistoryReport {
-  readonly verdict: Verdict;
-  /** Readable, one for each thing that is wrong. */
-  readonly problems: readonly string[];
-  readonly undecidedKeys: readonly string[];
-  readonly keys: number;
-  readonly operations: number;
+/** `problems` has one for each thing that is wrong. */
+export interface HistoryReport extends OperationsReport {
   readonly unknownOutcomes: number;
   readonly watchedCommits: number;
 }
