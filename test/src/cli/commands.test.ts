@@ -27,6 +27,7 @@ import {
 } from '#gen/swarm/v1/node.ts';
 import { Service } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
+import type { CallOptions } from '#proto/grpc/methods.ts';
 import type { SwarmApi } from '#src/cli/api.ts';
 import { fakeApi, NOW_MS, runCli } from './support/run-cli.ts';
 import { NODE_IDS, SERVICE_IDS, swarmFixture } from './swarm-fixture.ts';
@@ -264,11 +265,11 @@ describe('cli: services', () => {
   it('show warnings of the daemon, and go on', async () => {
     const control = {
       ...PLAIN.control,
-      createService: async () => ({
-        service: { ...(await PLAIN.control.getService({ reference: 'web' })).service },
-        warnings: ['image x was not pinned'],
-      }),
-    } as unknown as SwarmApi['control'];
+      createService: async () => {
+        const { service } = await PLAIN.control.getService({ reference: 'web' });
+        return CreateServiceResponse.create({ service, warnings: ['image x was not pinned'] });
+      },
+    };
     const { stdout, stderr } = await runCli(['service', 'create', '-d', '--name', 'x', 'x'], { api: { control } });
     assert.equal(stderr, 'image x was not pinned\n');
     assert.equal(stdout, `${SERVICE_IDS.web}\n`);
@@ -358,14 +359,14 @@ describe('cli: logs', () => {
 
   it('end with the code of an interruption when they are followed until Ctrl-C', async () => {
     let interrupt = (): void => {};
-    const subscribeLogs = async function* (_request: unknown, { signal }: { signal: AbortSignal }) {
+    const subscribeLogs = async function* (_request: unknown, options?: CallOptions) {
       yield { messages: [message('first')], warnings: [] };
       interrupt();
       await Promise.resolve();
-      signal.throwIfAborted();
+      options?.signal?.throwIfAborted();
     };
     const { stdout, stderr, exitCode } = await runCli(['service', 'logs', '--follow', '--raw', 'web'], {
-      api: { logs: { subscribeLogs } as unknown as SwarmApi['logs'] },
+      api: { logs: { subscribeLogs } },
       onInterrupt: (callback) => {
         interrupt = callback;
         return () => {};

@@ -10,7 +10,7 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { SwarmError } from '#common/errors.ts';
 import { bashScript } from '#src/cli/completion/bash-script.ts';
-import { NOW_MS, runCli } from './support/run-cli.ts';
+import { fakeApi, NOW_MS, runCli } from './support/run-cli.ts';
 import { type SocketDaemon, startSocketDaemon } from './support/socket-daemon.ts';
 import { swarmFixture } from './swarm-fixture.ts';
 
@@ -71,8 +71,8 @@ describe('cli: completion', () => {
     const listServices = (): never => {
       throw new SwarmError({ code: 'unavailable', reason: 'daemon-unreachable', message: 'no daemon' });
     };
-    const control = new Proxy({}, { get: () => listServices });
-    const { stdout } = await runCli(['complete', '--', 'service', 'rm', ''], { api: { control: control as never } });
+    const control = new Proxy(fakeApi(swarmFixture(NOW_MS)).control, { get: () => listServices });
+    const { stdout } = await runCli(['complete', '--', 'service', 'rm', ''], { api: { control } });
     assert.equal(stdout, ':4\n');
   });
 });

@@ -8,7 +8,6 @@ import { SwarmError } from '#common/errors.ts';
 import { GetNodeResponse, ListNodesResponse, UpdateNodeRequest, UpdateNodeResponse } from '#gen/swarm/v1/control.ts';
 import { ManagerStatus, Node, NodeDescription, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
 import { NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
-import type { SwarmApi } from '#src/cli/api.ts';
 import { type CliResult, fakeApi, NOW_MS, runCli } from './support/run-cli.ts';
 import { swarmFixture } from './swarm-fixture.ts';
 
@@ -74,7 +73,7 @@ function daemon(
       yield ListNodesResponse.create({ nodes });
       await Promise.resolve();
     },
-  } as unknown as SwarmApi['control'];
+  };
   return {
     asked,
     async run(...words) {

@@ -9,16 +9,21 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SwarmError } from '#common/errors.ts';
-import { GetSnapshotKeyResponse, type RestoreSwarmRequest, RestoreSwarmResponse } from '#gen/swarm/v1/snapshot.ts';
+import {
+  GetSnapshotKeyResponse,
+  type RestoreSwarmRequest,
+  RestoreSwarmResponse,
+  SnapshotService,
+} from '#gen/swarm/v1/snapshot.ts';
 import { formatSnapshotKey, keyName } from '#manager/backup/index.ts';
 import type { SwarmApi } from '#src/cli/api.ts';
 import { KEY, OTHER_KEY, sealed, streamOf } from '#test/manager/backup/support.ts';
-import { type CliOptions, type CliResult, runCli } from './support/run-cli.ts';
+import { type CliOptions, type CliResult, runCli, scriptedClient } from './support/run-cli.ts';
 
 const KEY_TEXT = formatSnapshotKey(KEY);
 
 function withSnapshots(methods: Partial<SwarmApi['snapshots']>): CliOptions {
-  return { api: { snapshots: methods as SwarmApi['snapshots'] } };
+  return { api: { snapshots: scriptedClient(SnapshotService, methods) } };
 }
 
 /** A daemon that saves the bytes, and fails after so many pieces when told. */
@@ -264,9 +269,9 @@ describe('cli: snapshots', () => {
 
   it('are restored with everything that was said, and say what is to be done', async () => {
     await writeFile(at('a'), bytes);
-    const got: RestoreSwarmRequest[] = [];
+    const got: Partial<RestoreSwarmRequest>[] = [];
     const options = withSnapshots({
-      restoreSwarm: async (requests: AsyncIterable<RestoreSwarmRequest> | Iterable<RestoreSwarmRequest>) => {
+      restoreSwarm: async (requests) => {
         for await (const request of requests) got.push(request);
         return RestoreSwarmResponse.create({
           nodeId: 'new',
@@ -278,7 +283,7 @@ describe('cli: snapshots', () => {
           warnings: ['the clock is late'],
         });
       },
-    } as unknown as Partial<SwarmApi['snapshots']>);
+    });
     const words = ['--key-file', '-', '--advertise-addr', '10.0.0.9', '--listen-addr', ':2400', '--skip-preflight'];
     const { stdout, stderr, exitCode } = await runCli(['snapshot', 'restore', ...words, at('a')], {
       ...options,

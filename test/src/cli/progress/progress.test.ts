@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { ManualClock } from '#common/clock.ts';
-import { GetServiceResponse, TaskView } from '#gen/swarm/v1/control.ts';
+import { ControlService, GetServiceResponse, TaskView } from '#gen/swarm/v1/control.ts';
 import {
   Node,
   NodeState,
@@ -17,11 +17,12 @@ import {
   UpdateStatus,
 } from '#gen/swarm/v1/objects.ts';
 import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
-import type { SwarmApi } from '#src/cli/api.ts';
 import { CliError } from '#src/cli/cli-errors.ts';
 import type { CliContext } from '#src/cli/context.ts';
 import { ConvergenceWatcher } from '#src/cli/progress/convergence.ts';
 import { waitForService } from '#src/cli/progress/wait-for-service.ts';
+import { fakeApi, scriptedClient } from '../support/run-cli.ts';
+import { swarmFixture } from '../swarm-fixture.ts';
 
 const { RUNNING, READY, PENDING, SHUTDOWN, FAILED, PREPARING } = TaskState;
 
@@ -172,7 +173,7 @@ function startWait(script: Script, columns?: number, knownStatus?: UpdateStatus)
   let output = '';
   let interrupt = (): void => {};
   const now = () => script(clock.monotonic());
-  const control = {
+  const control = scriptedClient(ControlService, {
     getService: async () => GetServiceResponse.create({ service: now().service }),
     listTasks: async function* () {
       yield { tasks: now().tasks };
@@ -180,7 +181,7 @@ function startWait(script: Script, columns?: number, knownStatus?: UpdateStatus)
     listNodes: async function* () {
       yield { nodes: NODES };
     },
-  } as unknown as SwarmApi['control'];
+  });
   const stdout = {
     write: (text: string | Uint8Array) => {
       output += String(text);
@@ -188,17 +189,20 @@ function startWait(script: Script, columns?: number, knownStatus?: UpdateStatus)
     isTerminal: columns !== undefined,
     columns,
   };
-  const context = {
+  const context: CliContext = {
     stdout,
     stderr: stdout,
+    stdin: { isTerminal: false, chunks: async function* () {} },
+    socketPath: '',
+    configDirectory: '',
     variables: {},
     clock,
     onInterrupt: (callback: () => void) => {
       interrupt = callback;
       return () => {};
     },
-    api: async () => ({ control }),
-  } as unknown as CliContext;
+    api: async () => ({ ...fakeApi(swarmFixture(0)), control }),
+  };
   const done = waitForService({ context, serviceId: 'web-id', reference: 'web', knownStatus, isQuiet: false });
   return { output: () => output, done, clock, interrupt: () => interrupt() };
 }

@@ -1,7 +1,8 @@
 /** The command line in this process: captured output, a clock by hand, the fixture's swarm behind it. */
 import { ManualClock } from '#common/clock.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
-import type { LogsService } from '#gen/swarm/v1/logs.ts';
+import { ImageService } from '#gen/swarm/v1/images.ts';
+import { LogsService } from '#gen/swarm/v1/logs.ts';
 import {
   GetInfoResponse,
   InitSwarmResponse,
@@ -9,8 +10,10 @@ import {
   LocalNodeState,
   type NodeService,
 } from '#gen/swarm/v1/node.ts';
+import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { ControlApi } from '#manager/control/index.ts';
+import type { ServiceDefinition } from '#proto/codec.ts';
 import type { Client } from '#proto/grpc/methods.ts';
 import type { SwarmApi } from '#src/cli/api.ts';
 import type { CliEnvironment } from '#src/cli/environment.ts';
@@ -68,16 +71,28 @@ export async function runCli(words: readonly string[], options: CliOptions = {})
   return { ...output, exitCode };
 }
 
+/** A client with these methods. To call another is a mistake, of the test or of what it tests. */
+export function scriptedClient<S extends ServiceDefinition>(service: S, methods: Partial<Client<S>>): Client<S> {
+  const unexpected = Object.keys(service).map((name) => [
+    name,
+    () => {
+      throw new Error(`the test has no ${name}`);
+    },
+  ]);
+  // All names of the service are there, which the compiler does not see.
+  return { ...Object.fromEntries(unexpected), ...methods } as Client<S>;
+}
+
 /** The methods of the control service on the API itself, without a connection. */
 export function controlClient(control: ControlApi): SwarmApi['control'] {
   const caller = { author: 'test' };
+  // By their names in the contract, which are those of the API.
   const methods = control as unknown as Record<string, (caller: object, request: object) => unknown>;
-  return Object.fromEntries(
-    Object.entries(ControlService).map(([name, { request }]) => [
-      name,
-      (init: object) => methods[name]?.call(control, caller, request.create(init)),
-    ]),
-  ) as unknown as SwarmApi['control'];
+  const called = Object.entries(ControlService).map(([name, { request }]) => [
+    name,
+    (init: object) => methods[name]?.call(control, caller, request.create(init)),
+  ]);
+  return scriptedClient(ControlService, Object.fromEntries(called));
 }
 
 export function fakeApi(control: ControlApi): SwarmApi {
@@ -85,9 +100,9 @@ export function fakeApi(control: ControlApi): SwarmApi {
     target: { kind: 'socket', name: '/run/test.sock' },
     control: controlClient(control),
     node: NODE,
-    logs: {} as Client<typeof LogsService>,
-    images: {} as SwarmApi['images'],
-    snapshots: {} as SwarmApi['snapshots'],
+    logs: scriptedClient(LogsService, {}),
+    images: scriptedClient(ImageService, {}),
+    snapshots: scriptedClient(SnapshotService, {}),
     close() {},
   };
 }
