@@ -9,5 +9,5 @@ export interface CaStore {
   /** Commits all or nothing; rejects with code `conflict` (or `exists`) when an object changed since it was read. */
   commit(changes: readonly Change[]): Promise<void>;
   /** Calls `listener` after every commit from now on, until the returned function is called. */
-  subscribe(listener: (commit: CommitEvents) => void): () => void;
+  onCommit(listener: (commit: CommitEvents) => void): () => void;
 }

@@ -44,7 +44,7 @@ export class IssuanceWaiters {
         resolve();
       };
       const cancel = this.#clock.setTimer(waitMs, done);
-      const unsubscribe = this.#store.subscribe(({ events }) => {
+      const unsubscribe = this.#store.onCommit(({ events }) => {
         const decided = events.some(
           (event) =>
             event.table === 'node' &&

@@ -94,11 +94,7 @@ export class ManagerRole {
     const managers = (): readonly ManagerPeer[] => this.managers();
     this.control = this.#makeControl();
     this.authority = new CertificateAuthority({
-      store: {
-        view: () => store.view(),
-        commit: (changes) => store.commit(changes),
-        subscribe: (listener) => store.onCommit(listener),
-      },
+      store,
       clock,
       logger: logger.with({ part: 'ca' }),
       config: CA_CONFIG,
@@ -106,14 +102,14 @@ export class ManagerRole {
       managers,
     });
     this.dispatcher = new Dispatcher({
-      store: { view: () => store.view(), decide: (decide) => store.decide(decide) },
+      store,
       managers,
       clock,
       random,
       logger: logger.with({ part: 'dispatcher' }),
       config: DISPATCHER_DEFAULTS,
     });
-    this.logBroker = new LogBroker(() => store.view(), random);
+    this.logBroker = new LogBroker(() => store.view(), random, clock);
     this.backups = new Backups({
       store,
       log: this.log,

@@ -40,7 +40,7 @@ export class MemoryStore implements CaStore {
     this.#view.commit(changes);
   }
 
-  subscribe(listener: (commit: CommitEvents) => void): () => void {
+  onCommit(listener: (commit: CommitEvents) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }

@@ -75,11 +75,7 @@ export class ManagerOnLoopback implements ServingManager {
     });
     const managers = (): readonly ManagerPeer[] => this.managers();
     this.authority = new CertificateAuthority({
-      store: {
-        view: () => store.view(),
-        commit: (changes) => store.commit(changes),
-        subscribe: (listener) => store.onCommit(listener),
-      },
+      store,
       clock,
       logger,
       config: CA_CONFIG,
@@ -87,14 +83,14 @@ export class ManagerOnLoopback implements ServingManager {
       managers,
     });
     this.dispatcher = new Dispatcher({
-      store: { view: () => store.view(), decide: (decide) => store.decide(decide) },
+      store,
       managers,
       clock,
       random,
       logger,
       config: DISPATCHER_DEFAULTS,
     });
-    this.logBroker = new LogBroker(() => store.view(), random);
+    this.logBroker = new LogBroker(() => store.view(), random, clock);
     this.#server = new RpcServer({
       trust: {
         kind: 'certificate',
