@@ -1,13 +1,19 @@
 /** Who is calling. */
-import type { PeerCertificate } from 'node:tls';
 import { SwarmError } from '#common/errors.ts';
 import { parseCertificate } from './certificate.ts';
 import { TLS_CONFIG } from './config.ts';
 import { type CertifiedIdentity, certifiedIdentity } from './identity.ts';
 
+/** What a peer has shown to TLS. */
+export interface ShownCertificate {
+  readonly fingerprint256: string;
+  /** DER. */
+  readonly raw: Buffer;
+}
+
 /** The part of a grpc-js server call that tells the peer. */
 export interface AuthenticatedCall {
-  getAuthContext(): { readonly sslPeerCertificate?: PeerCertificate | undefined };
+  getAuthContext(): { readonly sslPeerCertificate?: ShownCertificate | undefined };
 }
 
 /** Identities by certificate fingerprint, oldest first: a connection's certificate is parsed once, not at every call. */
@@ -34,7 +40,7 @@ export function peerIdentity(call: AuthenticatedCall, nowMs: number): CertifiedI
   return identity;
 }
 
-function remember(certificate: PeerCertificate): CertifiedIdentity {
+function remember(certificate: ShownCertificate): CertifiedIdentity {
   const identity = certifiedIdentity(parseCertificate(certificate.raw, "caller's certificate"));
   if (known.size >= TLS_CONFIG.peerCacheEntries) {
     const oldest = known.keys().next().value;

@@ -248,7 +248,7 @@ describe('TLS between nodes', () => {
   it('keeps the parsed certificate of a peer by its fingerprint', () => {
     const [certificate] = parseCertificates(worker.certificatePem);
     assert.ok(certificate);
-    const peer = { fingerprint256: 'one', raw: certificate.der } as never;
+    const peer = { fingerprint256: 'one', raw: certificate.der };
     const call = { getAuthContext: () => ({ sslPeerCertificate: peer }) };
     assert.equal(peerIdentity(call, Date.now()), peerIdentity(call, Date.now()));
   });

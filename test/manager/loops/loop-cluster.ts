@@ -6,7 +6,7 @@ import { SeededRandom } from '#common/random.ts';
 import { ContainerStatus, type Node, NodeState, type Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import { createLoops, DEFAULT_ORCHESTRATOR_CONFIG, type OrchestratorConfig } from '#manager/orchestrator/index.ts';
 import { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig } from '#manager/scheduler/index.ts';
-import type { Change, Loop, StoreEvent } from '#manager/store/index.ts';
+import type { Change, Loop, StoreEvent, TableName, Tables } from '#manager/store/index.ts';
 import { MemoryStore } from './memory-store.ts';
 import { create, remove, T0, update } from './objects.ts';
 
@@ -76,19 +76,15 @@ export class LoopCluster {
     this.#tell(events);
   }
 
-  create<Name extends Change['table']>(table: Name, object: Extract<Change, { table: Name }>['object']): void {
-    this.commit(create(table, object as never));
+  create<Name extends TableName>(table: Name, object: Tables[Name]): void {
+    this.commit(create(table, object));
   }
 
   /** Writes the object as it is now with other fields. */
-  edit<Name extends Change['table']>(
-    table: Name,
-    id: string,
-    fields: Partial<Extract<Change, { table: Name }>['object']>,
-  ): void {
+  edit<Name extends TableName>(table: Name, id: string, fields: Partial<Tables[Name]>): void {
     const object = this.store.get(table, id);
     if (object === undefined) throw new Error(`no ${table} ${id}`);
-    this.commit(update(table, { ...object, ...fields } as never));
+    this.commit(update(table, { ...object, ...fields }));
   }
 
   remove(table: Change['table'], id: string): void {

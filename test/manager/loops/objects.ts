@@ -29,22 +29,11 @@ import {
   TaskSpec,
   type UpdateConfig,
 } from '#gen/swarm/v1/specs.ts';
-import type { Change, StoredObject, TableName, Tables } from '#manager/store/index.ts';
+
+export { create, remove, update } from '../store/changes.ts';
 
 export const T0 = 1_700_000_000_000;
 export const GIB = 1024 ** 3;
-
-export function create<Name extends TableName>(table: Name, object: Tables[Name]): Change {
-  return { kind: 'create', table, object } as Change;
-}
-
-export function update<Name extends TableName>(table: Name, object: Tables[Name]): Change {
-  return { kind: 'update', table, object } as Change;
-}
-
-export function remove(table: TableName, object: StoredObject): Change {
-  return { kind: 'remove', table, object } as Change;
-}
 
 export interface NodeOptions {
   readonly labels?: Readonly<Record<string, string>>;

@@ -12,6 +12,7 @@ import {
   EndpointSpec,
   FailureAction,
   NodeAvailability,
+  NodeSpec,
   RestartCondition,
   type ServiceSpec,
   UpdateConfig,
@@ -208,11 +209,11 @@ class History {
     return ids[pick % ids.length];
   }
 
-  #editNodeSpec(pick: number, fields: object): void {
+  #editNodeSpec(pick: number, fields: Partial<NodeSpec>): void {
     const id = this.#node(pick);
     if (id === undefined) return;
     const current = this.cluster.store.get('node', id);
-    this.cluster.edit('node', id, { spec: { ...current?.spec, ...fields } as never });
+    this.cluster.edit('node', id, { spec: NodeSpec.create({ ...current?.spec, ...fields }) });
   }
 
   #declare(index: number): void {
@@ -312,7 +313,7 @@ class History {
     for (const { id, status } of [...cluster.store.all('node')]) {
       if (status?.state !== NodeState.READY) cluster.setNodeState(id, NodeState.READY);
       const current = cluster.store.get('node', id);
-      cluster.edit('node', id, { spec: { ...current?.spec, availability: NodeAvailability.ACTIVE } as never });
+      cluster.edit('node', id, { spec: NodeSpec.create({ ...current?.spec, availability: NodeAvailability.ACTIVE }) });
     }
     cluster.run(60_000);
     // Start-first with a fixed host port on every node cannot end, so that service stops first (its variant is even).

@@ -1,7 +1,7 @@
 /** Goal: history is kept to its limit, remains go, misfits leave. Method: all loops with agents under virtual time. */
 import assert from 'node:assert/strict';
 import { type Node, NodeState, TaskState } from '#gen/swarm/v1/objects.ts';
-import { NodeAvailability, OrchestrationConfig } from '#gen/swarm/v1/specs.ts';
+import { ClusterSpec, NodeAvailability, OrchestrationConfig } from '#gen/swarm/v1/specs.ts';
 import { LoopCluster, type LoopClusterOptions } from '#test/manager/loops/loop-cluster.ts';
 import {
   cluster as clusterObject,
@@ -28,7 +28,7 @@ function start(nodes: number, options: SpecOptions, more: LoopClusterOptions = {
 function setLimit(cluster: LoopCluster, taskHistoryLimit: number): void {
   const current = cluster.store.cluster();
   const orchestration = OrchestrationConfig.create({ taskHistoryLimit });
-  cluster.edit('cluster', 'cluster', { spec: { ...current?.spec, orchestration } as never });
+  cluster.edit('cluster', 'cluster', { spec: ClusterSpec.create({ ...current?.spec, orchestration }) });
 }
 
 const crash = { fate: () => ({ afterMs: 100, state: TaskState.FAILED }) };

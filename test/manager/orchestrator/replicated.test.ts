@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { NodeState, TaskState } from '#gen/swarm/v1/objects.ts';
-import { NodeAvailability, RestartCondition, UpdateConfig, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import { NodeAvailability, NodeSpec, RestartCondition, UpdateConfig, UpdateOrder } from '#gen/swarm/v1/specs.ts';
 import { LoopCluster, type LoopClusterOptions } from '#test/manager/loops/loop-cluster.ts';
 import { node, revision, type SpecOptions, service, spec, T0 } from '#test/manager/loops/objects.ts';
 
@@ -82,7 +82,7 @@ describe('orchestrator: replicated services', () => {
 
   it('scaling down gives up tasks that do not run first', () => {
     const cluster = clusterWith(2, { replicas: 3, cpus: 4 });
-    cluster.edit('node', 'n2', { spec: { ...node('n2').spec, availability: NodeAvailability.PAUSE } as never });
+    cluster.edit('node', 'n2', { spec: NodeSpec.create({ ...node('n2').spec, availability: NodeAvailability.PAUSE }) });
     cluster.run(10_000);
     assert.equal(cluster.running().length, 2);
     const before = cluster.running().map(({ id }) => id);
@@ -297,7 +297,7 @@ describe('orchestrator: replicated services', () => {
   it('draining a node moves its tasks: the old one stops, then the new one starts', () => {
     const cluster = clusterWith(2, { replicas: 4 });
     cluster.run(10_000);
-    cluster.edit('node', 'n1', { spec: { ...node('n1').spec, availability: NodeAvailability.DRAIN } as never });
+    cluster.edit('node', 'n1', { spec: NodeSpec.create({ ...node('n1').spec, availability: NodeAvailability.DRAIN }) });
     cluster.settle();
     assert.ok(cluster.wanted().filter((task) => task.holdReason.startsWith('waiting for task')).length === 2);
     cluster.run(10_000);
@@ -311,7 +311,7 @@ describe('orchestrator: replicated services', () => {
       update: UpdateConfig.create({ order: UpdateOrder.START_FIRST }),
     });
     cluster.run(10_000);
-    cluster.edit('node', 'n1', { spec: { ...node('n1').spec, availability: NodeAvailability.DRAIN } as never });
+    cluster.edit('node', 'n1', { spec: NodeSpec.create({ ...node('n1').spec, availability: NodeAvailability.DRAIN }) });
     let fewest = 99;
     for (let round = 0; round < 50; round++) {
       cluster.settle();
@@ -329,7 +329,7 @@ describe('orchestrator: replicated services', () => {
     const cluster = clusterWith(1, { replicas: 1, update, restart: policy });
     cluster.run(10_000);
     cluster.create('node', node('n2'));
-    cluster.edit('node', 'n1', { spec: { ...node('n1').spec, availability: NodeAvailability.DRAIN } as never });
+    cluster.edit('node', 'n1', { spec: NodeSpec.create({ ...node('n1').spec, availability: NodeAvailability.DRAIN }) });
     for (let round = 0; round < 10; round++) {
       cluster.settle();
       const task = cluster.wanted().find((one) => one.nodeId === 'n2');

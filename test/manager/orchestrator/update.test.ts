@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { NodeState, RevisionOutcome, type Task, TaskState, UpdateState } from '#gen/swarm/v1/objects.ts';
-import { FailureAction, NodeAvailability, UpdateConfig, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import { FailureAction, NodeAvailability, NodeSpec, UpdateConfig, UpdateOrder } from '#gen/swarm/v1/specs.ts';
 import { LoopCluster } from '#test/manager/loops/loop-cluster.ts';
 import { node, revision, type SpecOptions, service, spec } from '#test/manager/loops/objects.ts';
 
@@ -210,7 +210,9 @@ describe('orchestrator: updates', () => {
     assert.match(cluster.store.revision('web', 4)?.spec?.task?.container?.image ?? '', /good:1/);
 
     const first = start({ image: 'good:1', replicas: 2 });
-    first.commit({ kind: 'remove', table: 'revision', object: first.store.revision('web', 1) as never });
+    const revision = first.store.revision('web', 1);
+    assert.ok(revision);
+    first.commit({ kind: 'remove', table: 'revision', object: revision });
     updateTo(first, {
       image: 'bad:2',
       replicas: 2,
@@ -339,7 +341,7 @@ describe('orchestrator: updates', () => {
     const cluster = start({ replicas: 6 });
     updateTo(cluster, { image: 'good:2', replicas: 6 });
     cluster.run(1);
-    cluster.edit('node', 'n1', { spec: { ...node('n1').spec, availability: NodeAvailability.DRAIN } as never });
+    cluster.edit('node', 'n1', { spec: NodeSpec.create({ ...node('n1').spec, availability: NodeAvailability.DRAIN }) });
     cluster.run(60_000);
     assert.deepEqual(images(cluster), { 'good:2': 6 });
     assert.ok(cluster.running().every((task) => task.nodeId !== 'n1'));

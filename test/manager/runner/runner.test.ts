@@ -9,6 +9,7 @@ import { ManualClock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { type Logger, silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
+import { NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { type LoopStore, Runner, type RunnerConfig, type RunnerObserver } from '#manager/runner/index.ts';
 import type { Change, ChangeGroup, CommitEvents, Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
 import { MemoryStore } from '#test/manager/loops/memory-store.ts';
@@ -148,7 +149,7 @@ describe('runner', () => {
       return {
         changes: wanting
           .slice(0, 3)
-          .map((one) => [update('node', { ...one, spec: { ...one.spec, name: 'named' } as never })]),
+          .map((one) => [update('node', { ...one, spec: NodeSpec.create({ ...one.spec, name: 'named' }) })]),
         more: wanting.length > 3,
       };
     };
@@ -280,7 +281,7 @@ describe('runner', () => {
     for (let i = 0; i < 50; i++) store.write(create('node', node(`n${i}`)));
     (loops[0] as ProbeLoop).next = (view) => ({
       changes: [...view.all('node')].map((one) => [
-        update('node', { ...one, spec: { ...one.spec, name: 'x' } as never }),
+        update('node', { ...one, spec: NodeSpec.create({ ...one.spec, name: 'x' }) }),
       ]),
       wakeAtMs: T0 + 10,
     });

@@ -1,6 +1,6 @@
 /** Goal: each filter, strategy and reason by itself. Method: a store, the scheduler alone, tasks that are pending. */
 import assert from 'node:assert/strict';
-import { type Cluster, type Node, NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import { type Cluster, type Node, NodeDescription, NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import {
   EndpointSpec,
   NodeAvailability,
@@ -136,10 +136,10 @@ describe('scheduler', () => {
     setAvailability('paused', NodeAvailability.PAUSE);
     setAvailability('drained', NodeAvailability.DRAIN);
     b.editNode('full', (current) => ({
-      description: {
+      description: NodeDescription.create({
         ...current.description,
         conditions: [{ type: 'disk-pressure', message: '', sinceMs: 1 }],
-      } as never,
+      }),
     }));
     b.service('web');
     const [id = ''] = b.tasks('web', 1);

@@ -225,7 +225,14 @@ describe('manager/store: against a naive model', () => {
 function emptyModel(): Model {
   return {
     version: 0,
-    tables: Object.fromEntries(TABLE_NAMES.map((name) => [name, new Map()])) as unknown as Model['tables'],
+    tables: {
+      cluster: new Map(),
+      node: new Map(),
+      service: new Map(),
+      revision: new Map(),
+      task: new Map(),
+      network: new Map(),
+    },
   };
 }
 

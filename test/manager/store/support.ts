@@ -20,6 +20,8 @@ import {
   type TransactionInit,
 } from '#manager/store/index.ts';
 
+export { create, remove, update } from './changes.ts';
+
 export function task(id: string, init: Partial<Task> = {}): Task {
   return Task.create({ id, serviceId: 's1', slot: 1, desiredState: TaskState.RUNNING, ...init });
 }
@@ -46,27 +48,6 @@ export function cluster(id: string): Cluster {
 
 export function status(state: TaskState): TaskStatus {
   return TaskStatus.create({ state });
-}
-
-export function create<Name extends Change['table']>(
-  table: Name,
-  object: Extract<Change, { table: Name }>['object'],
-): Change {
-  return { kind: 'create', table, object } as unknown as Change;
-}
-
-export function update<Name extends Change['table']>(
-  table: Name,
-  object: Extract<Change, { table: Name }>['object'],
-): Change {
-  return { kind: 'update', table, object } as unknown as Change;
-}
-
-export function remove<Name extends Change['table']>(
-  table: Name,
-  object: Extract<Change, { table: Name }>['object'],
-): Change {
-  return { kind: 'remove', table, object } as unknown as Change;
 }
 
 let lastId = 0;

@@ -97,8 +97,17 @@ describe('docker-shape: JSON', () => {
   });
 });
 
-function shape(text: string): Readonly<Record<string, never>> {
-  return JSON.parse(text) as Readonly<Record<string, never>>;
+/** Fields of Docker's JSON that are looked at alone. */
+interface Shape {
+  readonly Spec: { readonly TaskTemplate: { readonly ContainerSpec: { readonly Mounts: unknown } } };
+  readonly UpdateStatus: unknown;
+  readonly ServiceStatus: unknown;
+  readonly Status: unknown;
+  readonly DesiredState: unknown;
+}
+
+function shape(text: string): Shape {
+  return JSON.parse(text) as Shape;
 }
 
 describe('docker-shape: objects', () => {
@@ -137,8 +146,7 @@ describe('docker-shape: objects', () => {
     ];
     const spec = ServiceSpec.create({ task: TaskSpec.create({ container: ContainerSpec.create({ mounts }) }) });
     const { Spec } = shape(encodeJson(SERVICE, serviceShape(Service.create({ spec }), undefined)));
-    const { TaskTemplate } = Spec as unknown as { TaskTemplate: { ContainerSpec: { Mounts: unknown } } };
-    assert.deepEqual(TaskTemplate.ContainerSpec.Mounts, [
+    assert.deepEqual(Spec.TaskTemplate.ContainerSpec.Mounts, [
       {
         Type: 'bind',
         Source: '/a',
