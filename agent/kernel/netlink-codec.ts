@@ -3,6 +3,8 @@
  * padded to 4 bytes. Starling runs on little-endian machines only (x64, arm64).
  */
 
+import { addressText } from './ip-address.ts';
+
 const HEADER_BYTES = 16;
 const ATTRIBUTE_HEADER_BYTES = 4;
 const NESTED = 0x8000;
@@ -109,6 +111,12 @@ export function parseAttributes(bytes: Buffer): ReadonlyMap<number, Buffer> {
   return attributes;
 }
 
+export function attributeU16(type: number, value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16LE(value);
+  return attribute(type, bytes);
+}
+
 /** The text of an attribute, without the zero at its end. */
 export function textOf(value: Buffer | undefined): string | undefined {
   if (value === undefined) return undefined;
@@ -120,7 +128,7 @@ export function u32Of(value: Buffer | undefined): number | undefined {
   return value === undefined || value.length < 4 ? undefined : value.readUInt32LE(0);
 }
 
-/** "10.0.0.1" for the four bytes of an address. */
+/** "10.0.0.1" for the 4 bytes of an address, "fd00::1" for its 16. */
 export function addressOf(value: Buffer | undefined): string | undefined {
-  return value === undefined || value.length !== 4 ? undefined : value.join('.');
+  return value === undefined || (value.length !== 4 && value.length !== 16) ? undefined : addressText(value);
 }

@@ -1,9 +1,8 @@
 /** ctnetlink: removing connection tracking entries, so that flows do not outlive what they were translated to. */
+import { AF_INET, addressBytes } from './ip-address.ts';
 import { type NetlinkRequest, NLM_F_REQUEST } from './netlink.ts';
 import { attribute, attributeNested, attributeU8, attributeU16Network, attributeU32Network } from './netlink-codec.ts';
-import { addressBytes } from './netlink-route.ts';
 
-const AF_INET = 2;
 const NFNL_SUBSYS_CTNETLINK = 1;
 const IPCTNL_MSG_CT_DELETE = 2;
 

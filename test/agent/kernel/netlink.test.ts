@@ -76,13 +76,16 @@ describe('kernel: netlink', () => {
       replaceRoute({ destination: '10.2.0.0/16', linkIndex: 2, table: 0x53000001 }),
     ]);
     await there.execute([setLinkUp('b')]);
-    assert.deepEqual(await findLink(here, 'a'), {
+    const { kindData, ...found } = (await findLink(here, 'a')) ?? { kindData: undefined };
+    assert.equal(kindData, undefined, 'a veth says nothing of itself');
+    assert.deepEqual(found, {
       index: 2,
       name: 'a',
       up: true,
       mtu: 1400,
       kind: 'veth',
       loopback: false,
+      linkLayerAddress: '02:00:00:00:00:01',
     });
     assert.equal((await findLink(there, 'b'))?.index, 7);
     assert.deepEqual(await listAddresses(here), [{ linkIndex: 2, address: '10.1.0.1', prefixLength: 24 }]);
