@@ -27,9 +27,12 @@ export class AssignmentBuilder {
   readonly #tasks = new Set<string>();
   /** Tasks per revision that the node knows of. Invariant: no entry is empty. */
   readonly #revisions = new Map<string, Set<string>>();
+  readonly #isHeld: (taskId: string) => boolean;
 
-  constructor(nodeId: string) {
+  /** @param isHeld whether the node must not yet know that the task is to stop */
+  constructor(nodeId: string, isHeld: (taskId: string) => boolean) {
     this.#nodeId = nodeId;
+    this.#isHeld = isHeld;
   }
 
   /** Everything that is assigned to the node. */
@@ -50,10 +53,18 @@ export class AssignmentBuilder {
       if (event.kind === 'remove') {
         if (known) this.#remove(event.object, changes);
       } else if (isAssigned(event.object)) {
+        if (known && this.#isHeld(event.object.id)) continue;
         if (!known || event.kind === 'create' || relevant(event.old, event.object))
           this.#add(event.object, view, changes);
       }
     }
+    return changes;
+  }
+
+  /** A task that was held is as it is. */
+  release(task: Task, view: StoreView): readonly AssignmentChange[] {
+    const changes: AssignmentChange[] = [];
+    if (this.#tasks.has(task.id)) this.#add(task, view, changes);
     return changes;
   }
 
@@ -69,7 +80,8 @@ export class AssignmentBuilder {
     }
     users.add(task.id);
     this.#tasks.add(task.id);
-    changes.push(AssignmentChange.create({ item: { kind: 'task', value: task } }));
+    const value = this.#isHeld(task.id) ? { ...task, desiredState: TaskState.RUNNING } : task;
+    changes.push(AssignmentChange.create({ item: { kind: 'task', value } }));
   }
 
   #remove(task: Task, changes: AssignmentChange[]): void {

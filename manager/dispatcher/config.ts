@@ -15,6 +15,13 @@ export interface DispatcherConfig {
   readonly assignmentBytesMax: number;
   /** Statuses waiting to be committed; a session that would go beyond has to wait for its acknowledgement. */
   readonly statusQueueMax: number;
+  /** Agents below this feature level do not understand network tables: they get none, and nobody waits for them. */
+  readonly networksFeatureLevel: number;
+  /**
+   * A task that is to stop waits this long for nodes to confirm that they send it no new connections, unless the cluster
+   * says otherwise. A node that is well confirms in milliseconds; one that is not is down after 5 s.
+   */
+  readonly withdrawDeadlineMs: number;
 }
 
 export const DISPATCHER_DEFAULTS: DispatcherConfig = {
@@ -26,4 +33,6 @@ export const DISPATCHER_DEFAULTS: DispatcherConfig = {
   assignmentChangesMax: 500,
   assignmentBytesMax: 2 * 1024 * 1024,
   statusQueueMax: 100_000,
+  networksFeatureLevel: 3,
+  withdrawDeadlineMs: 3_000,
 };

@@ -10,10 +10,18 @@ import {
   type SessionEndReason,
   SessionResponse,
 } from '#gen/swarm/v1/dispatcher.ts';
-import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
-import type { StoreEvent, StoreView } from '#manager/store/index.ts';
+import {
+  type NetworkChange,
+  NetworkChanges,
+  NetworkChangesType,
+  NetworkChange as NetworkCodec,
+} from '#gen/swarm/v1/networks.ts';
+import type { ManagerPeer, Task } from '#gen/swarm/v1/objects.ts';
+import type { NetworkTableChanges } from '#manager/discovery/index.ts';
+import type { CommitEvents, StoreView } from '#manager/store/index.ts';
 import { AssignmentBuilder } from './assignment-builder.ts';
 import type { DispatcherConfig } from './config.ts';
+import type { NetworkFeed } from './network-feed.ts';
 
 /** Where a session's messages go. Sending never blocks; a full pipe is for the transport to report by `close`. */
 export interface SessionOutput {
@@ -27,23 +35,38 @@ export function endOf(reason: SessionEndReason, message: string, leader?: Manage
   return SessionResponse.create({ message: { kind: 'end', value: SessionEnd.create({ reason, message, leader }) } });
 }
 
+export interface SessionOptions {
+  readonly nodeId: string;
+  readonly sessionId: string;
+  readonly output: SessionOutput;
+  readonly config: DispatcherConfig;
+  /** Undefined for an agent that does not understand network tables. */
+  readonly networks: NetworkFeed | undefined;
+  readonly isHeld: (taskId: string) => boolean;
+}
+
 export class DispatcherSession {
   readonly nodeId: string;
   readonly sessionId: string;
   readonly #output: SessionOutput;
   readonly #config: DispatcherConfig;
   readonly #builder: AssignmentBuilder;
+  readonly #networks: NetworkFeed | undefined;
   /** Chains the increments: each names the version that it applies to. */
   #version = 0;
   #pending: AssignmentChange[] = [];
+  #pendingNetworks: NetworkChange[] = [];
+  /** Commit that the tables stand for once what is pending was sent. */
+  #networksVersion = 0;
   #ended = false;
 
-  constructor(nodeId: string, sessionId: string, output: SessionOutput, config: DispatcherConfig) {
+  constructor({ nodeId, sessionId, output, config, networks, isHeld }: SessionOptions) {
     this.nodeId = nodeId;
     this.sessionId = sessionId;
     this.#output = output;
     this.#config = config;
-    this.#builder = new AssignmentBuilder(nodeId);
+    this.#networks = networks;
+    this.#builder = new AssignmentBuilder(nodeId, isHeld);
   }
 
   get ended(): boolean {
@@ -54,19 +77,43 @@ export class DispatcherSession {
     if (!this.#ended) this.#output.send(message);
   }
 
+  /** Everything anew. Networks come first: the tasks need them. */
   sendComplete(view: StoreView): void {
     this.#pending = [];
+    this.#pendingNetworks = [];
+    this.#networksVersion = view.version;
+    if (this.#networks !== undefined) this.#sendNetworks(NetworkChangesType.COMPLETE, this.#networks.complete());
     this.#sendChanges(AssignmentsType.COMPLETE, this.#builder.complete(view));
   }
 
-  /** Takes note of a commit; true when something is now waiting to be flushed. */
-  observe(events: readonly StoreEvent[], view: StoreView): boolean {
+  /** Takes note of what a commit did to the node's tasks. */
+  observe({ events }: CommitEvents, view: StoreView): void {
     for (const change of this.#builder.increment(events, view)) this.#pending.push(change);
-    return this.#pending.length > 0;
+  }
+
+  /** Takes note of what a commit did to networks. `mayNeedOthers` as in `NetworkFeed`. */
+  observeNetworks(version: number, changes: NetworkTableChanges, mayNeedOthers: boolean): void {
+    for (const change of this.#networks?.increment(changes, mayNeedOthers) ?? []) this.#pendingNetworks.push(change);
+    this.#networksVersion = version;
+  }
+
+  /** The node may know now what became of a task. */
+  release(task: Task, view: StoreView): void {
+    for (const change of this.#builder.release(task, view)) this.#pending.push(change);
+  }
+
+  get hasPending(): boolean {
+    return this.#pending.length > 0 || this.#pendingNetworks.length > 0;
   }
 
   flush(): void {
-    if (this.#pending.length === 0 || this.#ended) return;
+    if (this.#ended) return;
+    if (this.#pendingNetworks.length > 0) {
+      const changes = this.#pendingNetworks;
+      this.#pendingNetworks = [];
+      this.#sendNetworks(NetworkChangesType.INCREMENTAL, changes);
+    }
+    if (this.#pending.length === 0) return;
     const changes = this.#pending;
     this.#pending = [];
     this.#sendChanges(AssignmentsType.INCREMENTAL, changes);
@@ -87,21 +134,39 @@ export class DispatcherSession {
   #sendChanges(type: AssignmentsType, changes: readonly AssignmentChange[]): void {
     const appliesTo = this.#version;
     const resultsIn = ++this.#version;
-    let part: AssignmentChange[] = [];
-    let bytes = 0;
-    const sendPart = (more: boolean): void => {
+    this.#inParts(changes, ChangeCodec, (part, more) => {
       const value = Assignments.create({ type, appliesTo, resultsIn, changes: part, more });
       this.send(SessionResponse.create({ message: { kind: 'assignments', value } }));
-      part = [];
-      bytes = 0;
-    };
+    });
+  }
+
+  #sendNetworks(type: NetworkChangesType, changes: readonly NetworkChange[]): void {
+    const version = this.#networksVersion;
+    this.#inParts(changes, NetworkCodec, (part, more) => {
+      const value = NetworkChanges.create({ type, version, changes: part, more });
+      this.send(SessionResponse.create({ message: { kind: 'networks', value } }));
+    });
+  }
+
+  /** At least one part, which may be empty. */
+  #inParts<T>(
+    changes: readonly T[],
+    codec: { encode(change: T): Uint8Array },
+    send: (part: readonly T[], more: boolean) => void,
+  ): void {
+    const { assignmentChangesMax, assignmentBytesMax } = this.#config;
+    let part: T[] = [];
+    let bytes = 0;
     for (const change of changes) {
-      const size = ChangeCodec.encode(change).length;
-      const full = part.length >= this.#config.assignmentChangesMax || bytes + size > this.#config.assignmentBytesMax;
-      if (part.length > 0 && full) sendPart(true);
+      const size = codec.encode(change).length;
+      if (part.length > 0 && (part.length >= assignmentChangesMax || bytes + size > assignmentBytesMax)) {
+        send(part, true);
+        part = [];
+        bytes = 0;
+      }
       part.push(change);
       bytes += size;
     }
-    sendPart(false);
+    send(part, false);
   }
 }

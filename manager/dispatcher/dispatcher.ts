@@ -17,11 +17,14 @@ import {
   type StatusBatch,
 } from '#gen/swarm/v1/dispatcher.ts';
 import { type ManagerPeer, type Node, type NodeDescription, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
+import { NetworkTables } from '#manager/discovery/index.ts';
 import type { CommitEvents, StoreView } from '#manager/store/index.ts';
 import { ChangeWriter, type DispatcherStore, type NodeEdit } from './change-writer.ts';
 import type { DispatcherConfig } from './config.ts';
 import { DispatcherSession, type SessionOutput } from './dispatcher-session.ts';
+import { NetworkFeed } from './network-feed.ts';
 import { NodeTracker } from './node-tracker.ts';
+import { TaskWithdrawal } from './task-withdrawal.ts';
 
 export interface DispatcherOptions {
   readonly store: DispatcherStore;
@@ -37,6 +40,8 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #sessions = new Map<string, DispatcherSession>();
   readonly #tracker: NodeTracker;
+  readonly #networks = new NetworkTables();
+  readonly #withdrawal: TaskWithdrawal;
   #writer: ChangeWriter;
   #leading = false;
   #expiry: CancelTimer | undefined;
@@ -50,6 +55,13 @@ export class Dispatcher {
     this.#options = options;
     this.#tracker = new NodeTracker(options.config);
     this.#writer = new ChangeWriter(options.store, options.logger);
+    this.#withdrawal = new TaskWithdrawal({
+      networks: this.#networks,
+      clock: options.clock,
+      logger: options.logger,
+      config: options.config,
+      release: (taskIds) => this.#release(taskIds),
+    });
   }
 
   /** Leadership gained: every node that was ready has to show itself again. */
@@ -60,6 +72,8 @@ export class Dispatcher {
     // What was known in an earlier term is out of date.
     this.#tracker.clear();
     this.#adoptConfig(view);
+    this.#networks.restore(view);
+    this.#withdrawal.start(view);
     const now = this.#options.clock.monotonic();
     for (const node of view.all('node')) {
       const state = node.status?.state;
@@ -79,6 +93,7 @@ export class Dispatcher {
     this.#flushing?.();
     this.#flushing = undefined;
     this.#writer.stop();
+    this.#withdrawal.stop();
     for (const session of this.#sessions.values()) session.end(SessionEndReason.NOT_LEADER, message);
     this.#sessions.clear();
     this.#dirty.clear();
@@ -109,9 +124,31 @@ export class Dispatcher {
       else if (event.table === 'node') this.#nodeChanged(event.object, event.kind === 'remove');
       else if (event.table === 'cluster') this.#adoptConfig(view);
     }
-    for (const nodeId of affected) {
+    const changes = this.#networks.observe(commit.events, view);
+    this.#withdrawal.observe(commit, view);
+    for (const nodeId of affected) this.#sessions.get(nodeId)?.observe(commit, view);
+    for (const session of changes.size > 0 ? this.#sessions.values() : this.#sessionsOf(affected)) {
+      session.observeNetworks(commit.version, changes, affected.has(session.nodeId));
+      if (session.hasPending) this.#flushSoon(session);
+    }
+  }
+
+  *#sessionsOf(nodeIds: Iterable<string>): Iterable<DispatcherSession> {
+    for (const nodeId of nodeIds) {
       const session = this.#sessions.get(nodeId);
-      if (session?.observe(commit.events, view) === true) this.#flushSoon(session);
+      if (session !== undefined) yield session;
+    }
+  }
+
+  /** What these tasks' nodes were not to know yet, they are told. */
+  #release(taskIds: readonly string[]): void {
+    const view = this.#options.store.view();
+    for (const taskId of taskIds) {
+      const task = view.get('task', taskId);
+      const session = task === undefined ? undefined : this.#sessions.get(task.nodeId);
+      if (task === undefined || session === undefined) continue;
+      session.release(task, view);
+      this.#flushSoon(session);
     }
   }
 
@@ -125,7 +162,15 @@ export class Dispatcher {
       throw new SwarmError({ code: 'unavailable', reason: 'not-leader', message: 'this manager does not lead' });
     const view = store.view();
     const node = view.get('node', nodeId);
-    const session = new DispatcherSession(nodeId, newId(random), output, config);
+    const hasNetworks = (hello.description?.featureLevel ?? 0) >= config.networksFeatureLevel;
+    const session = new DispatcherSession({
+      nodeId,
+      sessionId: newId(random),
+      output,
+      config,
+      networks: hasNetworks ? new NetworkFeed(nodeId, this.#networks) : undefined,
+      isHeld: (taskId) => this.#withdrawal.isHeld(taskId),
+    });
     if (node === undefined) {
       session.end(SessionEndReason.NODE_REMOVED, `node ${nodeId} is not part of the swarm any more`);
       return session;
@@ -181,8 +226,11 @@ export class Dispatcher {
       case 'leaving':
         this.#leaving(session, message.value);
         return;
+      case 'appliedNetworks':
+        this.#withdrawal.confirmed(session.nodeId, message.value.version);
+        return;
       case 'hello': // a second hello says nothing new
-      case 'applied': // used by discovery, which this release does not have
+      case 'applied': // what runs, statuses say
       case undefined: // a message of a newer agent
         return;
     }

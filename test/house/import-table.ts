@@ -31,6 +31,7 @@ export const PACKAGES_OF_THE_HOUSE: Readonly<Record<string, readonly string[]>> 
 /** Folders that decide: no Node modules, and only these parts beside pure common and generated code. */
 export const PURE_PARTS: readonly string[] = [
   'common',
+  'manager/discovery',
   'manager/store',
   'manager/scheduler',
   'manager/orchestrator',

@@ -1,0 +1,1 @@
+export { type NetworkTableChanges, NetworkTables } from './network-tables.ts';

@@ -1,0 +1,45 @@
+/** What one agent has been told of networks, and what it has to be told next. Pure. */
+import type { NetworkChange } from '#gen/swarm/v1/networks.ts';
+import { NetworkTable } from '#gen/swarm/v1/networks.ts';
+import type { NetworkTableChanges, NetworkTables } from '#manager/discovery/index.ts';
+
+export class NetworkFeed {
+  readonly #nodeId: string;
+  readonly #tables: NetworkTables;
+  /** Tables that the agent has, or will have once it was told all that this feed said. */
+  #known: ReadonlySet<string> = new Set();
+
+  constructor(nodeId: string, tables: NetworkTables) {
+    this.#nodeId = nodeId;
+    this.#tables = tables;
+  }
+
+  /** All tables that the node needs. */
+  complete(): readonly NetworkChange[] {
+    this.#known = this.#tables.neededBy(this.#nodeId);
+    return [...this.#known].flatMap((id) => this.#tables.complete(id));
+  }
+
+  /**
+   * What the changes mean for the node.
+   *
+   * @param mayNeedOthers whether tasks came to the node or left it: then it may need other tables than before
+   */
+  increment(changes: NetworkTableChanges, mayNeedOthers: boolean): readonly NetworkChange[] {
+    const before = this.#known;
+    if (mayNeedOthers || beginsOrEndsTable(changes)) this.#known = this.#tables.neededBy(this.#nodeId);
+    const told: NetworkChange[] = [];
+    for (const id of this.#known) told.push(...(before.has(id) ? (changes.get(id) ?? []) : this.#tables.complete(id)));
+    for (const networkId of before) if (!this.#known.has(networkId)) told.push(removalOf(networkId));
+    return told;
+  }
+}
+
+function beginsOrEndsTable(changes: NetworkTableChanges): boolean {
+  for (const list of changes.values()) if (list.some(({ item }) => item?.kind === 'table')) return true;
+  return false;
+}
+
+function removalOf(networkId: string): NetworkChange {
+  return { networkId, remove: true, item: { kind: 'table', value: NetworkTable.create({ networkId }) } };
+}
