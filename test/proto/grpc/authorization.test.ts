@@ -5,23 +5,22 @@
  */
 import assert from 'node:assert/strict';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import { peerIdentity } from '#certs/peer.ts';
-import { type ClientTrust, NodeChannelCredentials, NodeServerCredentials } from '#certs/tls.ts';
+import { NodeChannelCredentials } from '#certs/tls.ts';
 import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
-import { silentLogger } from '#common/log.ts';
 import { services } from '#gen/services.ts';
-import { ControlService, GetNodeRequest } from '#gen/swarm/v1/control.ts';
-import { CheckResponse, HealthService } from '#gen/swarm/v1/health.ts';
+import { ControlService, GetNodeRequest, GetNodeResponse } from '#gen/swarm/v1/control.ts';
+import { HealthService } from '#gen/swarm/v1/health.ts';
 import { AUTHORIZATION } from '#proto/authorization.ts';
-import type { CallContext } from '#proto/grpc/call-context.ts';
-import { type Caller, callerClass } from '#proto/grpc/caller.ts';
+import { callerClass } from '#proto/grpc/caller.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { callError } from '#proto/grpc/errors.ts';
-import { GrpcTransport, receivedError } from '#proto/grpc/grpc-transport.ts';
-import type { Handlers } from '#proto/grpc/methods.ts';
-import { RpcServer } from '#proto/grpc/server.ts';
+import { receivedError } from '#proto/grpc/grpc-transport.ts';
 import { CLUSTER_ID, type TestNode, testAuthority, testNode } from '#test/certs/fixtures.ts';
+import { must } from '#test/certs/rejects.ts';
+import { everyMethod } from '#test/proto/support/every-method.ts';
+import { failure } from '#test/support/failure.ts';
+import { TlsServer, untilAborted } from './tls-server.ts';
 
 const authority = testAuthority();
 const manager = testNode(authority, 'manager');
@@ -29,84 +28,19 @@ const worker = testNode(authority, 'worker');
 const stranger = testNode(testAuthority(), 'manager');
 const otherCluster = testNode(authority, 'manager', { clusterId: '0'.repeat(25) });
 
-function trustOf(node: TestNode | undefined, rootsPem = manager.rootsPem): ClientTrust {
-  const expect = { role: 'manager' } as const;
-  if (node === undefined) return { kind: 'pinned', rootsPem, expect };
-  return { kind: 'member', identity: () => ({ ...node, rootsPem }), expect };
-}
-
 describe('authorization', () => {
-  let server: RpcServer;
-  let address: string;
-  let removed: string | undefined;
-  /** A manager's certificate whose node is a worker by now. */
-  let demoted: string | undefined;
-  let handled: Caller[];
-  /** Set by a test whose call is to stay open. */
-  let waiting: (() => void) | undefined;
-  const open: GrpcTransport[] = [];
+  const server = new TlsServer(manager);
 
-  before(async () => {
-    server = new RpcServer({
-      trust: {
-        kind: 'certificate',
-        identify: (call) => peerIdentity(call, Date.now()),
-        clusterId: () => CLUSTER_ID,
-        admit: (caller) =>
-          caller.nodeId === removed
-            ? new SwarmError({ code: 'denied', reason: 'node-removed', message: `node ${caller.nodeId} was removed` })
-            : undefined,
-        roleOf: ({ nodeId, role }) => (nodeId === demoted ? 'worker' : role),
-      },
-      logger: silentLogger,
-    });
-    const answer = (caller: Caller, signal: AbortSignal): Promise<never> => {
-      if (waiting !== undefined) {
-        waiting();
-        return new Promise((_resolve, reject) => {
-          signal.addEventListener('abort', () => reject(SwarmError.from(signal.reason)));
-        });
-      }
-      handled.push(caller);
-      throw new SwarmError({ code: 'not-found', reason: 'unknown-object', message: 'reached the handler' });
+  before(() => server.listen());
+  after(() => server.close());
+  beforeEach(() => server.reset());
+
+  /** From here on calls stay open; `reached` is told of each. */
+  function keepOpen(reached: () => void): void {
+    server.answer = (context) => {
+      reached();
+      return untilAborted(context);
     };
-    for (const service of Object.values(services)) {
-      const handlers = Object.fromEntries(
-        Object.keys(service).map((name) => [
-          name,
-          (_request: unknown, context: CallContext) => answer(context.caller, context.signal),
-        ]),
-      );
-      server.addService(service as typeof ControlService, handlers as unknown as Handlers<typeof ControlService>);
-    }
-    const port = await server.listen('127.0.0.1:0', new NodeServerCredentials(manager));
-    address = `127.0.0.1:${port}`;
-  });
-  after(async () => {
-    for (const transport of open) transport.close();
-    await server.close(0);
-  });
-  beforeEach(() => {
-    handled = [];
-    removed = undefined;
-    demoted = undefined;
-    waiting = undefined;
-  });
-
-  function connect(node: TestNode | undefined): GrpcTransport {
-    const target = { kind: 'address', name: address } as const;
-    const transport = new GrpcTransport({ target, credentials: new NodeChannelCredentials(trustOf(node)) });
-    open.push(transport);
-    return transport;
-  }
-
-  async function failure(work: Promise<unknown>): Promise<SwarmError> {
-    const error: unknown = await work.then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    assert.ok(error instanceof SwarmError, String(error));
-    return error;
   }
 
   it('has a row for every method of the contract and no other', () => {
@@ -135,19 +69,19 @@ describe('authorization', () => {
     ['anonymous', undefined],
   ] as const)
     it(`holds for every method: ${who}`, async () => {
-      const transport = connect(node);
+      const transport = server.connect(node);
       for (const service of Object.values(services))
         for (const method of Object.values(service)) {
-          const before = handled.length;
+          const before = server.handled.length;
           const call = transport.open(method.path, { timeoutMs: 5_000 });
           call.write(new Uint8Array()).catch(() => {});
           call.end();
           const error = await failure(call.messages.next());
           const row = AUTHORIZATION[method.path as keyof typeof AUTHORIZATION];
-          assert.equal(handled.length - before, row.includes(who) ? 1 : 0, method.path);
+          assert.equal(server.handled.length - before, row.includes(who) ? 1 : 0, method.path);
           if (row.includes(who)) {
             assert.equal(error.message, 'reached the handler', method.path);
-            assert.equal(callerClass(handled.at(-1) as Caller), who);
+            assert.equal(callerClass(must(server.handled.at(-1)).caller), who);
           } else {
             assert.equal(error.code, who === 'anonymous' ? 'unauthenticated' : 'denied', method.path);
             assert.equal(error.reason, who === 'anonymous' ? 'no-certificate' : 'wrong-role');
@@ -158,15 +92,15 @@ describe('authorization', () => {
     });
 
   it('tells the handler who calls', async () => {
-    await failure(createClient(HealthService, connect(worker)).check({}));
-    const [caller] = handled;
+    await failure(createClient(HealthService, server.connect(worker)).check({}));
+    const caller = server.handled[0]?.caller;
     assert.ok(caller?.kind === 'node');
     assert.deepEqual([caller.nodeId, caller.role, caller.clusterId], [worker.identity.nodeId, 'worker', CLUSTER_ID]);
     assert.match(caller.serial, /^[0-9a-f]+$/i);
   });
 
   it('says to a worker what is wrong and what to do', async () => {
-    const error = await failure(createClient(ControlService, connect(worker)).getNode({ reference: 'self' }));
+    const error = await failure(createClient(ControlService, server.connect(worker)).getNode({ reference: 'self' }));
     assert.equal(
       error.message,
       `GetNode is not for worker ${worker.identity.nodeId}, only for the local socket of the machine and managers`,
@@ -175,34 +109,34 @@ describe('authorization', () => {
   });
 
   it('refuses a node of another cluster, though the same root has signed it', async () => {
-    const error = await failure(createClient(HealthService, connect(otherCluster)).check({}));
+    const error = await failure(createClient(HealthService, server.connect(otherCluster)).check({}));
     assert.deepEqual([error.code, error.reason], ['unauthenticated', 'wrong-cluster']);
-    assert.equal(handled.length, 0);
+    assert.equal(server.handled.length, 0);
   });
 
   it('takes a certificate of another root for none', async () => {
-    const error = await failure(createClient(ControlService, connect(stranger)).getNode({}));
+    const error = await failure(createClient(ControlService, server.connect(stranger)).getNode({}));
     assert.equal(error.reason, 'no-certificate');
   });
 
   it('refuses a removed node at once, also on a connection that it has', async () => {
-    const client = createClient(HealthService, connect(worker));
+    const client = createClient(HealthService, server.connect(worker));
     assert.equal((await failure(client.check({}))).message, 'reached the handler');
-    removed = worker.identity.nodeId;
+    server.removed = worker.identity.nodeId;
     assert.equal((await failure(client.check({}))).reason, 'node-removed');
   });
 
   it('ends the calls of a removed node', async () => {
-    const call = connect(worker).open('/swarm.v1.DispatcherService/Session', { timeoutMs: undefined });
+    const call = server.connect(worker).open('/swarm.v1.DispatcherService/Session', { timeoutMs: undefined });
     const reached = Promise.withResolvers<undefined>();
-    waiting = () => reached.resolve(undefined);
+    keepOpen(() => reached.resolve(undefined));
     const ended = failure(call.messages.next());
     await reached.promise;
-    server.dropNode(
+    server.rpc.dropNode(
       manager.identity.nodeId,
       new SwarmError({ code: 'denied', reason: 'node-removed', message: 'not you' }),
     );
-    server.dropNode(
+    server.rpc.dropNode(
       worker.identity.nodeId,
       new SwarmError({ code: 'denied', reason: 'node-removed', message: 'removed' }),
     );
@@ -213,12 +147,12 @@ describe('authorization', () => {
     const other = testNode(authority, 'manager');
     let reached = 0;
     const all = Promise.withResolvers<undefined>();
-    waiting = () => {
+    keepOpen(() => {
       if (++reached === 5) all.resolve(undefined);
-    };
+    });
     const ended: string[] = [];
     const begin = (who: TestNode, path: string): Promise<SwarmError> => {
-      const call = connect(who).open(path, { timeoutMs: undefined });
+      const call = server.connect(who).open(path, { timeoutMs: undefined });
       if (!path.endsWith('Session')) {
         call.write(new Uint8Array()).catch(() => {});
         call.end();
@@ -237,16 +171,16 @@ describe('authorization', () => {
     const logs = begin(manager, '/swarm.v1.LogsService/SubscribeLogs');
     await all.promise;
     const everybody = (): boolean => true;
-    server.review(everybody);
-    demoted = manager.identity.nodeId;
-    server.review((nodeId) => nodeId === other.identity.nodeId);
-    assert.equal(server.callsInFlight, 5, 'nobody has lost anything, or is not concerned');
-    server.review(everybody);
+    server.rpc.review(everybody);
+    server.demoted = manager.identity.nodeId;
+    server.rpc.review((nodeId) => nodeId === other.identity.nodeId);
+    assert.equal(server.rpc.callsInFlight, 5, 'nobody has lost anything, or is not concerned');
+    server.rpc.review(everybody);
     for (const error of [await watch, await logs])
       assert.deepEqual([error.code, error.reason], ['denied', 'wrong-role']);
     assert.deepEqual(ended.sort(), ['one SubscribeLogs', 'one Watch']);
-    removed = manager.identity.nodeId;
-    server.review(everybody);
+    server.removed = manager.identity.nodeId;
+    server.rpc.review(everybody);
     assert.equal((await session).reason, 'node-removed');
     assert.deepEqual(
       ended.sort(),
@@ -254,53 +188,37 @@ describe('authorization', () => {
       'a call with one answer ends itself',
     );
     for (const who of [manager, other])
-      server.dropNode(who.identity.nodeId, new SwarmError({ code: 'denied', reason: 'node-removed', message: 'over' }));
+      server.rpc.dropNode(
+        who.identity.nodeId,
+        new SwarmError({ code: 'denied', reason: 'node-removed', message: 'over' }),
+      );
     await Promise.all([answer, others]);
   });
 
   it('does not trust a server of another root, or one that is a worker', async () => {
-    const target = { kind: 'address', name: address } as const;
-    const foreign = new GrpcTransport({
-      target,
-      credentials: new NodeChannelCredentials(trustOf(stranger, stranger.rootsPem)),
-    });
-    open.push(foreign);
+    const foreign = server.connectWith(new NodeChannelCredentials(server.trustOf(stranger, stranger.rootsPem)));
     const error = await failure(createClient(HealthService, foreign).check({}));
     assert.deepEqual([error.code, error.reason], ['unauthenticated', 'bad-certificate']);
     assert.match(error.message, /another root/);
-    const wanted = new GrpcTransport({
-      target,
-      credentials: new NodeChannelCredentials({
-        kind: 'member',
-        identity: () => worker,
-        expect: { role: 'worker' },
-      }),
-    });
-    open.push(wanted);
+    const wanted = server.connectWith(
+      new NodeChannelCredentials({ kind: 'member', identity: () => worker, expect: { role: 'worker' } }),
+    );
     const wrongRole = await failure(createClient(HealthService, wanted).check({}));
     assert.equal(wrongRole.reason, 'bad-certificate');
     assert.match(wrongRole.message, /the peer is a manager, not a worker/);
   });
 
   it('a client that does not speak TLS harms nothing', async () => {
-    const plain = new GrpcTransport({
-      target: { kind: 'address', name: address },
-      credentials: credentials.createInsecure(),
-    });
-    open.push(plain);
+    const plain = server.connectWith(credentials.createInsecure());
     assert.equal((await failure(createClient(HealthService, plain).check({}))).reason, 'connection-failed');
     assert.equal(
-      (await failure(createClient(HealthService, connect(worker)).check({}))).message,
+      (await failure(createClient(HealthService, server.connect(worker)).check({}))).message,
       'reached the handler',
     );
   });
 
   it('an address where nothing listens is named', async () => {
-    const nowhere = new GrpcTransport({
-      target: { kind: 'address', name: '127.0.0.1:1' },
-      credentials: new NodeChannelCredentials(trustOf(worker)),
-    });
-    open.push(nowhere);
+    const nowhere = server.connect(worker, '127.0.0.1:1');
     const error = await failure(createClient(HealthService, nowhere).check({}));
     assert.deepEqual([error.code, error.reason], ['unavailable', 'connection-failed']);
     assert.match(error.message, /^127\.0\.0\.1:1 refused the connection/);
@@ -308,32 +226,23 @@ describe('authorization', () => {
 });
 
 describe('bad requests', () => {
-  let server: RpcServer;
+  const server = new TlsServer(manager);
   let raw: Client;
   const path = ControlService.getNode.path;
 
   before(async () => {
-    server = new RpcServer({
-      trust: {
-        kind: 'certificate',
-        identify: (call) => peerIdentity(call, Date.now()),
-        clusterId: () => CLUSTER_ID,
-      },
-      logger: silentLogger,
+    server.rpc.addService(ControlService, {
+      ...everyMethod(ControlService, () => Promise.reject(new Error('not asked for'))),
+      getNode: () => Promise.resolve(GetNodeResponse.create()),
     });
-    const nothing = Object.fromEntries(
-      Object.keys(ControlService).map((name) => [name, () => Promise.resolve({ node: undefined })]),
-    );
-    server.addService(ControlService, nothing as unknown as Handlers<typeof ControlService>);
-    server.addService(HealthService, { check: () => Promise.resolve(CheckResponse.create()) });
-    const port = await server.listen('127.0.0.1:0', new NodeServerCredentials(manager));
-    raw = new Client(`127.0.0.1:${port}`, new NodeChannelCredentials(trustOf(manager)), {
+    await server.listen();
+    raw = new Client(server.address, new NodeChannelCredentials(server.trustOf(manager)), {
       'grpc.max_send_message_length': -1,
     });
   });
   after(async () => {
     raw.close();
-    await server.close(0);
+    await server.close();
   });
 
   /** Sends any bytes as the request. */
