@@ -10,8 +10,8 @@ export interface Patience {
 
 /**
  * Resolves when the condition holds, which is looked at again and again: for what nobody is told of. An event that can
- * be awaited is awaited instead, with `withDeadline`. `what` completes the sentence "timed out after N ms waiting for ...";
- * as a function it can say what was seen last.
+ * be awaited is awaited instead, with `withDeadline`. `what` completes the words "timed out after N ms waiting for: ..."; as
+ * a function it can say what was seen last.
  */
 export async function eventually(
   what: string | (() => string),
@@ -21,7 +21,7 @@ export async function eventually(
   const endMs = performance.now() + timeoutMs;
   while (!(await condition())) {
     if (performance.now() >= endMs)
-      assert.fail(`timed out after ${timeoutMs} ms waiting for ${typeof what === 'string' ? what : what()}`);
+      assert.fail(`timed out after ${timeoutMs} ms waiting for: ${typeof what === 'string' ? what : what()}`);
     await pause(everyMs);
   }
 }

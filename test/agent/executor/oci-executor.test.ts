@@ -29,8 +29,9 @@ import {
   ServiceSpec,
   TaskSpec,
 } from '#gen/swarm/v1/specs.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { describeInside } from '../runtime/inside.ts';
-import { eventually, TestRuntime } from '../runtime/test-runtime.ts';
+import { TestRuntime } from '../runtime/test-runtime.ts';
 
 /** Network namespaces are the network's own tests' matter: here containers get empty ones. */
 class PlainNetwork extends MemoryNetwork {

@@ -8,8 +8,9 @@ import { DEFAULT_LOG_CONFIG, type LogLine, LogRotator, readLog } from '#agent/lo
 import { rotateLog } from '#agent/logs/log-rotator.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { describeInside } from '../runtime/inside.ts';
-import { eventually, TestRuntime } from '../runtime/test-runtime.ts';
+import { TestRuntime } from '../runtime/test-runtime.ts';
 
 const CONFIG = { ...DEFAULT_LOG_CONFIG, checkMinMs: 10, checkMaxMs: 50 };
 const QUERY = { follow: false, tail: undefined, sinceNs: undefined, untilNs: undefined };
@@ -44,24 +45,21 @@ describeInside(import.meta.filename, 'logs: rotation', () => {
   }
 
   it('keeps every line through a rotation', async () => {
-    const settings = { driver: 'file', maxBytes: 1e6, maxFiles: 20 } as const;
-    const id = await under.start(
-      ['/bin/sh', '-c', 'n=0; while [ $n -lt 2000 ]; do echo line $n; n=$((n+1)); done; sleep 0.2; echo end'],
-      { log: settings },
-    );
-    const log = logOf(id, 1e6, 20);
+    const settings = { driver: 'file', maxBytes: 1e9, maxFiles: 20 } as const;
+    const hundredLines = 'for _ in $(seq 100); do echo line $n; n=$((n+1)); done';
+    const script = `trap 'echo end; exit' TERM; n=0; while :; do ${hundredLines}; sleep 0.01; done`;
+    const id = await under.start(['/bin/sh', '-c', script], { log: settings });
+    const log = logOf(id, settings.maxBytes, settings.maxFiles);
     const source = { path: log.path, ended: under.runtime.wait(id), config: CONFIG, clock: systemClock };
     const followed = collect(readLog(source, { ...QUERY, follow: true }, new AbortController().signal));
     for (let round = 0; round < 5; round++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await eventually('there is a file to rotate', async () => (await stat(log.path)).size > 20_000);
       await rotateLog(log, CONFIG);
     }
-    await under.runtime.wait(id);
-    const expected = [...Array.from({ length: 2000 }, (_unused, index) => `line ${index}`), 'end'];
-    assert.deepEqual(
-      (await followed).map((line) => line.data.toString()),
-      expected,
-    );
+    await under.runtime.stop(id);
+    const lines = (await followed).map((line) => line.data.toString());
+    const expected = [...Array.from({ length: lines.length - 1 }, (_unused, index) => `line ${index}`), 'end'];
+    assert.deepEqual(lines, expected);
     const again = await collect(readLog(source, QUERY, new AbortController().signal));
     assert.deepEqual(
       again.map((line) => line.data.toString()),
@@ -81,9 +79,15 @@ describeInside(import.meta.filename, 'logs: rotation', () => {
     rotator.add(id, logOf(id, 20_000, 3));
     try {
       await eventually('there are three files', async () => (await files(id)).length >= 3);
-      for (let look = 0; look < 20; look++) {
-        assert.ok((await files(id)).filter((name) => /^log(\.\d+)?$/.test(name)).length <= 3);
-        await new Promise((resolve) => setTimeout(resolve, 5));
+      const path = under.runtime.context.paths.log(id);
+      const current = async (): Promise<number | undefined> => (await stat(path).catch(() => undefined))?.ino;
+      for (let round = 0; round < 5; round++) {
+        const before = await current();
+        await eventually('it is rotated once more', async () => {
+          assert.ok((await files(id)).filter((name) => /^log(\.\d+)?$/.test(name)).length <= 3);
+          const now = await current();
+          return now !== undefined && now !== before;
+        });
       }
     } finally {
       rotator.close();

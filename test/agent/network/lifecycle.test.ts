@@ -9,18 +9,10 @@ import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { addAddress, listLinks } from '#agent/kernel/netlink-route.ts';
 import { NetworkNamespace } from '#agent/kernel/netns.ts';
 import { SwarmError } from '#common/errors.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { HOST_ADDRESS, type NamespaceProcess, namespaceOf, OUTSIDE_ADDRESS, TwoHosts, taskRequest } from './fixture.ts';
 
 const CYCLES = 50;
-const SETTLE_MS = 5000;
-
-async function eventually(what: string, check: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + SETTLE_MS;
-  while (!(await check())) {
-    if (performance.now() > deadline) assert.fail(`not within ${SETTLE_MS} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 describe('network: lifecycle', function () {
   this.timeout(60_000);

@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { mount, unmount } from '#agent/kernel/mount.ts';
 import { findProgram } from '#agent/runtime/index.ts';
 import { SwarmError } from '#common/errors.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { describeInside } from './inside.ts';
-import { eventually, TestRuntime } from './test-runtime.ts';
+import { TestRuntime } from './test-runtime.ts';
 
 async function refusal(work: Promise<unknown>): Promise<SwarmError> {
   try {
@@ -214,14 +215,13 @@ describeInside(import.meta.filename, 'runtime: containers', () => {
   });
 
   it('runs an init that reaps and passes the exit code on', async () => {
-    const ended = await under.shell(
-      'cat /proc/1/comm; (sleep 0.01 &) ; sleep 0.1; ls /proc | grep -c "^[0-9]"; exit 3',
-      {
-        spec: { init: true },
-      },
-    );
+    const orphan = 'orphan=$(sleep 0.01 >/dev/null & echo $!)';
+    const reaped = 'for look in $(seq 500); do [ -e /proc/$orphan ] || break; sleep 0.01; done; [ -e /proc/$orphan ]';
+    const ended = await under.shell(`cat /proc/1/comm; ${orphan}; ${reaped} && echo unreaped; exit 3`, {
+      spec: { init: true },
+    });
     assert.equal(ended.code, 3);
-    assert.match(ended.output, /^init\n/);
+    assert.equal(ended.output, 'init\n');
     assert.match((await under.run(['/nope'], { spec: { init: true } })).error ?? '', /\/nope/);
   });
 
@@ -253,12 +253,14 @@ describeInside(import.meta.filename, 'runtime: containers', () => {
   });
 
   it('pauses and resumes; a frozen container is stopped all the same', async () => {
-    const id = await under.start(['/bin/sh', '-c', "trap 'exit 4' TERM; while :; do echo x; sleep 0.01; done"]);
+    const printing = ['/bin/sh', '-c', "trap 'exit 4' TERM; while :; do echo x; sleep 0.01; done"];
+    const [id, free] = [await under.start(printing), await under.start(printing)];
     await eventually('it prints', async () => (await under.output(id)).length > 0);
     await under.runtime.pause(id);
     assert.equal(under.runtime.inspect(id)?.paused, true);
     const before = await under.output(id);
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    const { length } = await under.output(free);
+    await eventually('the other one goes on printing', async () => (await under.output(free)).length >= length + 20);
     assert.ok((await under.output(id)).length - before.length <= 2, 'no more output while frozen');
     await under.runtime.resume(id);
     const resumed = await under.output(id);
@@ -293,11 +295,11 @@ describeInside(import.meta.filename, 'runtime: containers', () => {
   });
 
   it('stops all for a host that goes down', async () => {
-    const ids = await Promise.all(
-      [1, 2, 3].map(() => under.start(['/bin/sh', '-c', "trap 'exit 5' TERM; while :; do sleep 0.01; done"])),
-    );
-    const deaf = await under.start(['/bin/sh', '-c', "trap '' TERM; while :; do sleep 0.01; done"]);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const onTerm = (what: string): Promise<string> =>
+      under.start(['/bin/sh', '-c', `trap '${what}' TERM; echo ready; while :; do sleep 0.01; done`]);
+    const ids = await Promise.all([1, 2, 3].map(() => onTerm('exit 5')));
+    const deaf = await onTerm('');
+    for (const id of [...ids, deaf]) await eventually('its trap is set', async () => (await under.output(id)) !== '');
     await under.runtime.stopAll(300, 2);
     for (const id of ids) assert.equal((await under.runtime.wait(id)).code, 5);
     assert.equal((await under.runtime.wait(deaf)).code, 137);

@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mountsBelow, parseMountInfo } from '#agent/runtime/mount-info.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { describeInside } from './inside.ts';
-import { eventually, processesMentioning, TestRuntime } from './test-runtime.ts';
+import { processesMentioning, TestRuntime } from './test-runtime.ts';
 
 interface Holdings {
   readonly mounts: readonly string[];

@@ -8,14 +8,16 @@ import { once } from 'node:events';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { MOUNT_FLAGS, mount, unmount } from '#agent/kernel/mount.ts';
 import { readProcess } from '#agent/kernel/process-status.ts';
 import type { ContainerRecord } from '#agent/runtime/index.ts';
 import { mountsBelow, parseMountInfo } from '#agent/runtime/mount-info.ts';
+import { eventually } from '#test/support/eventually.ts';
 import type { AgentOrder } from './agent-process.ts';
 import { describeInside } from './inside.ts';
-import { eventually, processesMentioning, TestRuntime } from './test-runtime.ts';
+import { processesMentioning, TestRuntime } from './test-runtime.ts';
 
 const AGENT = fileURLToPath(new URL('./agent-process.ts', import.meta.url));
 
@@ -45,7 +47,7 @@ class Agent {
   }
 
   async says(line: string): Promise<void> {
-    await eventually(`the agent says ${line}`, () => this.#said.has(line), 15_000);
+    await eventually(`the agent says ${line}`, () => this.#said.has(line), { timeoutMs: 15_000 });
   }
 
   async kill(): Promise<void> {
@@ -57,6 +59,14 @@ class Agent {
 
 function recordOf(under: TestRuntime, id: string): ContainerRecord {
   return under.runtime.inspect(id)?.record ?? assert.fail(`no container ${id}`);
+}
+
+/** The pid of its first process, by what is on the disk. */
+async function initOf({ stateDirectory }: TestRuntime, id: string): Promise<number> {
+  const text = await readFile(join(stateDirectory, 'containers', id, 'record.json'), 'utf8');
+  const { state } = JSON.parse(text) as ContainerRecord;
+  assert.ok(state.phase === 'running', state.phase);
+  return state.init.pid;
 }
 
 function running(under: TestRuntime, id: string) {
@@ -90,13 +100,15 @@ describeInside(import.meta.filename, 'runtime: recovery', () => {
       '-c',
       "trap 'exit 9' TERM; n=0; while :; do n=$((n+1)); echo $n; sleep 0.02; done",
     ]);
-    const ending = under.request(['/bin/sh', '-c', 'sleep 0.3; exit 5']);
+    const ending = under.request(['/bin/sh', '-c', "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done"]);
     const waiting = under.request(['/bin/sh', '-c', 'echo late; exit 3']);
     agent.order({ request: living, start: true });
     agent.order({ request: ending, start: true });
     agent.order({ request: waiting, start: false });
     for (const { id } of [living, ending, waiting]) await agent.says(`done ${id}`);
+    await eventually('its trap is set', async () => (await under.output(ending.id)) !== '');
     await agent.kill();
+    process.kill(await initOf(under, ending.id), 'SIGTERM');
     await eventually('one ends meanwhile', async () =>
       (await readdir(join(under.runDirectory, 'exits'))).includes(ending.id),
     );
@@ -141,7 +153,7 @@ describeInside(import.meta.filename, 'runtime: recovery', () => {
       const requests = Array.from({ length: 8 }, () => under.request(['/bin/sleep', '1000']));
       for (const request of requests) agent.order({ request, start: true });
       await agent.says(`making ${requests[0]?.id}`);
-      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      await pause(delayMs); // the moment is what varies: every step of what takes some 50 ms is met
       await agent.kill();
       const report = await under.reopen();
       for (const id of report.adopted) assert.ok(['created', 'running'].includes(recordOf(under, id).state.phase));

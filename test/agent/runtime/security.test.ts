@@ -11,8 +11,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { capabilitiesOfMask } from '#agent/runtime/spec/capabilities.ts';
 import { SwarmError } from '#common/errors.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { describeInside } from './inside.ts';
-import { eventually, TestRuntime } from './test-runtime.ts';
+import { TestRuntime } from './test-runtime.ts';
 
 const DOCKER_CAPABILITIES = '00000000a80425fb';
 const BIND = { kind: 'bind', propagation: 'rprivate', recursive: true, readOnly: false } as const;

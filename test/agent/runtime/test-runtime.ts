@@ -185,19 +185,6 @@ function open(directory: string, options: TestRuntimeOptions): ReturnType<typeof
   });
 }
 
-/** Waits for a condition, looking often; fails with the words after the time. */
-export async function eventually(
-  what: string,
-  condition: () => Promise<boolean> | boolean,
-  timeoutMs = 5000,
-): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`after ${timeoutMs} ms still not: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 /** Processes whose command line mentions the text. */
 export async function processesMentioning(text: string): Promise<readonly number[]> {
   const found: number[] = [];

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
@@ -14,6 +13,7 @@ import {
   type StateMachine,
 } from '#manager/log/index.ts';
 import { type LogOrigin, type PeerTransport, RaftLog, type RaftLogOptions } from '#manager/raft/index.ts';
+import { eventually } from '#test/support/eventually.ts';
 
 export const DIRECTORY = '/log';
 export const KEYS = { current: new Uint8Array(32).fill(7) };
@@ -144,10 +144,7 @@ export function bytes(text: string): Uint8Array {
 
 export const WAIT = { timeoutMs: 10_000 };
 
-/** Resolves when the condition holds; rejects after five seconds. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let waitedMs = 0; !condition(); waitedMs += 2) {
-    if (waitedMs > 5000) throw new Error(`waited in vain until ${what}`);
-    await delay(2);
-  }
+/** Resolves when the condition holds; rejects after ten seconds. */
+export function until(condition: () => boolean, what: string): Promise<void> {
+  return eventually(what, condition, { everyMs: 2 });
 }

@@ -13,7 +13,7 @@ import { CgroupsV1 } from '#agent/runtime/cgroups/cgroups-v1.ts';
 import { CgroupsV2 } from '#agent/runtime/cgroups/cgroups-v2.ts';
 import { cgroupDirectories, readCgroupLayout } from '#agent/runtime/cgroups/layout.ts';
 import { parseMountInfo } from '#agent/runtime/mount-info.ts';
-import { eventually } from '../test-runtime.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { V1_SYSTEMD, V2_SYSTEMD } from './layouts.ts';
 
 async function write(root: string, files: Readonly<Record<string, string>>): Promise<void> {

@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { SwarmError } from '#common/errors.ts';
 import { type Logger, silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { MemoryDisk } from '#manager/log/index.ts';
 import { type LogOrigin, RaftLog, type RaftLogOptions } from '#manager/raft/index.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { processClock, RecordingMachine } from '../../log/support.ts';
 import { MemoryNetwork } from './memory-network.ts';
 
@@ -161,10 +161,6 @@ export function bytes(text: string): Uint8Array {
 }
 
 /** Resolves when the condition holds; rejects after ten seconds. */
-export async function until(condition: () => boolean, what: string, patienceMs = 10_000): Promise<void> {
-  const endMs = performance.now() + patienceMs;
-  while (!condition()) {
-    if (performance.now() > endMs) throw new Error(`waited in vain until ${what}`);
-    await delay(2);
-  }
+export function until(condition: () => boolean, what: string): Promise<void> {
+  return eventually(what, condition, { everyMs: 2 });
 }
