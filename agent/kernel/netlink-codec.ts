@@ -73,6 +73,8 @@ export interface ParsedMessage {
   readonly type: number;
   readonly flags: number;
   readonly sequence: number;
+  /** Socket that the message goes to, or that caused the change it tells of; 0 is the kernel itself. */
+  readonly portId: number;
   /** What follows the header. */
   readonly body: Buffer;
 }
@@ -88,6 +90,7 @@ export function parseMessages(datagram: Buffer): readonly ParsedMessage[] {
       type: datagram.readUInt16LE(offset + 4),
       flags: datagram.readUInt16LE(offset + 6),
       sequence: datagram.readUInt32LE(offset + 8),
+      portId: datagram.readUInt32LE(offset + 12),
       body: datagram.subarray(offset + HEADER_BYTES, offset + length),
     });
     offset += padded(length);

@@ -1,54 +1,183 @@
-/** ctnetlink: removing connection tracking entries, so that flows do not outlive what they were translated to. */
-import { AF_INET, addressBytes } from './ip-address.ts';
-import { type NetlinkRequest, NLM_F_REQUEST } from './netlink.ts';
-import { attribute, attributeNested, attributeU8, attributeU16Network, attributeU32Network } from './netlink-codec.ts';
+/** ctnetlink: finding and removing connection tracking entries, so that flows do not outlive what they were led to. */
+import { AF_INET, addressBytes, familyOf } from './ip-address.ts';
+import { type NetlinkRequest, type NetlinkSocket, NLM_F_REQUEST } from './netlink.ts';
+import {
+  addressOf,
+  attribute,
+  attributeNested,
+  attributeU8,
+  attributeU16Network,
+  parseAttributes,
+} from './netlink-codec.ts';
 
 const NFNL_SUBSYS_CTNETLINK = 1;
+const IPCTNL_MSG_CT_GET = 1;
 const IPCTNL_MSG_CT_DELETE = 2;
+const NFNETLINK_HEADER_BYTES = 4;
 
-const CTA = { tupleReply: 2, filter: 25 } as const;
+const CTA = { tupleOriginal: 1, tupleReply: 2, protocolInfo: 4, filter: 25 } as const;
 const CTA_TUPLE = { ip: 1, protocol: 2 } as const;
-const CTA_IP_SOURCE_V4 = 1;
+const CTA_IP = { source4: 1, destination4: 2, source6: 3, destination6: 4 } as const;
 const CTA_PROTOCOL = { number: 1, sourcePort: 2 } as const;
-const CTA_FILTER_REPLY_FLAGS = 2;
-const FLAG_IP_SOURCE = 1 << 0;
-const FLAG_PROTOCOL_NUMBER = 1 << 3;
-const FLAG_PROTOCOL_SOURCE_PORT = 1 << 4;
+const CTA_FILTER = { originalFlags: 1, replyFlags: 2 } as const;
+const CTA_PROTOINFO_TCP = 1;
+const CTA_PROTOINFO_TCP_STATE = 1;
+const FLAG = { source: 1 << 0, destination: 1 << 1, protocol: 1 << 3, sourcePort: 1 << 4 } as const;
 
-function deleteRequest(what: string, flags: number, tuple: readonly Buffer[]): NetlinkRequest {
-  const header = Buffer.alloc(4);
-  header.writeUInt8(AF_INET, 0);
-  const flagBytes = Buffer.alloc(4);
-  flagBytes.writeUInt32LE(flags);
+export const IP_PROTOCOL_TCP = 6;
+export const IP_PROTOCOL_UDP = 17;
+
+/** Which flows: every given condition must hold; at least one is given. Addresses are of one family. */
+export interface FlowFilter {
+  readonly ipProtocol?: number;
+  /** What the client sent to: a service's address. */
+  readonly originalDestination?: string;
+  /** Who answers: the task that the flow was led to. */
+  readonly replySource?: string;
+  /** The port that is answered from. */
+  readonly replySourcePort?: number;
+}
+
+function tupleParts(
+  filter: FlowFilter,
+  address: { readonly type: number; readonly text: string } | undefined,
+): readonly Buffer[] {
+  const parts: Buffer[] = [];
+  if (address !== undefined)
+    parts.push(attributeNested(CTA_TUPLE.ip, [attribute(address.type, addressBytes(address.text))]));
+  const protocol: Buffer[] = [];
+  if (filter.ipProtocol !== undefined) protocol.push(attributeU8(CTA_PROTOCOL.number, filter.ipProtocol));
+  if (filter.replySourcePort !== undefined)
+    protocol.push(attributeU16Network(CTA_PROTOCOL.sourcePort, filter.replySourcePort));
+  if (protocol.length > 0) parts.push(attributeNested(CTA_TUPLE.protocol, protocol));
+  return parts;
+}
+
+function flagsAttribute(type: number, flags: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(flags);
+  return attribute(type, bytes);
+}
+
+function filterParts(filter: FlowFilter): readonly Buffer[] {
+  const { originalDestination, replySource } = filter;
+  const family = familyOf(originalDestination ?? replySource ?? '');
+  const isIpv4 = family === AF_INET;
+  const reply =
+    replySource === undefined ? undefined : { type: isIpv4 ? CTA_IP.source4 : CTA_IP.source6, text: replySource };
+  const replyFlags =
+    (reply === undefined ? 0 : FLAG.source) |
+    (filter.ipProtocol === undefined ? 0 : FLAG.protocol) |
+    (filter.replySourcePort === undefined ? 0 : FLAG.sourcePort);
+  const header: Buffer = Buffer.from([family, 0, 0, 0]);
+  const parts: Buffer[] = [header];
+  const flags: Buffer[] = [];
+  if (originalDestination !== undefined) {
+    const type = isIpv4 ? CTA_IP.destination4 : CTA_IP.destination6;
+    parts.push(
+      attributeNested(CTA.tupleOriginal, [
+        attributeNested(CTA_TUPLE.ip, [attribute(type, addressBytes(originalDestination))]),
+      ]),
+    );
+    flags.push(flagsAttribute(CTA_FILTER.originalFlags, FLAG.destination));
+  }
+  if (replyFlags !== 0) {
+    parts.push(attributeNested(CTA.tupleReply, tupleParts(filter, reply)));
+    flags.push(flagsAttribute(CTA_FILTER.replyFlags, replyFlags));
+  }
+  return [...parts, attributeNested(CTA.filter, flags)];
+}
+
+/**
+ * Forgets the flows: what still comes of them is seen as new, and so meets the translation that is there now. None there
+ * is no error. The kernel walks its whole table for this, so ask for it rarely.
+ */
+export function forgetFlows(filter: FlowFilter): NetlinkRequest {
   return {
-    what,
+    what: `forget connections ${describe(filter)}`,
     type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE,
     flags: NLM_F_REQUEST,
-    parts: [
-      header,
-      attributeNested(CTA.tupleReply, tuple),
-      attributeNested(CTA.filter, [attribute(CTA_FILTER_REPLY_FLAGS, flagBytes)]),
-    ],
+    parts: filterParts(filter),
     tolerate: ['ENOENT'],
   };
 }
 
+function describe(filter: FlowFilter): string {
+  const { originalDestination, replySource, replySourcePort } = filter;
+  if (replySourcePort !== undefined) return `to port ${replySourcePort}`;
+  return [
+    ...(originalDestination === undefined ? [] : [`to ${originalDestination}`]),
+    ...(replySource === undefined ? [] : [`answered by ${replySource}`]),
+  ].join(' ');
+}
+
 /** Forgets every flow whose answers come from the address: all connections to a container that is gone. */
 export function forgetFlowsTo(address: string): NetlinkRequest {
-  return deleteRequest(`forget connections to ${address}`, FLAG_IP_SOURCE, [
-    attributeNested(CTA_TUPLE.ip, [attributeU32Network(CTA_IP_SOURCE_V4, addressBytes(address).readUInt32BE())]),
-  ]);
+  return forgetFlows({ replySource: address });
 }
 
 /**
- * Forgets every flow that is answered from the port: clients that keep sending to it are seen as new, and so meet the
- * translation that is there now. Flows to the same port of other hosts are forgotten too; they go on undisturbed.
+ * Forgets every flow that is answered from the port. Flows to the same port of other hosts are forgotten too; they go on
+ * undisturbed.
  */
 export function forgetFlowsToPort(ipProtocol: number, port: number): NetlinkRequest {
-  return deleteRequest(`forget connections to port ${port}`, FLAG_PROTOCOL_NUMBER | FLAG_PROTOCOL_SOURCE_PORT, [
-    attributeNested(CTA_TUPLE.protocol, [
-      attributeU8(CTA_PROTOCOL.number, ipProtocol),
-      attributeU16Network(CTA_PROTOCOL.sourcePort, port),
-    ]),
-  ]);
+  return forgetFlows({ ipProtocol, replySourcePort: port });
+}
+
+/** States of TCP as connection tracking numbers them. */
+export const TCP_STATES = [
+  'NONE',
+  'SYN_SENT',
+  'SYN_RECV',
+  'ESTABLISHED',
+  'FIN_WAIT',
+  'CLOSE_WAIT',
+  'LAST_ACK',
+  'TIME_WAIT',
+  'CLOSE',
+] as const;
+export type TcpState = (typeof TCP_STATES)[number];
+
+export interface Flow {
+  readonly ipProtocol: number;
+  readonly source: string;
+  readonly originalDestination: string;
+  readonly replySource: string;
+  /** Undefined for other protocols than TCP. */
+  readonly tcpState: TcpState | undefined;
+}
+
+function tupleOf(bytes: Buffer | undefined): { source: string; destination: string; ipProtocol: number } {
+  const attributes = parseAttributes(bytes ?? Buffer.alloc(0));
+  const ip = parseAttributes(attributes.get(CTA_TUPLE.ip) ?? Buffer.alloc(0));
+  const protocol = parseAttributes(attributes.get(CTA_TUPLE.protocol) ?? Buffer.alloc(0));
+  return {
+    source: addressOf(ip.get(CTA_IP.source4) ?? ip.get(CTA_IP.source6)) ?? '',
+    destination: addressOf(ip.get(CTA_IP.destination4) ?? ip.get(CTA_IP.destination6)) ?? '',
+    ipProtocol: protocol.get(CTA_PROTOCOL.number)?.readUInt8(0) ?? 0,
+  };
+}
+
+function tcpStateOf(info: Buffer | undefined): TcpState | undefined {
+  const tcp = info === undefined ? undefined : parseAttributes(info).get(CTA_PROTOINFO_TCP);
+  const state = tcp === undefined ? undefined : parseAttributes(tcp).get(CTA_PROTOINFO_TCP_STATE);
+  return state === undefined ? undefined : TCP_STATES[state.readUInt8(0)];
+}
+
+/** The flows of the socket's namespace that match. `socket` is a NETLINK_NETFILTER one. */
+export function listFlows(socket: NetlinkSocket, filter: FlowFilter): Promise<readonly Flow[]> {
+  const type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET;
+  return socket.dumpEach('list connections', type, filterParts(filter), (body) => {
+    const attributes = parseAttributes(body.subarray(NFNETLINK_HEADER_BYTES));
+    const original = tupleOf(attributes.get(CTA.tupleOriginal));
+    return [
+      {
+        ipProtocol: original.ipProtocol,
+        source: original.source,
+        originalDestination: original.destination,
+        replySource: tupleOf(attributes.get(CTA.tupleReply)).source,
+        tcpState: tcpStateOf(attributes.get(CTA.protocolInfo)),
+      },
+    ];
+  });
 }

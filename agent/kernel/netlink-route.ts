@@ -536,11 +536,12 @@ function parseRoute(body: Buffer): Route {
 }
 
 /** Of every table, without those that the kernel keeps for itself (multicast, anycast, cached). */
-export async function listRoutes(socket: NetlinkSocket, family: number = AF_INET): Promise<readonly Route[]> {
+export function listRoutes(socket: NetlinkSocket, family: number = AF_INET): Promise<readonly Route[]> {
   const header = Buffer.alloc(12);
   header.writeUInt8(family, 0);
-  const bodies = await socket.dump('list routes', RTM.getRoute, [header]);
-  return bodies.filter((body) => body.readUInt8(7) <= RTN_LOCAL || family === AF_INET).map(parseRoute);
+  return socket.dumpEach('list routes', RTM.getRoute, [header], (body) =>
+    body.readUInt8(7) <= RTN_LOCAL || family === AF_INET ? [parseRoute(body)] : [],
+  );
 }
 
 export async function listRules(socket: NetlinkSocket, family: number = AF_INET): Promise<readonly PolicyRule[]> {

@@ -14,6 +14,8 @@ const SOCK_CLOEXEC = 0x80000;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
+const SO_SNDBUF = 7;
+const SO_SNDBUFFORCE = 32;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
@@ -29,6 +31,9 @@ export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 
+const NFNL_MSG_BATCH_BEGIN = 16;
+const NFNL_MSG_BATCH_END = 17;
+
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const NLM_F_DUMP_INTERRUPTED = 0x10;
@@ -39,6 +44,9 @@ const NLMSGERR_ATTR_MESSAGE = 1;
 /** Answers of one batch must fit the receive buffer: each takes under 1 KiB of it, and the buffer has 1 MiB. */
 const REQUESTS_PER_BATCH = 128;
 const RECEIVE_BUFFER_BYTES = 1024 * 1024;
+/** A transaction goes to the kernel in one piece. */
+export const TRANSACTION_BYTES_MAX = 1024 * 1024;
+const SEND_BUFFER_BYTES = 2 * TRANSACTION_BYTES_MAX;
 /** The kernel fills at most 32 KiB per dump datagram. */
 const DATAGRAM_BYTES = 64 * 1024;
 /** A dump that the kernel reports as interrupted (the table changed meanwhile) is asked for again this often. */
@@ -65,6 +73,8 @@ const receiveFunction = libcFunction<[number, Uint8Array, number, number]>('recv
   'int',
 ]);
 
+const socketName = libcFunction<[number, Uint8Array, Uint8Array]>('getsockname', 'int', ['int', 'void *', 'void *']);
+
 export interface NetlinkRequest {
   /** Completes "cannot ...": `add address 10.255.0.2/32 to gw`. */
   readonly what: string;
@@ -85,14 +95,26 @@ function intOption(descriptor: number, level: number, option: number, value: num
   return setOption(descriptor, level, option, bytes, 4);
 }
 
-function openSocket(protocol: number): number {
+/** A netlink socket of the namespace that the calling thread is in, for the modules of this folder. */
+export function openNetlinkDescriptor(protocol: number): number {
   const descriptor = checked(socketFunction(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'socket', 'netlink');
   intOption(descriptor, SOL_NETLINK, NETLINK_EXT_ACK, 1);
   intOption(descriptor, SOL_NETLINK, NETLINK_CAP_ACK, 1);
   // Without CAP_NET_ADMIN in the first user namespace only the plain option works, up to rmem_max.
   if (intOption(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES) !== 0)
     intOption(descriptor, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
+  if (protocol === NETLINK_NETFILTER && intOption(descriptor, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES) !== 0)
+    intOption(descriptor, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES);
   return descriptor;
+}
+
+function portIdOf(descriptor: number): number {
+  // struct sockaddr_nl. The kernel gives a socket its number at the first message; asking does no harm before.
+  const address = Buffer.alloc(12);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(address.length);
+  checked(socketName(descriptor, address, length), 'getsockname', 'netlink');
+  return address.readUInt32LE(4);
 }
 
 /** The errno of an answer, and the kernel's own sentence where it gives one. */
@@ -126,6 +148,7 @@ export class NetlinkSocket {
   /** Requests take turns: an answer is matched by its place behind the request. */
   #lane: Promise<unknown> = Promise.resolve();
   #closed = false;
+  #portId: number | undefined;
 
   private constructor(descriptor: number) {
     this.#descriptor = descriptor;
@@ -133,8 +156,15 @@ export class NetlinkSocket {
 
   /** A socket in the given namespace, or in that of the process. */
   static open(namespace?: NetworkNamespace, protocol: number = NETLINK_ROUTE): NetlinkSocket {
-    const descriptor = namespace === undefined ? openSocket(protocol) : namespace.run(() => openSocket(protocol));
+    const open = (): number => openNetlinkDescriptor(protocol);
+    const descriptor = namespace === undefined ? open() : namespace.run(open);
     return new NetlinkSocket(descriptor);
+  }
+
+  /** What the kernel knows this socket by: changes that it made are told of under it. */
+  get portId(): number {
+    this.#portId ??= portIdOf(this.#descriptor);
+    return this.#portId;
   }
 
   /** Sends the requests in order; all are tried. Throws for the first one that is refused and does not tolerate it. */
@@ -157,12 +187,33 @@ export class NetlinkSocket {
     return outcomes;
   }
 
+  /**
+   * Sends the requests of one netfilter subsystem as one transaction: all of them are done, or none. At most
+   * TRANSACTION_BYTES_MAX. Throws for the first request that is refused, in the words of its `what`.
+   */
+  async transact(subsystem: number, requests: readonly NetlinkRequest[]): Promise<void> {
+    if (requests.length === 0) return;
+    await this.#inTurn(() => this.#sendTransaction(subsystem, requests));
+  }
+
   /** All objects of a kind: `type` is an RTM_GET..., the results are the bodies of the answers. */
-  async dump(what: string, type: number, parts: readonly Uint8Array[]): Promise<readonly Buffer[]> {
+  dump(what: string, type: number, parts: readonly Uint8Array[]): Promise<readonly Buffer[]> {
+    return this.dumpEach(what, type, parts, (body) => [body]);
+  }
+
+  /**
+   * As `dump`, with each body parsed as it comes: between two handfuls of a long table the event loop goes on.
+   */
+  dumpEach<T>(
+    what: string,
+    type: number,
+    parts: readonly Uint8Array[],
+    parse: (body: Buffer) => readonly T[],
+  ): Promise<readonly T[]> {
     return this.#inTurn(async () => {
       for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
-        const bodies = await this.#dumpOnce(what, type, parts);
-        if (bodies !== undefined) return bodies;
+        const found = await this.#dumpOnce(what, type, parts, parse);
+        if (found !== undefined) return found;
       }
       throw new SwarmError({
         code: 'unavailable',
@@ -216,11 +267,54 @@ export class NetlinkSocket {
     return buffer.subarray(0, length);
   }
 
-  async #dumpOnce(what: string, type: number, parts: readonly Uint8Array[]): Promise<readonly Buffer[] | undefined> {
+  async #sendTransaction(subsystem: number, requests: readonly NetlinkRequest[]): Promise<void> {
+    const first = this.#sequence + 1;
+    this.#sequence += requests.length;
+    // struct nfgenmsg: the subsystem in network order.
+    const frame = Buffer.from([0, 0, subsystem >> 8, subsystem & 255]);
+    const bytes = Buffer.concat([
+      message(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, 0, [frame]),
+      ...requests.map((one, index) =>
+        message(one.type, one.flags | NLM_F_REQUEST | NLM_F_ACK, first + index, one.parts),
+      ),
+      message(NFNL_MSG_BATCH_END, NLM_F_REQUEST, 0, [frame]),
+    ]);
+    assert(bytes.length <= TRANSACTION_BYTES_MAX + DATAGRAM_BYTES, 'a transaction fits the send buffer');
+    await callAsync(sendFunction, [this.#descriptor, bytes, bytes.length, 0], 'send', 'netlink');
+    // A refusal of the whole transaction answers the frame, sequence 0. Whatever there is to say has been said by now.
+    let answered = 0;
+    let refusal: { readonly what: string; readonly error: KernelError } | undefined;
+    for (let datagram = this.#receiveMaybe(); datagram !== undefined; datagram = this.#receiveMaybe())
+      for (const answer of parseMessages(datagram)) {
+        if (answer.type !== NLMSG_ERROR) continue;
+        answered++;
+        const error = outcomeOf(answer);
+        if (error === undefined) continue;
+        refusal ??= { what: requests[answer.sequence - first]?.what ?? requests[0]?.what ?? '', error };
+      }
+    if (refusal !== undefined) throw netlinkError(refusal.what, refusal.error);
+    assert(answered === requests.length, 'the kernel answers every request of a transaction');
+  }
+
+  #receiveMaybe(): Buffer | undefined {
+    try {
+      return this.#receiveNow();
+    } catch (error) {
+      if (hasErrno(error, 'EAGAIN')) return undefined;
+      throw error;
+    }
+  }
+
+  async #dumpOnce<T>(
+    what: string,
+    type: number,
+    parts: readonly Uint8Array[],
+    parse: (body: Buffer) => readonly T[],
+  ): Promise<readonly T[] | undefined> {
     const sequence = ++this.#sequence;
     const request = message(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, parts);
     await callAsync(sendFunction, [this.#descriptor, request, request.length, 0], 'send', 'netlink');
-    const bodies: Buffer[] = [];
+    const found: T[] = [];
     let interrupted = false;
     for (;;) {
       const buffer = Buffer.allocUnsafe(DATAGRAM_BYTES);
@@ -231,8 +325,8 @@ export class NetlinkSocket {
         if (answer.type === NLMSG_ERROR) {
           const refusal = outcomeOf(answer);
           if (refusal !== undefined) throw netlinkError(what, refusal);
-        } else if (answer.type === NLMSG_DONE) return interrupted ? undefined : bodies;
-        else bodies.push(answer.body);
+        } else if (answer.type === NLMSG_DONE) return interrupted ? undefined : found;
+        else found.push(...parse(answer.body));
       }
     }
   }

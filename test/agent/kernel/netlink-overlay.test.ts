@@ -9,12 +9,14 @@ import { join } from 'node:path';
 import { AF_INET6, addressBytes, addressText, canonicalAddress } from '#agent/kernel/ip-address.ts';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
+import { type NetworkEvent, watchNetwork } from '#agent/kernel/netlink-events.ts';
 import { addIpvlan, addMacvlan } from '#agent/kernel/netlink-macvlan.ts';
 import {
   addAddress,
   addRule,
   addVeth,
   deleteAddress,
+  deleteLink,
   deleteNeighbour,
   deleteRoute,
   deleteRule,
@@ -25,6 +27,7 @@ import {
   listRules,
   replaceNeighbour,
   replaceRoute,
+  setLinkDown,
   setLinkUp,
 } from '#agent/kernel/netlink-route.ts';
 import {
@@ -35,6 +38,7 @@ import {
   vxlanSettings,
 } from '#agent/kernel/netlink-vxlan.ts';
 import { createNetworkNamespace, type NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
+import { eventually } from '#test/support/eventually.ts';
 
 describe('kernel: netlink for overlay networks', () => {
   let directory: string;
@@ -190,5 +194,46 @@ describe('kernel: netlink for overlay networks', () => {
     assert.deepEqual([link?.kind, link?.linkLayerAddress], ['macvlan', '02:53:00:00:00:05']);
     const [refusal] = await here.tryExecute([addIpvlan({ name: 'i', parentIndex: 2 }, 'l2')]);
     assert.ok(refusal === undefined || hasErrno(refusal, 'ENOTSUP', 'EBUSY'), refusal?.code);
+  });
+});
+
+describe('kernel: events of a namespace', () => {
+  it('tell what is gone or down and which socket did it', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'starling-events-'));
+    const namespace = createNetworkNamespace(join(directory, 'ns'));
+    const ours = NetlinkSocket.open(namespace);
+    const foreign = NetlinkSocket.open(namespace);
+    const events: NetworkEvent[] = [];
+    const watch = watchNetwork(namespace, (more) => events.push(...more));
+    try {
+      await ours.execute([
+        setLinkUp(1),
+        addVeth({ name: 'a', index: 2, mtu: 1500 }, { name: 'b', index: 3, mtu: 1500 }, namespace.descriptor),
+        setLinkUp(3),
+        replaceNeighbour(2, 'fe80::9', '02:00:00:00:00:09'),
+        replaceRoute({ destination: '10.0.1.21/32', linkIndex: 2, gateway: '169.254.0.9' }),
+      ]);
+      await foreign.execute([
+        deleteRoute('10.0.1.21/32'),
+        deleteNeighbour(2, 'fe80::9'),
+        setLinkDown(2),
+        deleteLink('a'),
+      ]);
+      const seen = (kind: string, name: string, gone: boolean): NetworkEvent | undefined =>
+        events.find((event) => event.kind === kind && event.name === name && event.gone === gone);
+      await eventually('the devices are told to be gone', () => seen('link', 'b', true) !== undefined);
+      assert.equal(seen('route', '10.0.1.21', false)?.portId, ours.portId);
+      assert.equal(seen('route', '10.0.1.21', true)?.portId, foreign.portId);
+      assert.ok(seen('neighbour', 'fe80::9', true) !== undefined);
+      assert.ok(events.some((event) => event.kind === 'link' && event.name === 'a' && !event.gone && !event.up));
+      assert.notEqual(ours.portId, foreign.portId);
+    } finally {
+      watch.close();
+      await ours.close();
+      await foreign.close();
+      namespace.close();
+      removeNetworkNamespace(join(directory, 'ns'));
+      rmSync(directory, { recursive: true });
+    }
   });
 });
