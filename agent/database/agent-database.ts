@@ -1,7 +1,9 @@
 /**
- * What the agent knows across restarts: its tasks with their last status, the revisions they run, a few settings. The
+ * What the agent knows across restarts: its tasks with their last status, the revisions they run, the tables of their
+ * networks, a few settings. The
  * seam has two sides: `SqliteDatabase` for real, `MemoryDatabase` for tests of scale.
  */
+import type { NetworkChange } from '#gen/swarm/v1/networks.ts';
 import type { Revision, Task, TaskStatus } from '#gen/swarm/v1/objects.ts';
 
 export interface StoredTask {
@@ -15,6 +17,8 @@ export interface StoredState {
   readonly tasks: readonly StoredTask[];
   readonly revisions: readonly Revision[];
   readonly settings: ReadonlyMap<string, string>;
+  /** Changes that make the tables of networks from nothing, in no order. */
+  readonly networks: readonly NetworkChange[];
 }
 
 export type DatabaseWrite =
@@ -23,6 +27,16 @@ export type DatabaseWrite =
   | { readonly kind: 'delete-task'; readonly taskId: string }
   | { readonly kind: 'put-revision'; readonly revision: Revision }
   | { readonly kind: 'delete-revision'; readonly serviceId: string; readonly number: number }
+  /** `key` is unique within the network. */
+  | {
+      readonly kind: 'put-network-entry';
+      readonly networkId: string;
+      readonly key: string;
+      readonly change: NetworkChange;
+    }
+  | { readonly kind: 'delete-network-entry'; readonly networkId: string; readonly key: string }
+  /** With all its entries. */
+  | { readonly kind: 'delete-network'; readonly networkId: string }
   | { readonly kind: 'put-setting'; readonly key: string; readonly value: string };
 
 export interface AgentDatabase {
@@ -37,12 +51,14 @@ export class MemoryDatabase implements AgentDatabase {
   readonly #tasks = new Map<string, StoredTask>();
   readonly #revisions = new Map<string, Revision>();
   readonly #settings = new Map<string, string>();
+  readonly #networks = new Map<string, Map<string, NetworkChange>>();
 
   async load(): Promise<StoredState> {
     return {
       tasks: [...this.#tasks.values()],
       revisions: [...this.#revisions.values()],
       settings: new Map(this.#settings),
+      networks: [...this.#networks.values()].flatMap((entries) => [...entries.values()]),
     };
   }
 
@@ -70,6 +86,17 @@ export class MemoryDatabase implements AgentDatabase {
         return;
       case 'delete-revision':
         this.#revisions.delete(`${write.serviceId}/${write.number}`);
+        return;
+      case 'put-network-entry': {
+        const entries = this.#networks.get(write.networkId) ?? new Map<string, NetworkChange>();
+        this.#networks.set(write.networkId, entries.set(write.key, write.change));
+        return;
+      }
+      case 'delete-network-entry':
+        this.#networks.get(write.networkId)?.delete(write.key);
+        return;
+      case 'delete-network':
+        this.#networks.delete(write.networkId);
         return;
       case 'put-setting':
         this.#settings.set(write.key, write.value);

@@ -27,6 +27,7 @@ export interface LoadedRows {
   readonly tasks: readonly { readonly task: Uint8Array; readonly status: Uint8Array | null; readonly wanted: number }[];
   readonly revisions: readonly { readonly revision: Uint8Array }[];
   readonly settings: readonly { readonly key: string; readonly value: string }[];
+  readonly networks: readonly { readonly change: Uint8Array }[];
 }
 
 /** Version of the tables; a database of a newer release is refused rather than guessed at. */
@@ -39,12 +40,16 @@ const SQL = {
   deleteTask: 'DELETE FROM tasks WHERE id = ?',
   putRevision: 'INSERT OR REPLACE INTO revisions (service_id, number, revision) VALUES (?, ?, ?)',
   deleteRevision: 'DELETE FROM revisions WHERE service_id = ? AND number = ?',
+  putNetworkEntry: 'INSERT OR REPLACE INTO network_entries (network_id, key, change) VALUES (?, ?, ?)',
+  deleteNetworkEntry: 'DELETE FROM network_entries WHERE network_id = ? AND key = ?',
+  deleteNetwork: 'DELETE FROM network_entries WHERE network_id = ?',
   putSetting: 'INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)',
 } as const;
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS tasks (id TEXT PRIMARY KEY, task BLOB NOT NULL, status BLOB, wanted INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS revisions (service_id TEXT, number INTEGER, revision BLOB NOT NULL, PRIMARY KEY (service_id, number)) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS network_entries (network_id TEXT, key TEXT, change BLOB NOT NULL, PRIMARY KEY (network_id, key)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 `;
 
@@ -65,6 +70,7 @@ function load(database: DatabaseSync): LoadedRows {
     tasks: database.prepare('SELECT task, status, wanted FROM tasks').all() as LoadedRows['tasks'] & never[],
     revisions: database.prepare('SELECT revision FROM revisions').all() as LoadedRows['revisions'] & never[],
     settings: database.prepare('SELECT key, value FROM settings').all() as LoadedRows['settings'] & never[],
+    networks: database.prepare('SELECT change FROM network_entries').all() as LoadedRows['networks'] & never[],
   };
 }
 

@@ -104,6 +104,9 @@ class Backlog {
     for (const write of writes) {
       if (write.kind === 'delete-task')
         for (const key of [`task ${write.taskId}`, `status ${write.taskId}`, keyOf(write)]) this.#writes.delete(key);
+      if (write.kind === 'delete-network')
+        for (const key of this.#writes.keys())
+          if (key.startsWith(`network ${write.networkId} `)) this.#writes.delete(key);
       // A newer one takes the place of the older: a status needs its task before it.
       this.#writes.set(keyOf(write), write);
     }
@@ -132,6 +135,11 @@ function keyOf(write: DatabaseWrite): string {
       return `revision ${write.revision.serviceId} ${write.revision.number}`;
     case 'delete-revision':
       return `revision ${write.serviceId} ${write.number}`;
+    case 'put-network-entry':
+    case 'delete-network-entry':
+      return `network ${write.networkId} ${write.key}`;
+    case 'delete-network':
+      return `no network ${write.networkId}`;
     case 'put-setting':
       return `setting ${write.key}`;
   }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { SwarmError } from '#common/errors.ts';
+import { NetworkChange } from '#gen/swarm/v1/networks.ts';
 import { Revision, Task, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { AgentDatabase, DatabaseWrite, StoredState } from './agent-database.ts';
 import type { LoadedRows, ThreadAnswer, ThreadRequest, ThreadRow } from './database-thread.ts';
@@ -33,7 +34,7 @@ export class SqliteDatabase implements AgentDatabase {
 
   async load(): Promise<StoredState> {
     const answer = await this.#ask([], { load: true });
-    const rows: LoadedRows = answer.loaded ?? { tasks: [], revisions: [], settings: [] };
+    const rows: LoadedRows = answer.loaded ?? { tasks: [], revisions: [], settings: [], networks: [] };
     try {
       return {
         tasks: rows.tasks.map((row) => ({
@@ -43,6 +44,7 @@ export class SqliteDatabase implements AgentDatabase {
         })),
         revisions: rows.revisions.map((row) => Revision.decode(row.revision)),
         settings: new Map(rows.settings.map((row) => [row.key, row.value])),
+        networks: rows.networks.map((row) => NetworkChange.decode(row.change)),
       };
     } catch (cause) {
       throw this.#error(`holds a record that cannot be read`, cause);
@@ -113,6 +115,12 @@ function rowOf(write: DatabaseWrite): ThreadRow {
     }
     case 'delete-revision':
       return { sql: 'deleteRevision', values: [write.serviceId, write.number] };
+    case 'put-network-entry':
+      return { sql: 'putNetworkEntry', values: [write.networkId, write.key, NetworkChange.encode(write.change)] };
+    case 'delete-network-entry':
+      return { sql: 'deleteNetworkEntry', values: [write.networkId, write.key] };
+    case 'delete-network':
+      return { sql: 'deleteNetwork', values: [write.networkId] };
     case 'put-setting':
       return { sql: 'putSetting', values: [write.key, write.value] };
   }

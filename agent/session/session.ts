@@ -20,6 +20,7 @@ import {
   type SessionResponse,
   type SessionWelcome,
 } from '#gen/swarm/v1/dispatcher.ts';
+import type { AppliedNetworks, NetworkChanges } from '#gen/swarm/v1/networks.ts';
 import type { ManagerPeer, Node, NodeDescription, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { SessionConfig } from './config.ts';
 import { type ConversationEnd, ManagerChoice } from './manager-choice.ts';
@@ -47,6 +48,8 @@ export interface SessionOptions {
   readonly apply: (step: AssignmentStep) => Promise<void>;
   readonly onManagers: (managers: readonly ManagerPeer[]) => void;
   readonly onNode: (node: Node) => void;
+  /** What the node is to know of networks. Acknowledged by `confirmNetworks`, whenever it has been applied. */
+  readonly onNetworks: (changes: NetworkChanges) => void;
   /** A session stands. */
   readonly onEstablished: () => void;
   /** This node was removed from the cluster; the session ends for good. */
@@ -116,6 +119,11 @@ export class Session {
   report(taskId: string, status: TaskStatus): void {
     this.#reporter.put(taskId, status);
     this.#flush();
+  }
+
+  /** The node has applied what it was told of networks. */
+  confirmNetworks(value: AppliedNetworks): void {
+    if (this.#established !== undefined) this.#send({ message: { kind: 'appliedNetworks', value } });
   }
 
   /** Says goodbye: the manager need not wait for missed heartbeats. */
@@ -223,6 +231,8 @@ export class Session {
         this.#ended(message.value, address);
         return false;
       case 'networks':
+        this.#options.onNetworks(message.value);
+        return true;
       case 'heartbeatAck':
       case undefined: // a message of a newer manager
         return true;

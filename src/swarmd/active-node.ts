@@ -136,7 +136,7 @@ export class ActiveNode {
 
   #makeAgent(): AgentRole {
     const { parts, store, onNode, onRemoved } = this.#options;
-    const { paths, executor, describe, clock, random, logger, hostname } = parts;
+    const { paths, executor, networkAppliers, describe, clock, random, logger, hostname } = parts;
     const identity = this.#identity;
     const { nodeId } = identity;
     const connections = this.#connections;
@@ -147,6 +147,7 @@ export class ActiveNode {
     return new AgentRole({
       node: { id: nodeId, hostname },
       executor,
+      appliers: networkAppliers,
       database: new PatientDatabase({ database: new SqliteDatabase(paths.database), clock, random, logger }),
       describe,
       advertiseAddress: () => hostOf(identity.addresses.advertise),

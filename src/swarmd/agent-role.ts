@@ -1,6 +1,7 @@
 /** What an agent is made of, put together: database, worker, session, log publisher. */
 import { type AgentDatabase } from '#agent/database/index.ts';
 import type { Describe } from '#agent/describe/index.ts';
+import { DISCOVERY_RETRY, Discovery, type NetworkApplier } from '#agent/discovery/index.ts';
 import type { Executor } from '#agent/executor/index.ts';
 import { type BrokerConnection, type BrokerLink, LogPublisher } from '#agent/publisher/index.ts';
 import { type DispatcherStream, SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
@@ -14,6 +15,8 @@ import type { ManagerPeer, Node } from '#gen/swarm/v1/objects.ts';
 export interface AgentOptions {
   readonly node: { readonly id: string; readonly hostname: string };
   readonly executor: Executor;
+  /** What follows the tables of networks on this node. */
+  readonly appliers: readonly NetworkApplier[];
   readonly database: AgentDatabase;
   readonly describe: Describe;
   readonly advertiseAddress: () => string;
@@ -39,6 +42,7 @@ export const LOCAL_MANAGER = 'local';
 export class AgentRole {
   readonly worker: Worker;
   readonly session: Session;
+  readonly discovery: Discovery;
   readonly #publisher: LogPublisher;
   readonly #options: AgentOptions;
   #managers: readonly ManagerPeer[];
@@ -59,6 +63,15 @@ export class AgentRole {
       onStatus: (taskId, status) => this.session.report(taskId, status),
       onFailure: options.onFailure,
     });
+    this.discovery = new Discovery({
+      appliers: options.appliers,
+      database: options.database,
+      acknowledge: (applied) => this.session.confirmNetworks(applied),
+      clock,
+      random,
+      logger: logger.with({ part: 'discovery' }),
+      retry: DISCOVERY_RETRY,
+    });
     this.session = new Session({
       dial: options.dial,
       managers: () => this.#addresses(),
@@ -72,7 +85,11 @@ export class AgentRole {
         this.#node = changed;
         options.onNode(changed);
       },
-      onEstablished: () => this.#publisher.connected(),
+      onNetworks: (changes) => this.discovery.receive(changes),
+      onEstablished: () => {
+        this.discovery.sessionBegan();
+        this.#publisher.connected();
+      },
       onRemoved: options.onRemoved,
       clock,
       random,
@@ -99,9 +116,11 @@ export class AgentRole {
     return this.#node;
   }
 
-  /** Adopts what lives, then looks for a manager. */
+  /** Adopts what lives, brings back the networks as they were known, then looks for a manager. */
   async start(): Promise<void> {
+    const { networks } = await this.#options.database.load();
     await this.worker.start();
+    await this.discovery.restore(networks);
     this.session.start();
     this.#publisher.start();
   }
@@ -109,7 +128,7 @@ export class AgentRole {
   /** Lets go; containers stay. */
   async close(): Promise<void> {
     await Promise.all([this.session.close(), this.#publisher.close()]);
-    await this.worker.close();
+    await Promise.all([this.worker.close(), this.discovery.close()]);
     await this.#options.database.close();
   }
 

@@ -1,4 +1,5 @@
 import type { Describe } from '#agent/describe/index.ts';
+import type { NetworkApplier } from '#agent/discovery/index.ts';
 import type { Executor } from '#agent/executor/index.ts';
 import type { Clock } from '#common/clock.ts';
 import type { SwarmError } from '#common/errors.ts';
@@ -15,6 +16,7 @@ export interface DaemonParts {
   /** Addresses that the daemon was started with; empty ones were not given. */
   readonly addresses: KeptAddresses;
   readonly executor: Executor;
+  readonly networkAppliers: readonly NetworkApplier[];
   readonly describe: Describe;
   readonly pinner: ImagePinner;
   readonly clock: Clock;

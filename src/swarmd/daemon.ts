@@ -49,6 +49,7 @@ export class Daemon {
       hostname: options.hostname ?? hostname(),
       addresses: { listen: options.listenAddress ?? '', advertise: options.advertiseAddress ?? '' },
       executor: engine.executor,
+      networkAppliers: engine.networkAppliers,
       describe: engine.describe,
       pinner: engine.pinner,
       clock: systemClock,

@@ -1,5 +1,6 @@
 /** What runs containers on this host, with its images and its network: there whether or not the host is in a swarm. */
 import type { Describe } from '#agent/describe/index.ts';
+import type { NetworkApplier } from '#agent/discovery/index.ts';
 import type { Executor } from '#agent/executor/index.ts';
 import type { ImageService } from '#gen/swarm/v1/images.ts';
 import type { ImagePinner } from '#manager/control/index.ts';
@@ -8,6 +9,8 @@ import type { Handlers } from '#proto/grpc/methods.ts';
 export interface Engine {
   readonly executor: Executor;
   readonly describe: Describe;
+  /** What follows the tables of networks. */
+  readonly networkAppliers: readonly NetworkApplier[];
   readonly pinner: ImagePinner;
   readonly imageHandlers: Handlers<typeof ImageService> | undefined;
   counts(): Promise<{ readonly total: number; readonly images: number }>;

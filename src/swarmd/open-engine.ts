@@ -24,6 +24,7 @@ export async function openEngine(options: DaemonOptions, paths: Paths, logger: L
       runtimes: {},
       conditions: () => [],
     }),
+    networkAppliers: [],
     pinner: { resolve: async () => Promise.resolve(undefined) },
     imageHandlers: undefined,
     counts: async () => Promise.resolve({ total: 0, images: 0 }),

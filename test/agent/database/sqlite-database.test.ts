@@ -9,6 +9,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SqliteDatabase } from '#agent/database/index.ts';
+import { NetworkChange, NetworkEndpoint } from '#gen/swarm/v1/networks.ts';
 import { Revision, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 
@@ -42,6 +43,22 @@ describe('agent.db', () => {
     assert.deepEqual(stored.revisions, [revision]);
     assert.equal(stored.settings.get('a'), '1');
     await again.close();
+  });
+
+  it('keeps the entries of networks one by one, and drops them with their network', async () => {
+    const database = new SqliteDatabase(join(folder, 'agent.db'));
+    const entry = (networkId: string, taskId: string): NetworkChange =>
+      NetworkChange.create({ networkId, item: { kind: 'endpoint', value: NetworkEndpoint.create({ taskId }) } });
+    const put = (networkId: string, taskId: string) =>
+      ({ kind: 'put-network-entry', networkId, key: `endpoint ${taskId}`, change: entry(networkId, taskId) }) as const;
+    await database.write([put('a', 't1'), put('a', 't2'), put('b', 't1'), put('c', 't1')]);
+    await database.write([
+      { kind: 'delete-network-entry', networkId: 'a', key: 'endpoint t1' },
+      { kind: 'delete-network', networkId: 'b' },
+    ]);
+    const { networks } = await database.load();
+    assert.deepEqual(networks, [entry('a', 't2'), entry('c', 't1')]);
+    await database.close();
   });
 
   it('keeps acknowledged writes of a process that was killed', async () => {

@@ -82,6 +82,7 @@ class Agent {
       apply: async () => {},
       onManagers: () => {},
       onNode: () => {},
+      onNetworks: () => {},
       onEstablished: () => this.established++,
       onRemoved: () => {},
       clock: this.clock,

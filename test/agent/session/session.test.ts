@@ -93,6 +93,7 @@ class World {
       apply: (step) => this.worker.apply(step),
       onManagers: () => {},
       onNode: () => {},
+      onNetworks: () => {},
       onRemoved: (message) => {
         this.removed = message;
       },

@@ -94,7 +94,7 @@ class Swarm {
   }
 
   async pass(durationMs: number): Promise<void> {
-    await this.clock.advance(durationMs);
+    this.clock.advance(durationMs);
     for (let round = 0; round < 10; round++) await new Promise((resolve) => setImmediate(resolve));
   }
 
