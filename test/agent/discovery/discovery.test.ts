@@ -47,15 +47,15 @@ function message(
 }
 
 function contentOf(views: NetworkViews): unknown {
-  return [...views]
-    .sort()
-    .map(([id, view]) => [
-      id,
-      view.table,
-      [...view.peers].sort(),
-      [...view.services].sort(),
-      [...view.endpoints].sort(),
-    ]);
+  const inOrder = <T>(map: ReadonlyMap<string, T>): readonly (readonly [string, T])[] =>
+    [...map].toSorted(([a], [b]) => a.localeCompare(b));
+  return inOrder(views).map(([id, { table: network, peers, services, endpoints }]) => [
+    id,
+    network,
+    inOrder(peers),
+    inOrder(services),
+    inOrder(endpoints),
+  ]);
 }
 
 async function settle(): Promise<void> {
