@@ -18,6 +18,8 @@ export interface LogQuery {
   readonly tail: number | undefined;
   readonly sinceNs: number | undefined;
   readonly untilNs: number | undefined;
+  /** Lines since then are wanted, though they are more than the last ones that `tail` asks for. */
+  readonly reachNs?: number | undefined;
 }
 
 export interface TaskStatistics {

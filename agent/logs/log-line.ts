@@ -55,21 +55,31 @@ export function parseRecord(bytes: Buffer): LogRecord | undefined {
   return { timestampNs, stream, isPartial: flag === 'partial', data: bytes.subarray(second + 3) };
 }
 
+/** A line, with when it came to its end; its own time is that of its first piece. */
+export interface EndedLine extends LogLine {
+  readonly endedNs: number;
+}
+
 /** Puts the pieces of long lines together, each stream for itself. */
 export class LineAssembler {
   readonly #bytesMax: number;
-  readonly #pending = new Map<LogStreamName, { readonly timestampNs: number; pieces: Buffer[]; bytes: number }>();
+  readonly #pending = new Map<
+    LogStreamName,
+    { readonly timestampNs: number; endedNs: number; pieces: Buffer[]; bytes: number }
+  >();
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
 
   /** The line that the record completes, or fills to the limit; undefined while it goes on. */
-  add(record: LogRecord): LogLine | undefined {
+  add(record: LogRecord): EndedLine | undefined {
     const { stream, timestampNs } = record;
     const pending = this.#pending.get(stream);
-    if (pending === undefined && !record.isPartial) return { timestampNs, stream, data: record.data };
-    const line = pending ?? { timestampNs, pieces: [], bytes: 0 };
+    if (pending === undefined && !record.isPartial)
+      return { timestampNs, endedNs: timestampNs, stream, data: record.data };
+    const line = pending ?? { timestampNs, endedNs: timestampNs, pieces: [], bytes: 0 };
+    line.endedNs = timestampNs;
     line.pieces.push(record.data);
     line.bytes += record.data.length;
     if (record.isPartial && line.bytes < this.#bytesMax) {
@@ -77,13 +87,15 @@ export class LineAssembler {
       return undefined;
     }
     this.#pending.delete(stream);
-    return { timestampNs: line.timestampNs, stream, data: Buffer.concat(line.pieces, line.bytes) };
+    const { endedNs } = line;
+    return { timestampNs: line.timestampNs, endedNs, stream, data: Buffer.concat(line.pieces, line.bytes) };
   }
 
   /** What has come of unfinished lines: for the end of the log. */
-  flush(): readonly LogLine[] {
+  flush(): readonly EndedLine[] {
     const lines = [...this.#pending].map(([stream, line]) => ({
       timestampNs: line.timestampNs,
+      endedNs: line.endedNs,
       stream,
       data: Buffer.concat(line.pieces, line.bytes),
     }));

@@ -132,7 +132,11 @@ export class LogPublisher {
     signal: AbortSignal,
   ): AsyncGenerator<PublishLogsRequest> {
     const { subscriptionId } = subscription;
-    const sources = taskIds.map((taskId) => this.#readTask(taskId, subscription, signal));
+    const positions = new Map(subscription.options?.resume?.tasks.map(({ taskId, lastUs }) => [taskId, lastUs]));
+    const sources = taskIds.map((taskId) => {
+      const query = queryOf(subscription.options, positions.get(taskId));
+      return this.#readTask(taskId, subscription, query, signal);
+    });
     for await (const request of merge(sources)) yield request;
     yield PublishLogsRequest.create({ subscriptionId, done: true });
   }
@@ -140,13 +144,14 @@ export class LogPublisher {
   async *#readTask(
     taskId: string,
     { subscriptionId, options }: ListenSubscriptionsResponse,
+    query: LogQuery,
     signal: AbortSignal,
   ): AsyncGenerator<PublishLogsRequest> {
     const wanted = options?.streams ?? [];
     let messages: LogMessage[] = [];
     let bytes = 0;
     try {
-      for await (const line of batched(this.#options.executor.logs(taskId, queryOf(options), signal))) {
+      for await (const line of batched(this.#options.executor.logs(taskId, query, signal))) {
         if (line === 'pause') {
           if (messages.length > 0) yield PublishLogsRequest.create({ subscriptionId, messages });
           messages = [];
@@ -179,13 +184,19 @@ export class LogPublisher {
   }
 }
 
-function queryOf(options: LogOptions | undefined): LogQuery {
-  return {
+/** What is wanted of a task whose last line was read at `lastUs`, or of which nothing was read yet. */
+function queryOf(options: LogOptions | undefined, lastUs: number | undefined): LogQuery {
+  const query: LogQuery = {
     follow: options?.follow ?? false,
     tail: options === undefined || options.tail < 0 ? undefined : options.tail,
     sinceNs: nanosecondsOf(options?.sinceUs),
     untilNs: nanosecondsOf(options?.untilUs),
+    reachNs: nanosecondsOf(options?.resume?.beganUs),
   };
+  if (lastUs === undefined) return query;
+  // A microsecond early, for what is lost of times in numbers: the reader knows lines that come again.
+  const fromNs = Math.max(lastUs - 1, options?.sinceUs ?? 0) * 1000;
+  return { ...query, tail: undefined, sinceNs: fromNs };
 }
 
 function nanosecondsOf(us: number | undefined): number | undefined {

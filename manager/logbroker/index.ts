@@ -1,1 +1,2 @@
 export { LogBroker } from './log-broker.ts';
+export { LogProgress } from './log-progress.ts';

@@ -48,11 +48,17 @@ export class LeaderCalls {
   readonly #config: LeaderCallsConfig;
   /** To other managers, by node: they stand before one of these leads. */
   readonly #links = new Map<string, LeaderLink>();
+  #closed = false;
 
   constructor(options: LeaderCallsOptions) {
     this.#options = options;
     this.#config = options.config ?? LEADER_CALLS_DEFAULTS;
     this.watch = new LeaderWatch(options.log, options.clock, this.#config.leaderWaitMs);
+  }
+
+  /** This manager ends: nothing is to be tried again. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** Whether this manager leads. */
@@ -102,6 +108,7 @@ export class LeaderCalls {
   }
 
   close(): void {
+    this.#closed = true;
     this.watch.close();
     for (const link of this.#links.values()) link.close();
     this.#links.clear();

@@ -1,20 +1,31 @@
 import { SwarmError } from '#common/errors.ts';
-import { type LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
+import {
+  type LogBrokerService,
+  LogsService,
+  type SubscribeLogsRequest,
+  type SubscribeLogsResponse,
+} from '#gen/swarm/v1/logs.ts';
 import type { LogBroker } from '#manager/logbroker/index.ts';
 import type { CallContext } from '#proto/grpc/call-context.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
+import { type FollowedLogsConfig, followLogs } from '../follow-logs.ts';
 import type { ServingAccess } from './manager-access.ts';
 
 /** For readers, at any manager. */
-export function logsHandlers(manager: ServingAccess): Handlers<typeof LogsService> {
+export function logsHandlers(manager: ServingAccess, config?: FollowedLogsConfig): Handlers<typeof LogsService> {
   return {
-    subscribeLogs: async function* (request, context) {
+    subscribeLogs: (request, context) => {
       const { logBroker, leaderCalls } = manager();
-      yield* leaderCalls.stream(context, {
-        local: () => logBroker.subscribe(request, context.signal),
-        remote: (transport, options) => createClient(LogsService, transport).subscribeLogs(request, options),
-      });
+      const readAtLeader = (current: SubscribeLogsRequest): AsyncIterable<SubscribeLogsResponse> =>
+        leaderCalls.stream(context, {
+          local: () => logBroker.subscribe(current, context.signal),
+          remote: (transport, options) => createClient(LogsService, transport).subscribeLogs(current, options),
+        });
+      // Who has passed the call on goes on with it: its reader has what it had from there.
+      if (request.options?.follow !== true || context.forwardedBy !== undefined) return readAtLeader(request);
+      const hasEnded = (): boolean => context.signal.aborted || leaderCalls.closed;
+      return followLogs({ read: readAtLeader, request, hasEnded, signal: context.signal, config });
     },
   };
 }

@@ -40,7 +40,7 @@ class PrintingExecutor extends SimulatedExecutor {
 
 class World {
   readonly view = new MemoryView();
-  readonly broker = new LogBroker(() => this.view, new SeededRandom(1));
+  readonly broker = new LogBroker(() => this.view, new SeededRandom(1), systemClock);
   readonly publishers: LogPublisher[] = [];
 
   constructor() {

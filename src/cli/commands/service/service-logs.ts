@@ -1,5 +1,5 @@
 import type { TaskView } from '#gen/swarm/v1/control.ts';
-import { type LogMessage, LogStream, type SubscribeLogsRequest } from '#gen/swarm/v1/logs.ts';
+import { type LogMessage, LogOptions, LogStream, type SubscribeLogsRequest } from '#gen/swarm/v1/logs.ts';
 import type { Service, Task } from '#gen/swarm/v1/objects.ts';
 import type { SwarmApi } from '../../api.ts';
 import { CliError, EXIT_INTERRUPTED, FlagValueError, SilentExit } from '../../cli-errors.ts';
@@ -101,13 +101,11 @@ function serviceTarget({ id, spec }: Service): Target {
 function requestOf({ context, flags }: Invocation, target: Target): Partial<SubscribeLogsRequest> {
   return {
     selector: { serviceIds: target.serviceIds, taskIds: target.taskIds, nodeIds: [] },
-    options: {
-      streams: [],
+    options: LogOptions.create({
       follow: flags.isSet(FOLLOW),
       tail: tailOf(flags.value(TAIL)),
       sinceUs: sinceOf(flags.value(SINCE), context.clock.now()),
-      untilUs: 0,
-    },
+    }),
   };
 }
 
