@@ -1,12 +1,12 @@
 /** The lines of one container's log, those of rotated files too, and those to come. */
 import { type FSWatcher, watch } from 'node:fs';
-import { type FileHandle, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import type { LogConfig } from './config.ts';
-import { existingNumbers, numberedFile, openAll, openLogFile } from './log-files.ts';
-import { LineAssembler, type LogLine } from './log-line.ts';
+import { areNumbers, existingNumbers, inodeOf, numberedFile, openAll, openLogFile } from './log-files.ts';
+import { type EndedLine, LineAssembler, type LogLine } from './log-line.ts';
 import { findTail, RecordReader } from './record-reader.ts';
 
 export interface LogQuery {
@@ -15,8 +15,12 @@ export interface LogQuery {
   readonly tail: number | undefined;
   readonly sinceNs: number | undefined;
   readonly untilNs: number | undefined;
+  /** Lines since then are wanted, though they are more than the last ones that `tail` asks for. */
+  readonly reachNs?: number | undefined;
 }
 
+/** Rotations that may come in between while the next file is looked for. */
+const LOOKS_MAX = 20;
 /** Timestamps in numbers are this coarse. */
 const TIMESTAMP_STEP_NS = 256;
 
@@ -30,12 +34,13 @@ export interface LogSource {
 }
 
 /** Reads until the end, or with `follow` until the container's; stops early when the signal aborts. */
-export async function* readLog(source: LogSource, query: LogQuery, signal: AbortSignal): AsyncGenerator<LogLine> {
+export async function* readLog(source: LogSource, asked: LogQuery, signal: AbortSignal): AsyncGenerator<LogLine> {
   const { config } = source;
   const assembler = new LineAssembler(config.lineBytesMax);
-  const window = new TimeWindow(query);
   const handles = await openAll(source.path);
   try {
+    const query = await reaching(handles, asked, config);
+    const window = new TimeWindow(query);
     const readers = await startingPoints(handles, query, config);
     for (const reader of readers) {
       for (let records = await reader.next(); records !== undefined; records = await reader.next()) {
@@ -43,12 +48,12 @@ export async function* readLog(source: LogSource, query: LogQuery, signal: Abort
         for (const record of records) {
           if (window.isAfter(record.timestampNs)) return;
           const line = assembler.add(record);
-          if (line !== undefined && window.contains(line.timestampNs)) yield line;
+          if (line !== undefined && window.contains(line)) yield line;
         }
       }
     }
     if (query.follow) yield* followLog(source, readers.at(-1), handles, assembler, window, signal);
-    for (const line of assembler.flush()) if (window.contains(line.timestampNs)) yield line;
+    for (const line of assembler.flush()) if (window.contains(line)) yield line;
   } finally {
     for (const handle of handles) await handle.close();
   }
@@ -64,8 +69,9 @@ class TimeWindow {
     this.#untilNs = query.untilNs ?? Number.POSITIVE_INFINITY;
   }
 
-  contains(timestampNs: number): boolean {
-    return timestampNs >= this.#sinceNs && timestampNs <= this.#untilNs;
+  /** A line that began before the time and came to its end after it is wanted. */
+  contains({ timestampNs, endedNs }: EndedLine): boolean {
+    return endedNs >= this.#sinceNs && timestampNs <= this.#untilNs;
   }
 
   /** Whether the record comes too late to be wanted. Called for every record. */
@@ -78,6 +84,16 @@ class TimeWindow {
   onlyLater(): void {
     this.#sinceNs = Math.max(this.#sinceNs, this.#latestNs + TIMESTAMP_STEP_NS);
   }
+}
+
+/** The query without its tail, if that begins after what is wanted in any case. */
+async function reaching(handles: readonly FileHandle[], query: LogQuery, config: LogConfig): Promise<LogQuery> {
+  const { tail, reachNs, sinceNs } = query;
+  if (tail === undefined || reachNs === undefined) return query;
+  const [oldest] = await startingPoints(handles, query, config);
+  const [first] = (await oldest?.next()) ?? [];
+  if (first !== undefined && first.timestampNs < reachNs) return query;
+  return { ...query, tail: undefined, sinceNs: Math.max(sinceNs ?? reachNs, reachNs) };
 }
 
 /** One reader a file that is worth reading, set to where the wanted lines begin. The oldest first. */
@@ -128,7 +144,7 @@ async function* followLog(
         progressed = true;
         if (window.isAfter(record.timestampNs)) return;
         const line = assembler.add(record);
-        if (line !== undefined && window.contains(line.timestampNs)) yield line;
+        if (line !== undefined && window.contains(line)) yield line;
       }
       if (signal.aborted) return;
       if (records !== undefined || progressed) continue;
@@ -158,7 +174,7 @@ async function* rest(reader: RecordReader, assembler: LineAssembler, window: Tim
   for (let records = await reader.next(); records !== undefined; records = await reader.next())
     for (const record of records) {
       const line = assembler.add(record);
-      if (line !== undefined && window.contains(line.timestampNs)) yield line;
+      if (line !== undefined && window.contains(line)) yield line;
     }
 }
 
@@ -168,32 +184,41 @@ interface NextFile {
   readonly isLost: boolean;
 }
 
-async function inodeOf(path: string): Promise<bigint | undefined> {
-  try {
-    return (await stat(path, { bigint: true })).ino;
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
 /** The file after the one that is being read, opened; undefined when there is none yet. */
 async function nextFile(path: string, reader: RecordReader | undefined): Promise<NextFile | undefined> {
-  if (reader === undefined) return opened(path, false);
-  const { ino } = await reader.handle.stat({ bigint: true });
-  if ((await inodeOf(path)) === ino) return undefined;
-  const numbers = await existingNumbers(path);
-  for (const [index, number] of numbers.entries()) {
-    if ((await inodeOf(numberedFile(path, number))) !== ino) continue;
-    const newer = numbers[index + 1];
-    return newer === undefined ? undefined : opened(numberedFile(path, newer), false);
+  if (reader === undefined) return oldestFile(path, false);
+  for (let look = 0; look < LOOKS_MAX; look++) {
+    const { ino, nlink } = await reader.handle.stat({ bigint: true });
+    if ((await inodeOf(path)) === ino) return undefined;
+    if (nlink === 0n) break;
+    const numbers = await existingNumbers(path);
+    const [number, newer] = await withSuccessor(path, numbers, ino);
+    if (number === undefined) continue; // a rotation has moved it since
+    if (newer === undefined) return undefined;
+    const handle = await openLogFile(numberedFile(path, newer));
+    // Rotations move the oldest first: as long as this one is where it was, so was the newer. One that was in the
+    // middle of it, with a gap for a file that was yet to be moved there, shows by the names.
+    const isInPlace = (await inodeOf(numberedFile(path, number))) === ino && (await areNumbers(path, numbers));
+    if (handle !== undefined && isInPlace) return { handle, isLost: false };
+    await handle?.close();
   }
-  const [oldest] = numbers;
-  return oldest === undefined ? undefined : opened(numberedFile(path, oldest), true);
+  return oldestFile(path, true);
 }
 
-async function opened(path: string, isLost: boolean): Promise<NextFile | undefined> {
-  const handle = await openLogFile(path);
+/** The number of the file, and the next lower one. */
+async function withSuccessor(
+  path: string,
+  numbers: readonly number[],
+  ino: bigint,
+): Promise<readonly (number | undefined)[]> {
+  for (const [index, number] of numbers.entries())
+    if ((await inodeOf(numberedFile(path, number))) === ino) return numbers.slice(index, index + 2);
+  return [];
+}
+
+async function oldestFile(path: string, isLost: boolean): Promise<NextFile | undefined> {
+  const [handle, ...newer] = await openAll(path);
+  for (const other of newer) await other.close();
   return handle === undefined ? undefined : { handle, isLost };
 }
 

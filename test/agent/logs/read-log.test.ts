@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { DEFAULT_LOG_CONFIG, type LogLine, type LogQuery, readLog } from '#agent/logs/index.ts';
 import { systemClock } from '#common/system/clock.ts';
+import { eventually } from '#test/support/eventually.ts';
 
 const ALL: LogQuery = { follow: false, tail: undefined, sinceNs: undefined, untilNs: undefined };
 const BASE_MS = Date.parse('2026-01-01T00:00:00Z');
@@ -69,6 +70,22 @@ describe('logs: reading', () => {
     assert.deepEqual(await read({ sinceNs: nanos(3) }), ['c', 'd', 'e']);
     assert.deepEqual(await read({ untilNs: nanos(3) }), ['a', 'b', 'c']);
     assert.deepEqual(await read({ sinceNs: nanos(2), untilNs: nanos(4) }), ['b', 'c', 'd']);
+  });
+
+  it('goes further back than the last lines asked for, to a time, and no further than these otherwise', async () => {
+    await writeFile(`${path}.1`, record(1, 'a') + record(2, 'b'));
+    await writeFile(path, record(3, 'c') + record(4, 'd') + record(5, 'e'));
+    assert.deepEqual(await read({ tail: 1, reachNs: nanos(2) }), ['b', 'c', 'd', 'e']);
+    assert.deepEqual(await read({ tail: 0, reachNs: nanos(4) }), ['d', 'e']);
+    assert.deepEqual(await read({ tail: 0, reachNs: nanos(6) }), []);
+    assert.deepEqual(await read({ tail: 3, reachNs: nanos(5) }), ['c', 'd', 'e']);
+    assert.deepEqual(await read({ tail: 3, reachNs: nanos(1), sinceNs: nanos(2) }), ['b', 'c', 'd', 'e']);
+  });
+
+  it('counts a line in pieces to the time in which it came to its end', async () => {
+    await writeFile(path, record(1, 'begun ', 'P') + record(2, 'other', 'F', 'stderr') + record(3, 'ended'));
+    assert.deepEqual(await read({ sinceNs: nanos(3) }), ['begun ended']);
+    assert.deepEqual(await read({ sinceNs: nanos(4) }), []);
   });
 
   it('has nothing to say of a log that does not exist', async () => {
@@ -132,6 +149,46 @@ describe('logs: reading', () => {
       got,
       Array.from({ length: written }, (_unused, index) => String(index)),
     );
+  });
+
+  /** As the rotator and the monitor do; the next file has one line. */
+  async function rotate(filesMax: number, line: number): Promise<void> {
+    const name = (number: number): string => (number === 0 ? path : `${path}.${number}`);
+    await unlink(name(filesMax - 1)).catch(() => {});
+    for (let number = filesMax - 2; number >= 0; number--) await rename(name(number), name(number + 1)).catch(() => {});
+    await writeFile(path, record(line, `${line}`));
+  }
+
+  it('loses nothing to rotations between its looks', async () => {
+    const count = 400;
+    const got: string[] = [];
+    await writeFile(path, record(0, '0'));
+    const reading = (async () => {
+      for await (const line of lines({ follow: true })) got.push(line.data.toString());
+    })();
+    for (let line = 1; line < count; line++) {
+      await eventually('the follower to be near', () => got.length > line - 5, { everyMs: 0 });
+      await rotate(10, line);
+    }
+    end();
+    await reading;
+    assert.deepEqual(
+      got,
+      Array.from({ length: count }, (_unused, line) => `${line}`),
+    );
+  });
+
+  it('begins with every file, whatever is rotated at that moment', async () => {
+    for (let line = 0; line < 10; line++) await rotate(10, line);
+    for (let line = 10; line < 200; line++) {
+      const [found] = await Promise.all([read({}), rotate(10, line)]);
+      const first = Number(found[0]);
+      assert.ok(first <= line - 9 && found.length >= 9, found.join());
+      assert.deepEqual(
+        found,
+        found.map((_line, index) => `${first + index}`),
+      );
+    }
   });
 
   it('goes on with what is left when its file was rotated away', async () => {
