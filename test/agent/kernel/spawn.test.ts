@@ -99,8 +99,9 @@ describe('kernel: posix_spawn', () => {
 
 describe('kernel: pidfd', () => {
   it('sees the end of a process that is not our child', async () => {
-    const { stdout } = await shell('sleep 0.05 >/dev/null 2>&1 & echo $!');
+    const { stdout } = await shell('sleep 1000 >/dev/null 2>&1 & echo $!');
     const handle = ProcessHandle.open(Number(stdout));
+    process.kill(Number(stdout), 'SIGKILL');
     await handle?.ended;
     assert.notEqual(readProcess(Number(stdout))?.state, 'S');
     assert.equal(handle?.signal(15), false);

@@ -21,6 +21,7 @@ describe('managers that are killed in the middle', function () {
 
   /** Later and later: every step of what takes some hundred milliseconds is met. */
   const momentMs = (round: number): number => 20 + ((round * 137) % 700);
+  // The moment is what varies: nothing tells when to kill.
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
   it('while it joins', async () => {
