@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { peerIdentity } from '#certs/peer.ts';
 import { NodeChannelCredentials, NodeServerCredentials } from '#certs/tls.ts';
-import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { services } from '#gen/services.ts';
 import { CheckResponse, HealthService } from '#gen/swarm/v1/health.ts';
@@ -18,6 +17,7 @@ import { RpcServer } from '#proto/grpc/server.ts';
 import { connectLocal, DEFAULT_SOCKET_PATH, socketPath } from '#src/client/local.ts';
 import { connectRemote } from '#src/client/remote.ts';
 import { CLUSTER_ID, testAuthority, testNode } from '#test/certs/fixtures.ts';
+import { failure } from '#test/support/failure.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
@@ -41,15 +41,6 @@ describe('client', () => {
     server = new RpcServer({ trust: { kind: 'local' }, logger: silentLogger });
     server.addService(HealthService, healthHandlers('local'));
     await server.listenSocket(path);
-  }
-
-  async function failure(work: Promise<unknown>): Promise<SwarmError> {
-    const error: unknown = await work.then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    assert.ok(error instanceof SwarmError, String(error));
-    return error;
   }
 
   it('takes the socket that the environment names', () => {

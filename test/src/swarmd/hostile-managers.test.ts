@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NodeChannelCredentials, type TlsIdentity } from '#certs/tls.ts';
-import { SwarmError } from '#common/errors.ts';
 import {
   ExchangeRequest,
   ExchangeResponse,
@@ -20,6 +19,7 @@ import {
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
 import { createSwarmClient, type SwarmClient } from '#src/client/swarm-client.ts';
+import { failure } from '#test/support/failure.ts';
 import type { DaemonProcess } from './support/daemon-process.ts';
 import { Managers } from './support/managers.ts';
 
@@ -91,16 +91,6 @@ describe('managers: hostile callers', function () {
   const callTo = (host: DaemonProcess, who: Stolen, shows = true): SwarmClient =>
     createSwarmClient(transportTo(host, who, shows));
 
-  async function refusal(work: Promise<unknown>): Promise<SwarmError> {
-    try {
-      await work;
-    } catch (thrown) {
-      assert.ok(thrown instanceof SwarmError, String(thrown));
-      return thrown;
-    }
-    throw new assert.AssertionError({ message: 'was not refused' });
-  }
-
   /** A stream of the log, and what is said on it. */
   function exchange(host: DaemonProcess, who: Stolen) {
     const raw = transportTo(host, who).open(RaftService.exchange.path, { timeoutMs: PATIENCE_MS });
@@ -123,7 +113,7 @@ describe('managers: hostile callers', function () {
   async function helloRefused(host: DaemonProcess, who: Stolen, raftId: number, to: number, nodeId = who.nodeId) {
     const { say, hear } = exchange(host, who);
     say(hello(raftId, nodeId, to));
-    return refusal(hear());
+    return failure(hear());
   }
 
   /** The raft id of the host, which it names to a manager that takes it for somebody else. */
@@ -160,10 +150,10 @@ describe('managers: hostile callers', function () {
         ['LeaveLog', membership.leaveLog({}, ANSWER)],
         ['GetCluster', control.getCluster({}, ANSWER)],
       ];
-      for (const [what, call] of calls) assert.equal((await refusal(call)).code, code, what);
+      for (const [what, call] of calls) assert.equal((await failure(call)).code, code, what);
       // Not served to other hosts at all: who has the key has the swarm.
       for (const call of [snapshots.getSnapshotKey({}, ANSWER), snapshots.saveSnapshot({}, ANSWER).next()])
-        assert.equal((await refusal(call)).code, 'unimplemented');
+        assert.equal((await failure(call)).code, 'unimplemented');
     }
   });
 
@@ -175,11 +165,11 @@ describe('managers: hostile callers', function () {
         assert.match((await helloRefused(host, demoted, claimed, own, nodeId)).reason, /^(node-removed|wrong-member)$/);
     const { raft, membership, control } = callTo(host, demoted);
     const sent = raft.sendSnapshot([{ message: snapshotOf(77, own) }, { message: { kind: 'end', value: 0 } }], ANSWER);
-    assert.equal((await refusal(sent)).code, 'denied');
+    assert.equal((await failure(sent)).code, 'denied');
     const pretended = raft.sendSnapshot([{ message: snapshotOf(other, own) }], ANSWER);
-    assert.equal((await refusal(pretended)).code, 'denied');
-    assert.equal((await refusal(membership.joinLog({ address: '', featureLevel: 9 }, ANSWER))).code, 'denied');
-    assert.equal((await refusal(control.getCluster({}, ANSWER))).code, 'denied');
+    assert.equal((await failure(pretended)).code, 'denied');
+    assert.equal((await failure(membership.joinLog({ address: '', featureLevel: 9 }, ANSWER))).code, 'denied');
+    assert.equal((await failure(control.getCluster({}, ANSWER))).code, 'denied');
     await one.write('after-demoted');
     assert.equal(await leader(), before);
   });
@@ -205,7 +195,7 @@ describe('managers: hostile callers', function () {
       for (;;) assert.equal((await watch.next()).done, false);
     };
     assert.deepEqual(
-      [(await refusal(log.hear())).reason, (await refusal(toEnd())).reason],
+      [(await failure(log.hear())).reason, (await failure(toEnd())).reason],
       ['node-removed', 'wrong-role'],
     );
     assert.ok(performance.now() - startMs < 1_000, 'soon');
@@ -225,8 +215,8 @@ describe('managers: hostile callers', function () {
     for (const claimed of [77, own])
       assert.match((await helloRefused(host, demoted, claimed, own)).reason, /^(node-removed|wrong-member)$/);
     const { membership, control } = callTo(host, demoted);
-    assert.equal((await refusal(membership.leaveLog({}, ANSWER))).reason, 'node-removed');
-    assert.equal((await refusal(control.getCluster({}, ANSWER))).reason, 'node-removed');
+    assert.equal((await failure(membership.leaveLog({}, ANSWER))).reason, 'node-removed');
+    assert.equal((await failure(control.getCluster({}, ANSWER))).reason, 'node-removed');
   });
 
   it('that are managers speak for nobody but themselves', async () => {
@@ -242,7 +232,7 @@ describe('managers: hostile callers', function () {
       assert.equal((await helloRefused(host, third, claimed, own, name)).reason, 'wrong-member');
     const { raft } = callTo(host, third);
     const sent = raft.sendSnapshot([{ message: snapshotOf(other, own) }], ANSWER);
-    assert.equal((await refusal(sent)).reason, 'wrong-member');
+    assert.equal((await failure(sent)).reason, 'wrong-member');
   });
 
   it('that talk rubbish as a manager are not listened to, and leave nothing', async () => {
@@ -287,7 +277,7 @@ describe('managers: hostile callers', function () {
       for (let count = 0; count < 50; count++) yield { message: { kind: 'chunk', value: new Uint8Array(100_000) } };
       yield { message: { kind: 'end', value: 51 } };
     }
-    assert.equal((await refusal(raft.sendSnapshot(cut(), { timeoutMs: PATIENCE_MS }))).reason, 'bad-message');
+    assert.equal((await failure(raft.sendSnapshot(cut(), { timeoutMs: PATIENCE_MS }))).reason, 'bad-message');
     assert.deepEqual(
       (await readdir(join(host.state, 'raft'))).filter((name) => name.endsWith('.tmp')),
       [],

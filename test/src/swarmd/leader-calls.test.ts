@@ -18,12 +18,13 @@ import { LogsService, SubscribeLogsResponse } from '#gen/swarm/v1/logs.ts';
 import type { CallContext } from '#proto/grpc/call-context.ts';
 import type { Caller } from '#proto/grpc/caller.ts';
 import { createClient } from '#proto/grpc/client.ts';
-import type { Handlers } from '#proto/grpc/methods.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
 import { LeaderCalls } from '#src/swarmd/leader-calls.ts';
 import { LEADER_CALLS_DEFAULTS, type LeaderCallsConfig } from '#src/swarmd/leader-config.ts';
 import { CLUSTER_ID, type TestNode, testAuthority, testNode } from '#test/certs/fixtures.ts';
+import { everyMethod } from '#test/proto/support/every-method.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { failure } from '#test/support/failure.ts';
 import { FakeLeadership } from './support/fake-leadership.ts';
 
 const authority = testAuthority();
@@ -52,12 +53,9 @@ class OtherManager {
       },
       logger: silentLogger,
     });
-    const refuse = (): never => {
-      throw new SwarmError({ code: 'unimplemented', reason: 'not-supported', message: 'not scripted' });
-    };
-    const others = Object.fromEntries(Object.keys(ControlService).map((name) => [name, refuse]));
+    const notScripted = { code: 'unimplemented', reason: 'not-supported', message: 'not scripted' } as const;
     server.addService(ControlService, {
-      ...(others as unknown as Handlers<typeof ControlService>),
+      ...everyMethod(ControlService, () => Promise.reject(new SwarmError(notScripted))),
       removeService: async (_request, context) => {
         this.seen.push(context);
         return { id: await this.removeService(context) };
@@ -154,15 +152,6 @@ describe('calls to the leader', () => {
       remote: async (transport, options) =>
         (await createClient(ControlService, transport).removeService({ reference: 'x' }, options)).id,
     });
-  }
-
-  async function failure(work: Promise<unknown>): Promise<SwarmError> {
-    const error: unknown = await withDeadline(work, 5_000, 'the call to fail').then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    assert.ok(error instanceof SwarmError, String(error));
-    return error;
   }
 
   it('are run here when this manager leads', async () => {

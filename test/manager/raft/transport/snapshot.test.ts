@@ -13,6 +13,7 @@ import { toWire } from '#manager/raft/transport/message-codec.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { failure } from '#test/support/failure.ts';
 import { CLUSTER_ID } from '../../../certs/fixtures.ts';
 import { TestManager } from './managers.ts';
 import { TcpProxy } from './tcp-proxy.ts';
@@ -61,16 +62,6 @@ describe('snapshots between managers', () => {
   }
 
   const many = (count: number): number[] => Array.from({ length: count }, () => 64 * KIB);
-
-  const failed = async (work: Promise<unknown>): Promise<SwarmError> => {
-    try {
-      await work;
-    } catch (error) {
-      assert.ok(error instanceof SwarmError, String(error));
-      return error;
-    }
-    throw new assert.AssertionError({ message: 'did not fail' });
-  };
 
   afterEach(async () => {
     await Promise.all(running.splice(0).map((one) => one.stop()));
@@ -122,7 +113,7 @@ describe('snapshots between managers', () => {
     two.beforeChunk = (count) => (count === 1 ? goOn.promise : undefined);
     const stuck = source(many(500));
     // The piece that finds no room has its time: by then everything was taken that ever will be.
-    const error = await failed(one.transport.sendSnapshot(snapshotMessage(one), stuck.stream));
+    const error = await failure(one.transport.sendSnapshot(snapshotMessage(one), stuck.stream));
     assert.equal(error.reason, 'timeout');
     const held = stuck.taken.count;
     assert.ok(held < 60, `${held} chunks of 64 KiB were taken for a reader that reads nothing`);
@@ -142,7 +133,7 @@ describe('snapshots between managers', () => {
       if (proxy.bytes > 2_000_000) proxy.cut();
     };
     const { stream, taken } = source(many(1_000));
-    const error = await failed(one.transport.sendSnapshot(snapshotMessage(one), stream));
+    const error = await failure(one.transport.sendSnapshot(snapshotMessage(one), stream));
     assert.equal(error.code, 'unavailable');
     assert.ok(taken.ended, 'its source was let go');
     await two.happenings.until('the end', () => two.snapshots[0]?.outcome !== 'running');
@@ -155,7 +146,7 @@ describe('snapshots between managers', () => {
       if (proxy.bytes > 2_000_000) proxy.freeze();
     };
     const { stream, taken } = source(many(1_000));
-    const error = await failed(one.transport.sendSnapshot(snapshotMessage(one), stream));
+    const error = await failure(one.transport.sendSnapshot(snapshotMessage(one), stream));
     assert.equal(error.reason, 'timeout');
     assert.ok(taken.ended);
     await two.happenings.until('the end', () => two.snapshots[0]?.outcome !== 'running');
@@ -177,7 +168,7 @@ describe('snapshots between managers', () => {
       goOn = resolve;
     });
     two.beforeChunk = (count) => (count === 3 ? slow : undefined);
-    const error = await failed(one.transport.sendSnapshot(snapshotMessage(one), source([1, 2, 3]).stream));
+    const error = await failure(one.transport.sendSnapshot(snapshotMessage(one), source([1, 2, 3]).stream));
     assert.equal(error.reason, 'timeout');
     goOn();
   });
@@ -189,7 +180,7 @@ describe('snapshots between managers', () => {
       await two.happenings.until('the first chunk', () => two.snapshots[0]?.chunks.length === 1);
       throw new SwarmError({ code: 'data-loss', reason: 'corrupt-state', message: 'the disk is broken' });
     }
-    const error = await failed(one.transport.sendSnapshot(snapshotMessage(one), chunks()));
+    const error = await failure(one.transport.sendSnapshot(snapshotMessage(one), chunks()));
     assert.equal(error.message, 'the disk is broken');
     await two.happenings.until('the end', () => two.snapshots[0]?.outcome !== 'running');
     assert.ok(two.snapshots[0]?.outcome instanceof SwarmError);
@@ -201,7 +192,7 @@ describe('snapshots between managers', () => {
       throw new SwarmError({ code: 'exhausted', reason: 'disk-full', message: 'the disk of the other is full' });
     };
     const { stream, taken } = source(many(1_000));
-    const error = await failed(one.transport.sendSnapshot(snapshotMessage(one), stream));
+    const error = await failure(one.transport.sendSnapshot(snapshotMessage(one), stream));
     assert.equal(error.reason, 'disk-full');
     assert.ok(taken.ended);
     assert.ok(taken.count < 1_000);
@@ -216,10 +207,13 @@ describe('snapshots between managers', () => {
     two.beforeChunk = () => slow;
     const first = one.transport.sendSnapshot(snapshotMessage(one), source([1]).stream);
     await two.happenings.until('the snapshot', () => two.snapshots.length === 1);
-    assert.equal((await failed(one.transport.sendSnapshot(snapshotMessage(one), source([1]).stream))).reason, 'in-use');
+    assert.equal(
+      (await failure(one.transport.sendSnapshot(snapshotMessage(one), source([1]).stream))).reason,
+      'in-use',
+    );
     goOn();
     await first;
-    const nobody = await failed(one.transport.sendSnapshot(snapshotMessage(one, 9), source([1]).stream));
+    const nobody = await failure(one.transport.sendSnapshot(snapshotMessage(one, 9), source([1]).stream));
     assert.match(nobody.message, /member 9 is not one/);
     assert.equal(two.snapshots.length, 1);
   });
@@ -229,13 +223,13 @@ describe('snapshots between managers', () => {
     async function* endless(): AsyncGenerator<Uint8Array> {
       for (;;) yield new Uint8Array(10_000);
     }
-    const sending = failed(one.transport.sendSnapshot(snapshotMessage(one), endless()));
+    const sending = failure(one.transport.sendSnapshot(snapshotMessage(one), endless()));
     await two.happenings.until('some chunks', () => (two.snapshots[0]?.chunks.length ?? 0) > 3);
     await two.transport.close();
     assert.ok(two.snapshots[0]?.outcome instanceof SwarmError);
     assert.equal((await sending).reason, 'shutting-down');
     await one.transport.close();
-    assert.equal((await failed(one.transport.sendSnapshot(snapshotMessage(one), endless()))).reason, 'shutting-down');
+    assert.equal((await failure(one.transport.sendSnapshot(snapshotMessage(one), endless()))).reason, 'shutting-down');
   });
 
   describe('from a peer that talks rubbish', () => {
@@ -255,7 +249,7 @@ describe('snapshots between managers', () => {
       });
       try {
         const messages = requests.map((message) => ({ message }));
-        return await failed(createClient(RaftService, transport).sendSnapshot(messages));
+        return await failure(createClient(RaftService, transport).sendSnapshot(messages));
       } finally {
         transport.close();
       }
@@ -282,7 +276,7 @@ describe('snapshots between managers', () => {
       const [one, two] = await throughProxy();
       const held = Promise.withResolvers<undefined>();
       two.beforeChunk = (count) => (count === 1 ? held.promise : undefined);
-      const sending = failed(one.transport.sendSnapshot(snapshotMessage(one), source(many(10)).stream));
+      const sending = failure(one.transport.sendSnapshot(snapshotMessage(one), source(many(10)).stream));
       await two.happenings.until('a chunk', () => two.snapshots[0]?.chunks.length === 1);
       two.strangers.set(1, new SwarmError({ code: 'denied', reason: 'node-removed', message: 'no manager any more' }));
       two.transport.reviewStrangers();
