@@ -11,6 +11,7 @@ import fc from 'fast-check';
 import { type LogLine, type LogQuery, SimulatedExecutor } from '#agent/executor/index.ts';
 import { DEFAULT_LOG_CONFIG, readLog } from '#agent/logs/index.ts';
 import { type BrokerLink, LogPublisher } from '#agent/publisher/index.ts';
+import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
@@ -44,16 +45,24 @@ function moved(): SwarmError {
 /** Reads logs from a directory, one file a task. */
 class FileExecutor extends SimulatedExecutor {
   readonly directory: string;
-  readonly queries: LogQuery[] = [];
+  /** Tasks whose reader has come to the end of the file, and waits for more. */
+  readonly waiting = new Set<string>();
   constructor(directory: string) {
     super(systemClock);
     this.directory = directory;
   }
   override logs(taskId: string, query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine> {
-    this.queries.push(query);
     const config = { ...DEFAULT_LOG_CONFIG, followPollMs: 5 };
     const path = join(this.directory, taskId, 'log');
-    return readLog({ path, ended: new Promise(() => {}), config, clock: systemClock }, query, signal);
+    const clock: Clock = {
+      now: () => systemClock.now(),
+      monotonic: () => systemClock.monotonic(),
+      setTimer: (delayMs, fire) => {
+        this.waiting.add(taskId);
+        return systemClock.setTimer(delayMs, fire);
+      },
+    };
+    return readLog({ path, ended: new Promise(() => {}), config, clock }, query, signal);
   }
 }
 
@@ -259,8 +268,7 @@ describe('followed logs', () => {
     await write('silent', line('old', nowUs() - 60_000_000));
     await write('a', line('a1', nowUs() - 60_000_000), line('a2', nowUs() - 1));
     const reader = follow(requestOf({ tail: 0 }));
-    await eventually('both logs to be read', () => cluster.executor.queries.length === 2);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await eventually('both logs to be read to their ends', () => cluster.executor.waiting.size === 2);
     await write('a', line('a3'));
     await reader.until('a line', () => reader.lines.length === 1);
     cluster.away = true;
