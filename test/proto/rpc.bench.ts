@@ -26,13 +26,6 @@ async function serve(manager: TlsIdentity): Promise<void> {
   const health: Handlers<typeof HealthService> = {
     check: (request) => Promise.resolve(CheckResponse.create({ message: request.service })),
   };
-  const images = {
-    loadImage: async (requests: AsyncIterable<unknown>) => {
-      for await (const _request of requests);
-      return { images: [] };
-    },
-  } as unknown as Handlers<typeof ImageService>;
-  const others = Object.fromEntries(Object.keys(ImageService).map((name) => [name, images.loadImage]));
   const tls = new RpcServer({
     trust: { kind: 'certificate', identify: (call) => peerIdentity(call, Date.now()), clusterId: () => CLUSTER_ID },
     logger: silentLogger,
@@ -49,7 +42,16 @@ async function serve(manager: TlsIdentity): Promise<void> {
   const port = await tls.listen('127.0.0.1:0', new NodeServerCredentials(manager));
   const local = new RpcServer({ trust: { kind: 'local' }, logger: silentLogger });
   local.addService(HealthService, health);
-  local.addService(ImageService, { ...others, ...images });
+  const { loadImage } = ImageService;
+  local.addService(
+    { loadImage },
+    {
+      loadImage: async (requests) => {
+        for await (const _request of requests);
+        return { images: [] };
+      },
+    },
+  );
   await local.listenSocket(`${SOCKET}.child`);
   process.send?.(port);
   process.once('disconnect', () => void Promise.all([tls.close(0), local.close(0)]).then(() => process.exit()));
