@@ -66,6 +66,8 @@ export class Dispatcher {
 
   /** Leadership gained: every node that was ready has to show itself again. */
   start(view: StoreView): void {
+    // Two terms without an end between them.
+    if (this.#leading) this.stop('the manager leads anew');
     this.#leading = true;
     this.#writer = new ChangeWriter(this.#options.store, this.#options.logger);
     this.#managers = JSON.stringify(this.#options.managers());
