@@ -35,21 +35,23 @@ async function setup(
   { disk = memoryDisk(), clock = new ManualClock(START_MS), ...more }: Partial<BackupsOptions & Setup> = {},
 ): Promise<Setup> {
   const { store, log } = await instantStore(cluster);
-  const backups = new Backups({
-    store,
-    log,
+  const backups = backupsOf({ store, log, clock, disk, ...more });
+  running.push(backups);
+  backups.start();
+  return { backups, store, log, disk, clock, names: () => namesOn(disk) };
+}
+
+function backupsOf(
+  options: Pick<BackupsOptions, 'store' | 'log' | 'clock' | 'disk'> & Partial<BackupsOptions>,
+): Backups {
+  return new Backups({
     members: () => MEMBERS,
     nodeId: 'm1',
     release: '0.1.0',
     directory: DIRECTORY,
-    clock,
     logger: silentLogger,
-    disk,
-    ...more,
+    ...options,
   });
-  running.push(backups);
-  backups.start();
-  return { backups, store, log, disk, clock, names: () => namesOn(disk) };
 }
 
 /** What Backups needs of the store, so that some of it can be replaced. */
@@ -262,17 +264,7 @@ describe('manager/backup: scheduled saves', () => {
       for (const name of failing.names()) await opened(failing.disk.files().get(`${DIRECTORY}/${name}`) as Uint8Array);
       const disk = memoryDisk({ crashAt: operation });
       const { store, log } = await instantStore(clusterObject(EVERY_6_HOURS));
-      const crashing = new Backups({
-        store,
-        log,
-        members: () => MEMBERS,
-        nodeId: 'm1',
-        release: '0.1.0',
-        directory: DIRECTORY,
-        clock: new ManualClock(START_MS),
-        logger: silentLogger,
-        disk,
-      });
+      const crashing = backupsOf({ store, log, clock: new ManualClock(START_MS), disk });
       crashing.start();
       await disk.crashed;
       const after = disk.afterCrash({ random: new SeededRandom(operation) });

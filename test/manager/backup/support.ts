@@ -7,9 +7,10 @@ import { RaftMember } from '#gen/swarm/v1/raft.ts';
 import { SnapshotDescription } from '#gen/swarm/v1/snapshot.ts';
 import { ClusterSpec, LogConfig, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { openSnapshot, type SavedSnapshot, sealSnapshot } from '#manager/backup/index.ts';
-import type { Leadership, Log, LogPosition, LogStatus, ProposeOptions, StateMachine } from '#manager/log/index.ts';
+import type { Log, LogPosition, LogStatus, ProposeOptions, StateMachine } from '#manager/log/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import { Editor, StoreState, saveSnapshot } from '#manager/store/index.ts';
+import { MemoryLog } from '#test/fixtures/memory-log.ts';
 import { service, task } from '#test/manager/store/support.ts';
 
 export const KEY = new Uint8Array(32).map((_, at) => at + 1);
@@ -98,13 +99,15 @@ export function contentOf(state: StoreState): unknown {
 }
 
 /** A log of one member in memory that commits at once. */
-export class InstantLog implements Log {
+export class InstantLog extends MemoryLog implements Log {
   #machine: StateMachine | undefined;
-  #leadership: Leadership = { state: 'leader', term: 1 };
-  readonly #listeners = new Set<(leadership: Leadership) => void>();
   #index = 0;
   /** What reads and writes are refused with, when set. */
   failure: Error | undefined;
+
+  constructor() {
+    super({ state: 'leader', term: 1 });
+  }
 
   async start(machine: StateMachine): Promise<void> {
     this.#machine = machine;
@@ -125,33 +128,9 @@ export class InstantLog implements Log {
     return this.#index;
   }
 
-  leadership(): Leadership {
-    return this.#leadership;
+  protected override indexes(): Pick<LogStatus, 'committedIndex' | 'appliedIndex'> {
+    return { committedIndex: this.#index, appliedIndex: this.#index };
   }
-
-  become(leadership: Leadership): void {
-    this.#leadership = leadership;
-    for (const listener of this.#listeners) listener(leadership);
-  }
-
-  onLeadership(listener: (leadership: Leadership) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  status(): LogStatus {
-    return {
-      leadership: this.#leadership,
-      committedIndex: this.#index,
-      appliedIndex: this.#index,
-      waiting: 0,
-      snapshotIndex: 0,
-      snapshotError: undefined,
-      logBytes: 0,
-    };
-  }
-
-  async close(): Promise<void> {}
 }
 
 export async function instantStore(cluster: Cluster): Promise<{ store: ReplicatedStore; log: InstantLog }> {

@@ -4,15 +4,8 @@
  * lives on, and brings members that fell behind up by a snapshot.
  */
 import { SwarmError } from '#common/errors.ts';
-import type {
-  Leadership,
-  Log,
-  LogPosition,
-  LogStatus,
-  ProposeOptions,
-  StateMachine,
-  WaitOptions,
-} from '#manager/log/index.ts';
+import type { Log, LogPosition, LogStatus, ProposeOptions, StateMachine, WaitOptions } from '#manager/log/index.ts';
+import { MemoryLog } from '#test/fixtures/memory-log.ts';
 
 interface Proposal {
   readonly data: Uint8Array;
@@ -69,16 +62,15 @@ export class SimulatedCluster {
   }
 }
 
-export class Member implements Log {
+export class Member extends MemoryLog implements Log {
   readonly #cluster: SimulatedCluster;
   #machine: StateMachine | undefined;
-  #leadership: Leadership = { state: 'none' };
-  readonly #listeners = new Set<(leadership: Leadership) => void>();
   appliedIndex = 0;
   /** The next proposal is not taken. */
   refuseNext = false;
 
   constructor(cluster: SimulatedCluster) {
+    super({ state: 'none' });
     this.#cluster = cluster;
   }
 
@@ -89,13 +81,8 @@ export class Member implements Log {
     return Promise.resolve();
   }
 
-  become(leadership: Leadership): void {
-    this.#leadership = leadership;
-    for (const listener of this.#listeners) listener(leadership);
-  }
-
   propose(data: Uint8Array, options: ProposeOptions): Promise<LogPosition> {
-    if (this.#leadership.state !== 'leader') return Promise.reject(logError('not-leader'));
+    if (this.leadership().state !== 'leader') return Promise.reject(logError('not-leader'));
     if (this.refuseNext) {
       this.refuseNext = false;
       return Promise.reject(logError('too-many'));
@@ -139,29 +126,7 @@ export class Member implements Log {
     return this.appliedIndex;
   }
 
-  leadership(): Leadership {
-    return this.#leadership;
-  }
-
-  onLeadership(listener: (leadership: Leadership) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  status(): LogStatus {
-    return {
-      leadership: this.#leadership,
-      committedIndex: this.#cluster.committed.length,
-      appliedIndex: this.appliedIndex,
-      waiting: 0,
-      snapshotIndex: 0,
-      snapshotError: undefined,
-      logBytes: 0,
-    };
-  }
-
-  close(): Promise<void> {
-    this.become({ state: 'stopped', error: undefined });
-    return Promise.resolve();
+  protected override indexes(): Pick<LogStatus, 'committedIndex' | 'appliedIndex'> {
+    return { committedIndex: this.#cluster.committed.length, appliedIndex: this.appliedIndex };
   }
 }

@@ -1,15 +1,8 @@
 import { SwarmError } from '#common/errors.ts';
 import type { ManagerMember } from '#manager/control/index.ts';
-import type {
-  Leadership,
-  Log,
-  LogPosition,
-  LogStatus,
-  ProposeOptions,
-  StateMachine,
-  WaitOptions,
-} from '#manager/log/index.ts';
+import type { Log, LogPosition, LogStatus, ProposeOptions, StateMachine, WaitOptions } from '#manager/log/index.ts';
 import type { LeadershipSource } from '#src/swarmd/leader-watch.ts';
+import { MemoryLog } from '#test/fixtures/memory-log.ts';
 
 interface Entry extends LogPosition {
   readonly data: Uint8Array;
@@ -36,17 +29,16 @@ export class SharedLog {
 }
 
 /** A follower applies what is committed only when a reader needs it: what a test reads without a barrier is old. */
-export class MemberLog implements Log, LeadershipSource {
+export class MemberLog extends MemoryLog implements Log, LeadershipSource {
   readonly nodeId: string;
   address = '';
   reachable = true;
   #appliedIndex = 0;
   #machine: StateMachine | undefined;
-  #leadership: Leadership = { state: 'none' };
   readonly #shared: SharedLog;
-  readonly #listeners = new Set<(leadership: Leadership) => void>();
 
   constructor(shared: SharedLog, nodeId: string) {
+    super({ state: 'none' });
     this.#shared = shared;
     this.nodeId = nodeId;
     shared.members.push(this);
@@ -58,7 +50,7 @@ export class MemberLog implements Log, LeadershipSource {
   }
 
   async propose(data: Uint8Array, { ticket }: ProposeOptions): Promise<LogPosition> {
-    if (this.#leadership.state !== 'leader')
+    if (this.leadership().state !== 'leader')
       throw new SwarmError({ code: 'unavailable', reason: 'not-leader', message: 'a follower' });
     const position = { index: this.#shared.entries.length + 1, term: this.#shared.term };
     this.#shared.entries.push({ ...position, data, ticket, owner: this });
@@ -85,20 +77,11 @@ export class MemberLog implements Log, LeadershipSource {
 
   lead(): void {
     this.catchUp();
-    this.#become({ state: 'leader', term: this.#shared.term });
+    this.become({ state: 'leader', term: this.#shared.term });
   }
 
   follow(leader: MemberLog | undefined): void {
-    this.#become({ state: 'follower', term: this.#shared.term, leader: leader?.nodeId });
-  }
-
-  leadership(): Leadership {
-    return this.#leadership;
-  }
-
-  onLeadership(listener: (leadership: Leadership) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    this.become({ state: 'follower', term: this.#shared.term, leader: leader?.nodeId });
   }
 
   members(): readonly ManagerMember[] {
@@ -116,25 +99,7 @@ export class MemberLog implements Log, LeadershipSource {
     return new SwarmError({ code: 'unavailable', reason: 'no-quorum', message: 'nobody leads' });
   }
 
-  status(): LogStatus {
-    return {
-      leadership: this.#leadership,
-      committedIndex: this.#shared.entries.length,
-      appliedIndex: this.#appliedIndex,
-      waiting: 0,
-      snapshotIndex: 0,
-      snapshotError: undefined,
-      logBytes: 0,
-    };
-  }
-
-  close(): Promise<void> {
-    this.#become({ state: 'stopped', error: undefined });
-    return Promise.resolve();
-  }
-
-  #become(leadership: Leadership): void {
-    this.#leadership = leadership;
-    for (const listener of [...this.#listeners]) listener(leadership);
+  protected override indexes(): Pick<LogStatus, 'committedIndex' | 'appliedIndex'> {
+    return { committedIndex: this.#shared.entries.length, appliedIndex: this.#appliedIndex };
   }
 }
