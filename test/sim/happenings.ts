@@ -114,7 +114,7 @@ function join(simulation: Simulation): void {
   if (idle.length === 0) return;
   const joining = random.pick(idle);
   simulation.trace(() => `${joining.name} is to join`);
-  simulation.employ(joining);
+  simulation.operator.employ(joining);
 }
 
 /** Removes a member as `swarm node demote` does: the leader hands over before it goes. */
@@ -129,14 +129,14 @@ export function removeMember(simulation: Simulation, raftId: number): void {
 
 function remove(simulation: Simulation): void {
   const members = simulation.managers.find((manager) => manager.leads)?.running?.log.members() ?? [];
-  if (!simulation.mayRemove()) return;
+  if (!simulation.operator.mayRemove()) return;
   if (members.filter(({ voter }) => voter).length < 2) return;
   removeMember(simulation, simulation.random.pick(members).raftId);
 }
 
 function readdress(simulation: Simulation): void {
   const manager = pickUp(simulation);
-  if (manager === undefined || !simulation.mayMove()) return;
+  if (manager === undefined || !simulation.operator.mayMove()) return;
   manager.isMoving = true;
   if (simulation.random.chance(0.5)) manager.crash();
   else manager.stop();
@@ -145,8 +145,8 @@ function readdress(simulation: Simulation): void {
 /** A disk is lost. Only one at a time, or nothing could bring the log back. */
 function wipe(simulation: Simulation): void {
   const manager = pickUp(simulation);
-  if (manager === undefined || !simulation.mayWipe(manager)) return;
-  simulation.wipe(manager);
+  if (manager === undefined || !simulation.operator.mayWipe(manager)) return;
+  simulation.operator.wipe(manager);
 }
 
 function breakDisk(simulation: Simulation): void {

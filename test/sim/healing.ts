@@ -48,12 +48,12 @@ export class Healing {
       name: 'one goes on alone',
       dueMs: QUORUM_DUE_MS,
       begin: () => {
-        const { random, managers, stayDown } = this.#simulation;
+        const { random, managers, operator } = this.#simulation;
         const survivor = random.pick(managers.filter(({ isReady }) => isReady));
         before = survivor.running === undefined ? '' : describeView(survivor.running.store.view());
         // Also the survivor, until it has been made the only one.
         for (const manager of managers) {
-          stayDown.add(manager);
+          operator.stayDown.add(manager);
           manager.crash();
         }
         this.#survivor = survivor;
@@ -62,7 +62,7 @@ export class Healing {
       isDone: () => this.#survivor?.leads === true && this.#survivor.running?.log.members().length === 1,
       explain: () => this.#explain(),
       check: () => {
-        if (this.#survivor !== undefined) this.#simulation.stayDown.delete(this.#survivor);
+        if (this.#survivor !== undefined) this.#simulation.operator.stayDown.delete(this.#survivor);
         const view = this.#survivor?.running?.store.view();
         const after = view === undefined ? '' : describeView(view);
         if (after !== before)
@@ -79,17 +79,17 @@ export class Healing {
       name: 'others join who went on alone',
       dueMs: PROGRESS_DUE_MS,
       begin: () => {
-        const { random, managers, stayDown } = this.#simulation;
+        const { random, managers, operator } = this.#simulation;
         const others = random.shuffled(managers.filter((manager) => manager !== this.#survivor));
         returning = others.find(({ hasLog }) => hasLog);
         joining = others.find((manager) => manager !== returning);
-        for (const manager of [joining, returning]) if (manager !== undefined) stayDown.delete(manager);
+        for (const manager of [joining, returning]) if (manager !== undefined) operator.stayDown.delete(manager);
         if (joining !== undefined) {
           joining.wipe();
           joining.hasLog = false;
-          this.#simulation.employ(joining);
+          this.#simulation.operator.employ(joining);
         }
-        if (returning !== undefined) this.#simulation.employ(returning);
+        if (returning !== undefined) this.#simulation.operator.employ(returning);
       },
       isDone: () => {
         const members = this.#survivor?.running?.log.members() ?? [];
@@ -119,7 +119,7 @@ export class Healing {
         }
         // Only now: whoever was to be started by a fault that is over is started by the operator.
         for (const manager of managers)
-          if (manager.isWanted && manager.running === undefined) this.#simulation.ended(manager);
+          if (manager.isWanted && manager.running === undefined) this.#simulation.operator.ended(manager);
         clockWorld.time.after(TELL_AFTER_MS, () => this.#stopStrangers());
         this.#mark();
       },
@@ -134,11 +134,11 @@ export class Healing {
       name: 'progress of a quorum',
       dueMs: QUORUM_DUE_MS,
       begin: () => {
-        const { random, managers, stayDown } = this.#simulation;
+        const { random, managers, operator } = this.#simulation;
         const voters = managers.filter(({ isWanted }) => isWanted);
         const count = random.below(Math.floor((voters.length - 1) / 2) + 1);
         for (const manager of random.shuffled(voters).slice(0, count)) {
-          stayDown.add(manager);
+          operator.stayDown.add(manager);
           manager.crash();
         }
         this.#mark();
@@ -212,7 +212,7 @@ export class Healing {
       const knows = log?.members().some((known) => members.some(({ address }) => address === known.address));
       if (knows === true) continue;
       this.#simulation.trace(() => `${manager.name} is stopped by an operator: it was removed`);
-      this.#simulation.removed(manager);
+      this.#simulation.operator.removed(manager);
     }
   }
 

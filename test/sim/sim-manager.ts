@@ -218,7 +218,7 @@ export class SimManager {
     store.start().then(
       () => {
         running.isStarted = true;
-        this.#world.hasStarted(this);
+        this.#world.operator.hasStarted(this);
         this.#world.trace(() => `${process.name} has started`);
       },
       (thrown: unknown) => this.#startFailed(running, SwarmError.from(thrown)),
@@ -248,7 +248,7 @@ export class SimManager {
 
   #startFailed(running: Running, error: SwarmError): void {
     this.#world.trace(() => `${running.process.name} could not start: ${error.reason}: ${error.message}`);
-    this.#world.startFailed(this, error);
+    this.#world.operator.startFailed(this, error);
     running.process.after(1, () => this.#end(running));
   }
 
@@ -261,14 +261,14 @@ export class SimManager {
     // A manager whose log failed ends, and is started again by whoever looks after it.
     if (leadership.state === 'stopped' && leadership.error !== undefined && !running.isClosing) {
       const { error } = leadership;
-      this.#world.logFailed(this, error);
+      this.#world.operator.logFailed(this, error);
       process.after(1, () => this.#end(running));
     }
   }
 
   #removed(running: Running, error: SwarmError): void {
     this.#world.trace(() => `${running.process.name} was removed: ${error.message}`);
-    this.#world.removed(this);
+    this.#world.operator.removed(this);
   }
 
   #applied(running: Running, position: LogPosition): void {
@@ -288,7 +288,7 @@ export class SimManager {
     running.process.end();
     this.#running = undefined;
     this.disk.crash();
-    this.#world.ended(this);
+    this.#world.operator.ended(this);
   }
 
   #logger(name: string): Logger {

@@ -1,11 +1,13 @@
 import type { Message } from 'raft-ts';
-import { SwarmError } from '#common/errors.ts';
 import { checkHistory, HistoryRecorder, type OperationKind } from '#test/linearizability/index.ts';
+import { birth } from './birth.ts';
+import { checkRunning } from './check-running.ts';
 import { Checker } from './checker.ts';
 import { Client, type ClientsWorld } from './clients.ts';
-import { HAPPENINGS, removeMember } from './happenings.ts';
+import { HAPPENINGS } from './happenings.ts';
 import { Healing } from './healing.ts';
-import { clusterObject, KEPT_OBJECT, keptObject } from './objects.ts';
+import { askToJoin } from './joining.ts';
+import { Operator } from './operator.ts';
 import { drawOptions, type Fault, NEWEST_LEVEL, type Options } from './options.ts';
 import { RealTimeDoors } from './real-time.ts';
 import { type Joined, SimManager } from './sim-manager.ts';
@@ -15,33 +17,6 @@ import { SimRandom } from './sim-random.ts';
 import { Trace } from './trace.ts';
 import { VirtualTime } from './virtual-time.ts';
 import { Watcher } from './watchers.ts';
-
-/** Without faults, the first managers have to find together in this time. */
-const BIRTH_DUE_MS = 60_000;
-/** Whoever asks to join asks again after this. */
-const JOIN_RETRY_MS = 500;
-const JOIN_ANSWER_MS = 6000;
-const JOIN_TIMEOUT_MS = 4000;
-/** Members are not removed so shortly before or after a disk is lost. */
-const WIPE_DISTANCE_MS = 10_000;
-const CARE_MS = 500;
-
-/** Why a start may fail, or a log may end, while disks fail and members are removed. */
-const EXPECTED_ENDS: ReadonlySet<string> = new Set([
-  ...[
-    'log-failed',
-    'disk-full',
-    'node-removed',
-    'shutting-down',
-    'timeout',
-    'not-leader',
-    'wiped-member',
-    'feature-level',
-  ],
-]);
-
-/** Refusals that end an attempt to join. */
-const FINAL: ReadonlySet<string> = new Set(['wiped-member', 'feature-level']);
 
 export interface Failure {
   readonly seed: number;
@@ -77,6 +52,7 @@ export class Simulation implements ClientsWorld {
   readonly managers: readonly SimManager[];
   readonly clients: readonly Client[];
   readonly watchers: readonly Watcher[];
+  readonly operator: Operator;
   readonly answers = new Map<OperationKind, number>();
   isQuiet = false;
   readonly #seed: number;
@@ -84,10 +60,6 @@ export class Simulation implements ClientsWorld {
   readonly #trace: Trace;
   readonly #doors: RealTimeDoors;
   #isFaulty = false;
-  /** Healing: managers that were taken down are not started again. */
-  readonly stayDown = new Set<SimManager>();
-  #lastWipeMs = -Infinity;
-  #lastRemovalMs = -Infinity;
   #historyMs = 0;
 
   constructor(seed: number, { onTrace, options }: SimulationInit = {}) {
@@ -108,6 +80,7 @@ export class Simulation implements ClientsWorld {
     );
     this.clients = numbered(clients, 'client-').map((name) => new Client(name, this, this.random.fork()));
     this.watchers = numbered(watchers, 'watcher-').map((name) => new Watcher(name, this, this.random.fork()));
+    this.operator = new Operator(this, this.#time);
   }
 
   /** A life full of faults. */
@@ -124,7 +97,7 @@ export class Simulation implements ClientsWorld {
     let failure: Failure | undefined;
     try {
       this.trace(() => `options ${JSON.stringify(this.options)}`);
-      failure = (await this.#birth()) ?? (await script()) ?? this.#checkHistory();
+      failure = (await birth(this)) ?? (await script()) ?? this.#checkHistory();
     } catch (thrown) {
       failure = this.failure(this.checker.violation?.message ?? describeThrown(thrown));
     } finally {
@@ -150,7 +123,7 @@ export class Simulation implements ClientsWorld {
     try {
       run();
     } catch (thrown) {
-      this.#note(describeThrown(thrown));
+      this.note(thrown);
     }
   }
 
@@ -176,81 +149,8 @@ export class Simulation implements ClientsWorld {
     return latest?.manager;
   }
 
-  /** From now on the machine is to be a manager. */
-  employ(manager: SimManager): void {
-    manager.isWanted = true;
-    manager.start(manager.hasLog ? 'resume' : 'join');
-  }
-
-  mayRemove(): boolean {
-    const isWiped = this.managers.some((manager) => manager.isWiped);
-    if (isWiped || this.#time.nowMs - this.#lastWipeMs < WIPE_DISTANCE_MS) return false;
-    this.#lastRemovalMs = this.#time.nowMs;
-    return true;
-  }
-
-  mayWipe(manager: SimManager): boolean {
-    const members = manager.running?.log.members() ?? [];
-    const voters = members.filter(({ voter }) => voter).length;
-    const isWiped = this.managers.some((other) => other.isWiped);
-    return voters >= 3 && !isWiped && this.#time.nowMs - this.#lastRemovalMs >= WIPE_DISTANCE_MS;
-  }
-
-  wipe(manager: SimManager): void {
-    this.trace(() => `${manager.name} loses its state directory`);
-    this.#lastWipeMs = this.#time.nowMs;
-    manager.isWiped = manager.hasLog;
-    manager.wipe();
-  }
-
-  /** One at a time, and only when the log knows where everybody is: who moves has to find the others. */
-  mayMove(): boolean {
-    const members = this.leader()?.running?.log.members() ?? [];
-    const isKnown = (manager: SimManager): boolean =>
-      members.some(({ nodeId, address }) => nodeId === manager.nodeId && address === manager.address);
-    return this.managers.every((manager) => !manager.isMoving && (!manager.isWanted || isKnown(manager)));
-  }
-
-  hasStarted(manager: SimManager): void {
-    manager.hasLog = true;
-  }
-
-  startFailed(manager: SimManager, error: SwarmError): void {
-    if (manager.isWiped && error.reason === 'corrupt-state') {
-      this.#replaceWiped(manager);
-      return;
-    }
-    this.#checkEnd(manager, error);
-  }
-
-  logFailed(manager: SimManager, error: SwarmError): void {
-    if (!manager.isWiped || error.reason !== 'corrupt-state') this.#checkEnd(manager, error);
-  }
-
-  removed(manager: SimManager): void {
-    manager.isWanted = false;
-    manager.hasLog = false;
-    manager.isWiped = false;
-    this.#time.after(5, () => {
-      if (!manager.hasLog && !manager.isWanted) manager.wipe();
-    });
-  }
-
-  ended(manager: SimManager): void {
-    const downMs = this.random.chance(0.3) ? this.random.between(1, 50) : this.random.between(100, 1500);
-    this.#time.after(downMs, () => {
-      if (manager.running !== undefined || !manager.isWanted || this.stayDown.has(manager)) return;
-      if (manager.isMoving) manager.move();
-      manager.start(manager.hasLog ? 'resume' : 'join');
-    });
-  }
-
-  async askToJoin(manager: SimManager, process: SimProcess): Promise<Joined> {
-    for (;;) {
-      const joined = await this.#askOnce(manager, process);
-      if (joined !== undefined) return joined;
-      await new Promise<void>((resolve) => process.after(JOIN_RETRY_MS, resolve));
-    }
+  askToJoin(manager: SimManager, process: SimProcess): Promise<Joined> {
+    return askToJoin(this, manager, process);
   }
 
   #sent(message: Message): void {
@@ -261,59 +161,6 @@ export class Simulation implements ClientsWorld {
     if (!this.#isFaulty || share === 0 || !this.random.chance(share)) return;
     const manager = this.managers.find(({ running }) => running?.log.self()?.raftId === from);
     this.later(this.random.pick([0, 1, 5]), () => manager?.crash());
-  }
-
-  /** Undefined where it has to be tried again. */
-  #askOnce(manager: SimManager, process: SimProcess): Promise<Joined | undefined> {
-    return new Promise((resolve, reject) => {
-      process.after(JOIN_ANSWER_MS, () => resolve(undefined));
-      const running = this.leader()?.running;
-      if (running === undefined) return;
-      const { log, loop } = running;
-      running.process.after(this.network.delayMs(), () => {
-        const answer = (run: () => void): void => process.after(this.network.delayMs(), run);
-        const { nodeId, address, featureLevel } = manager;
-        const joining = { nodeId, address, featureLevel };
-        loop
-          .admit(joining, () => log.addMember(joining, { timeoutMs: JOIN_TIMEOUT_MS }))
-          .then(
-            ({ raftId }) => {
-              this.checker.member(raftId, process.name);
-              this.trace(() => `${process.name} is admitted as ${raftId} by ${running.process.name}`);
-              const members = log.members();
-              answer(() => resolve({ raftId, members }));
-            },
-            (thrown: unknown) => {
-              const error = SwarmError.from(thrown);
-              this.trace(() => `${process.name} is not admitted by ${running.process.name}: ${error.reason}`);
-              // An operator who meets a refusal installs the newer release, and tries again.
-              if (error.reason === 'feature-level') manager.featureLevel = NEWEST_LEVEL;
-              answer(() => (FINAL.has(error.reason) ? reject(error) : resolve(undefined)));
-            },
-          );
-      });
-    });
-  }
-
-  #checkEnd(manager: SimManager, error: SwarmError): void {
-    if (!EXPECTED_ENDS.has(error.reason))
-      this.broken(`${manager.name} ends with ${error.reason}: ${error.message}\n${error.stack ?? ''}`);
-  }
-
-  /** An operator removes the member whose disk was lost, and lets the node join again. */
-  #replaceWiped(manager: SimManager): void {
-    manager.hasLog = false;
-    this.#time.after(CARE_MS, () => {
-      if (!manager.isWiped) return;
-      const members = this.leader()?.running?.log.members();
-      const member = members?.find(({ nodeId }) => nodeId === manager.nodeId);
-      if (member !== undefined) removeMember(this, member.raftId);
-      else if (members !== undefined) {
-        manager.isWiped = false;
-        return;
-      }
-      this.#replaceWiped(manager);
-    });
   }
 
   startClients(): void {
@@ -339,33 +186,6 @@ export class Simulation implements ClientsWorld {
     return undefined;
   }
 
-  /** The first managers find together, and the first objects are made. */
-  async #birth(): Promise<Failure | undefined> {
-    const [first, ...others] = this.managers.slice(0, this.options.managers);
-    if (first === undefined) throw new RangeError('a swarm has a manager');
-    first.isWanted = true;
-    first.start('found');
-    let hasObjects = false;
-    const born = await this.runFor(BIRTH_DUE_MS, () => {
-      const { running } = first;
-      if (running?.isStarted !== true) return false;
-      if (others.length > 0 && others[0]?.isWanted === false) for (const other of others) this.employ(other);
-      if (!hasObjects) {
-        hasObjects = true;
-        running.process.after(0, () => {
-          const objects = [
-            { kind: 'create', table: 'cluster', object: clusterObject() },
-            { kind: 'create', table: 'node', object: keptObject() },
-          ] as const;
-          running.store.commit(objects).catch((thrown: unknown) => this.#note(describeThrown(thrown)));
-        });
-      }
-      const voters = running.log.members().filter(({ voter }) => voter);
-      return voters.length === this.options.managers && running.store.view().get('node', KEPT_OBJECT) !== undefined;
-    });
-    return born ? undefined : this.failure('the first managers do not find together');
-  }
-
   /** Runs for some time or until something holds. Throws at the first broken promise. */
   runFor(forMs: number, until: () => boolean = () => false): Promise<boolean> {
     return this.#time.run(this.#time.nowMs + forMs, () => {
@@ -381,19 +201,7 @@ export class Simulation implements ClientsWorld {
     const violation = this.checker.violation ?? this.#doors.leak;
     if (violation !== undefined) throw violation;
     const running = this.managers.find((manager) => manager.running?.process === current)?.running;
-    if (running === undefined) return;
-    const { log, process: life, loop } = running;
-    const { committedIndex, appliedIndex, leadership } = log.status();
-    if (appliedIndex > committedIndex && committedIndex > 0)
-      this.broken(`${life.name} applied ${appliedIndex}, which is above its commit ${committedIndex}`);
-    if (committedIndex < running.lastCommitted && committedIndex > 0)
-      this.broken(`${life.name} goes back from commit ${running.lastCommitted} to ${committedIndex}`);
-    running.lastCommitted = committedIndex;
-    const term = leadership.state === 'leader' ? leadership.term : undefined;
-    if (loop.term !== term && !running.isClosing)
-      this.broken(
-        `${life.name} ${term === undefined ? 'does not lead' : `leads ${term}`}, its loops run for ${loop.term}`,
-      );
+    if (running !== undefined) checkRunning(running, this.checker);
   }
 
   #repeat(fault: Fault): void {
@@ -415,6 +223,11 @@ export class Simulation implements ClientsWorld {
 
   failure(text: string): Failure {
     return { seed: this.#seed, timeMs: this.#time.nowMs, text };
+  }
+
+  /** Keeps what was thrown where nobody else would see it. */
+  note(thrown: unknown): void {
+    this.#note(describeThrown(thrown));
   }
 
   #note(text: string): void {

@@ -11,6 +11,7 @@ export interface World {
   readonly clockWorld: ProcessWorld;
   readonly network: SimNetwork;
   readonly checker: Checker;
+  readonly operator: Caretaker;
   /** Nothing is to be written any more, so that all come to rest. */
   readonly isQuiet: boolean;
   trace(text: () => string): void;
@@ -20,6 +21,10 @@ export interface World {
   noted(run: () => void): void;
   /** Asks whoever leads to take this manager in; resolves in its process. */
   askToJoin(manager: SimManager, process: SimProcess): Promise<Joined>;
+}
+
+/** Whoever looks after the machines, and is told what becomes of their managers. */
+export interface Caretaker {
   hasStarted(manager: SimManager): void;
   startFailed(manager: SimManager, error: SwarmError): void;
   logFailed(manager: SimManager, error: SwarmError): void;
