@@ -12,6 +12,5 @@ export { describeEnd } from './restart-policy.ts';
 export { ServiceLoop } from './service-loop.ts';
 export type { ServiceMode } from './service-mode.ts';
 export { type RestartRules, replicasOf, restartRules, type UpdateRules, updateRules } from './service-settings.ts';
-export { TaskAllocator } from './task-allocator.ts';
 export { TaskReaper } from './task-reaper.ts';
 export { type UpdateContext, updateContext } from './update-context.ts';

@@ -78,6 +78,7 @@ export class ServiceLoop implements Loop {
         else this.#setTask(event.object);
         break;
       case 'cluster':
+      case 'network':
         break;
     }
   }

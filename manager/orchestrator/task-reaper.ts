@@ -80,6 +80,7 @@ export class TaskReaper implements Loop {
       case 'task':
         if (event.kind !== 'remove') this.#setTask(event.object);
         break;
+      case 'network':
       case 'revision':
         break;
     }

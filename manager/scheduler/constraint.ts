@@ -5,7 +5,7 @@
 import { invalidField, SwarmError } from '#common/errors.ts';
 import type { Node } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
-import { type IpRange, ipRangeContains, parseIpRange } from './ip-range.ts';
+import { ipRangeContains, parseIpRange } from './ip-range.ts';
 import { normalArchitecture } from './platform.ts';
 
 export interface Constraint {
@@ -99,7 +99,7 @@ function attributeTest(key: string, value: string): ((node: Node) => boolean) | 
     return (node) => normalArchitecture(node.description?.platform?.architecture ?? '') === architecture;
   }
   if (name === 'node.ip') {
-    const range: IpRange | undefined = parseIpRange(value);
+    const range = parseIpRange(value);
     return range === undefined ? 'bad-address' : (node) => ipRangeContains(range, node.status?.address ?? '');
   }
   const label = labelOf(key);

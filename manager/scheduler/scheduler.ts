@@ -81,6 +81,8 @@ export class Scheduler implements Loop {
         break;
       case 'service':
         break;
+      case 'network':
+        break;
     }
   }
 
