@@ -1,5 +1,6 @@
 /** A manager's CA service on loopback: the real certificate authority behind a real gRPC server with mutual TLS. */
 import { Metadata, Server, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+import { dialCa, IDENTITY_CONFIG, type IdentityStore, type JoinOptions } from '#agent/identity/index.ts';
 import { certificateDigest } from '#certs/authority.ts';
 import { parseCertificates } from '#certs/certificate.ts';
 import { privateKeyPem } from '#certs/key-file.ts';
@@ -74,6 +75,23 @@ export class CaServer {
 
   token(role: 'worker' | 'manager'): string {
     return this.store.view().cluster()?.rootCa?.joinTokens?.[role] ?? '';
+  }
+
+  /** A worker's join at this manager. */
+  joinOptions(store: IdentityStore): JoinOptions {
+    return {
+      store,
+      token: this.token('worker'),
+      managers: [this.address],
+      hostname: 'web-1',
+      availability: NodeAvailability.ACTIVE,
+      addresses: { listen: '0.0.0.0:2377', advertise: '192.0.2.2', dataPath: '' },
+      dial: dialCa,
+      clock: systemClock,
+      random: systemRandom,
+      logger: silentLogger,
+      config: IDENTITY_CONFIG,
+    };
   }
 
   get rootDigest(): string {

@@ -21,9 +21,7 @@ import {
 import { createJoinToken, parseJoinToken } from '#certs/join-token.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
-import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
-import { systemRandom } from '#common/system/random.ts';
 import { IssuanceState, NodeCertificate, RemovedNode } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
 import { must, rejects } from '#test/certs/rejects.ts';
@@ -49,16 +47,7 @@ describe('join', () => {
     return server;
   };
   const options = (server: CaServer, more: Partial<JoinOptions> = {}): JoinOptions => ({
-    store,
-    token: server.token('worker'),
-    managers: [server.address],
-    hostname: 'web-1',
-    availability: NodeAvailability.ACTIVE,
-    addresses: { listen: '0.0.0.0:2377', advertise: '192.0.2.2', dataPath: '' },
-    dial: dialCa,
-    clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
+    ...server.joinOptions(store),
     config: QUICK,
     ...more,
   });

@@ -12,10 +12,8 @@ import {
   renewCertificate,
 } from '#agent/identity/index.ts';
 import { SwarmError } from '#common/errors.ts';
-import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
-import { systemRandom } from '#common/system/random.ts';
-import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
+import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { must, rejects } from '#test/certs/rejects.ts';
 import { CaServer } from './ca-server.ts';
 
@@ -45,19 +43,7 @@ describe('renewal of a certificate', () => {
     directory = await mkdtemp(join(tmpdir(), 'starling-renew-'));
     store = new IdentityStore(directory);
     server = await new CaServer().start();
-    await joinCluster({
-      store,
-      token: server.token('worker'),
-      managers: [server.address],
-      hostname: 'web-1',
-      availability: NodeAvailability.ACTIVE,
-      addresses: { listen: '0.0.0.0:2377', advertise: '192.0.2.2:2377', dataPath: '' },
-      dial: dialCa,
-      clock: systemClock,
-      random: systemRandom,
-      logger: silentLogger,
-      config: IDENTITY_CONFIG,
-    });
+    await joinCluster(server.joinOptions(store));
   });
   afterEach(async () => {
     server.stop();

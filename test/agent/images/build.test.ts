@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { BuildRequest } from '#agent/images/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { parseImageReference } from '#common/image-reference.ts';
-import { chunks, type Member, tar } from '#test/fixtures/image-archive.ts';
+import { type Member, tar } from '#test/fixtures/image-archive.ts';
 import { eventually } from '#test/support/eventually.ts';
-import { never, requireBuildah, StoreFixture } from './store-fixture.ts';
+import { requireBuildah, StoreFixture } from './store-fixture.ts';
 
 const DOCKERFILE = `FROM base:1
 ARG VERSION=none
@@ -53,22 +53,7 @@ describe('building', function () {
       assert.ok(parsed.ok);
       return { ...parsed.value, tag: parsed.value.tag ?? 'latest' };
     });
-    return fixture.store.build({
-      dockerfile: 'Dockerfile',
-      buildArgs: {},
-      target: '',
-      noCache: false,
-      pull: false,
-      labels: {},
-      platform: { os: 'linux', architecture: process.arch === 'arm64' ? 'arm64' : 'amd64' },
-      credentials: new Map(),
-      network: 'default',
-      context: chunks(archive),
-      onLine: (line) => lines.push(line),
-      signal: never(),
-      ...changes,
-      tags,
-    });
+    return fixture.build(archive, { onLine: (line) => lines.push(line), ...changes, tags });
   }
 
   async function fails(work: Promise<unknown>, reason: string, message: RegExp): Promise<void> {

@@ -6,7 +6,7 @@ import type { PullEvent, PullResult } from '#agent/images/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { type ImageReference, parseImageReference } from '#common/image-reference.ts';
 import { encodeRegistryAuth, type RegistryCredential } from '#common/system/registry-auth.ts';
-import { chunks, tar } from '#test/fixtures/image-archive.ts';
+import { tar } from '#test/fixtures/image-archive.ts';
 import { freePort, registryInstalled, TestRegistry } from '#test/fixtures/registry.ts';
 import { never, requireBuildah, StoreFixture } from './store-fixture.ts';
 
@@ -338,22 +338,9 @@ describe('pulling with TLS and login', function () {
 
   it('lets a build have its base image in the same way', async () => {
     await registry.push('private/base', '1', { layers: [layer('base')] });
+    const archive = tar([{ name: 'Dockerfile', content: `FROM ${registry.host}/private/base:1\nENV A=b\n` }]);
     const build = (credentials: ReadonlyMap<string, RegistryCredential>): Promise<string> =>
-      fixture.store.build({
-        tags: [reference('built:1')],
-        dockerfile: 'Dockerfile',
-        buildArgs: {},
-        target: '',
-        noCache: false,
-        pull: false,
-        labels: {},
-        platform: { os: 'linux', architecture: process.arch === 'arm64' ? 'arm64' : 'amd64' },
-        credentials,
-        network: 'default',
-        context: chunks(tar([{ name: 'Dockerfile', content: `FROM ${registry.host}/private/base:1\nENV A=b\n` }])),
-        onLine: () => {},
-        signal: never(),
-      });
+      fixture.build(archive, { tags: [reference('built:1')], credentials });
     await refused(build(new Map()), 'image-auth', /refuses access/);
     await build(new Map([[registry.host, credential(user.name, user.password)]]));
     assert.ok((await fixture.store.resolve('built:1')).config.env.includes('A=b'));

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import {
+  type BuildRequest,
   IMAGE_STORE_DEFAULTS,
   IMAGE_TUNING,
   ImageStore,
@@ -91,6 +92,26 @@ export class StoreFixture {
     const [loaded] = await this.store.load(chunks(await busyboxArchiveBytes(options)), new AbortController().signal);
     if (loaded === undefined) throw new Error('nothing was loaded');
     return loaded.id;
+  }
+
+  /** Builds the context, for this machine, as a request that asks for nothing else. */
+  build(archive: Buffer, changes: Partial<BuildRequest> = {}): Promise<string> {
+    return this.store.build({
+      tags: [],
+      dockerfile: 'Dockerfile',
+      buildArgs: {},
+      target: '',
+      noCache: false,
+      pull: false,
+      labels: {},
+      platform: { os: 'linux', architecture: process.arch === 'arm64' ? 'arm64' : 'amd64' },
+      credentials: new Map(),
+      network: 'default',
+      context: chunks(archive),
+      onLine: () => {},
+      signal: never(),
+      ...changes,
+    });
   }
 
   /** What operations leave behind when they should leave nothing: files of work in progress, and mounts. */

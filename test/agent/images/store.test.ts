@@ -311,22 +311,9 @@ describe('image store', function () {
       const [parent] = await fixture.store.load(chunks(below), never());
       assert.ok(parent !== undefined);
       await fixture.store.tag(parent.id, reference('parent:1'), never());
-      const build = {
-        tags: [reference('child:1')],
-        dockerfile: 'Dockerfile',
-        buildArgs: {},
-        target: '',
-        noCache: false,
-        pull: false,
-        labels: {},
-        platform: { os: 'linux', architecture: 'amd64' },
-        credentials: new Map(),
-        network: 'default',
-        context: chunks(tar([{ name: 'Dockerfile', content: 'FROM parent:1\nENV A=1\nENV B=2\n' }])),
-        onLine: () => {},
-        signal: never(),
-      } as const;
-      const child = await fixture.store.build(build);
+      const archive = tar([{ name: 'Dockerfile', content: 'FROM parent:1\nENV A=1\nENV B=2\n' }]);
+      const platform = { os: 'linux', architecture: 'amd64' } as const;
+      const child = await fixture.build(archive, { tags: [reference('child:1')], platform });
       const [step] = (await fixture.store.list({ ...ALL_IMAGES, all: true })).filter((image) => image.intermediate);
       assert.ok(step !== undefined, 'a build leaves its steps');
       assert.equal((await fixture.store.inspect(child)).parent, step.id);
