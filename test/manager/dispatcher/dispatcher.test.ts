@@ -7,7 +7,7 @@ import { ManualClock } from '#common/clock.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { AgentHello, SessionEndReason, type SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
-import { Cluster, Node, Task } from '#gen/swarm/v1/objects.ts';
+import { Cluster, Node, NodeState, NodeStatus, Task } from '#gen/swarm/v1/objects.ts';
 import { DISPATCHER_DEFAULTS, Dispatcher } from '#manager/dispatcher/index.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
 
@@ -15,9 +15,11 @@ describe('manager/dispatcher: its end', () => {
   let clock: ManualClock;
   let view: MemoryView;
   let dispatcher: Dispatcher;
+  const warnings: string[] = [];
 
   beforeEach(() => {
     clock = new ManualClock();
+    warnings.length = 0;
     view = new MemoryView();
     view.commit([
       { kind: 'create', table: 'cluster', object: Cluster.create({ id: 'c' }) },
@@ -28,7 +30,7 @@ describe('manager/dispatcher: its end', () => {
       managers: () => [],
       clock,
       random: new SeededRandom(1),
-      logger: silentLogger,
+      logger: { ...silentLogger, warn: (message) => warnings.push(message) },
       config: DISPATCHER_DEFAULTS,
     });
   });
@@ -39,6 +41,9 @@ describe('manager/dispatcher: its end', () => {
     dispatcher.open('n', AgentHello.create(), '', { send: (response) => told.push(response), end: () => {} });
     return told;
   }
+
+  /** All is written that was to be: this store needs no more than the promises that are under way. */
+  const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
   it('leaves no timer, and ends the sessions', () => {
     dispatcher.start(view);
@@ -62,5 +67,24 @@ describe('manager/dispatcher: its end', () => {
     assert.equal(clock.nextDue(), undefined);
     dispatcher.stop('once more');
     assert.equal(clock.nextDue(), undefined);
+  });
+
+  it('leaves no memory of who was alive: the next term goes by what the leaders between have written', async () => {
+    dispatcher.start(view);
+    session();
+    await settled();
+    assert.equal(view.get('node', 'n')?.status?.state, NodeState.READY);
+    dispatcher.stop('another manager leads');
+    // There the node took its leave.
+    const status = NodeStatus.create({ state: NodeState.DOWN, message: 'the node is going down', sinceMs: 7 });
+    const node = view.get('node', 'n');
+    assert.ok(node);
+    view.commit([{ kind: 'update', table: 'node', object: { ...node, status } }]);
+    dispatcher.start(view);
+    clock.advance(10 * 60_000);
+    await settled();
+    assert.deepEqual(view.get('node', 'n')?.status, status, 'nobody waits for its heartbeat');
+    assert.deepEqual(warnings, []);
+    dispatcher.stop('it is over');
   });
 });
