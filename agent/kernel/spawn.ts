@@ -22,6 +22,8 @@ export interface ProcessStart {
   readonly directory?: string;
   /** The child's descriptors 0, 1, 2, ...; it gets no others. */
   readonly descriptors: readonly ChildDescriptor[];
+  /** In a session of its own, away from our terminal and process group: for what outlives us. */
+  readonly session?: boolean;
 }
 
 /** Exactly one of the two is set. */
@@ -45,6 +47,7 @@ const O_RDWR = 2;
 const F_DUPFD_CLOEXEC = 1030;
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
+const POSIX_SPAWN_SETSID = 0x80;
 const WNOHANG = 1;
 const ESRCH = 3;
 // The C library's own sizes are 80, 336 and 128 bytes (glibc), 80, 336 and 128 (musl); the rest is room for later ones.
@@ -96,17 +99,20 @@ const posixSpawn = libcFunction<
 >('posix_spawn', 'int', ['void *', 'str', 'void *', 'void *', 'char **', 'char **']);
 
 /** Every signal at its default and none blocked, whatever Node has set for itself. Made once, never freed. */
-const attributes = ((): Uint8Array => {
+function makeAttributes(flags: number): Uint8Array {
   const made = Buffer.alloc(ATTRIBUTES_BYTES);
   const signals = Buffer.alloc(SIGNAL_SET_BYTES);
   attributesInit(made);
-  attributesSetFlags(made, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  attributesSetFlags(made, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | flags);
   sigfillset(signals);
   attributesSetDefault(made, signals);
   sigemptyset(signals);
   attributesSetMask(made, signals);
   return made;
-})();
+}
+
+const plainAttributes = makeAttributes(0);
+const sessionAttributes = makeAttributes(POSIX_SPAWN_SETSID);
 
 interface PipeEnds {
   readonly ours: number;
@@ -143,6 +149,7 @@ function buildActions(start: ProcessStart, pipes: readonly (PipeEnds | undefined
 interface PreparedStart {
   readonly pipes: readonly (PipeEnds | undefined)[];
   readonly actions: Uint8Array;
+  readonly attributes: Uint8Array;
   readonly pidBuffer: Buffer;
   readonly argv: readonly (string | null)[];
   readonly environment: readonly (string | null)[];
@@ -159,6 +166,7 @@ function prepare(start: ProcessStart): PreparedStart {
   return {
     pipes,
     actions: buildActions(start, pipes),
+    attributes: start.session === true ? sessionAttributes : plainAttributes,
     pidBuffer: Buffer.alloc(4),
     argv: [start.file, ...start.args, null],
     environment: [...Object.entries(start.env).map(([name, value]) => `${name}=${value}`), null],
@@ -183,14 +191,14 @@ function finish(start: ProcessStart, prepared: PreparedStart, error: number): St
  */
 export function startProcess(start: ProcessStart): StartedProcess {
   const prepared = prepare(start);
-  const { pidBuffer, actions, argv, environment } = prepared;
+  const { pidBuffer, actions, attributes, argv, environment } = prepared;
   return finish(start, prepared, posixSpawn(pidBuffer, start.file, actions, attributes, argv, environment));
 }
 
 /** As `startProcess`, with the wait for the child's exec on the thread pool (2 ms each when every core is busy). */
 export async function spawnProcess(start: ProcessStart): Promise<StartedProcess> {
   const prepared = prepare(start);
-  const { pidBuffer, actions, argv, environment } = prepared;
+  const { pidBuffer, actions, attributes, argv, environment } = prepared;
   const error = await callAsync(
     posixSpawn,
     [pidBuffer, start.file, actions, attributes, argv, environment],
