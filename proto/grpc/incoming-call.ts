@@ -5,6 +5,7 @@ import { SwarmError } from '#common/errors.ts';
 import { GRPC_ERROR_KEY, type GrpcError, toGrpcError } from '../grpc-error.ts';
 import { STATUS, tooLargeMessage } from './errors.ts';
 import { FrameReader, FrameTooLarge, frame } from './framing.ts';
+import { endBehindOnlyMessage } from './response-end.ts';
 
 /** What a call tells whoever serves it. */
 export interface IncomingListener {
@@ -35,8 +36,9 @@ const connections = new WeakMap<Http2Session, ConnectionFacts>();
 
 const CONTENT_TYPE = 'application/grpc';
 const RESPONSE_HEADERS = { ':status': 200, 'content-type': `${CONTENT_TYPE}+proto` } as const;
-const RESPONSE_OPTIONS = { waitForTrailers: true } as const;
-const TRAILERS_ONLY = { endStream: true } as const;
+/** Nobody reads a date here, and it would be another one every second. */
+const RESPONSE_OPTIONS = { waitForTrailers: true, sendDate: false } as const;
+const TRAILERS_ONLY = { endStream: true, sendDate: false } as const;
 const OK: GrpcError = { code: STATUS.ok, details: '', extra: undefined };
 
 /** The time in which even a busy reader takes what is in its socket. */
@@ -65,6 +67,8 @@ export class IncomingCall {
   readonly #frames = new FrameReader();
   readonly #timer: NodeJS.Timeout | undefined;
   #listener: IncomingListener | undefined;
+  /** That were written. */
+  #messages = 0;
   /** Set once the call has ended on this side. */
   #status: GrpcError | undefined;
 
@@ -129,6 +133,7 @@ export class IncomingCall {
     const stream = this.#stream;
     if (this.#status !== undefined || stream.closed || stream.destroyed) return true;
     if (!stream.headersSent) stream.respond(RESPONSE_HEADERS, RESPONSE_OPTIONS);
+    this.#messages++;
     return stream.write(frame(message));
   }
 
@@ -163,7 +168,8 @@ export class IncomingCall {
     clearTimeout(this.#timer);
     const stream = this.#stream;
     if (stream.closed || stream.destroyed) return;
-    if (stream.headersSent) {
+    if (stream.headersSent && status === OK && this.#messages === 1) endBehindOnlyMessage(stream);
+    else if (stream.headersSent) {
       stream.once('wantTrailers', () => stream.sendTrailers(trailersOf(status)));
       stream.end();
     } else stream.respond({ ...RESPONSE_HEADERS, ...trailersOf(status) }, TRAILERS_ONLY);

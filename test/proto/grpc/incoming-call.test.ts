@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from 'node:http2';
-import { connect as connectSocket } from 'node:net';
+import { connect as connectSocket, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LIMITS } from '#common/limits.ts';
@@ -16,6 +16,8 @@ import type { CallContext } from '#proto/grpc/call-context.ts';
 import { frame } from '#proto/grpc/framing.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import { type FinishedCall, RpcServer } from '#proto/grpc/server.ts';
+
+const GRPC = { 'content-type': 'application/grpc', te: 'trailers' } as const;
 
 type Check = Handlers<typeof HealthService>['check'];
 
@@ -56,8 +58,7 @@ describe('calls as they come over HTTP/2', () => {
     return session.request({
       ':method': 'POST',
       ':path': HealthService.check.path,
-      'content-type': 'application/grpc',
-      te: 'trailers',
+      ...GRPC,
       ...headers,
     });
   }
@@ -94,6 +95,36 @@ describe('calls as they come over HTTP/2', () => {
     assert.equal(headers['content-type'], 'application/grpc+proto');
     assert.equal(status['grpc-status'], '0');
     assert.deepEqual(body, frame(CheckResponse.encode(CheckResponse.create({ state: ServingState.SERVING }))));
+  });
+
+  it('are answered in one piece, so that the caller is woken up once', async () => {
+    const pieces: Buffer[] = [];
+    const proxy = createServer((socket) => {
+      const upstream = connectSocket(join(directory, 'test.sock'));
+      upstream.on('data', (piece: Buffer) => pieces.push(piece));
+      socket.pipe(upstream).pipe(socket);
+      socket.on('error', () => upstream.destroy());
+    });
+    const path = join(directory, 'proxy.sock');
+    await once(proxy.listen(path), 'listening');
+    const proxied = connect('http://localhost', { createConnection: () => connectSocket(path) });
+    try {
+      const call = async (): Promise<Answer> => {
+        const stream = proxied.request({ ':method': 'POST', ':path': HealthService.check.path, ...GRPC });
+        stream.end(request);
+        return answerOf(stream);
+      };
+      // Settings go to and fro around the first.
+      await call();
+      for (let count = 1; count <= 5; count++) {
+        pieces.length = 0;
+        assert.equal((await call()).status['grpc-status'], '0');
+        assert.equal(pieces.length, 1);
+      }
+    } finally {
+      proxied.destroy();
+      proxy.close();
+    }
   });
 
   it('are put together from pieces of any size', async () => {

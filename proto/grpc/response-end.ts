@@ -1,0 +1,37 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import { STATUS } from './errors.ts';
+
+/**
+ * Ends a response behind its only message so that headers, message and trailers go out together. Left to itself,
+ * node:http2 ends the stream when the message has been written, and sends the trailers a turn of the event loop after
+ * that: twice the writes, and a caller that is woken up twice, which is a tenth of all that a short call costs.
+ *
+ * Two steps of this are no part of Node's public interface, and so asserted by the tests: `_final` may be called ahead
+ * of its time, and again; and the stream's binding takes trailers while it asks for them, as nghttp2 allows. Where
+ * the binding is not found, the public way is taken.
+ */
+export function endBehindOnlyMessage(stream: ServerHttp2Stream): void {
+  stream.once('wantTrailers', () => {
+    const binding = bindingOf(stream);
+    if (binding === undefined) stream.sendTrailers({ 'grpc-status': STATUS.ok });
+    else binding.trailers(OK_TRAILERS);
+  });
+  stream.end();
+  stream._final(() => {});
+}
+
+/** Name, value and flags of each header, as Node hands them to nghttp2; and how many there are. */
+const OK_TRAILERS = [`grpc-status\0${STATUS.ok}\0\0`, 1] as const;
+
+interface StreamBinding {
+  readonly trailers: (headers: readonly [string, number]) => number;
+}
+
+let bindingKey: symbol | undefined;
+
+function bindingOf(stream: ServerHttp2Stream): StreamBinding | undefined {
+  bindingKey ??= Object.getOwnPropertySymbols(stream).find(({ description }) => description === 'kHandle');
+  if (bindingKey === undefined) return undefined;
+  const binding = (stream as unknown as Record<symbol, Partial<StreamBinding> | undefined>)[bindingKey];
+  return typeof binding?.trailers === 'function' ? (binding as StreamBinding) : undefined;
+}
