@@ -1,4 +1,5 @@
 import {
+  type CipherGCM,
   createCipheriv,
   createDecipheriv,
   createHash,
@@ -46,6 +47,12 @@ export function findKey(keys: DataKeys, id: Uint8Array, file: string): Uint8Arra
   });
 }
 
+/** What seals one body. */
+interface Seal {
+  readonly nonce: Uint8Array;
+  readonly cipher: CipherGCM;
+}
+
 /**
  * Seals and opens bodies of one file with AES-256-GCM. Every file has a key of its own, derived from the data key, the
  * file's random salt and its header, so a changed header opens nothing. Every body has a random 96-bit nonce: with the
@@ -54,6 +61,8 @@ export function findKey(keys: DataKeys, id: Uint8Array, file: string): Uint8Arra
 export class Sealer {
   /** Made once: with the bare bytes, every cipher would make one of its own, at four times the cost. */
   readonly #key: KeyObject;
+  /** For the next body. Invariant: leaves here when it is used, since a nonce must never be used again. */
+  #prepared: Seal | undefined;
 
   constructor(dataKey: Uint8Array, salt: Uint8Array, header: Uint8Array) {
     this.#key = createSecretKey(Buffer.from(hkdfSync('sha256', dataKey, salt, header, 32)));
@@ -61,14 +70,24 @@ export class Sealer {
 
   /** Writes nonce, ciphertext and tag of the body to the target at the offset; returns the offset after them. */
   sealInto(target: Buffer, offset: number, body: Uint8Array, authenticated: Uint8Array): number {
-    const nonce = target.subarray(offset, offset + NONCE_BYTES);
-    nonce.set(freshNonce());
-    const cipher = createCipheriv('aes-256-gcm', this.#key, nonce);
+    const { nonce, cipher } = this.#prepared ?? this.#begin();
+    this.#prepared = undefined;
+    target.set(nonce, offset);
     cipher.setAAD(authenticated);
     let end = offset + NONCE_BYTES;
     end += cipher.update(body).copy(target, end);
     end += cipher.final().copy(target, end);
     return end + cipher.getAuthTag().copy(target, end);
+  }
+
+  /** Does now what the next sealing can do without its body: a third of its time. */
+  prepare(): void {
+    this.#prepared ??= this.#begin();
+  }
+
+  #begin(): Seal {
+    const nonce = freshNonce();
+    return { nonce, cipher: createCipheriv('aes-256-gcm', this.#key, nonce) };
   }
 
   /** The body, or undefined when anything of it or of what it is bound to was changed. */
@@ -91,11 +110,12 @@ export class Sealer {
 const nonces = Buffer.allocUnsafe(NONCE_BYTES * 256);
 let noncesUsed = nonces.length;
 
+/** A copy: it outlives the next draw. */
 function freshNonce(): Uint8Array {
   if (noncesUsed === nonces.length) {
     randomFillSync(nonces);
     noncesUsed = 0;
   }
   noncesUsed += NONCE_BYTES;
-  return nonces.subarray(noncesUsed - NONCE_BYTES, noncesUsed);
+  return new Uint8Array(nonces.subarray(noncesUsed - NONCE_BYTES, noncesUsed));
 }

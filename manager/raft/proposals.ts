@@ -78,10 +78,10 @@ export class Proposals {
     });
   }
 
-  /** Puts the fresh ones into the node's log, in as few messages as the limit of their size allows. */
-  submit(node: RawNode): void {
+  /** Puts the fresh ones into the node's log, in as few messages as the limit of their size allows; returns how many. */
+  submit(node: RawNode): number {
     const fresh = this.#fresh;
-    if (fresh.length === 0) return;
+    if (fresh.length === 0) return 0;
     this.#fresh = [];
     for (let from = 0; from < fresh.length; ) {
       const batch: Proposal[] = [];
@@ -95,6 +95,7 @@ export class Proposals {
       }
       this.#submitBatch(node, batch);
     }
+    return fresh.length;
   }
 
   #submitBatch(node: RawNode, batch: readonly Proposal[]): void {

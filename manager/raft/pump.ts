@@ -16,20 +16,25 @@ export interface PumpParts {
   /** MsgSnap. */
   sendSnapshot(message: Message): void;
   send(message: Message): void;
-  /** What is collected to be proposed goes into the node now. */
-  propose(): void;
+  /** What is collected to be proposed goes into the node now. Returns how many proposals that were. */
+  propose(): number;
   /** The node, or a part, threw: its state is not to be trusted any more. */
   failed(thrown: unknown): void;
 }
 
 /**
  * The only door to the node. Whatever goes in marks the pump; in the same turn, after everything that came along with it
- * (proposals: in the next one, so that they share messages and flushes), it has done what came of it.
+ * (proposals: in the next one, so that they share messages and flushes, unless they come one by one), it has done what
+ * came of it.
  */
 export class Pump {
   readonly #node: RawNode;
   readonly #parts: PumpParts;
   readonly #nextTurn: NextTurn;
+  /** Of the latest proposals: how many went into the node together. */
+  #together = 0;
+  /** For which `roleChanged` was called last. */
+  #term = -1;
   #isDraining = false;
   #isSoon = false;
   #isLater = false;
@@ -72,6 +77,10 @@ export class Pump {
   /** Something waits to be proposed. */
   later(): void {
     if (this.#isLater || this.#isStopped) return;
+    if (this.#isForItself) {
+      this.#soon();
+      return;
+    }
     this.#isLater = true;
     this.#nextTurn(() => {
       this.#isLater = false;
@@ -84,7 +93,8 @@ export class Pump {
     if (this.#isDraining || this.#isStopped) return;
     this.#isDraining = true;
     try {
-      this.#parts.propose();
+      const proposed = this.#parts.propose();
+      if (proposed > 0) this.#together = proposed;
       while (!this.#isStopped && this.#node.hasReady()) this.#handle(this.#node.ready());
     } catch (thrown) {
       this.#fail(thrown);
@@ -98,6 +108,11 @@ export class Pump {
     this.#isStopped = true;
   }
 
+  /** Whether a proposal would wait for company in vain: the one before came alone, and nothing is under way. */
+  get #isForItself(): boolean {
+    return this.#together <= 1 && this.#node.committed === this.#node.lastIndex;
+  }
+
   #soon(): void {
     if (this.#isSoon || this.#isDraining) return;
     this.#isSoon = true;
@@ -109,7 +124,11 @@ export class Pump {
 
   #handle(ready: Ready): void {
     const parts = this.#parts;
-    if (ready.softState !== undefined || ready.hardState !== undefined) parts.roleChanged();
+    // A hard state is mostly another commit index.
+    if (ready.softState !== undefined || this.#node.term !== this.#term) {
+      this.#term = this.#node.term;
+      parts.roleChanged();
+    }
     if (ready.readStates.length > 0) parts.readsAnswered(ready.readStates);
     for (const message of ready.messages) {
       if (message.to === APPEND_THREAD) parts.append(message);

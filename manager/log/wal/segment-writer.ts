@@ -91,7 +91,10 @@ export class SegmentWriter {
     const end = this.#offset + frame.bytes.length;
     if (end > this.#allocated) await this.#extension;
     if (this.#extensionFailure !== undefined) throw this.#extensionFailure;
-    await this.#parts.file.write(this.#offset, frame.bytes);
+    const written = this.#parts.file.write(this.#offset, frame.bytes);
+    // Time that the disk takes is time that nobody waits for this.
+    this.#parts.sealer.prepare();
+    await written;
     this.#offset = end;
     this.#allocated = Math.max(this.#allocated, end);
     this.#previousChecksum = frame.checksum;

@@ -142,7 +142,8 @@ export class Wal {
   async #pump(): Promise<void> {
     for (;;) {
       // Whoever appends in the same turn shares the flush.
-      await this.#options.yieldTurn?.();
+      const turn = this.#options.yieldTurn?.();
+      if (turn !== undefined) await turn;
       const batch = this.#takeBatch();
       // Empty also after a failure.
       if (batch.length === 0) break;

@@ -71,6 +71,22 @@ describe('manager/log: on the file system', function () {
     await (await openLog(nodeDisk, {}, directory)).log.close();
   });
 
+  it('closes a file only when what is being written to it is there', async () => {
+    await nodeDisk.makeDirectory(directory);
+    const path = join(directory, 'file');
+    const content = new Uint8Array(4 * 1024 * 1024).fill(7);
+    const file = await nodeDisk.open(path, 'create');
+    const written = file.write(0, content);
+    let isWritten = false;
+    void written.then(() => {
+      isWritten = true;
+    });
+    await file.close();
+    assert.ok(isWritten);
+    assert.equal((await stat(path)).size, content.length);
+    await assert.rejects(file.write(0, content));
+  });
+
   it('makes directories 0700 and files 0600', async () => {
     const { log } = await openLog(nodeDisk, { snapshotEntries: 1 }, directory);
     await log.propose(bytes('x'), WAIT);
