@@ -6,7 +6,14 @@ import dns2, { type Packet } from 'dns2';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
-import { type Edns, type ExtendedError, optReplyBytes, PLAIN_PAYLOAD_BYTES, withOpt } from '../answer/edns.ts';
+import {
+  type Edns,
+  type ExtendedError,
+  optReplyBytes,
+  PLAIN_PAYLOAD_BYTES,
+  readTrailingOpt,
+  withOpt,
+} from '../answer/edns.ts';
 import { encodeResponse, ownResponse } from '../answer/encode-answer.ts';
 import { answerFlags, familyOf, plainEdns, writeAddressReply } from '../answer/fast-answer.ts';
 import { fitTo } from '../answer/fit.ts';
@@ -191,7 +198,10 @@ export class QueryHandler {
   #fail(inquiry: Inquiry, error: unknown): Buffer {
     this.counts.failed++;
     this.#options.logger.error('a question could not be answered', { error: SwarmError.from(error).message });
-    return this.#refuse(inquiry, RCODE.SERVFAIL);
+    const { message, question } = inquiry;
+    // It may have failed before its EDNS was read.
+    const edns = inquiry.edns ?? (question === undefined ? undefined : readTrailingOpt(message, question.end)) ?? null;
+    return this.#refuse({ ...inquiry, edns }, RCODE.SERVFAIL);
   }
 
   /** An answer without records, with as much of the question as could be read. */

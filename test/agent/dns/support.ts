@@ -5,6 +5,7 @@ import { NameBook } from '#agent/dns/book/name-book.ts';
 import { DEFAULT_RESOLVER_CONFIG, type DnsServerConfig, type ForwarderConfig } from '#agent/dns/config.ts';
 import { Forwarder } from '#agent/dns/forward/forwarder.ts';
 import { QueryHandler } from '#agent/dns/serve/query-handler.ts';
+import type { Clock } from '#common/clock.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { systemClock } from '#common/system/clock.ts';
@@ -153,6 +154,7 @@ export interface HandlerInput {
   readonly upstreamPort?: number;
   readonly server?: Partial<DnsServerConfig>;
   readonly forwarder?: Partial<ForwarderConfig>;
+  readonly clock?: Clock;
 }
 
 export interface Handling {
@@ -165,7 +167,7 @@ export interface Handling {
 export function handling(input: HandlerInput): Handling {
   const forwarder = new Forwarder({
     config: { ...DEFAULT_RESOLVER_CONFIG.forwarder, ...input.forwarder },
-    clock: systemClock,
+    clock: input.clock ?? systemClock,
     random: systemRandom,
     serverPort: input.upstreamPort ?? 1,
   });
