@@ -1,4 +1,5 @@
 /** ctnetlink: finding and removing connection tracking entries, so that flows do not outlive what they were led to. */
+import { assert } from '#common/errors.ts';
 import { AF_INET, addressBytes, familyOf } from './ip-address.ts';
 import { type NetlinkRequest, type NetlinkSocket, NLM_F_REQUEST } from './netlink.ts';
 import {
@@ -27,8 +28,10 @@ const FLAG = { source: 1 << 0, destination: 1 << 1, protocol: 1 << 3, sourcePort
 export const IP_PROTOCOL_TCP = 6;
 export const IP_PROTOCOL_UDP = 17;
 
-/** Which flows: every given condition must hold; at least one is given. Addresses are of one family. */
+/** Which flows: every given condition must hold. Addresses are of one family. */
 export interface FlowFilter {
+  /** AF_INET or AF_INET6; undefined: that of the addresses, else IPv4. */
+  readonly family?: number;
   readonly ipProtocol?: number;
   /** What the client sent to: a service's address. */
   readonly originalDestination?: string;
@@ -61,7 +64,7 @@ function flagsAttribute(type: number, flags: number): Buffer {
 
 function filterParts(filter: FlowFilter): readonly Buffer[] {
   const { originalDestination, replySource } = filter;
-  const family = familyOf(originalDestination ?? replySource ?? '');
+  const family = filter.family ?? familyOf(originalDestination ?? replySource ?? '');
   const isIpv4 = family === AF_INET;
   const reply =
     replySource === undefined ? undefined : { type: isIpv4 ? CTA_IP.source4 : CTA_IP.source6, text: replySource };
@@ -85,7 +88,7 @@ function filterParts(filter: FlowFilter): readonly Buffer[] {
     parts.push(attributeNested(CTA.tupleReply, tupleParts(filter, reply)));
     flags.push(flagsAttribute(CTA_FILTER.replyFlags, replyFlags));
   }
-  return [...parts, attributeNested(CTA.filter, flags)];
+  return flags.length === 0 ? parts : [...parts, attributeNested(CTA.filter, flags)];
 }
 
 /**
@@ -93,6 +96,7 @@ function filterParts(filter: FlowFilter): readonly Buffer[] {
  * is no error. The kernel walks its whole table for this, so ask for it rarely.
  */
 export function forgetFlows(filter: FlowFilter): NetlinkRequest {
+  assert(Object.keys(filter).length > 0, 'somebody says which connections to forget');
   return {
     what: `forget connections ${describe(filter)}`,
     type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE,

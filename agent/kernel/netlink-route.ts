@@ -70,6 +70,7 @@ const RT_TABLE_UNSPEC = 0;
 export const MAIN_TABLE = 254;
 const RTN_UNICAST = 1;
 const RTN_LOCAL = 2;
+const RTPROT_KERNEL = 2;
 const RTPROT_STATIC = 4;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
@@ -492,6 +493,8 @@ export interface LinkAddress {
   readonly linkIndex: number;
   readonly address: string;
   readonly prefixLength: number;
+  /** A loopback or link-local one that comes with the device. */
+  readonly kernelMade: boolean;
 }
 
 export async function listAddresses(socket: NetlinkSocket, family: number = AF_INET): Promise<readonly LinkAddress[]> {
@@ -501,7 +504,15 @@ export async function listAddresses(socket: NetlinkSocket, family: number = AF_I
   return bodies.flatMap((body) => {
     const attributes = parseAttributes(body.subarray(8));
     const address = addressOf(attributes.get(IFA.local) ?? attributes.get(IFA.address));
-    return address === undefined ? [] : [{ linkIndex: body.readUInt32LE(4), address, prefixLength: body.readUInt8(1) }];
+    if (address === undefined) return [];
+    return [
+      {
+        linkIndex: body.readUInt32LE(4),
+        address,
+        prefixLength: body.readUInt8(1),
+        kernelMade: body.readUInt8(3) !== RT_SCOPE_UNIVERSE,
+      },
+    ];
   });
 }
 
@@ -516,6 +527,8 @@ export interface Route {
   /** Largest packet on this route; undefined: that of the device. */
   readonly mtu: number | undefined;
   readonly preferredSource: string | undefined;
+  /** Follows from an address or device, as opposed to one that somebody added. */
+  readonly kernelMade: boolean;
 }
 
 function parseRoute(body: Buffer): Route {
@@ -532,6 +545,7 @@ function parseRoute(body: Buffer): Route {
     local: body.readUInt8(7) === RTN_LOCAL,
     mtu: metrics === undefined ? undefined : u32Of(parseAttributes(metrics).get(RTAX_MTU)),
     preferredSource: addressOf(attributes.get(RTA.preferredSource)),
+    kernelMade: body.readUInt8(5) === RTPROT_KERNEL,
   };
 }
 

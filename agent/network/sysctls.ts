@@ -6,7 +6,8 @@ import { hasErrno } from '../kernel/libc.ts';
 
 export type Sysctl = readonly [name: string, value: string];
 
-function sysctlPath(name: string): string {
+/** The file of a setting, in the namespace of whoever opens it. */
+export function sysctlPath(name: string): string {
   return `/proc/sys/net/${name}`;
 }
 

@@ -88,7 +88,9 @@ describe('kernel: netlink', () => {
       linkLayerAddress: '02:00:00:00:00:01',
     });
     assert.equal((await findLink(there, 'b'))?.index, 7);
-    assert.deepEqual(await listAddresses(here), [{ linkIndex: 2, address: '10.1.0.1', prefixLength: 24 }]);
+    assert.deepEqual(await listAddresses(here), [
+      { linkIndex: 2, address: '10.1.0.1', prefixLength: 24, kernelMade: false },
+    ]);
     const routes = await listRoutes(here);
     assert.ok(routes.some((route) => route.destination === 'default' && route.gateway === '169.254.1.1'));
     assert.ok(routes.some((route) => route.destination === '10.2.0.0/16' && route.table === 0x53000001));

@@ -1,0 +1,40 @@
+/** A network as tasks of this node join it: by a router of our own, or by a device of the host. */
+import type { KernelNamespace } from './kernel/network-kernel.ts';
+import type { NetworkView, TouchedItems, Underlay } from './network-view.ts';
+import type { TaskLink } from './router-model.ts';
+
+/** What was repaired, in words; empty when all was well. */
+export type Repaired = readonly string[];
+
+export interface AttachableNetwork {
+  /** For words: "network web". */
+  readonly name: string;
+  /** Tasks that are on it here, by task id. */
+  readonly links: ReadonlyMap<string, TaskLink>;
+  /**
+   * Takes over what is known of the network now and makes the kernel agree. Throws when that could not be done; then the
+   * next `repair` tries again.
+   */
+  apply(view: NetworkView, underlay: Underlay | undefined, touched?: TouchedItems): Promise<void>;
+  /** Room for one more task; what it needs is reserved until `connect` or `abandon`. Throws `bad-field` for foreign addresses. */
+  newLink(draft: Omit<TaskLink, 'number' | 'linkLayerAddress'>): TaskLink;
+  /** Its task was not attached after all: what was reserved is free again. */
+  abandon(link: TaskLink): void;
+  /** Takes over a link of before a restart, without a look at the kernel: `repair` follows. */
+  adopt(link: TaskLink): void;
+  /** Makes the task's device and all that it needs inside the task. */
+  plug(task: KernelNamespace, link: TaskLink): Promise<void>;
+  /** The node's side: from here on the task is reached. */
+  connect(link: TaskLink): Promise<void>;
+  /** Nothing reaches the task any more. The device stays: it goes with the task's namespace. */
+  disconnect(taskId: string): Promise<void>;
+  openConnections(taskId: string): Promise<number>;
+  /** With the prefix length of their subnet. */
+  prefixes(link: TaskLink): readonly string[];
+  /** Compares with the kernel and puts right what differs, inside tasks too. */
+  repair(): Promise<Repaired>;
+  /** Lets go; tasks notice nothing. */
+  close(): Promise<void>;
+  /** Nothing of it stays. */
+  destroy(): Promise<void>;
+}
