@@ -5,7 +5,7 @@ import { SwarmError } from '#common/errors.ts';
 import { GRPC_ERROR_KEY, type GrpcError, toGrpcError } from '../grpc-error.ts';
 import { STATUS, tooLargeMessage } from './errors.ts';
 import { FrameReader, FrameTooLarge, frame } from './framing.ts';
-import { endBehindOnlyMessage } from './response-end.ts';
+import { endWithMessage } from './only-message.ts';
 
 /** What a call tells whoever serves it. */
 export interface IncomingListener {
@@ -67,8 +67,6 @@ export class IncomingCall {
   readonly #frames = new FrameReader();
   readonly #timer: NodeJS.Timeout | undefined;
   #listener: IncomingListener | undefined;
-  /** That were written. */
-  #messages = 0;
   /** Set once the call has ended on this side. */
   #status: GrpcError | undefined;
 
@@ -133,8 +131,20 @@ export class IncomingCall {
     const stream = this.#stream;
     if (this.#status !== undefined || stream.closed || stream.destroyed) return true;
     if (!stream.headersSent) stream.respond(RESPONSE_HEADERS, RESPONSE_OPTIONS);
-    this.#messages++;
     return stream.write(frame(message));
+  }
+
+  /** The call has succeeded, and the message is all that it answers. */
+  answer(message: Uint8Array): void {
+    if (this.#status !== undefined) return;
+    this.#status = OK;
+    clearTimeout(this.#timer);
+    const stream = this.#stream;
+    if (stream.closed || stream.destroyed) return;
+    stream.respond(RESPONSE_HEADERS, RESPONSE_OPTIONS);
+    endWithMessage(stream, frame(message));
+    // What still comes is dropped, so that the stream can close.
+    stream.resume();
   }
 
   /** The call has succeeded. */
@@ -168,8 +178,7 @@ export class IncomingCall {
     clearTimeout(this.#timer);
     const stream = this.#stream;
     if (stream.closed || stream.destroyed) return;
-    if (stream.headersSent && status === OK && this.#messages === 1) endBehindOnlyMessage(stream);
-    else if (stream.headersSent) {
+    if (stream.headersSent) {
       stream.once('wantTrailers', () => stream.sendTrailers(trailersOf(status)));
       stream.end();
     } else stream.respond({ ...RESPONSE_HEADERS, ...trailersOf(status) }, TRAILERS_ONLY);

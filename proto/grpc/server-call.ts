@@ -95,8 +95,11 @@ export class ServerCall implements CallContext, ResponseStream<unknown>, Incomin
     try {
       const request = this.#method.requestStream ? this.#decoded() : await this.#onlyRequest();
       const answer = handler(request, this, this);
-      if (!this.#method.responseStream) await this.write(await answer);
-      else if (Symbol.asyncIterator in answer) await this.#pump(answer);
+      if (!this.#method.responseStream) {
+        this.#answer(await answer);
+        return undefined;
+      }
+      if (Symbol.asyncIterator in answer) await this.#pump(answer);
       else await answer;
       this.#settle();
       this.#stream.end();
@@ -112,13 +115,24 @@ export class ServerCall implements CallContext, ResponseStream<unknown>, Incomin
 
   write(message: unknown): Promise<void> {
     try {
-      const { response } = this.#method;
-      const bytes = response.encode(message);
-      checkSize(response.typeName, bytes);
-      return this.#gate.write(bytes);
+      return this.#gate.write(this.#encode(message));
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  #answer(message: unknown): void {
+    const bytes = this.#encode(message);
+    if (this.#settled) throw this.#aborted ?? CALL_ENDED;
+    this.#settle();
+    this.#stream.answer(bytes);
+  }
+
+  #encode(message: unknown): Uint8Array {
+    const { response } = this.#method;
+    const bytes = response.encode(message);
+    checkSize(response.typeName, bytes);
+    return bytes;
   }
 
   /** Ends the call from outside: the caller has gone, or the server closes and says why. */

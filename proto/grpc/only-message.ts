@@ -2,22 +2,24 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { STATUS } from './errors.ts';
 
 /**
- * Ends a response behind its only message so that headers, message and trailers go out together. Left to itself,
- * node:http2 ends the stream when the message has been written, and sends the trailers a turn of the event loop after
- * that: twice the writes, and a caller that is woken up twice, which is a tenth of all that a short call costs.
+ * Ends a response whose headers were given with its only message, so that headers, message and trailers go out together.
+ * Left to itself, node:http2 ends the stream when the message has been written, and sends the trailers a turn of the event
+ * loop after that: twice the writes, and a caller that is woken up twice. Here the message also goes past the buffer of
+ * the stream, which would make an error, stack and all, of a stream that is closed before the write is reported.
  *
- * Two steps of this are no part of Node's public interface, and so asserted by the tests: `_final` may be called ahead
- * of its time, and again; and the stream's binding takes trailers while it asks for them, as nghttp2 allows. Where
- * the binding is not found, the public way is taken.
+ * Two steps of this are no part of Node's public interface, and so asserted by the tests: `_write` is called from
+ * outside; and the stream's binding takes trailers while it asks for them, as nghttp2 allows. Where the binding is not
+ * found, the public way is taken.
  */
-export function endBehindOnlyMessage(stream: ServerHttp2Stream): void {
+export function endWithMessage(stream: ServerHttp2Stream, framed: Buffer): void {
   stream.once('wantTrailers', () => {
     const binding = bindingOf(stream);
     if (binding === undefined) stream.sendTrailers({ 'grpc-status': STATUS.ok });
     else binding.trailers(OK_TRAILERS);
   });
+  // A write that fails destroys the stream, which is told as its end.
+  stream._write(framed, 'buffer' as BufferEncoding, () => {});
   stream.end();
-  stream._final(() => {});
 }
 
 /** Name, value and flags of each header, as Node hands them to nghttp2; and how many there are. */
