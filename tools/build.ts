@@ -7,6 +7,7 @@ import { copyFile, glob, mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { CODEC_OF_DNS2 } from './codec-of-dns2.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const DIST = join(ROOT, 'dist');
@@ -43,11 +44,13 @@ async function buildDaemon(): Promise<void> {
     sourcemap: 'linked',
     format: 'esm',
     banner: { js: REQUIRE_BANNER },
+    plugins: [CODEC_OF_DNS2],
     outdir: DIST,
     outExtension: { '.js': '.mjs' },
     entryPoints: [
       { in: 'src/swarmd/main.ts', out: 'swarmd' },
       { in: 'src/doctor/main.ts', out: 'doctor' },
+      { in: 'src/resolver/main.ts', out: 'resolver' },
       ...threads.map((file) => ({ in: file, out: basename(file, '.ts') })),
     ],
   });

@@ -109,10 +109,11 @@ export class ResolverService {
     const book = this.#next ?? this.#book;
     enter(book, update);
     if (update.networks?.more === true) return;
+    const isNew = book !== this.#book;
     this.#next = undefined;
     this.#book = book;
     const { settings } = book;
-    if (settings !== undefined && (update.reset || update.settings !== undefined)) await this.#applySettings(settings);
+    if (settings !== undefined && (isNew || update.settings !== undefined)) await this.#applySettings(settings);
     this.#saveLater();
   }
 
