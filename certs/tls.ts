@@ -13,6 +13,7 @@ import {
 } from 'node:tls';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { SwarmError } from '#common/errors.ts';
+import { withDeadline } from '#common/system/deadline.ts';
 import { parseCertificate } from './certificate.ts';
 import { TLS_CIPHERS, TLS_CONFIG, TLS_CURVES } from './config.ts';
 import { certifiedIdentity, type NodeRoleName, ROLE_UNITS } from './identity.ts';
@@ -84,12 +85,14 @@ type ConnectorArguments = Parameters<ChannelCredentials['_createSecureConnector'
 /** Client side. Give every peer whose node id is expected credentials of its own. */
 export class NodeChannelCredentials extends ChannelCredentials {
   readonly #trust: ClientTrust;
+  readonly #handshakeTimeoutMs: number;
   /** Gives grpc-js the parts of a connector that have nothing to do with certificates. */
   readonly #plain = ChannelCredentials.createInsecure();
 
-  constructor(trust: ClientTrust) {
+  constructor(trust: ClientTrust, handshakeTimeoutMs: number = TLS_CONFIG.handshakeTimeoutMs) {
     super();
     this.#trust = trust;
+    this.#handshakeTimeoutMs = handshakeTimeoutMs;
   }
 
   override _isSecure(): boolean {
@@ -103,11 +106,17 @@ export class NodeChannelCredentials extends ChannelCredentials {
   override _createSecureConnector(...args: ConnectorArguments): Connector {
     const plain = this.#plain._createSecureConnector(...args);
     const trust = this.#trust;
+    const timeoutMs = this.#handshakeTimeoutMs;
+    const closed = new AbortController();
     return {
-      connect: async (socket) => ({ socket: await secure(socket, trust), secure: true }),
+      connect: async (socket) => ({ socket: await secure(socket, trust, timeoutMs, closed.signal), secure: true }),
       waitForReady: () => plain.waitForReady(),
       getCallCredentials: () => plain.getCallCredentials(),
-      destroy: () => plain.destroy(),
+      destroy: () => {
+        // The library forgets a connection that is still being made, which a silent peer would keep open for ever.
+        closed.abort(new Error('the connection was closed during the TLS handshake'));
+        plain.destroy();
+      },
     };
   }
 }
@@ -130,18 +139,32 @@ export function connectNode(address: { readonly host: string; readonly port: num
   return tlsConnect({ host: address.host, port: address.port, ...clientOptions(trust) });
 }
 
-function secure(socket: Parameters<Connector['connect']>[0], trust: ClientTrust): Promise<TLSSocket> {
-  return new Promise((resolve, reject) => {
-    const secured = tlsConnect({ socket, ...clientOptions(trust) });
-    const closed = (): void => reject(new Error('the connection was closed during the TLS handshake'));
-    secured.once('error', reject);
-    secured.once('close', closed);
-    secured.once('secureConnect', () => {
-      secured.off('error', reject);
-      secured.off('close', closed);
-      resolve(secured);
-    });
-  });
+async function secure(
+  socket: Parameters<Connector['connect']>[0],
+  trust: ClientTrust,
+  timeoutMs: number,
+  closed: AbortSignal,
+): Promise<TLSSocket> {
+  closed.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
+  const secured = tlsConnect({ socket, ...clientOptions(trust) });
+  const lost = (): void => reject(new Error('the connection was closed during the TLS handshake'));
+  const givenUp = (): void => reject(closed.reason);
+  secured.once('error', reject);
+  secured.once('close', lost);
+  closed.addEventListener('abort', givenUp, { once: true });
+  secured.once('secureConnect', () => resolve(secured));
+  try {
+    return await withDeadline(promise, timeoutMs, 'the TLS handshake');
+  } catch (thrown) {
+    secured.on('error', () => {}); // whatever it says now, the first error is what is told
+    secured.destroy();
+    throw thrown;
+  } finally {
+    secured.off('error', reject);
+    secured.off('close', lost);
+    closed.removeEventListener('abort', givenUp);
+  }
 }
 
 function clientContext(trust: ClientTrust): SecureContextOptions {

@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import {
   Client,
   type ClientDuplexStream,
@@ -16,8 +18,10 @@ import { certificatesPem, parseCertificates } from '#certs/certificate.ts';
 import { peerIdentity } from '#certs/peer.ts';
 import { type ClientTrust, NodeChannelCredentials, NodeServerCredentials, type TlsIdentity } from '#certs/tls.ts';
 import { SwarmError } from '#common/errors.ts';
+import { withDeadline } from '#common/system/deadline.ts';
 import { CLUSTER_ID, type TestNode, testAuthority, testNode } from './fixtures.ts';
 
+const WAIT_MS = 5_000;
 const PATH = '/test.Who/Ask';
 const text = {
   serialize: (value: string): Buffer => Buffer.from(value),
@@ -77,8 +81,8 @@ class TestClient {
   readonly #client: Client;
   stream: ClientDuplexStream<string, string> | undefined;
 
-  constructor(port: number, trust: ClientTrust) {
-    this.#client = new Client(`127.0.0.1:${port}`, new NodeChannelCredentials(trust), {
+  constructor(port: number, trust: ClientTrust, handshakeTimeoutMs?: number) {
+    this.#client = new Client(`127.0.0.1:${port}`, new NodeChannelCredentials(trust, handshakeTimeoutMs), {
       'grpc.use_local_subchannel_pool': 1,
     });
   }
@@ -135,6 +139,44 @@ describe('TLS between nodes', () => {
   afterEach(() => {
     for (const made of clients.splice(0)) made.close();
     for (const made of servers.splice(0)) made.stop();
+  });
+
+  describe('with a peer that takes the connection and says nothing', () => {
+    let silent: NetServer;
+    let taken: Promise<Socket>;
+
+    beforeEach(async () => {
+      silent = createServer();
+      silent.listen(0, '127.0.0.1');
+      await once(silent, 'listening');
+      taken = once(silent, 'connection').then(([socket]) => (socket as Socket).resume());
+    });
+    afterEach(async () => {
+      silent.close();
+      (await taken).destroy();
+    });
+
+    const connect = (handshakeTimeoutMs?: number): TestClient => {
+      const { port } = silent.address() as AddressInfo;
+      const made = new TestClient(port, member(manager), handshakeTimeoutMs);
+      clients.push(made);
+      return made;
+    };
+
+    it('the handshake has its time', async () => {
+      await refusal(connect(50).ask(), /timed out after 50 ms waiting for the TLS handshake/);
+      await withDeadline(once(await taken, 'close'), WAIT_MS, 'the connection to be closed');
+    });
+
+    it('a connection that nobody wants any more is closed', async () => {
+      const made = connect();
+      const asking = made.ask();
+      const socket = await taken;
+      await withDeadline(once(socket, 'data'), WAIT_MS, 'the beginning of the handshake');
+      made.close();
+      await assert.rejects(asking);
+      await withDeadline(once(socket, 'close'), WAIT_MS, 'the connection to be closed');
+    });
   });
 
   it('tells the server who calls', async () => {
