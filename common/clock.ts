@@ -23,7 +23,7 @@ export class ManualClock implements Clock {
   #nowMs: number;
   #order = 0;
   #timers: PendingTimer[] = [];
-  readonly #epochMs: number;
+  #epochMs: number;
 
   constructor(epochMs = 1_700_000_000_000) {
     this.#epochMs = epochMs;
@@ -51,6 +51,11 @@ export class ManualClock implements Clock {
     let due: number | undefined;
     for (const timer of this.#timers) if (due === undefined || timer.dueMs < due) due = timer.dueMs;
     return due;
+  }
+
+  /** Somebody sets the wall clock; timers and `monotonic` do not notice. */
+  setWall(nowMs: number): void {
+    this.#epochMs = nowMs - this.#nowMs;
   }
 
   /** Moves time forward, firing every timer that comes due on the way (also those set meanwhile). */

@@ -24,6 +24,16 @@ describe('common', () => {
     assert.deepEqual(fired, ['a', 'nested', 'b', 'c']);
   });
 
+  it('manual clock: timers do not notice that the wall clock is set', () => {
+    const clock = new ManualClock();
+    clock.advance(5);
+    clock.setTimer(20, () => {});
+    clock.setWall(1000);
+    assert.deepEqual([clock.now(), clock.monotonic(), clock.nextDue()], [1000, 5, 25]);
+    clock.advance(3);
+    assert.deepEqual([clock.now(), clock.monotonic()], [1003, 8]);
+  });
+
   it('one seed gives one sequence of ids', () => {
     const one = newId(new SeededRandom(7));
     assert.equal(one, newId(new SeededRandom(7)));

@@ -192,18 +192,21 @@ describe('forwarded calls', () => {
     assert.equal(refusal?.reason, 'wrong-role');
   });
 
-  it('the calls that a removed manager has passed on are ended with it', async () => {
+  /** Resolves when a call that the manager has passed on is open; `ended` says what it ends with. */
+  async function openCall(): Promise<{ readonly ended: Promise<SwarmError> }> {
     const reached = Promise.withResolvers<undefined>();
-    const { LogsService } = services;
-    server.rpc.addService(LogsService, {
-      subscribeLogs: async (_request, context) => {
-        reached.resolve(undefined);
-        await untilAborted(context);
-      },
-    });
+    server.answer = (context) => {
+      reached.resolve(undefined);
+      return untilAborted(context);
+    };
     const metadata = forwardingMetadata({ caller: { kind: 'local' }, peer: '' });
-    const ended = call(server.connect(manager), LogsService.subscribeLogs.path, metadata);
+    const ended = call(server.connect(manager), services.LogsService.subscribeLogs.path, metadata);
     await reached.promise;
+    return { ended };
+  }
+
+  it('the calls that a removed manager has passed on are ended with it', async () => {
+    const { ended } = await openCall();
     server.rpc.dropNode(
       manager.identity.nodeId,
       new SwarmError({ code: 'denied', reason: 'node-removed', message: 'out' }),
@@ -212,17 +215,7 @@ describe('forwarded calls', () => {
   });
 
   it('so are they when it is demoted, though who has called is still somebody', async () => {
-    const reached = Promise.withResolvers<undefined>();
-    const { LogsService } = services;
-    server.rpc.addService(LogsService, {
-      subscribeLogs: async (_request, context) => {
-        reached.resolve(undefined);
-        await untilAborted(context);
-      },
-    });
-    const metadata = forwardingMetadata({ caller: { kind: 'local' }, peer: '' });
-    const ended = call(server.connect(manager), LogsService.subscribeLogs.path, metadata);
-    await reached.promise;
+    const { ended } = await openCall();
     server.rpc.review(() => true);
     assert.equal(server.rpc.callsInFlight, 1);
     server.demoted = manager.identity.nodeId;
