@@ -1,6 +1,6 @@
 /** ctnetlink: finding and removing connection tracking entries, so that flows do not outlive what they were led to. */
 import { assert } from '#common/errors.ts';
-import { AF_INET, addressBytes, familyOf } from './ip-address.ts';
+import { AF_INET, AF_INET6, addressBytes, familyOf } from './ip-address.ts';
 import { type NetlinkRequest, type NetlinkSocket, NLM_F_REQUEST } from './netlink.ts';
 import {
   addressOf,
@@ -92,11 +92,13 @@ function filterParts(filter: FlowFilter): readonly Buffer[] {
 }
 
 /**
- * Forgets the flows: what still comes of them is seen as new, and so meets the translation that is there now. None there
- * is no error. The kernel walks its whole table for this, so ask for it rarely.
+ * Forgets flows of IPv4: what still comes of them is seen as new, and so meets the translation that is there now. None
+ * there is no error. The kernel walks its whole table for this, so ask for it rarely. For both families: `forgetAll`.
  */
 export function forgetFlows(filter: FlowFilter): NetlinkRequest {
   assert(Object.keys(filter).length > 0, 'somebody says which connections to forget');
+  // Kernels to 6.18 and later take an IPv6 address in a filter for its opposite: all but the flows that match.
+  assert(!isIpv6(filter), 'the kernel is not asked to choose flows by IPv6 addresses');
   return {
     what: `forget connections ${describe(filter)}`,
     type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE,
@@ -104,6 +106,10 @@ export function forgetFlows(filter: FlowFilter): NetlinkRequest {
     parts: filterParts(filter),
     tolerate: ['ENOENT'],
   };
+}
+
+function isIpv6({ family, originalDestination, replySource }: FlowFilter): boolean {
+  return (family ?? familyOf(originalDestination ?? replySource ?? '')) === AF_INET6;
 }
 
 function describe(filter: FlowFilter): string {
@@ -115,7 +121,7 @@ function describe(filter: FlowFilter): string {
   ].join(' ');
 }
 
-/** Forgets every flow whose answers come from the address: all connections to a container that is gone. */
+/** Forgets every flow whose answers come from the address, one of IPv4: all connections to a container that is gone. */
 export function forgetFlowsTo(address: string): NetlinkRequest {
   return forgetFlows({ replySource: address });
 }
@@ -151,6 +157,32 @@ export interface Flow {
   readonly tcpState: TcpState | undefined;
 }
 
+interface FoundFlow extends Flow {
+  /** Of the original direction, as the kernel encodes it: names this flow and no other. */
+  readonly tuple: Buffer;
+}
+
+const OPEN_STATES: ReadonlySet<TcpState | undefined> = new Set<TcpState>([
+  'SYN_RECV',
+  'ESTABLISHED',
+  'FIN_WAIT',
+  'CLOSE_WAIT',
+]);
+
+/** Whether both sides have begun and not both have ended. Only TCP says. */
+export function isOpen({ tcpState }: Pick<Flow, 'tcpState'>): boolean {
+  return OPEN_STATES.has(tcpState);
+}
+
+/** Whether every condition of the filter that is not about ports holds. */
+export function flowMatches(flow: Flow, filter: FlowFilter): boolean {
+  return (
+    (filter.ipProtocol === undefined || filter.ipProtocol === flow.ipProtocol) &&
+    (filter.originalDestination === undefined || filter.originalDestination === flow.originalDestination) &&
+    (filter.replySource === undefined || filter.replySource === flow.replySource)
+  );
+}
+
 function tupleOf(bytes: Buffer | undefined): { source: string; destination: string; ipProtocol: number } {
   const attributes = parseAttributes(bytes ?? Buffer.alloc(0));
   const ip = parseAttributes(attributes.get(CTA_TUPLE.ip) ?? Buffer.alloc(0));
@@ -168,20 +200,61 @@ function tcpStateOf(info: Buffer | undefined): TcpState | undefined {
   return state === undefined ? undefined : TCP_STATES[state.readUInt8(0)];
 }
 
-/** The flows of the socket's namespace that match. `socket` is a NETLINK_NETFILTER one. */
-export function listFlows(socket: NetlinkSocket, filter: FlowFilter): Promise<readonly Flow[]> {
+function parseFlow(body: Buffer): FoundFlow {
+  const attributes = parseAttributes(body.subarray(NFNETLINK_HEADER_BYTES));
+  const tuple = attributes.get(CTA.tupleOriginal) ?? Buffer.alloc(0);
+  const original = tupleOf(tuple);
+  return {
+    ipProtocol: original.ipProtocol,
+    source: original.source,
+    originalDestination: original.destination,
+    replySource: tupleOf(attributes.get(CTA.tupleReply)).source,
+    tcpState: tcpStateOf(attributes.get(CTA.protocolInfo)),
+    tuple: Buffer.from(tuple),
+  };
+}
+
+function findFlows(socket: NetlinkSocket, filter: FlowFilter): Promise<readonly FoundFlow[]> {
   const type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET;
-  return socket.dumpEach('list connections', type, filterParts(filter), (body) => {
-    const attributes = parseAttributes(body.subarray(NFNETLINK_HEADER_BYTES));
-    const original = tupleOf(attributes.get(CTA.tupleOriginal));
-    return [
-      {
-        ipProtocol: original.ipProtocol,
-        source: original.source,
-        originalDestination: original.destination,
-        replySource: tupleOf(attributes.get(CTA.tupleReply)).source,
-        tcpState: tcpStateOf(attributes.get(CTA.protocolInfo)),
-      },
-    ];
+  const asked = isIpv6(filter) ? { family: AF_INET6 } : filter;
+  return socket.dumpEach('list connections', type, filterParts(asked), (body) => {
+    const flow = parseFlow(body);
+    return flowMatches(flow, filter) ? [flow] : [];
   });
+}
+
+/** The flows of the socket's namespace that match; by ports only those of IPv4. `socket` is a NETLINK_NETFILTER one. */
+export function listFlows(socket: NetlinkSocket, filter: FlowFilter): Promise<readonly Flow[]> {
+  return findFlows(socket, filter);
+}
+
+function forgetFlow(flow: FoundFlow): NetlinkRequest {
+  return {
+    what: `forget the connection from ${flow.source} to ${flow.originalDestination}`,
+    type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE,
+    flags: NLM_F_REQUEST,
+    parts: [Buffer.from([familyOf(flow.source), 0, 0, 0]), attributeNested(CTA.tupleOriginal, [flow.tuple])],
+    tolerate: ['ENOENT'],
+  };
+}
+
+/** Each filter makes the kernel walk its whole table; with more than so many it is read once instead. */
+const FILTERS_MAX = 8;
+
+/** Forgets every flow of the socket's namespace that matches any of the filters, which are by addresses. */
+export async function forgetAll(socket: NetlinkSocket, filters: readonly FlowFilter[]): Promise<void> {
+  for (const family of [AF_INET, AF_INET6]) {
+    const ours = filters.filter((filter) => isIpv6(filter) === (family === AF_INET6));
+    if (ours.length === 0) continue;
+    if (family === AF_INET && ours.length <= FILTERS_MAX) await socket.execute(ours.map(forgetFlows));
+    else {
+      const flows = await findFlows(socket, { family });
+      const addresses = new Set(ours.flatMap((one) => [one.originalDestination, one.replySource]));
+      const candidates = flows.filter(
+        (flow) => addresses.has(flow.originalDestination) || addresses.has(flow.replySource),
+      );
+      const matching = candidates.filter((flow) => ours.some((filter) => flowMatches(flow, filter)));
+      await socket.execute(matching.map(forgetFlow));
+    }
+  }
 }

@@ -2,7 +2,7 @@
  * What the router of one network on this node should be: pure, from what is known of the network and from the tasks that
  * are on it here. Answers each change with what has to be done to the kernel.
  */
-import type { NetworkEndpoint, NetworkPeer } from '#gen/swarm/v1/networks.ts';
+import type { NetworkEndpoint, NetworkPeer, NetworkTable } from '#gen/swarm/v1/networks.ts';
 import { canonicalAddress, hostPrefix } from '../../kernel/ip-address.ts';
 import { type FlowFilter, IP_PROTOCOL_UDP } from '../../kernel/netlink-conntrack.ts';
 import type { ElementChange } from '../../kernel/nftables-elements.ts';
@@ -113,7 +113,7 @@ export class RouterModel {
     // A node that has left the network keeps the address it had as long as the network is here.
     const nodeIndex = view.peers.get(this.#nodeId)?.index ?? this.#nodeIndex;
     const sameNode = nodeIndex === this.#nodeIndex && sameUnderlay(this.#underlay, underlay);
-    const anew = before?.table !== view.table || !sameNode;
+    const anew = !sameTable(before?.table, view.table) || !sameNode;
     if (anew) {
       const subnets = subnetsOf(view.table);
       this.#mtu = networkMtu(view.table, underlay);
@@ -308,6 +308,11 @@ function removeFrom(sets: Map<string, Set<string>>, key: string, value: string):
   const found = sets.get(key);
   found?.delete(value);
   if (found?.size === 0) sets.delete(key);
+}
+
+/** A table that came again says the same in another object. */
+function sameTable(left: NetworkTable | undefined, right: NetworkTable): boolean {
+  return left === right || JSON.stringify(left) === JSON.stringify(right);
 }
 
 /** Where packets go, leaving aside who decides about peers. */

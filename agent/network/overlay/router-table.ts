@@ -104,7 +104,8 @@ export function parseListing(text: string): Listing {
     } else if (inside !== null) {
       part = `${table} ${inside[1]} ${inside[2]}`;
       parts.set(part, '');
-    } else if (part !== '') parts.set(part, `${parts.get(part) ?? ''}${line.trim()}\n`);
+    } else if (line === '\t}') part = '';
+    else if (part !== '') parts.set(part, `${parts.get(part) ?? ''}${line.trim()}\n`);
   }
   return parts;
 }

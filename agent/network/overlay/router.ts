@@ -96,9 +96,10 @@ export class Router implements AttachableNetwork {
       const adopted = this.#namespace === undefined && (await this.#adoptNamespace());
       const delta = this.#model.update(view, underlay, touched);
       this.#view = view;
-      if (adopted) this.#options.onRepaired(await this.#repairAll(true));
-      else if (delta.anew || this.#namespace === undefined) await this.#repairAll();
-      else await this.#commit(delta);
+      if (!adopted && !delta.anew && this.#namespace !== undefined) return this.#commit(delta);
+      const repaired = await this.#repairAll(adopted);
+      if (adopted) this.#options.onRepaired(repaired);
+      await this.#open().forgetFlows(delta.flows);
     });
   }
 

@@ -2,7 +2,7 @@
 import { SwarmError } from '#common/errors.ts';
 import { AF_INET, AF_INET6 } from '../../../kernel/ip-address.ts';
 import { NETLINK_NETFILTER, type NetlinkRequest, NetlinkSocket } from '../../../kernel/netlink.ts';
-import { type FlowFilter, forgetFlows, listFlows } from '../../../kernel/netlink-conntrack.ts';
+import { type FlowFilter, forgetAll, isOpen, listFlows } from '../../../kernel/netlink-conntrack.ts';
 import { type NetworkEvent, type NetworkWatch, watchNetwork } from '../../../kernel/netlink-events.ts';
 import { addIpvlan, addMacvlan } from '../../../kernel/netlink-macvlan.ts';
 import {
@@ -46,7 +46,6 @@ import {
 } from '../../../kernel/nftables-elements.ts';
 import { readPseudoFile } from '../../../kernel/pseudo-file.ts';
 import { type Sysctl, sysctlPath, writeSysctls } from '../../sysctls.ts';
-import { filtersWithFlows, isOpen } from './flows.ts';
 import type { KernelNamespace, LinkState, NetworkKernel } from './network-kernel.ts';
 import { type Item, LOCAL_TABLE, type Operation, type RouteItem, tableOf } from './operations.ts';
 
@@ -184,8 +183,7 @@ class NetlinkNamespace implements KernelNamespace {
   }
 
   async forgetFlows(filters: readonly FlowFilter[]): Promise<void> {
-    const matching = await filtersWithFlows(filters, (filter) => listFlows(this.#netfilter(), filter));
-    await this.#netfilter().execute(matching.map(forgetFlows));
+    if (filters.length > 0) await forgetAll(this.#netfilter(), filters);
   }
 
   async openConnections(filter: FlowFilter): Promise<number> {
