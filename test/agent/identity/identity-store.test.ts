@@ -12,6 +12,7 @@ import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { bootstrapCluster } from '#manager/ca/index.ts';
 import { testAuthority, testNode } from '#test/certs/fixtures.ts';
 import { rejects } from '#test/certs/rejects.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -183,7 +184,7 @@ describe('identity store', () => {
     });
 
     it('files of another user', async function () {
-      if (process.geteuid?.() !== 0) this.skip(); // only root can give a file away
+      if (process.geteuid?.() !== 0) skipBecause(this, 'only root can give a file away');
       await chown(at('node.key'), 65534, 65534);
       await assert.rejects(load(), rejects('corrupt-state', /node.key belongs to user 65534, not to user 0/));
     });

@@ -14,6 +14,7 @@ import { familiarName, parseImageReference } from '#common/image-reference.ts';
 import { silentLogger } from '#common/log.ts';
 import { chunks, dockerArchive, tar } from '#test/fixtures/image-archive.ts';
 import { registryInstalled, TestRegistry } from '#test/fixtures/registry.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 import { never, requireBuildah, StoreFixture } from './store-fixture.ts';
 
 const run = promisify(execFile);
@@ -135,8 +136,7 @@ describe('images on a small disk', function () {
     try {
       await run('mount', ['-t', 'tmpfs', '-o', `size=${SIZE_MIB}m,mode=700`, 'starling-test', mountPoint]);
     } catch {
-      console.log('      skipped: cannot mount a tmpfs');
-      this.skip();
+      skipBecause(this, 'cannot mount a tmpfs');
     }
     if (registryInstalled) registry = await TestRegistry.start();
     fixture = await StoreFixture.make({ stateDirectory: join(mountPoint, 'state') });
@@ -203,7 +203,7 @@ describe('images on a small disk', function () {
   });
 
   it('collects what is unused, oldest first, down to the low mark, and nothing that cannot be had again', async function () {
-    if (registry === undefined) this.skip();
+    if (registry === undefined) skipBecause(this, 'docker-registry is not installed');
     const collector = { highPercent: 60, lowPercent: 55, graceMs: 0, intervalMs: 3_600_000 };
     await reopen({ reserveBytes: MIB, collector });
     const pull = async (tag: string): Promise<string> => {
@@ -243,7 +243,7 @@ describe('images on a small disk', function () {
   });
 
   it('does not collect what has just been used', async function () {
-    if (registry === undefined) this.skip();
+    if (registry === undefined) skipBecause(this, 'docker-registry is not installed');
     await reopen({
       reserveBytes: MIB,
       collector: { highPercent: 1, lowPercent: 0, graceMs: 60_000, intervalMs: 3_600_000 },

@@ -13,6 +13,7 @@ import { busyboxArchiveBytes } from '#test/fixtures/busybox-image.ts';
 import { chunks, type Member, tar } from '#test/fixtures/image-archive.ts';
 import { registryInstalled, TestRegistry } from '#test/fixtures/registry.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 import { requireBuildah, StoreFixture } from './store-fixture.ts';
 
 const KIB = 1024;
@@ -228,7 +229,7 @@ describe('image service', function () {
   });
 
   it('pulls with login, resolves digests, and says what happens', async function () {
-    if (!registryInstalled) this.skip();
+    if (!registryInstalled) skipBecause(this, 'docker-registry is not installed');
     const registry = await TestRegistry.start({ user: { name: 'u', password: 'p' } });
     try {
       const pushed = await registry.push('app', '1', { layers: [tar([{ name: 'a' }])] });

@@ -8,6 +8,7 @@ import { type ImageReference, parseImageReference } from '#common/image-referenc
 import { encodeRegistryAuth, type RegistryCredential } from '#common/system/registry-auth.ts';
 import { tar } from '#test/fixtures/image-archive.ts';
 import { freePort, registryInstalled, TestRegistry } from '#test/fixtures/registry.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 import { never, requireBuildah, StoreFixture } from './store-fixture.ts';
 
 const layer = (text: string): Buffer => tar([{ name: 'file', content: text }]);
@@ -64,10 +65,7 @@ describe('pulling', function () {
 
   before(async function () {
     requireBuildah(this);
-    if (!registryInstalled) {
-      console.log('      skipped: docker-registry is not installed');
-      this.skip();
-    }
+    if (!registryInstalled) skipBecause(this, 'docker-registry is not installed');
     plain = await TestRegistry.start();
     fixture = await StoreFixture.make();
   });
@@ -281,10 +279,7 @@ describe('pulling with TLS and login', function () {
 
   before(async function () {
     requireBuildah(this);
-    if (!registryInstalled) {
-      console.log('      skipped: docker-registry is not installed');
-      this.skip();
-    }
+    if (!registryInstalled) skipBecause(this, 'docker-registry is not installed');
     registry = await TestRegistry.start({ tls: true, user });
     await registry.push('private/app', '1', image('private'));
     fixture = await StoreFixture.make({ loopbackInsecure: false });

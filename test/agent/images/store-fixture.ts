@@ -16,6 +16,7 @@ import {
 import { silentLogger } from '#common/log.ts';
 import { type BusyboxOptions, busyboxArchiveBytes } from '#test/fixtures/busybox-image.ts';
 import { chunks } from '#test/fixtures/image-archive.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 
 const run = promisify(execFile);
 
@@ -23,10 +24,8 @@ const run = promisify(execFile);
 export function requireBuildah(context: Mocha.Context): void {
   const missing = ['/usr/bin/buildah', '/bin/busybox'].filter((path) => !existsSync(path));
   if (process.getuid?.() === 0 && missing.length === 0) return;
-  console.log(
-    `      skipped: needs root, buildah and busybox-static${missing.length > 0 ? ` (missing: ${missing.join(', ')})` : ''}`,
-  );
-  context.skip();
+  const missed = missing.length > 0 ? ` (missing: ${missing.join(', ')})` : '';
+  skipBecause(context, `needs root, buildah and busybox-static${missed}`);
 }
 
 export const TEST_TUNING: ImageTuning = {

@@ -14,6 +14,7 @@ import { readFileInRoot } from '#agent/kernel/openat2.ts';
 import { resolveInRoot } from '#agent/kernel/resolve-in-root.ts';
 import { spreadSubdirectories } from '#agent/kernel/spread-directories.ts';
 import { statfs } from '#agent/kernel/statfs.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 
 describe('kernel: in a root', () => {
   let outer: string;
@@ -89,8 +90,8 @@ describe('kernel: in a root', () => {
   });
 
   it('agrees with a process that is chrooted there', async function (this: Mocha.Context) {
-    if (process.getuid?.() !== 0) this.skip();
-    await copyFile('/bin/busybox', join(root, 'busybox')).catch(() => this.skip());
+    if (process.getuid?.() !== 0) skipBecause(this, 'chroot needs root');
+    await copyFile('/bin/busybox', join(root, 'busybox')).catch(() => skipBecause(this, 'no /bin/busybox'));
     const segment = fc.constantFrom('a', 'b', 'c', '..', '.');
     const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((segments) => segments.join('/'));
     const target = fc.tuple(fc.boolean(), path).map(([absolute, text]) => (absolute ? `/${text}` : text));

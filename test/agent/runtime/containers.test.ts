@@ -9,6 +9,7 @@ import { mount, unmount } from '#agent/kernel/mount.ts';
 import { findProgram } from '#agent/runtime/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 import { describeInside } from './inside.ts';
 import { TestRuntime } from './test-runtime.ts';
 
@@ -354,10 +355,7 @@ describeInside(import.meta.filename, 'runtime: containers', () => {
   });
 
   it('works with runc too', async function (this: Mocha.Context) {
-    if ((await findProgram('runc')) === undefined) {
-      console.log('      skipped: runc is not installed');
-      this.skip();
-    }
+    if ((await findProgram('runc')) === undefined) skipBecause(this, 'runc is not installed');
     const other = await TestRuntime.make({ runtimeName: 'runc' });
     try {
       const ended = await other.shell('echo hello; grep -E "Seccomp:|CapBnd" /proc/self/status; exit 3');

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import Mocha from 'mocha';
 import { runProcess } from '#agent/kernel/run-process.ts';
 import { ensureMountNamespace, removeMountNamespace, requireProgram } from '#agent/runtime/index.ts';
+import { SKIPPED, skipBecause } from '#test/support/skip-because.ts';
 
 const INSIDE = 'STARLING_TEST_INSIDE';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -49,6 +50,7 @@ async function runInside(file: string): Promise<Report> {
       outputBytesMax: 1024 * 1024,
     });
     const text = await readFile(output, 'utf8').catch(() => undefined);
+    for (const line of run.stdout.split('\n')) if (line.startsWith(SKIPPED)) console.log(line);
     if (text === undefined) throw new Error(`${file} did not run (exit ${run.exitCode}):\n${run.stderr}${run.stdout}`);
     return JSON.parse(text) as Report;
   } finally {
@@ -66,10 +68,7 @@ export function describeInside(file: string, title: string, body: () => void): v
   describe(title, function (this: Mocha.Suite) {
     this.timeout(TIMEOUT_MS);
     before('run the tests inside', async function (this: Mocha.Context) {
-      if (process.getuid?.() !== 0) {
-        console.log(`      skipped: ${title}: containers need root`);
-        this.skip();
-      }
+      if (process.getuid?.() !== 0) skipBecause(this, 'containers need root');
       const report = await runInside(file);
       const pending = new Set(report.pending.map((one) => one.fullTitle));
       if (report.tests.length === 0 && report.failures.length === 0) throw new Error(`${file} has no tests inside`);

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { ensureMountNamespace, mountNamespaceFile, removeMountNamespace } from '#agent/runtime/index.ts';
 import { mountsBelow, parseMountInfo } from '#agent/runtime/mount-info.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 
 const DAEMON = fileURLToPath(new URL('./namespace-daemon.ts', import.meta.url));
 
@@ -30,9 +31,7 @@ describe('runtime: the mount namespace of the agent', function () {
   let directory: string;
 
   before(function () {
-    if (process.getuid?.() === 0) return;
-    console.log('      skipped: namespaces are made by root');
-    this.skip();
+    if (process.getuid?.() !== 0) skipBecause(this, 'namespaces are made by root');
   });
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'starling-enter-'));

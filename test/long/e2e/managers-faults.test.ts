@@ -10,6 +10,7 @@ import { SOON_MS } from '#test/e2e/support/cluster.ts';
 import { tell } from '#test/e2e/support/figures.ts';
 import type { Load } from '#test/e2e/support/load.ts';
 import { useManagers } from '#test/e2e/support/managers.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 
 const PAUSE_MS = 30_000;
 const FLAPPING_MS = 30_000;
@@ -132,10 +133,7 @@ describe('long e2e: managers, disks and clocks', function () {
   for (const seconds of [3600, -3600])
     for (const role of ['leader', 'follower'] as const)
       it(`the clock of a ${role} jumps by ${seconds} s`, async function () {
-        if (!hasClocks) {
-          tell('skipped: libfaketime is not installed (apt-get install libfaketime)');
-          return this.skip();
-        }
+        if (!hasClocks) skipBecause(this, 'libfaketime is not installed (apt-get install libfaketime)');
         const leader = await managers().formed();
         const victim = role === 'leader' ? leader : (managers().others(leader)[0] ?? '');
         const load = await managers().load();

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Script } from 'node:vm';
+import { skipBecause } from '#test/support/skip-because.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const DIST = join(ROOT, 'dist');
@@ -21,9 +22,7 @@ describe('cli: the bundle', function () {
   this.timeout(20_000);
 
   before(function () {
-    if (existsSync(join(DIST, 'swarm.cache'))) return;
-    console.log('      skipped: dist/ is not built (make build)');
-    this.skip();
+    if (!existsSync(join(DIST, 'swarm.cache'))) skipBecause(this, 'dist/ is not built (make build)');
   });
 
   it('answers as the source does', async () => {

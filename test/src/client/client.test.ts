@@ -18,6 +18,7 @@ import { connectLocal, DEFAULT_SOCKET_PATH, socketPath } from '#src/client/local
 import { connectRemote } from '#src/client/remote.ts';
 import { CLUSTER_ID, testAuthority, testNode } from '#test/certs/fixtures.ts';
 import { failure } from '#test/support/failure.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
@@ -96,10 +97,7 @@ describe('client', () => {
   });
 
   it('says so when the socket is not for this user', async function () {
-    if (process.getuid?.() !== 0) {
-      // Only root can become someone else to be refused.
-      this.skip();
-    }
+    if (process.getuid?.() !== 0) skipBecause(this, 'only root can become someone else to be refused');
     await serveLocally();
     await promisify(execFile)('chmod', ['755', directory]);
     const script = `

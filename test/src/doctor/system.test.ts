@@ -19,6 +19,8 @@ import { CHECKS, type DoctorContext, type Host, runChecks, systemHost } from '#s
 import { parseDockerInfo } from '#src/doctor/system-host.ts';
 import { CaServer } from '#test/agent/identity/ca-server.ts';
 import { testAuthority, testNode } from '#test/certs/fixtures.ts';
+import { eventually } from '#test/support/eventually.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 import { contextOf, say, sentence } from './fake-host.ts';
 
 const run = promisify(execFile);
@@ -35,7 +37,7 @@ describe('doctor: this machine', () => {
   afterEach(() => rm(directory, { recursive: true }));
 
   it('can run containers, as the other tests do, and the looking leaves nothing behind', async function () {
-    if (!IS_ROOT) this.skip(); // namespaces and mounts need root
+    if (!IS_ROOT) skipBecause(this, 'namespaces and mounts need root');
     const findings = await runChecks(CHECKS, context({ purpose: 'doctor', addressPools: undefined }));
     const about = new Map(findings.map((finding) => [finding.check, sentence(finding)]));
     for (const name of ['privileges', 'kernel', 'namespaces', 'overlayfs', 'seccomp', 'veth', 'vxlan', 'nftables'])
@@ -164,14 +166,11 @@ describe('doctor: this machine', () => {
       run('nsenter', [`--net=/proc/${holder?.pid}/ns/net`, '--', ...words], { timeout: 5000 });
 
     before(async function () {
-      if (!IS_ROOT) this.skip(); // network namespaces need root
+      if (!IS_ROOT) skipBecause(this, 'network namespaces need root');
       holder = spawn('unshare', ['--net', '--', 'sleep', '300'], { stdio: 'ignore' });
       const own = await readlink('/proc/self/ns/net');
-      const deadlineMs = Date.now() + 5000;
-      while ((await readlink(`/proc/${holder.pid}/ns/net`).catch(() => own)) === own) {
-        assert.ok(Date.now() < deadlineMs, 'the namespace did not appear');
-        await new Promise(setImmediate);
-      }
+      const path = `/proc/${holder.pid}/ns/net`;
+      await eventually('the namespace to appear', async () => (await readlink(path).catch(() => own)) !== own);
       const enter = ['nsenter', `--net=/proc/${holder.pid}/ns/net`, '--'] as const;
       inside = { ...systemHost, run: (...words) => systemHost.run(...enter, ...words) };
     });

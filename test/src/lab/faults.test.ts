@@ -10,6 +10,7 @@ import { Lab } from '#src/lab/lab.ts';
 import { FABRIC } from '#src/lab/names.ts';
 import { runLab } from '#src/lab/program.ts';
 import { labTraces } from '#test/e2e/support/footprint.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 
 const DUMMY = [process.execPath, fileURLToPath(new URL('./dummy-daemon.ts', import.meta.url))];
 const DISK_MEGABYTES = 64;
@@ -172,10 +173,7 @@ describe('lab: faults', function () {
   });
 
   it('a clock jumps for one daemon only, and timers do not notice', async function () {
-    if (!clocks) {
-      process.stderr.write('    skipped: libfaketime is not installed\n');
-      return this.skip();
-    }
+    if (!clocks) skipBecause(this, 'libfaketime is not installed');
     const first = await ask('m2', 'm1');
     await lab.host('m1').setClock(3600);
     let last: { now: number; uptime: number } | undefined;

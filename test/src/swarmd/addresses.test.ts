@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { formatHostPort } from '#common/host-port.ts';
 import { advertiseAddress, listenAddress } from '#src/swarmd/addresses.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 
 describe('swarmd: addresses', () => {
   it('defaults, interfaces, ports and brackets', () => {
@@ -31,7 +32,7 @@ describe('swarmd: addresses', () => {
   });
 
   it('takes the one address of the host, whatever links to containers it has', async function () {
-    if (process.getuid?.() !== 0) this.skip(); // makes a network namespace
+    if (process.getuid?.() !== 0) skipBecause(this, 'network namespaces need root');
     const script = `
       import { execFileSync } from 'node:child_process';
       const ip = (...words) => execFileSync('ip', words);

@@ -14,6 +14,7 @@ import { CgroupsV2 } from '#agent/runtime/cgroups/cgroups-v2.ts';
 import { cgroupDirectories, readCgroupLayout } from '#agent/runtime/cgroups/layout.ts';
 import { parseMountInfo } from '#agent/runtime/mount-info.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 import { V1_SYSTEMD, V2_SYSTEMD } from './layouts.ts';
 
 async function write(root: string, files: Readonly<Record<string, string>>): Promise<void> {
@@ -177,9 +178,7 @@ describe('runtime: cgroups of this machine', function () {
   const name = `/starling-test-cg-${process.pid}`;
 
   before(function () {
-    if (process.getuid?.() === 0) return;
-    console.log('      skipped: cgroups are made by root');
-    this.skip();
+    if (process.getuid?.() !== 0) skipBecause(this, 'cgroups are made by root');
   });
 
   async function check(cgroups: CgroupsV1 | CgroupsV2): Promise<void> {
@@ -225,10 +224,7 @@ describe('runtime: cgroups of this machine', function () {
   it('does so with the v2 driver wherever a v2 hierarchy is mounted', async function (this: Mocha.Context) {
     const mounts = parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8'));
     const unified = mounts.findLast((mount) => mount.type === 'cgroup2')?.target;
-    if (unified === undefined) {
-      console.log('      skipped: no v2 hierarchy is mounted');
-      return this.skip();
-    }
+    if (unified === undefined) skipBecause(this, 'no v2 hierarchy is mounted');
     await check(new CgroupsV2({ mode: 'v2', unified, controllers: new Map(), unifiedVisible: false }));
   });
 });

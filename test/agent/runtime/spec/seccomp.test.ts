@@ -8,6 +8,7 @@ import { capabilitiesOfMask } from '#agent/runtime/spec/capabilities.ts';
 import type { OciSeccomp } from '#agent/runtime/spec/oci-spec.ts';
 import { buildSeccomp, type SeccompProfile, type SeccompRequest } from '#agent/runtime/spec/seccomp.ts';
 import { SwarmError } from '#common/errors.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 
 const PROFILE = '/usr/share/containers/seccomp.json';
 const DEFAULTS = capabilitiesOfMask('00000000a80425fb');
@@ -40,10 +41,7 @@ describe('runtime: seccomp', () => {
 
   before(async function () {
     const text = await readFile(PROFILE, 'utf8').catch(() => undefined);
-    if (text === undefined) {
-      console.log(`      skipped: no ${PROFILE} on this machine`);
-      this.skip();
-    }
+    if (text === undefined) skipBecause(this, `no ${PROFILE} on this machine`);
     profile = JSON.parse(text) as SeccompProfile;
   });
 
