@@ -92,21 +92,24 @@ function isDataError(error: unknown): boolean {
  */
 export async function* unpack(source: AsyncIterable<Uint8Array>, guard: BombGuard): AsyncGenerator<Buffer> {
   const pieces = counted(source, guard);
-  const first = await pieces.next();
-  if (first.done === true) return;
-  const compression = compressionOf(first.value);
-  async function* whole(): AsyncGenerator<Buffer> {
-    yield first.value as Buffer;
-    yield* pieces;
-  }
-  if (compression === 'none') {
-    for await (const piece of whole()) {
-      guard.unpacked(piece.length);
-      yield piece;
+  try {
+    const first = await pieces.next();
+    if (first.done === true) return;
+    const compression = compressionOf(first.value);
+    async function* whole(): AsyncGenerator<Buffer> {
+      yield first.value as Buffer;
+      yield* pieces;
     }
-    return;
+    if (compression !== 'none') yield* decompress(whole(), compression, guard);
+    else
+      for await (const piece of whole()) {
+        guard.unpacked(piece.length);
+        yield piece;
+      }
+  } finally {
+    // The source is let go wherever reading ends, at the first piece too. Not awaited: it may hang.
+    pieces.return(undefined).catch(() => {});
   }
-  yield* decompress(whole(), compression, guard);
 }
 
 async function* decompress(

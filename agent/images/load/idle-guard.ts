@@ -15,13 +15,10 @@ export async function* withIdleLimit<T>(
       const idle = new Promise<never>((_resolve, reject) => {
         cancel = clock.setTimer(idleMs, () => reject(idleError(idleMs, what)));
       });
-      try {
-        const next = await Promise.race([iterator.next(), idle]);
-        if (next.done === true) return;
-        yield next.value;
-      } finally {
-        cancel();
-      }
+      // The clock runs while the source is waited for, not while the reader is.
+      const next = await Promise.race([iterator.next(), idle]).finally(cancel);
+      if (next.done === true) return;
+      yield next.value;
     }
   } finally {
     // Not awaited: a source that hangs in next() hangs in return() too.

@@ -1,11 +1,14 @@
 /** The small parts below the store, each alone. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { BombGuard, unpack } from '#agent/images/archive/unpack.ts';
 import { hostsIn } from '#agent/images/build/image-builder.ts';
 import { classifyBuildFailure, classifyFailure, lastWords } from '#agent/images/buildah/classify-failure.ts';
 import { LineSplitter } from '#agent/images/buildah/line-splitter.ts';
 import { ProcessSlots } from '#agent/images/buildah/process-slots.ts';
-import { inheritedEnvironment } from '#agent/images/config.ts';
+import { IMAGE_TUNING, inheritedEnvironment } from '#agent/images/config.ts';
 import { withIdleLimit } from '#agent/images/load/idle-guard.ts';
 import { SharedWork } from '#agent/images/pull/shared-work.ts';
 import { parseImageDocument, timeOf } from '#agent/images/storage/image-config.ts';
@@ -13,6 +16,7 @@ import { NameLock, parsePlatform } from '#agent/images/store-context.ts';
 import { patternOf } from '#agent/images/view/image-filter.ts';
 import { ManualClock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
+import { withDeadline } from '#common/system/deadline.ts';
 import { never } from './store-fixture.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -201,6 +205,56 @@ describe('idle limit', () => {
     await turn();
     clock.advance(100);
     await assert.rejects(next, /no data came for the test within 0.1 s/);
+  });
+
+  it('gives the reader all the time it wants', async () => {
+    const clock = new ManualClock();
+    async function* two(): AsyncGenerator<number> {
+      yield 1;
+      yield 2;
+    }
+    const stream = withIdleLimit(two(), 100, 'the test', clock);
+    assert.equal((await stream.next()).value, 1);
+    assert.equal(clock.nextDue(), undefined);
+    clock.advance(1000);
+    assert.equal((await stream.next()).value, 2);
+  });
+});
+
+describe('unpacking', () => {
+  const LIMITS = IMAGE_TUNING.archive;
+  const plain = Buffer.alloc(64 * 1024, 'x');
+  const packed = gzipSync(Buffer.concat(Array.from({ length: 100 }, () => randomBytes(10_000))));
+  const damaged = Buffer.concat([packed.subarray(0, 20), Buffer.alloc(10_000, 1)]);
+
+  /** The source has no end; `read` is after how many pieces the reader goes away, if nothing else ends it. */
+  async function closesItsSource(archive: Buffer, read?: number, limits = LIMITS): Promise<void> {
+    const closed = Promise.withResolvers<void>();
+    async function* source(): AsyncGenerator<Buffer> {
+      try {
+        for (;;) for (let start = 0; start < archive.length; start += 1000) yield archive.subarray(start, start + 1000);
+      } finally {
+        closed.resolve();
+      }
+    }
+    const pieces = unpack(source(), new BombGuard(limits, 'archiveBytesMax'));
+    try {
+      for (let count = 0; read === undefined || count < read; count++) await pieces.next();
+    } catch (thrown) {
+      assert.ok(thrown instanceof SwarmError, String(thrown));
+    }
+    await pieces.return(undefined);
+    await withDeadline(closed.promise, 5_000, 'the source to be closed');
+  }
+
+  it('lets go of its source when the reader goes away, at the first piece too', async () => {
+    for (const archive of [plain, packed]) for (const read of [1, 2, 5]) await closesItsSource(archive, read);
+  });
+
+  it('lets go of its source when the data is damaged, or too much', async () => {
+    await closesItsSource(damaged);
+    for (const archive of [plain, packed])
+      await closesItsSource(archive, undefined, { ...LIMITS, archiveBytesMax: 500 });
   });
 });
 
