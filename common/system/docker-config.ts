@@ -177,18 +177,20 @@ function runHelper(program: string, server: string, options: DockerConfigOptions
     const child = spawn(program, ['get'], {
       env: options.environment,
       stdio: ['pipe', 'pipe', 'ignore'],
-      timeout: options.helperTimeoutMs ?? HELPER_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
     });
+    // Not the option of spawn: that timer runs on when the program cannot be started, and the command does not end.
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.helperTimeoutMs ?? HELPER_TIMEOUT_MS);
     let output = '';
     child.stdout.setEncoding('utf8');
     child.stdout.on('data', (chunk: string) => {
       if (output.length < HELPER_OUTPUT_BYTES_MAX) output += chunk;
     });
     child.once('error', (error: NodeJS.ErrnoException) => {
+      clearTimeout(timer);
       reject(helperFailed(program, error.code === 'ENOENT' ? 'it is not installed' : error.message));
     });
     child.once('close', (exitCode, signal) => {
+      clearTimeout(timer);
       if (signal !== null) reject(helperFailed(program, 'it did not answer in time'));
       else resolve({ exitCode: exitCode ?? 1, output });
     });

@@ -101,6 +101,16 @@ describe("Docker's config.json", () => {
     await refused(ask('deaf'), /did not answer in time/);
   });
 
+  it('leaves no timer behind, whatever became of the helper', async () => {
+    await helper('none', 'cat > /dev/null; echo "credentials not found in native keychain"; exit 1');
+    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    const ask = async (name: string): Promise<unknown> => (await load({ credsStore: name })).credential('r.example');
+    await refused(ask('missing'), /not installed/);
+    assert.equal(await ask('none'), undefined);
+    assert.equal(timers(), before);
+  });
+
   it('is empty when it is not there, and refused when it is broken', async () => {
     const environment = {};
     const empty = await DockerConfig.load({ directory: join(directory, 'nowhere'), environment });
