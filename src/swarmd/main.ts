@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { fileError } from '#common/system/atomic-file.ts';
 import { jsonLogger } from '#common/system/log.ts';
 import { Daemon } from './daemon.ts';
 import { destroyHost } from './destroy.ts';
@@ -30,7 +31,7 @@ async function run(options: DaemonOptions): Promise<void> {
       message: 'containers, networks and mounts need root',
       hint: 'start swarmd as root',
     });
-  for (const directory of [options.stateDir, options.runDir]) await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (const directory of [options.stateDir, options.runDir]) await makeDirectory(directory);
   if (options.executor === 'oci') await enterOwnMounts(options.runDir);
   const logger = jsonLogger(options.logLevel);
   await acquireLock(options.runDir);
@@ -46,6 +47,14 @@ async function run(options: DaemonOptions): Promise<void> {
     await daemon.close().catch(() => {});
     await releaseLock();
     throw thrown;
+  }
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (thrown) {
+    throw fileError(thrown, `make the directory ${path}`);
   }
 }
 

@@ -7,12 +7,14 @@
  *      |  +--- passing error
  *      +--> failed (for good: the log is damaged, the release is too old)                             closed
  */
+import { dirname } from 'node:path';
 import { backoffDelay } from '#common/backoff.ts';
 import { type ErrorReason, SwarmError } from '#common/errors.ts';
 import { GrpcPeerTransport } from '#manager/raft/index.ts';
 import { type ClusterServer, startClusterServer } from './cluster-server.ts';
 import type { DaemonConfig } from './config.ts';
 import { forgetLog } from './forget-log.ts';
+import { asFullDisk } from './full-disk.ts';
 import type { ManagerRole } from './manager-role.ts';
 import { finishForced, type ManagerStart, makeManager } from './manager-start.ts';
 import { watchMemberships } from './membership-watch.ts';
@@ -144,7 +146,8 @@ export class ManagerPart {
         await this.#live();
       } catch (thrown) {
         if (this.#closing.signal.aborted) return;
-        const error = SwarmError.from(thrown);
+        const cause = SwarmError.from(thrown);
+        const error = (await asFullDisk(cause, dirname(parts.paths.log))) ?? cause;
         parts.logger.warn('the manager of this node is not up', { error: error.message, hint: error.hint });
         if (FINAL.has(error.reason)) {
           this.#become({ kind: 'failed', error });

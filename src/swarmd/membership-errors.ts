@@ -14,7 +14,18 @@ export function joinedWithout(error: SwarmError, part: 'manager' | 'agent'): Swa
     hint:
       part === 'manager'
         ? `${error.hint ?? 'mend that'}; it goes on trying (see \`swarm info\`), or give up with: swarm leave --force`
-        : `${error.hint ?? 'mend that'}; then restart swarmd, or give up with: swarm leave --force`,
+        : `${error.hint ?? 'mend that'}; ${error.reason === 'disk-full' ? 'or' : 'then restart swarmd, or'} give up with: swarm leave --force`,
+    cause: error,
+  });
+}
+
+/** What is told to who needs the manager of a node that cannot take part in its swarm. */
+export function cannotServe(error: SwarmError): SwarmError {
+  return new SwarmError({
+    code: 'unavailable',
+    reason: 'not-a-manager',
+    message: `this node cannot take part in its swarm: ${error.message}`,
+    hint: error.hint ?? 'see `swarm info`',
     cause: error,
   });
 }

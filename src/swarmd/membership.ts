@@ -3,11 +3,14 @@
  *
  *   inactive --init|join|restore--> pending --> active --leave|removed--> leaving --> inactive
  *   start: inactive | active | error (an identity that cannot be used; leave --force ends it)
+ *   error, of a full disk --there is room--> active
  *   active, worker <--promoted|demoted--> active, manager      the agent and its containers go on
  *   active, manager --force-new-cluster--> active, only manager
  *
  * Whether the manager part of an active node serves is a matter of its own: see ManagerPart.
  */
+
+import { dirname } from 'node:path';
 import type { IdentityStore, LoadedIdentity } from '#agent/identity/index.ts';
 import { backoffDelay } from '#common/backoff.ts';
 import type { CancelTimer } from '#common/clock.ts';
@@ -22,9 +25,10 @@ import { DAEMON_CONFIG, type DaemonConfig } from './config.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import { markForced, refuseWithQuorum, unmarkForced } from './forced-cluster.ts';
 import { foundCluster } from './found-cluster.ts';
+import { asFullDisk, hasRoom } from './full-disk.ts';
 import { joinSwarm } from './join-swarm.ts';
 import { endAgent, forgetMembership, leaveTheLog } from './leave-swarm.ts';
-import { joinedWithout, leaveRefusal, notForcible } from './membership-errors.ts';
+import { cannotServe, joinedWithout, leaveRefusal, notForcible } from './membership-errors.ts';
 import { readSaved, restoreCluster } from './restore-cluster.ts';
 import { changeRole, toldRole } from './role-change.ts';
 
@@ -51,6 +55,8 @@ export class Membership {
   #turn: Promise<unknown> = Promise.resolve();
   #roleRetry: CancelTimer | undefined;
   #roleFailures = 0;
+  /** Set while a full disk is in the way of this node. */
+  #roomCheck: CancelTimer | undefined;
   #closed = false;
 
   constructor(parts: DaemonParts, store: IdentityStore, config: DaemonConfig = DAEMON_CONFIG) {
@@ -65,6 +71,7 @@ export class Membership {
 
   /** The manager of this node. @throws SwarmError `not-a-manager`, or why the manager part does not serve */
   manager(): ReturnType<NonNullable<ActiveNode['managerPart']>['manager']> {
+    if (this.#state.kind === 'error') throw cannotServe(this.#state.error);
     const part = this.#state.kind === 'active' ? this.#state.managerPart : undefined;
     if (part === undefined) throw this.#parts.notAManager(this.#state.kind === 'active');
     return part.manager();
@@ -74,20 +81,54 @@ export class Membership {
   start(): Promise<void> {
     return this.#transition(async () => {
       try {
-        const identity = await this.#store.load(this.#parts.clock.now());
-        if (identity === undefined) {
-          await this.#parts.executor.recover([]);
-          return;
-        }
-        refuseClone(identity);
-        await this.#replaceAddresses(identity, this.#parts.addresses);
-        await this.#activate();
+        await this.#goOn();
       } catch (thrown) {
         const error = SwarmError.from(thrown);
         if (error.reason === 'bad-flag') throw error;
-        this.#parts.logger.error('this node cannot take part in its swarm', { error: error.message, hint: error.hint });
-        this.#state = { kind: 'error', error };
+        await this.#failed(error);
       }
+    });
+  }
+
+  async #goOn(): Promise<void> {
+    const identity = await this.#store.load(this.#parts.clock.now());
+    if (identity === undefined) {
+      await this.#parts.executor.recover([]);
+      return;
+    }
+    refuseClone(identity);
+    await this.#replaceAddresses(identity, this.#parts.addresses);
+    await this.#activate();
+  }
+
+  /** This node cannot take part. For want of room, it looks for that from time to time and starts when there is some. */
+  async #failed(thrown: SwarmError): Promise<void> {
+    const { logger, paths } = this.#parts;
+    const full = await asFullDisk(thrown, dirname(paths.database));
+    const error = full ?? thrown;
+    logger.error('this node cannot take part in its swarm', { error: error.message, hint: error.hint });
+    this.#state = { kind: 'error', error };
+    if (full !== undefined) this.#startWithRoom(0);
+  }
+
+  #startWithRoom(attempt: number): void {
+    const { clock, random, paths, logger } = this.#parts;
+    if (this.#closed) return;
+    this.#roomCheck?.();
+    this.#roomCheck = clock.setTimer(backoffDelay(this.#config.fullDiskRetry, attempt, random), () => {
+      this.#transition(async () => {
+        if (this.#state.kind !== 'error' || this.#closed) return;
+        if (!(await hasRoom(dirname(paths.database)))) {
+          this.#startWithRoom(attempt + 1);
+          return;
+        }
+        logger.info('there is room on the disk again');
+        try {
+          await this.#goOn();
+        } catch (again) {
+          await this.#failed(SwarmError.from(again));
+        }
+      }).catch(() => {}); // told by `#failed`
     });
   }
 
@@ -174,8 +215,8 @@ export class Membership {
     } catch (thrown) {
       if (this.#state.kind === 'active') throw thrown;
       const error = SwarmError.from(thrown);
-      this.#state = { kind: 'error', error };
-      throw joinedWithout(error, 'agent');
+      await this.#failed(error);
+      throw joinedWithout(this.#state.kind === 'error' ? this.#state.error : error, 'agent');
     }
   }
 
@@ -210,6 +251,7 @@ export class Membership {
   async close(): Promise<void> {
     this.#closed = true;
     this.#roleRetry?.();
+    this.#roomCheck?.();
     // Ends what a transition may be waiting for.
     if (this.#state.kind === 'active') await this.#state.managerPart?.close();
     await this.#turn.catch(() => {});
