@@ -35,6 +35,11 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.ControlService/ListRevisions': OPERATORS,
   '/swarm.v1.ControlService/GetTask': OPERATORS,
   '/swarm.v1.ControlService/ListTasks': OPERATORS,
+  '/swarm.v1.ControlService/CreateNetwork': OPERATORS,
+  '/swarm.v1.ControlService/GetNetwork': OPERATORS,
+  '/swarm.v1.ControlService/ListNetworks': OPERATORS,
+  '/swarm.v1.ControlService/UpdateNetwork': OPERATORS,
+  '/swarm.v1.ControlService/RemoveNetwork': OPERATORS,
 
   '/swarm.v1.WatchService/Watch': OPERATORS,
   '/swarm.v1.LogsService/SubscribeLogs': OPERATORS,
@@ -87,6 +92,9 @@ const FORWARDED: ReadonlySet<string> = new Set<MethodPath>([
   '/swarm.v1.ControlService/CreateService',
   '/swarm.v1.ControlService/UpdateService',
   '/swarm.v1.ControlService/RemoveService',
+  '/swarm.v1.ControlService/CreateNetwork',
+  '/swarm.v1.ControlService/UpdateNetwork',
+  '/swarm.v1.ControlService/RemoveNetwork',
 
   '/swarm.v1.LogsService/SubscribeLogs',
 

@@ -18,6 +18,6 @@ export {
 } from './attachments.ts';
 export { isLive } from './claims.ts';
 export { type AllocatorConfig, DEFAULT_ALLOCATOR_CONFIG, INGRESS_VNI, NETWORKS_LEVEL, VNI_MAX } from './config.ts';
-export { INGRESS_NAME, ingressNetwork } from './ingress.ts';
+export { changesOfLevel, INGRESS_NAME, ingressNetwork } from './ingress.ts';
 export { DEFAULT_POOLS, DEFAULT_SUBNET_SIZE } from './subnet-plan.ts';
 export { capacityOf, rangeOf, subnetsHave } from './subnets.ts';

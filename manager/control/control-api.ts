@@ -7,15 +7,21 @@ import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
 import {
+  type CreateNetworkRequest,
+  type CreateNetworkResponse,
   type CreateServiceRequest,
   type CreateServiceResponse,
   type GetClusterResponse,
+  type GetNetworkRequest,
+  type GetNetworkResponse,
   type GetNodeRequest,
   type GetNodeResponse,
   type GetServiceRequest,
   type GetServiceResponse,
   type GetTaskRequest,
   type GetTaskResponse,
+  type ListNetworksRequest,
+  type ListNetworksResponse,
   type ListNodesRequest,
   type ListNodesResponse,
   type ListRevisionsRequest,
@@ -24,11 +30,15 @@ import {
   type ListServicesResponse,
   type ListTasksRequest,
   type ListTasksResponse,
+  type RemoveNetworkRequest,
+  type RemoveNetworkResponse,
   type RemoveNodeRequest,
   type RemoveServiceRequest,
   type RemoveServiceResponse,
   type UpdateClusterRequest,
   type UpdateClusterResponse,
+  type UpdateNetworkRequest,
+  type UpdateNetworkResponse,
   type UpdateNodeRequest,
   type UpdateNodeResponse,
   type UpdateServiceRequest,
@@ -40,10 +50,12 @@ import type { Change, StoreView } from '#manager/store/index.ts';
 import { type JoinTokenMaker, rotateTokens, updateClusterSpec } from './clusters.ts';
 import { allLabels, anyContained, anyOf, anyPrefix, pages } from './filters.ts';
 import { type ImagePinner, pinImage } from './image-pins.ts';
+import { findTaskUse, usageOf } from './network-users.ts';
+import { createNetwork, isDangling, networksMatching, removeNetwork, updateNetwork } from './networks.ts';
 import { type ManagerMember, withManagerStatus } from './node-roles.ts';
 import { removeNode, updateNode } from './nodes.ts';
 import { redactCluster, redactNode, redactRevision, redactService } from './redact.ts';
-import { findNode, findService, findTask } from './references.ts';
+import { findNetwork, findNode, findService, findTask } from './references.ts';
 import { countTasks, createService, type Decision, removeService, updateService } from './services.ts';
 import { tasksMatching, taskView } from './tasks.ts';
 
@@ -245,15 +257,61 @@ export class ControlApi {
       yield { tasks: page.map((task) => taskView(view, task, request.withSpec)) };
   }
 
+  // Networks
+
+  async createNetwork(caller: ControlCaller, request: CreateNetworkRequest): Promise<CreateNetworkResponse> {
+    const { spec } = request;
+    if (spec === undefined) throw noSpec();
+    const { random } = this.#options;
+    const { result, view } = await this.#write(caller, (current) => {
+      const { warnings, ...decision } = createNetwork(current, spec, random);
+      return { ...decision, result: { network: decision.result, warnings } };
+    });
+    const { network, warnings } = result;
+    return { network: view.get('network', network.id) ?? network, warnings };
+  }
+
+  async getNetwork(_caller: ControlCaller, request: GetNetworkRequest): Promise<GetNetworkResponse> {
+    const view = this.#view();
+    const network = findNetwork(view, request.reference);
+    return { network, usage: usageOf(view, network, await findTaskUse(view, new Set([network.id]))) };
+  }
+
+  async *listNetworks(_caller: ControlCaller, request: ListNetworksRequest): AsyncGenerator<ListNetworksResponse> {
+    const view = this.#view();
+    let matching = networksMatching(view, request);
+    if (request.dangling !== undefined) {
+      const use = await findTaskUse(view, new Set(matching.map(({ id }) => id)));
+      matching = matching.filter((network) => isDangling(view, network, use) === request.dangling);
+    }
+    for (const networks of pages(matching, LIMITS.LIST_PAGE)) yield { networks };
+  }
+
+  async updateNetwork(caller: ControlCaller, request: UpdateNetworkRequest): Promise<UpdateNetworkResponse> {
+    const { result, view } = await this.#write(caller, (current) => updateNetwork(current, request));
+    return { network: view.get('network', result.id) ?? result };
+  }
+
+  async removeNetwork(caller: ControlCaller, request: RemoveNetworkRequest): Promise<RemoveNetworkResponse> {
+    const view = this.#view();
+    const { id } = findNetwork(view, request.reference);
+    const use = await findTaskUse(view, new Set([id]));
+    const { result } = await this.#write(caller, (current) => removeNetwork(current, id, use));
+    return { id: result.id };
+  }
+
   /** The spec with its image pinned to a digest where that was asked for and a registry answered. */
   async #pinned(
     spec: ServiceSpec | undefined,
     queryRegistry: boolean,
     imageBefore: string | undefined,
   ): Promise<{ spec: ServiceSpec; warnings: readonly string[] }> {
-    if (spec === undefined)
-      throw new SwarmError({ code: 'invalid', reason: 'bad-field', field: 'spec', message: 'the request has no spec' });
+    if (spec === undefined) throw noSpec();
     if (!queryRegistry || spec.task?.container?.image === imageBefore) return { spec, warnings: [] };
     return pinImage(spec, this.#options.images);
   }
+}
+
+function noSpec(): SwarmError {
+  return new SwarmError({ code: 'invalid', reason: 'bad-field', field: 'spec', message: 'the request has no spec' });
 }

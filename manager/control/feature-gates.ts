@@ -3,7 +3,9 @@
  * manager of the older release is gone; until then an older leader would take no notice of what is in this table.
  */
 import { SwarmError } from '#common/errors.ts';
-import type { ClusterSpec } from '#gen/swarm/v1/specs.ts';
+import type { ClusterSpec, ServiceSpec } from '#gen/swarm/v1/specs.ts';
+import { NETWORKS_LEVEL, publishesByIngress } from '#manager/allocator/index.ts';
+import type { StoreView } from '#manager/store/index.ts';
 
 interface FeatureGate<Spec> {
   /** As the user knows it. */
@@ -17,17 +19,46 @@ const CLUSTER_GATES: readonly FeatureGate<ClusterSpec>[] = [
   { field: 'max-snapshots', level: 2, uses: ({ log }) => log?.snapshotsKept !== undefined },
   { field: 'snapshot-save-interval', level: 2, uses: ({ log }) => log?.saveIntervalMs !== undefined },
   { field: 'snapshot-save-keep', level: 2, uses: ({ log }) => log?.savesKept !== undefined },
+  { field: 'encrypt-data-path', level: 3, uses: ({ network }) => network?.encryptDataPath === true },
+  { field: 'withdraw-deadline', level: 3, uses: ({ network }) => network?.withdrawDeadlineMs !== undefined },
+];
+
+const SERVICE_GATES: readonly FeatureGate<ServiceSpec>[] = [
+  { field: 'network', level: 3, uses: ({ task }) => (task?.networks.length ?? 0) > 0 },
+  { field: 'publish', level: 3, uses: publishesByIngress },
+  { field: 'drain', level: 3, uses: ({ endpoint }) => endpoint?.drainMs !== undefined },
 ];
 
 /** @throws SwarmError `feature-level` for the first setting that the cluster's level does not allow yet */
 export function checkClusterFeatures(featureLevel: number, spec: ClusterSpec): void {
-  const gate = CLUSTER_GATES.find(({ level, uses }) => level > featureLevel && uses(spec));
-  if (gate === undefined) return;
-  throw new SwarmError({
+  check(CLUSTER_GATES, featureLevel, spec);
+}
+
+/** @throws SwarmError `feature-level` for the first setting that the cluster's level does not allow yet */
+export function checkServiceFeatures(view: StoreView, spec: ServiceSpec): void {
+  check(SERVICE_GATES, levelOf(view), spec);
+}
+
+/** @throws SwarmError `feature-level` while the cluster can have no networks */
+export function requireNetworks(view: StoreView, field: string): void {
+  if (levelOf(view) < NETWORKS_LEVEL) throw tooLow(field, NETWORKS_LEVEL, levelOf(view));
+}
+
+function levelOf(view: StoreView): number {
+  return view.cluster()?.featureLevel ?? 0;
+}
+
+function check<Spec>(gates: readonly FeatureGate<Spec>[], featureLevel: number, spec: Spec): void {
+  const gate = gates.find(({ level, uses }) => level > featureLevel && uses(spec));
+  if (gate !== undefined) throw tooLow(gate.field, gate.level, featureLevel);
+}
+
+function tooLow(field: string, level: number, featureLevel: number): SwarmError {
+  return new SwarmError({
     code: 'precondition',
     reason: 'feature-level',
-    field: gate.field,
-    message: `${gate.field}: needs feature level ${gate.level}, and the swarm is at ${featureLevel}: one of its managers runs an older release`,
+    field,
+    message: `${field}: needs feature level ${level}, and the swarm is at ${featureLevel}: one of its managers runs an older release`,
     hint: 'upgrade all managers (`swarm node ls` shows their versions), then repeat the command',
   });
 }

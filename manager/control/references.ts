@@ -1,6 +1,6 @@
 /** Finding what a user means: a full id, a name, or the unique beginning of an id, in this order. */
 import { SwarmError } from '#common/errors.ts';
-import type { Node, Service, Task } from '#gen/swarm/v1/objects.ts';
+import type { Network, Node, Service, Task } from '#gen/swarm/v1/objects.ts';
 import type { StoreView } from '#manager/store/index.ts';
 
 function notFound(kind: string, reference: string): SwarmError {
@@ -51,6 +51,19 @@ export function findService(view: StoreView, reference: string): Service {
 export function findTask(view: StoreView, reference: string): Task {
   checkReference('task', reference);
   return view.get('task', reference) ?? one('task', reference, view.byIdPrefix('task', reference, MATCHES_MAX));
+}
+
+/** Names are compared without regard to case, as the store does. */
+export function networkNamed(view: StoreView, name: string): Network | undefined {
+  const wanted = name.toLowerCase();
+  for (const network of view.all('network')) if (network.spec?.name.toLowerCase() === wanted) return network;
+  return undefined;
+}
+
+export function findNetwork(view: StoreView, reference: string): Network {
+  checkReference('network', reference);
+  const exact = view.get('network', reference) ?? networkNamed(view, reference);
+  return exact ?? one('network', reference, view.byIdPrefix('network', reference, MATCHES_MAX));
 }
 
 /** `self` is the id of the node that answers. */

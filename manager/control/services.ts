@@ -7,6 +7,8 @@ import type { ServiceTaskCounts } from '#gen/swarm/v1/control.ts';
 import { NodeState, Revision, RevisionOutcome, Service, TaskState } from '#gen/swarm/v1/objects.ts';
 import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import { checkServiceFeatures } from './feature-gates.ts';
+import { validatedNetworksOf } from './service-networks.ts';
 import { validateService } from './validate-service.ts';
 
 export interface Decision<T> {
@@ -25,8 +27,15 @@ function newRevision(service: Service, spec: ServiceSpec, author: string, random
   });
 }
 
-export function createService(view: StoreView, spec: ServiceSpec, author: string, random: Random): Decision<Service> {
-  validateService(spec);
+export function createService(
+  view: StoreView,
+  declared: ServiceSpec,
+  author: string,
+  random: Random,
+): Decision<Service> {
+  validateService(declared);
+  checkServiceFeatures(view, declared);
+  const spec = validatedNetworksOf(view, declared, '');
   if (view.serviceByName(spec.name) !== undefined)
     throw new SwarmError({
       code: 'exists',
@@ -88,9 +97,11 @@ export function updateService(
       message: `update out of sequence: the service is at version ${current.version}, the request was made from ${request.version}`,
       hint: 'read it again and repeat the change',
     });
-  const spec = keepCredentials(current.spec, request.spec);
-  validateService(spec);
-  refuseUnchangeable(current.spec, spec);
+  const declared = keepCredentials(current.spec, request.spec);
+  validateService(declared);
+  checkServiceFeatures(view, declared);
+  refuseUnchangeable(current.spec, declared);
+  const spec = validatedNetworksOf(view, declared, current.id);
   if (essence(current.spec) === essence(spec)) {
     const service = { ...current, spec };
     return { result: service, changes: [{ kind: 'update', table: 'service', object: service }] };

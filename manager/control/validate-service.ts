@@ -4,13 +4,18 @@ import { invalidField, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import { checkName } from '#common/names.ts';
 import {
+  EndpointMode,
   type EndpointSpec,
+  isPortProtocol,
+  isPublishMode,
+  isTrafficPolicy,
   type PortConfig,
   PortProtocol,
   PublishMode,
   type Resources,
   ServiceSpec,
   type TaskSpec,
+  TrafficPolicy,
   type UpdateConfig,
 } from '#gen/swarm/v1/specs.ts';
 import { parseConstraints } from '#manager/scheduler/index.ts';
@@ -87,16 +92,18 @@ function validatePort(port: PortConfig): void {
       throw invalidField('publish', `publish ${name}: ${value} is not a port`, 'use a number from 1 to 65535');
   if (port.targetPort === 0)
     throw invalidField('publish', `publish ${name}: the target port is missing`, 'name the port of the container');
-  if (port.publishMode !== PublishMode.HOST)
-    throw new SwarmError({
-      code: 'unimplemented',
-      reason: 'not-supported',
-      field: 'publish',
-      message: `publish ${name}: mode ingress (the routing mesh) is not part of this release`,
-      hint: `publish on the nodes that run a task: --publish mode=host,published=${port.publishedPort || port.targetPort},target=${port.targetPort}`,
-    });
-  if (port.publishedPort === 0)
-    throw invalidField('publish', `publish ${name}: mode host needs a published port`, 'name it: published=8080');
+  if (!isPublishMode(port.publishMode) || !isPortProtocol(port.protocol) || !isTrafficPolicy(port.trafficPolicy))
+    throw invalidField(
+      'publish',
+      `publish ${name}: its mode, protocol or policy is not known`,
+      'use ones of this release',
+    );
+  if (port.publishMode === PublishMode.HOST && port.trafficPolicy !== TrafficPolicy.UNSPECIFIED)
+    throw invalidField(
+      'publish',
+      `publish ${name}: a traffic policy is for mode ingress: in mode host a node has its own tasks only`,
+      'leave it out',
+    );
   if (port.hostIp !== '' && isIP(port.hostIp) === 0)
     throw invalidField(
       'publish',
@@ -109,18 +116,30 @@ function validateEndpoint(endpoint: EndpointSpec | undefined): void {
   if (endpoint === undefined) return;
   if (endpoint.ports.length > LIMITS.PORTS_PER_SERVICE)
     throw invalidField('publish', `publish: more than ${LIMITS.PORTS_PER_SERVICE} ports`, 'publish fewer');
-  const seen = new Set<string>();
+  const mesh = endpoint.ports.find((port) => port.publishMode !== PublishMode.HOST);
+  if (mesh !== undefined && endpoint.mode === EndpointMode.DNSRR)
+    throw invalidField(
+      'endpoint-mode',
+      `endpoint-mode: port ${mesh.publishedPort || mesh.targetPort} published in mode ingress cannot be used with dnsrr`,
+      'use endpoint mode vip, or publish in mode host',
+    );
+  notNegative('drain', endpoint.drainMs);
+  const seen = new Map<string, PublishMode>();
   for (const port of endpoint.ports) {
     validatePort(port);
-    const key = `${port.publishedPort}/${PROTOCOLS[port.protocol]}/${port.hostIp}`;
-    if (seen.has(key))
-      throw invalidField(
-        'publish',
-        `publish: port ${port.publishedPort}/${PROTOCOLS[port.protocol]} is published twice`,
-        'publish it once',
-      );
-    seen.add(key);
+    if (port.publishedPort > 0) refuseTwice(port, seen);
   }
+}
+
+/** The mesh has a port on all addresses that are asked for; a node's own ports are apart by address. */
+function refuseTwice(port: PortConfig, seen: Map<string, PublishMode>): void {
+  const number = `${port.publishedPort}/${PROTOCOLS[port.protocol]}`;
+  const mode = port.publishMode === PublishMode.HOST ? PublishMode.HOST : PublishMode.INGRESS;
+  const key = `${number}/${port.hostIp}`;
+  if (seen.has(key) || (seen.get(number) ?? mode) !== mode)
+    throw invalidField('publish', `publish: port ${number} is published twice`, 'publish it once');
+  seen.set(key, mode);
+  seen.set(number, mode);
 }
 
 function validateLogDriver(task: TaskSpec): void {

@@ -1,6 +1,7 @@
 /** The revisions of all services, and whether a task of one revision is as good as one of another. */
 import { type Node, type Revision, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { EndpointSpec, type ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
+import { isIngressPort, publishesByIngress } from '#manager/allocator/index.ts';
 import { type Constraint, compileConstraints, meetsConstraints, platformMatches } from '#manager/scheduler/index.ts';
 import { stateOf } from './task-facts.ts';
 
@@ -91,13 +92,19 @@ export class RevisionBook {
 }
 
 function compareSpecs(before: ServiceSpec, after: ServiceSpec): Difference {
-  if (!sameBytes(EndpointSpec.encode(endpointOf(before)), EndpointSpec.encode(endpointOf(after)))) return 'task';
+  if (publishesByIngress(before) !== publishesByIngress(after)) return 'task';
+  if (!sameBytes(taskEndpoint(before), taskEndpoint(after))) return 'task';
   if (!sameBytes(essence(before, false), essence(after, false))) return 'task';
   return sameBytes(essence(before, true), essence(after, true)) ? 'none' : 'placement';
 }
 
-function endpointOf(spec: ServiceSpec): EndpointSpec {
-  return spec.endpoint ?? EndpointSpec.create();
+/**
+ * What a task has of its service's endpoint: its node's ports, and how it ends. Ports of the mesh and addresses of the
+ * service are led to its tasks from outside, whatever they were when the task began.
+ */
+function taskEndpoint({ endpoint }: ServiceSpec): Uint8Array {
+  const ports = endpoint?.ports.filter((port) => !isIngressPort(port)) ?? [];
+  return EndpointSpec.encode(EndpointSpec.create({ ports, drainMs: endpoint?.drainMs }));
 }
 
 /** Credentials serve to fetch the image; a container is the same with new ones. */

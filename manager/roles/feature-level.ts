@@ -8,6 +8,7 @@ import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import type { Change, StoreView } from '#manager/store/index.ts';
 import type { RolesConfig } from './config.ts';
 import type { RoleStore } from './role-reconciler.ts';
 
@@ -35,6 +36,8 @@ export interface FeatureLevelRaiserOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly config: RolesConfig;
+  /** What is to be written together with a new level, so that nobody meets the one without the other. */
+  readonly changesOfLevel?: (view: StoreView, level: number) => readonly Change[];
 }
 
 /** Runs while this manager leads. */
@@ -137,7 +140,8 @@ export class FeatureLevelRaiser {
       if (cluster === undefined) return [];
       const featureLevel = this.#level(cluster.featureLevel);
       if (featureLevel === cluster.featureLevel) return [];
-      return [{ kind: 'update', table: 'cluster', object: { ...cluster, featureLevel } }];
+      const together = this.#options.changesOfLevel?.(view, featureLevel) ?? [];
+      return [{ kind: 'update', table: 'cluster', object: { ...cluster, featureLevel } }, ...together];
     });
   }
 }

@@ -6,6 +6,7 @@ import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
 import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
 import type { RaftMember } from '#gen/swarm/v1/raft.ts';
+import { changesOfLevel } from '#manager/allocator/index.ts';
 import { Backups } from '#manager/backup/index.ts';
 import { CA_CONFIG, CertificateAuthority } from '#manager/ca/index.ts';
 import { ControlApi, type ImagePinner } from '#manager/control/index.ts';
@@ -270,7 +271,10 @@ export class ManagerRole {
     });
     const shared = { store, log, clock, random, logger: logger.with({ part: 'roles' }), config: ROLES_CONFIG };
     const roles = new RoleReconciler(shared);
-    const features = new FeatureLevelRaiser(shared);
+    const features = new FeatureLevelRaiser({
+      ...shared,
+      changesOfLevel: (view, level) => changesOfLevel(view, level, random),
+    });
     return new LeaderParts({ view: () => store.view(), dispatcher, logBroker, runner, roles, features });
   }
 

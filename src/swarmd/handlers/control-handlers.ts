@@ -14,11 +14,13 @@ export function controlHandlers(manager: ServingAccess): Handlers<typeof Control
     getNode: async (request, context) => read(manager(), context, (api, by) => api.getNode(by, request)),
     getService: async (request, context) => read(manager(), context, (api, by) => api.getService(by, request)),
     getTask: async (request, context) => read(manager(), context, (api, by) => api.getTask(by, request)),
+    getNetwork: async (request, context) => read(manager(), context, (api, by) => api.getNetwork(by, request)),
 
     listNodes: (request, context) => list(manager(), context, (api, by) => api.listNodes(by, request)),
     listServices: (request, context) => list(manager(), context, (api, by) => api.listServices(by, request)),
     listRevisions: (request, context) => list(manager(), context, (api, by) => api.listRevisions(by, request)),
     listTasks: (request, context) => list(manager(), context, (api, by) => api.listTasks(by, request)),
+    listNetworks: (request, context) => list(manager(), context, (api, by) => api.listNetworks(by, request)),
 
     updateCluster: async (request, context) =>
       write(manager(), context, {
@@ -53,6 +55,21 @@ export function controlHandlers(manager: ServingAccess): Handlers<typeof Control
       write(manager(), context, {
         local: (api, by) => api.removeService(by, request),
         remote: (leader, options) => leader.removeService(request, options),
+      }),
+    createNetwork: async (request, context) =>
+      write(manager(), context, {
+        local: (api, by) => api.createNetwork(by, request),
+        remote: (leader, options) => leader.createNetwork(request, options),
+      }),
+    updateNetwork: async (request, context) =>
+      write(manager(), context, {
+        local: (api, by) => api.updateNetwork(by, request),
+        remote: (leader, options) => leader.updateNetwork(request, options),
+      }),
+    removeNetwork: async (request, context) =>
+      write(manager(), context, {
+        local: (api, by) => api.removeNetwork(by, request),
+        remote: (leader, options) => leader.removeNetwork(request, options),
       }),
   };
 }

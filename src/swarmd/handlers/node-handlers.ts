@@ -7,7 +7,7 @@ import {
   StopTasksResponse,
 } from '#gen/swarm/v1/node.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
-import { redactCluster } from '#manager/control/index.ts';
+import { redactCluster, validateNetworkDefaults } from '#manager/control/index.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import type { DaemonParts } from '../daemon-parts.ts';
 import type { ManagerRole } from '../manager-role.ts';
@@ -31,6 +31,7 @@ export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof Node
     initSwarm: async (request) => {
       if (request.forceNewCluster) return InitSwarmResponse.create(await membership.forceNewCluster(request));
       membership.requireInactive();
+      validateNetworkDefaults(request);
       const warnings = await preflight.beforeInit(request);
       const result = await membership.init(request);
       return InitSwarmResponse.create({ ...result, warnings });

@@ -28,14 +28,12 @@ import {
 import {
   ClusterSpec,
   ContainerSpec,
-  EndpointSpec,
   LogConfig,
   Mount,
   MountType,
   NodeRole,
   NodeSpec,
   Placement,
-  PortConfig,
   ResourceRequirements,
   Resources,
   ServiceSpec,
@@ -179,15 +177,6 @@ describe('control API: services', () => {
     ],
     ['no mode', { service: { mode: undefined } }, /no mode/],
     ['a ratio above 1', { service: { update: UpdateConfig.create({ maxFailureRatio: 2 }) } }, /between 0 and 1/],
-    [
-      'the routing mesh',
-      {
-        service: {
-          endpoint: EndpointSpec.create({ ports: [PortConfig.create({ targetPort: 80, publishedPort: 80 })] }),
-        },
-      },
-      /mode ingress.*not part/,
-    ],
   ];
   for (const [what, { name = 'web', ...change }, message] of refusals)
     it(`refuses ${what}, and nothing is left of it`, async () => {
@@ -201,13 +190,6 @@ describe('control API: services', () => {
       });
       assert.equal(view.count('service') + view.count('revision'), 0);
     });
-
-  it('the refusal of the mesh names the way out', async () => {
-    const { api } = setUp();
-    const ports = [PortConfig.create({ targetPort: 80, publishedPort: 8080 })];
-    const request = create(spec('web', { service: { endpoint: EndpointSpec.create({ ports }) } }));
-    await assert.rejects(api.createService(caller, request), { hint: /--publish mode=host,published=8080,target=80/ });
-  });
 
   it('scaling makes no revision, another image does, and old revisions go once no task needs them', async () => {
     const { api, view } = setUp();
