@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { SwarmError } from '#common/errors.ts';
 import { asFullDisk, hasRoom } from '#src/swarmd/full-disk.ts';
 import { failure } from '#test/support/failure.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 import { DaemonProcess, freePort, until } from './support/daemon-process.ts';
 
 const run = promisify(execFile);
@@ -21,8 +22,7 @@ describe('a daemon on a full disk', function () {
   let host: DaemonProcess;
 
   before(async function () {
-    // Mounting is for root, who runs daemons anyway.
-    if (process.getuid?.() !== 0) this.skip();
+    if (process.getuid?.() !== 0) skipBecause(this, 'daemons and mounts need root');
     host = await DaemonProcess.create({ name: 'full', host: '127.0.0.8', port: await freePort() });
     await mkdir(host.state, { recursive: true });
     await run('mount', ['-t', 'tmpfs', '-o', `size=${SIZE_MIB}m`, 'starling-full', host.state]);

@@ -3,6 +3,7 @@
  * sockets through a service address, from two hosts; backends are withdrawn, ended, and lost with their host.
  */
 import assert from 'node:assert/strict';
+import { eventually } from '#test/support/eventually.ts';
 import { type Endpoint, Hosts } from './hosts.ts';
 
 const NET = 'red';
@@ -75,8 +76,7 @@ for (const [family, vip, prefix] of [
       assert.equal(await hosts.node(1).openConnections('one'), 4);
       await near.call('hangUp', 'a');
       await far.call('hangUp', 'b');
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      assert.equal(await hosts.node(1).openConnections('one'), 2);
+      await eventually('two to be left', async () => (await hosts.node(1).openConnections('one')) === 2);
       // The task ends: who still talks to it learns so at once.
       await hosts.remove('one');
       for (const [client, name] of [

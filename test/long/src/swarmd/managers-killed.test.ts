@@ -21,8 +21,7 @@ describe('managers that are killed in the middle', function () {
 
   /** Later and later: every step of what takes some hundred milliseconds is met. */
   const momentMs = (round: number): number => 20 + ((round * 137) % 700);
-  // The moment is what varies: nothing tells when to kill.
-  const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  const moment = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms)); // is what varies
 
   it('while it joins', async () => {
     const [one] = await managers.cluster('one', 'two');
@@ -32,7 +31,7 @@ describe('managers that are killed in the middle', function () {
       const joiner = await managers.daemon(name);
       const { manager } = await one.tokens();
       const joining = joiner.join(manager, one.address).catch(() => {});
-      await pause(momentMs(round));
+      await moment(momentMs(round));
       await joiner.kill();
       await joining;
       await joiner.start();
@@ -51,7 +50,7 @@ describe('managers that are killed in the middle', function () {
     for (let round = 0; round < ROUNDS; round++)
       for (const role of [WORKER, MANAGER]) {
         await one.setRole('three', role);
-        await pause(momentMs(round) / 4);
+        await moment(momentMs(round) / 4);
         await three.kill();
         await three.start();
         await managers.voters(one, role === MANAGER ? ['one', 'two', 'three'] : ['one', 'two']);
@@ -68,7 +67,7 @@ describe('managers that are killed in the middle', function () {
       const [other] = others;
       assert.ok(other !== undefined);
       await other.setRole(leader.name, WORKER);
-      await pause(momentMs(round) / 8);
+      await moment(momentMs(round) / 8);
       await leader.kill();
       await leader.start();
       await managers.voters(
@@ -92,7 +91,7 @@ describe('managers that are killed in the middle', function () {
       await Promise.all(others.map((each) => each.kill()));
       await until('the quorum to be missed', SOON_MS, () => assert.rejects(one.write('lost'), /2 of 3 managers/));
       const forcing = one.init({ forceNewCluster: true, listenAddress: '', advertiseAddress: '' }).catch(() => {});
-      await pause(momentMs(round) / 8);
+      await moment(momentMs(round) / 8);
       await one.kill();
       await forcing;
       await one.start();
