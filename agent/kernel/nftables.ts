@@ -2,8 +2,11 @@
  * libnftables: the text that nft(8) reads, one transaction a call, without a process. A context belongs to the network
  * namespace it was made in. Keep it: closing one after a transaction that deletes waits for the kernel (15 ms).
  */
+
+import { closeSync, openSync } from 'node:fs';
 import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
 import { assert, SwarmError } from '#common/errors.ts';
+import { libcFunction } from './libc.ts';
 import type { NetworkNamespace } from './netns.ts';
 
 const LIBRARY = 'libnftables.so.1';
@@ -60,6 +63,26 @@ function load(): Library {
   };
 }
 
+const fcntl = libcFunction<[number, number, number]>('fcntl', 'int', ['int', 'int', 'int']);
+const F_GETFD = 1;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+/** Other threads may open a few descriptors in the same moment. */
+const DESCRIPTORS_AROUND = 16;
+
+/**
+ * The library opens its socket in a way that every child process would get it, and with it keep the namespace alive. It
+ * takes the lowest free descriptor: what was opened just now from there on is for us alone.
+ */
+function withoutHeirs<T>(open: () => T): T {
+  const lowest = openSync('/dev/null', 'r');
+  closeSync(lowest);
+  const made = open();
+  for (let descriptor = lowest; descriptor < lowest + DESCRIPTORS_AROUND; descriptor++)
+    if (fcntl(descriptor, F_GETFD, 0) === 0) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  return made;
+}
+
 /** The library keeps tables of its own between calls: contexts take turns, whatever namespace they belong to. */
 let lane: Promise<unknown> = Promise.resolve();
 
@@ -95,7 +118,8 @@ export class Nftables {
   /** A context in the given namespace, or in that of the process. Throws `preflight` when the library is missing. */
   static open(namespace?: NetworkNamespace): Nftables {
     const { newContext, bufferOutput, bufferError } = library();
-    const context = namespace === undefined ? newContext(0) : namespace.run(() => newContext(0));
+    const open = (): unknown => withoutHeirs(() => newContext(0));
+    const context = namespace === undefined ? open() : namespace.run(open);
     assert(context !== null, 'libnftables gives a context');
     bufferOutput(context);
     bufferError(context);

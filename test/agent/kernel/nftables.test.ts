@@ -1,5 +1,6 @@
 /** Goal: transactions are all or nothing, errors exact, and contexts of several namespaces do not mix. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +39,12 @@ describe('kernel: nftables', () => {
     await Promise.all([context(0).run('add', 'add table ip one'), context(1).run('add', 'add table ip two')]);
     assert.match(await context(0).list('list', 'list ruleset', { elements: true }), /^table ip one/);
     assert.match(await context(1).list('list', 'list ruleset', { elements: true }), /^table ip two/);
+  });
+
+  it('leaves its socket to nobody: a child would keep the namespace alive', async () => {
+    await context(0).run('use it', 'add table ip one');
+    const descriptors = execFileSync('ls', ['-l', '/proc/self/fd'], { encoding: 'utf8' });
+    assert.doesNotMatch(descriptors, / ([3-9]|\d\d+) -> socket:/);
   });
 
   it('does all of a transaction or nothing, and says what was wrong with it', async () => {
