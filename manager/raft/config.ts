@@ -38,6 +38,8 @@ export interface RaftTuning {
   readonly handoverMs: number;
   /** How long one attempt of the log's own changes of members (promotion, new address) may take. */
   readonly changeTimeoutMs: number;
+  /** A peer that says this member was removed, and still does after this long, belongs to another swarm of the same nodes. */
+  readonly disputeMs: number;
 }
 
 export type RaftConfig = LogConfig & RaftTuning;
@@ -74,6 +76,8 @@ const DEFAULT_TUNING: RaftTuning = {
   // Ten times what a transfer takes when the follower is close behind.
   handoverMs: 1000,
   changeTimeoutMs: 5000,
+  // Peers that refuse this member are asked again every 30 s; in one swarm the news of a removal takes a moment.
+  disputeMs: 20_000,
 };
 
 export const DEFAULT_RAFT_CONFIG: RaftConfig = { ...DEFAULT_LOG_CONFIG, ...DEFAULT_TUNING };

@@ -43,7 +43,7 @@ export function peerDoor({ engine, self, logger }: PeerDoorOptions): PeerHandler
     unreachable: (raftId) => engine()?.pump.step((node) => node.reportUnreachable(raftId)),
     gone: (raftId) => engine()?.leaderGone(raftId),
     refused(raftId, error) {
-      if (error.reason === 'node-removed') engine()?.toldRemoved(error);
+      if (error.reason === 'node-removed') engine()?.toldRemoved(error, raftId);
       else logger.warn('a manager refused this one', { raftId, error: error.message });
     },
     changed: () => engine()?.reachabilityChanged(),

@@ -9,6 +9,7 @@ import { AppendThread } from './append-thread.ts';
 import { Applier } from './applier.ts';
 import { Campaigns } from './campaigns.ts';
 import { electionTimeoutMs, type RaftConfig } from './config.ts';
+import { DisputedRemoval, twoSwarms } from './disputed-removal.ts';
 import { engineError } from './engine-error.ts';
 import type { LeadershipBook } from './leadership-book.ts';
 import { promotable } from './learner-promotion.ts';
@@ -73,13 +74,15 @@ export class RaftEngine {
   readonly #sends: SnapshotSends;
   #lead = 0;
   /** What a peer said last, if it said that this member was removed. */
-  #removal: SwarmError | undefined;
+  #removal: { readonly error: SwarmError; readonly by: number } | undefined;
+  readonly #dispute: DisputedRemoval;
   #isStopped = false;
 
   constructor(options: EngineOptions) {
     this.#options = options;
     const { recovered, header, clock, nextTurn, random, transport, self } = options;
     const config = options.config();
+    this.#dispute = new DisputedRemoval(clock, config.disputeMs);
     if (header !== undefined) this.book.replace(header);
     const storage = new RaftStorage(
       () => this.book.confState,
@@ -193,10 +196,25 @@ export class RaftEngine {
    * The log alone is not enough: those that stay may not know yet that the removal is committed, and need this one to
    * answer their polls. A peer that says so has made it durable.
    */
-  toldRemoved(error: SwarmError): void {
-    this.#removal = error;
-    const { raftId, removed } = this.#options;
-    if (this.book.wasRemoved(raftId) || this.#isAbandoned()) removed(error);
+  toldRemoved(error: SwarmError, by: number): void {
+    this.#removal = { error, by };
+    const { removed, logger } = this.#options;
+    if (this.#believesRemoval()) removed(error);
+    else if (this.#dispute.claimed(by)) {
+      const problem = this.dispute();
+      logger.error('there are two swarms of the same nodes', { error: problem?.message, hint: problem?.hint });
+    }
+  }
+
+  #believesRemoval(): boolean {
+    return this.book.wasRemoved(this.#options.raftId) || this.#isAbandoned();
+  }
+
+  /** Why there seem to be two swarms, of which one does not want this member; undefined when all is well. */
+  dispute(): SwarmError | undefined {
+    const by = this.#dispute.by;
+    if (by.length === 0) return undefined;
+    return twoSwarms(by.map((raftId) => this.book.member(raftId)?.address ?? `with the id ${raftId}`).sort());
   }
 
   /** The leader's process is gone: waiting for its silence to last would be a waste of time. */
@@ -335,7 +353,7 @@ export class RaftEngine {
     this.peers.update();
     this.leadership.observe(this.pump.node, this.#applier.applied.term);
     this.#options.membersChanged();
-    if (this.#removal !== undefined) this.toldRemoved(this.#removal);
+    if (this.#removal !== undefined && this.#believesRemoval()) this.#options.removed(this.#removal.error);
   }
 
   async #restore(snapshot: Snapshot): Promise<void> {

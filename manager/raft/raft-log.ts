@@ -200,6 +200,11 @@ export class RaftLog implements Log {
     return this.#leadership.current.state === 'stopped' ? undefined : this.#engine?.problem();
   }
 
+  /** Why there seem to be two swarms of the same nodes, one of which does not want this member; undefined when not. */
+  dispute(): SwarmError | undefined {
+    return this.#leadership.current.state === 'stopped' ? undefined : this.#engine?.dispute();
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -104,7 +104,9 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
 
 /** What needs somebody's attention, though the node does its work. */
 function warningsOf(manager: ManagerRole | undefined): readonly string[] {
-  const problem = manager?.backups.status.problem;
-  if (problem === undefined) return [];
-  return [problem.hint === undefined ? problem.message : `${problem.message}; ${problem.hint}`];
+  const problems = [manager?.log.dispute(), manager?.backups.status.problem];
+  return problems.flatMap((problem) => {
+    if (problem === undefined) return [];
+    return [problem.hint === undefined ? problem.message : `${problem.message}; ${problem.hint}`];
+  });
 }

@@ -258,6 +258,25 @@ describe('manager/raft: members', function () {
     assert.deepEqual(c.removed, []);
   });
 
+  it('a member that goes on beside a peer that keeps calling it removed says that there are two swarms', async () => {
+    members = new Members({ disputeMs: 100 });
+    const [a, b, c] = (await members.swarm('a', 'b', 'c')) as [Member, Member, Member];
+    await until(() => c.log.leadership().state === 'follower', 'c follows');
+    const raftId = b.log.self()?.raftId ?? 0;
+    const error = new SwarmError({ code: 'denied', reason: 'node-removed', message: 'you were removed' });
+    const claim = (): void => members.network.end('c')?.handler?.refused(raftId, error);
+    claim();
+    assert.equal(c.log.dispute(), undefined, 'a removal may be on its way');
+    await until(() => {
+      claim();
+      return c.log.dispute() !== undefined;
+    }, 'c to say it');
+    assert.match(c.log.dispute()?.message ?? '', /^the manager b says .* there are two swarms of the same nodes/);
+    assert.match(c.log.dispute()?.hint ?? '', /swarm leave --force/);
+    assert.deepEqual([c.removed, a.log.dispute()], [[], undefined]);
+    await until(() => c.log.dispute() === undefined, 'c to forget what nobody says any more');
+  });
+
   it('refuses a removal that would break the quorum, and of the leader itself', async () => {
     const [a, b, c] = await three();
     const idOf = ({ log }: Member): number => log.self()?.raftId ?? 0;
