@@ -10,7 +10,7 @@ import type { Caller } from '#proto/grpc/caller.ts';
 import { CLUSTER_ID } from '#test/certs/fixtures.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { failure } from '#test/support/failure.ts';
-import { CallsToLeader, context, peerOf, refusal, SELF } from './support/calls-to-leader.ts';
+import { CallsToLeader, context, IMPATIENT, peerOf, refusal, SELF } from './support/calls-to-leader.ts';
 
 describe('calls to the leader', () => {
   let setup: CallsToLeader;
@@ -95,6 +95,7 @@ describe('calls to the leader', () => {
 
   it('fail with what the log says when nobody leads in time, and at once when that has lasted', async () => {
     const { log, write } = setup;
+    setup.configure(IMPATIENT);
     log.problem = new SwarmError({ code: 'unavailable', reason: 'no-quorum', message: '2 of 3 managers are missing' });
     const begin = systemClock.monotonic();
     assert.equal((await failure(write())).message, '2 of 3 managers are missing');
@@ -107,6 +108,7 @@ describe('calls to the leader', () => {
 
   it('that were passed on are not passed on again', async () => {
     const { log, other, write } = setup;
+    setup.configure(IMPATIENT);
     const leader = await other();
     const forwardedBy = peerOf(leader);
     assert.equal((await failure(write(context({ forwardedBy })))).reason, 'not-leader');
@@ -171,6 +173,7 @@ describe('calls to the leader', () => {
 
   it('say so when the leader cannot be reached', async () => {
     const { log, other, write } = setup;
+    setup.configure(IMPATIENT);
     const leader = await other();
     log.follow(leader.id);
     await leader.close();
@@ -200,6 +203,7 @@ describe('calls to the leader', () => {
 
   it('do not go to another node at the address of the leader', async () => {
     const { log, other, write } = setup;
+    setup.configure(IMPATIENT);
     const leader = await other();
     log.peers = [{ nodeId: SELF.identity.nodeId, address: leader.address }];
     log.follow(SELF.identity.nodeId);

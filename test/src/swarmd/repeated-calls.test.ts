@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { ManualClock } from '#common/clock.ts';
 import { failure } from '#test/support/failure.ts';
-import { CallsToLeader, CONFIG, context, refusal, SELF } from './support/calls-to-leader.ts';
+import { CallsToLeader, CONFIG, context, IMPATIENT, refusal, SELF } from './support/calls-to-leader.ts';
 
 describe('calls to the leader that fail', () => {
   let setup: CallsToLeader;
@@ -72,6 +72,7 @@ describe('calls to the leader that fail', () => {
 
   it('are given up when the refusals do not end', async () => {
     const { log, other, write } = setup;
+    setup.configure(IMPATIENT);
     const leader = await other();
     leader.removeService = () => Promise.reject(refusal('not-leader'));
     log.follow(leader.id);

@@ -22,8 +22,10 @@ import { everyMethod } from '#test/proto/support/every-method.ts';
 import { FakeLeadership } from './fake-leadership.ts';
 
 const authority = testAuthority();
-/** Shrunk, so that a test that waits for an end does not take long. */
-export const CONFIG = { ...LEADER_CALLS_DEFAULTS, leaderWaitMs: 400, answerGraceMs: 100 };
+/** Patient: nobody waits for so long while all is well, however busy the machine is. */
+export const CONFIG = { ...LEADER_CALLS_DEFAULTS, leaderWaitMs: 10_000, answerGraceMs: 100 };
+/** For tests in which no leader comes. */
+export const IMPATIENT = { ...CONFIG, leaderWaitMs: 400 };
 /** The manager whose calls these are. */
 export const SELF = testNode(authority, 'manager');
 
