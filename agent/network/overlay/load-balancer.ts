@@ -39,6 +39,13 @@ export function setsFor(address: string): FamilySets {
   return SETS[address.includes(':') ? 6 : 4];
 }
 
+/** Where the elements of a service address go, and what chains are called. */
+export interface BalancerNames {
+  readonly setsFor: (vip: string) => Pick<FamilySets, 'vips' | 'eps'>;
+  /** The chain for so many backends of the address. */
+  readonly chainOf: (count: number, vip: string) => string;
+}
+
 /** The chain for services with so many backends. */
 export function countChain(count: number): string {
   return `n${count}`;
@@ -53,8 +60,12 @@ export function chainCount(name: string): number | undefined {
 /** One transaction's worth: all that a service's new connections see of the change, they see at once. */
 export type ElementGroup = readonly ElementChange[];
 
-function slotChanges(vip: string, before: readonly string[], after: readonly string[]): ElementChange[] {
-  const { eps } = setsFor(vip);
+function slotChanges(
+  { eps }: Pick<FamilySets, 'eps'>,
+  vip: string,
+  before: readonly string[],
+  after: readonly string[],
+): ElementChange[] {
   const changes: ElementChange[] = [];
   for (let slot = 0; slot < Math.max(before.length, after.length); slot++) {
     const [old, value] = [before[slot], after[slot]];
@@ -66,12 +77,17 @@ function slotChanges(vip: string, before: readonly string[], after: readonly str
   return changes;
 }
 
-function countChanges(vip: string, before: number, after: number): ElementChange[] {
+function countChanges(
+  { setsFor: sets, chainOf }: BalancerNames,
+  vip: string,
+  before: number,
+  after: number,
+): ElementChange[] {
   if (before === after) return [];
-  const { vips } = setsFor(vip);
+  const { vips } = sets(vip);
   const changes: ElementChange[] = [];
   if (before > 0) changes.push({ set: vips, action: 'delete', key: vip });
-  if (after > 0) changes.push({ set: vips, action: 'add', key: vip, value: countChain(after) });
+  if (after > 0) changes.push({ set: vips, action: 'add', key: vip, value: chainOf(after, vip) });
   return changes;
 }
 
@@ -103,12 +119,18 @@ export interface BackendChange {
 export class LoadBalancer {
   /** Backends of each service address by slot. Invariant: none is empty, no address is in one twice. */
   readonly #slots = new Map<string, readonly string[]>();
+  readonly #names: BalancerNames;
+
+  constructor(names: BalancerNames = { setsFor, chainOf: countChain }) {
+    this.#names = names;
+  }
 
   /** Takes over the slots that the kernel has, so that a restart moves nobody. */
   adopt(elements: ReadonlyMap<ElementKey, string>): void {
     const found = new Map<string, string[]>();
     for (const [key, address] of elements) {
-      const [vip = '', slot = ''] = key.split(' . ');
+      const end = key.lastIndexOf(' . ');
+      const [vip, slot] = [key.slice(0, end), key.slice(end + 3)];
       const slots = found.get(vip) ?? [];
       slots[Number(slot)] = address;
       found.set(vip, slots);
@@ -129,7 +151,10 @@ export class LoadBalancer {
     const kept = new Set(after);
     return {
       vip,
-      changes: [...slotChanges(vip, before, after), ...countChanges(vip, before.length, after.length)],
+      changes: [
+        ...slotChanges(this.#names.setsFor(vip), vip, before, after),
+        ...countChanges(this.#names, vip, before.length, after.length),
+      ],
       removed: before.filter((address) => !kept.has(address)),
       woke: before.length === 0 && after.length > 0,
     };
@@ -150,7 +175,7 @@ export class LoadBalancer {
     const eps = new Map<ElementKey, string>();
     for (const [vip, slots] of this.#slots) {
       if (vip.includes(':') !== (family === 6)) continue;
-      vips.set(vip, countChain(slots.length));
+      vips.set(vip, this.#names.chainOf(slots.length, vip));
       slots.forEach((address, slot) => eps.set(`${vip} . ${slot}`, address));
     }
     return { vips, eps };
