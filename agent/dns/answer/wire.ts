@@ -41,8 +41,6 @@ export function opcodeOf(message: Uint8Array): number {
 export interface Question {
   /** In lower case, without a dot at its end; undefined when a label has bytes that no name of ours has. */
   readonly name: string | undefined;
-  /** The encoded name in lower case, a character a byte: equal for equal names whatever is in them. */
-  readonly key: string;
   readonly type: number;
   readonly class: number;
   /** Where the question ends in the message; it begins after the header. */
@@ -54,42 +52,41 @@ function isPlain(byte: number): boolean {
   return byte > 32 && byte < 127 && byte !== 46;
 }
 
-function lowered(byte: number): number {
-  return byte >= 65 && byte <= 90 ? byte + 32 : byte;
+/** Letters of ASCII alone: names are equal whatever their case, other bytes are what they are. */
+function lowered(text: string): string {
+  return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : text;
 }
 
 /** The first question of a message; undefined when it is damaged or compressed (it has nothing to point at). */
-export function readQuestion(message: Uint8Array): Question | undefined {
+export function readQuestion(message: Buffer): Question | undefined {
   let offset = HEADER_BYTES;
   let name = '';
-  let key = '';
   let plain = true;
   for (;;) {
     const length = message[offset];
     if (length === undefined || length > LABEL_BYTES_MAX) return undefined;
-    key += String.fromCharCode(length);
     offset++;
     if (length === 0) break;
     const end = offset + length;
     if (end >= message.length || end - HEADER_BYTES >= NAME_BYTES_MAX) return undefined;
-    if (name !== '') name += '.';
-    let label = '';
-    for (; offset < end; offset++) {
-      const byte = message[offset] ?? 0;
-      plain &&= isPlain(byte);
-      label += String.fromCharCode(lowered(byte));
-    }
-    name += label;
-    key += label;
+    for (let index = offset; index < end; index++) plain &&= isPlain(message[index] ?? 0);
+    const label = message.toString('latin1', offset, end);
+    name = name === '' ? label : `${name}.${label}`;
+    offset = end;
   }
   if (offset + 4 > message.length) return undefined;
   return {
-    name: plain ? name : undefined,
-    key,
+    name: plain ? lowered(name) : undefined,
     type: read16(message, offset),
     class: read16(message, offset + 2),
     end: offset + 4,
   };
+}
+
+/** The encoded name in lower case, a character a byte: equal for equal names whatever is in them. */
+export function questionKey(message: Buffer, question: Question): string {
+  // Lengths of labels are below the letters.
+  return lowered(message.toString('latin1', HEADER_BYTES, question.end - 4));
 }
 
 export function read16(bytes: Uint8Array, offset: number): number {

@@ -2,23 +2,19 @@
 
 export interface HostAddress {
   readonly family: 4 | 6;
-  /** 4 or 16 of them. */
-  readonly bytes: Uint8Array;
+  /** 4 or 16 of them. A plain list: a typed array would take three times the memory. */
+  readonly bytes: readonly number[];
   /** The same for every spelling of the address: for keys of maps. */
   readonly key: string;
 }
 
 const IPV6_GROUPS = 8;
 
-function parseIpv4(text: string): Uint8Array | undefined {
+function parseIpv4(text: string): readonly number[] | undefined {
   const parts = text.split('.');
   if (parts.length !== 4) return undefined;
-  const bytes = new Uint8Array(4);
-  for (const [index, part] of parts.entries()) {
-    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined;
-    bytes[index] = Number(part);
-  }
-  return bytes;
+  if (!parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)) return undefined;
+  return parts.map(Number);
 }
 
 function parseGroups(text: string): readonly number[] | undefined {
@@ -37,7 +33,7 @@ function parseGroups(text: string): readonly number[] | undefined {
   return groups;
 }
 
-function parseIpv6(text: string): Uint8Array | undefined {
+function parseIpv6(text: string): readonly number[] | undefined {
   const halves = text.split('::');
   if (halves.length > 2) return undefined;
   const head = parseGroups(halves[0] ?? '');
@@ -46,30 +42,30 @@ function parseIpv6(text: string): Uint8Array | undefined {
   const missing = IPV6_GROUPS - head.length - tail.length;
   if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
   const groups = [...head, ...new Array<number>(halves.length === 2 ? missing : 0).fill(0), ...tail];
-  const bytes = new Uint8Array(16);
-  for (const [index, group] of groups.entries()) {
-    bytes[2 * index] = group >> 8;
-    bytes[2 * index + 1] = group & 255;
-  }
-  return bytes;
+  return groups.flatMap((group) => [group >> 8, group & 255]);
 }
 
-function keyOf(bytes: Uint8Array): string {
+function keyOf(bytes: readonly number[]): string {
   if (bytes.length === 4) return bytes.join('.');
   let key = '';
   for (const byte of bytes) key += byte.toString(16).padStart(2, '0');
   return key;
 }
 
-export function hostAddressOf(bytes: Uint8Array): HostAddress {
-  return { family: bytes.length === 4 ? 4 : 6, bytes, key: keyOf(bytes) };
+function hostAddressOf(bytes: readonly number[], key = keyOf(bytes)): HostAddress {
+  return { family: bytes.length === 4 ? 4 : 6, bytes, key };
 }
 
 /** Undefined when the text is no address. A length behind a slash and a zone behind a percent sign are left out. */
 export function parseHostAddress(text: string): HostAddress | undefined {
-  const [address = ''] = text.split(/[/%]/);
-  const bytes = address.includes(':') ? parseIpv6(address) : parseIpv4(address);
-  return bytes === undefined ? undefined : hostAddressOf(bytes);
+  const address = /[/%]/.test(text) ? (text.split(/[/%]/)[0] ?? '') : text;
+  if (address.includes(':')) {
+    const bytes = parseIpv6(address);
+    return bytes === undefined ? undefined : hostAddressOf(bytes);
+  }
+  const bytes = parseIpv4(address);
+  // There is one spelling of it: the text itself is the key.
+  return bytes === undefined ? undefined : hostAddressOf(bytes, address);
 }
 
 /** The addresses among the texts; what is none is left out: a table with one bad line still answers. */
@@ -79,7 +75,7 @@ export function parseHostAddresses(texts: readonly string[]): readonly HostAddre
 
 /** A prefix such as "10.0.1.0/24". */
 export interface Subnet {
-  readonly bytes: Uint8Array;
+  readonly bytes: readonly number[];
   readonly length: number;
 }
 
@@ -113,8 +109,7 @@ export function parseReverseName(name: string): HostAddress | undefined {
   if (!name.endsWith(REVERSE_IPV6)) return undefined;
   const digits = name.slice(0, -REVERSE_IPV6.length).split('.').toReversed();
   if (digits.length !== 32 || !digits.every((digit) => /^[0-9a-f]$/.test(digit))) return undefined;
-  const bytes = new Uint8Array(16);
-  for (let index = 0; index < 16; index++)
-    bytes[index] = Number.parseInt(`${digits[2 * index]}${digits[2 * index + 1]}`, 16);
+  const bytes: number[] = [];
+  for (let index = 0; index < 32; index += 2) bytes.push(Number.parseInt(`${digits[index]}${digits[index + 1]}`, 16));
   return hostAddressOf(bytes);
 }

@@ -129,8 +129,11 @@ export class NetworkNames {
     this.#release(claimsOfService(entry), entry.addresses);
   }
 
-  setEndpoint(message: NetworkEndpoint): void {
-    this.removeEndpoint(message.taskId);
+  setEndpoint(told: NetworkEndpoint): void {
+    this.removeEndpoint(told.taskId);
+    // One copy of the service's id for all of its tasks.
+    const serviceId = this.#services.get(told.serviceId)?.message.serviceId ?? told.serviceId;
+    const message: NetworkEndpoint = { ...told, serviceId };
     const entry: EndpointEntry = { message, addresses: parseHostAddresses(message.addresses) };
     this.#endpoints.set(message.taskId, entry);
     this.#serving.delete(message.serviceId);

@@ -137,7 +137,7 @@ export class Forwarder {
     const begin = clock.monotonic();
     const read = (message: Buffer | undefined): UpstreamAnswer | undefined =>
       message === undefined ? undefined : readUpstreamAnswer(message, asked.question.end);
-    const accepts = (message: Buffer): boolean => answersQuestion(message, asked.question);
+    const accepts = (message: Buffer): boolean => answersQuestion(message, asked);
     const byUdp = read(await this.#sockets.ask(upstreamQuery(asked, 0), server, serverPort, timeoutMs, accepts));
     if (byUdp?.truncated !== true) return byUdp;
     const leftMs = Math.max(timeoutMs - (clock.monotonic() - begin), timeoutMs / 4);

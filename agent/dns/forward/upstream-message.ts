@@ -9,6 +9,7 @@ import {
   opcodeOf,
   QR,
   type Question,
+  questionKey,
   RD,
   read16,
   read32,
@@ -28,7 +29,7 @@ const SOA_NUMBERS_BYTES = 20;
 /** What distinguishes one question to a server from another. */
 export interface Asked {
   /** With header and question. Only the question and the AD and CD bits count. */
-  readonly message: Uint8Array;
+  readonly message: Buffer;
   readonly question: Question;
   readonly dnssecOk: boolean;
 }
@@ -36,7 +37,7 @@ export interface Asked {
 /** Equal for questions that have the same answer. */
 export function askedKey({ message, question, dnssecOk }: Asked): string {
   const bits = flagsOf(message) & (AD | CD);
-  return `${question.type} ${question.class} ${bits} ${dnssecOk ? 1 : 0} ${question.key}`;
+  return `${question.type} ${question.class} ${bits} ${dnssecOk ? 1 : 0} ${questionKey(message, question)}`;
 }
 
 export function upstreamQuery({ message, question, dnssecOk }: Asked, id: number): Buffer {
@@ -69,11 +70,12 @@ export interface UpstreamAnswer {
 }
 
 /** Whether the message answers the question: same question, a response, to a standard query. */
-export function answersQuestion(message: Uint8Array, asked: Question): boolean {
+export function answersQuestion(message: Buffer, asked: Asked): boolean {
   if (message.length < HEADER_BYTES || (flagsOf(message) & QR) === 0 || opcodeOf(message) !== 0) return false;
   if (read16(message, 4) !== 1) return false;
   const question = readQuestion(message);
-  return question?.key === asked.key && question.type === asked.type && question.class === asked.class;
+  if (question?.type !== asked.question.type || question.class !== asked.question.class) return false;
+  return questionKey(message, question) === questionKey(asked.message, asked.question);
 }
 
 /** Undefined when the message is damaged. To be called for what `answersQuestion`. */

@@ -188,7 +188,8 @@ export class DnsServer {
 
 function sendTo(socket: Socket, answer: Buffer, to: { readonly address: string; readonly port: number }): void {
   try {
-    socket.send(answer, to.port, to.address, () => {});
+    // Errors come as events, which are passed over: a callback would cost a tenth of the time.
+    socket.send(answer, to.port, to.address);
   } catch {
     // Closed while the answer was on its way.
   }
