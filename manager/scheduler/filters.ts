@@ -1,7 +1,9 @@
 /** What can keep a task off a node. Each filter is able to say why it refused how many nodes. */
 
+import { NETWORKS_LEVEL } from '#manager/allocator/index.ts';
 import type { SchedulerConfig } from './config.ts';
 import { meetsConstraints } from './constraint.ts';
+import type { NetworkNeeds } from './network-needs.ts';
 import type { NodeRecord } from './node-record.ts';
 import type { PlacementRequest } from './placement-request.ts';
 import { platformMatches } from './platform.ts';
@@ -78,8 +80,27 @@ const maxReplicasFilter: Filter = {
   explain: (nodes) => `max replicas per node limit exceeded ${onNodes(nodes)}`,
 };
 
+/** An agent of an older release would run the task without its networks. */
+const networkFilter = (needs: NetworkNeeds): Filter => ({
+  name: 'network',
+  applies: (request) => needs.needsNetworks(request),
+  fits: (record) => (record.node.description?.featureLevel ?? 0) >= NETWORKS_LEVEL,
+  explain: (nodes) => `networks not supported by the release ${onNodes(nodes)}`,
+});
+
+/** A node that cannot encrypt gets no task of an encrypted network: nothing of it is sent in the clear. */
+const encryptionFilter = (needs: NetworkNeeds): Filter => ({
+  name: 'encryption',
+  applies: (request) => needs.needsEncryption(request),
+  fits: ({ node }) => {
+    const dataPath = node.description?.dataPath;
+    return dataPath !== undefined && dataPath.encryptionProblem === '' && dataPath.wireguardKeys.length > 0;
+  },
+  explain: (nodes) => `network encryption not available ${onNodes(nodes)}`,
+});
+
 /** In the order in which they are asked; a node is counted by the first that refuses it. */
-export function allFilters(config: SchedulerConfig): readonly Filter[] {
+export function allFilters(config: SchedulerConfig, needs: NetworkNeeds): readonly Filter[] {
   return [
     readyFilter,
     conditionFilter,
@@ -88,6 +109,8 @@ export function allFilters(config: SchedulerConfig): readonly Filter[] {
     platformFilter,
     hostPortFilter(config),
     maxReplicasFilter,
+    networkFilter(needs),
+    encryptionFilter(needs),
   ];
 }
 

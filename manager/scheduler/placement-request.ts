@@ -1,6 +1,7 @@
 /** What a revision asks of a node, compiled once for all its tasks. */
 import type { Node, Revision } from '#gen/swarm/v1/objects.ts';
 import { PlacementStrategy, type Platform, type PortConfig } from '#gen/swarm/v1/specs.ts';
+import { attachmentsOf, publishesByIngress } from '#manager/allocator/index.ts';
 import { type Constraint, compileConstraints, labelOf } from './constraint.ts';
 import { hostModePorts } from './host-ports.ts';
 
@@ -15,6 +16,10 @@ export interface PlacementRequest {
   readonly maxReplicas: number;
   /** Host-mode ports; published port 0 leaves the choice to the scheduler. */
   readonly ports: readonly PortConfig[];
+  /** Networks of the cluster that its tasks join, by id. */
+  readonly networks: readonly string[];
+  /** Its tasks are reached by published ports of the routing mesh. */
+  readonly ingress: boolean;
   /** For each preference, the value of a node. */
   readonly preferences: readonly ((node: Node) => string)[];
   /** UNSPECIFIED: the cluster's. */
@@ -33,6 +38,8 @@ export function compileRequest(revision: Revision): PlacementRequest {
     platforms: placement?.platforms ?? [],
     maxReplicas: placement?.maxReplicas ?? 0,
     ports: hostModePorts(revision.spec?.endpoint?.ports ?? []),
+    networks: attachmentsOf(revision.spec).map(({ network }) => network),
+    ingress: publishesByIngress(revision.spec),
     preferences: (placement?.preferences ?? []).flatMap(({ spread }) => labelOf(spread) ?? []),
     strategy: placement?.strategy ?? PlacementStrategy.UNSPECIFIED,
   };

@@ -11,6 +11,7 @@ import { type Budget, Candidates } from './candidates.ts';
 import { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig } from './config.ts';
 import { FailureIndex, groupKey } from './failure-index.ts';
 import { allFilters, explainRefusals, type Filter } from './filters.ts';
+import { NetworkNeeds } from './network-needs.ts';
 import { NodeIndex } from './node-index.ts';
 import type { NodeRecord } from './node-record.ts';
 import { compileRequest, type PlacementRequest } from './placement-request.ts';
@@ -26,6 +27,7 @@ interface Slice extends Budget {
 export class Scheduler implements Loop {
   readonly name = 'scheduler';
   readonly #config: SchedulerConfig;
+  readonly #needs = new NetworkNeeds();
   readonly #filters: readonly Filter[];
   #index = this.#newIndex();
   readonly #presets = new PresetTasks();
@@ -43,7 +45,7 @@ export class Scheduler implements Loop {
 
   constructor(config: SchedulerConfig = DEFAULT_SCHEDULER_CONFIG) {
     this.#config = config;
-    this.#filters = allFilters(config);
+    this.#filters = allFilters(config, this.#needs);
   }
 
   restore(view: StoreView): void {
@@ -56,7 +58,9 @@ export class Scheduler implements Loop {
     this.#ready.clear();
     this.#waiting.clear();
     this.#assumed.clear();
+    this.#needs.clear();
     this.#setCluster(view.cluster());
+    for (const network of view.all('network')) this.#needs.setNetwork(network);
     for (const node of view.all('node')) this.#index.setNode(node);
     for (const revision of view.all('revision')) this.#setRevision(revision);
     for (const task of view.all('task')) this.#setTask(task, undefined);
@@ -82,6 +86,8 @@ export class Scheduler implements Loop {
       case 'service':
         break;
       case 'network':
+        if (event.kind === 'remove') this.#needs.removeNetwork(event.object.id);
+        else this.#needs.setNetwork(event.object);
         break;
     }
   }
@@ -107,8 +113,10 @@ export class Scheduler implements Loop {
   #setCluster(cluster: Cluster | undefined): void {
     const strategy = cluster?.spec?.orchestration?.strategy ?? PlacementStrategy.UNSPECIFIED;
     const resolved = strategy === PlacementStrategy.UNSPECIFIED ? PlacementStrategy.SPREAD : strategy;
-    if (resolved === this.#clusterStrategy) return;
+    const otherNeeds = this.#needs.setCluster(cluster);
+    if (resolved === this.#clusterStrategy && !otherNeeds) return;
     this.#clusterStrategy = resolved;
+    for (const nodeId of this.#index.records.keys()) this.#presets.recheck(nodeId);
     for (const group of this.#groups.values()) {
       group.candidates = undefined;
       group.reasonCursor = -1;

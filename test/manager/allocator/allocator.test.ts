@@ -266,6 +266,43 @@ describe('allocator', () => {
     assert.deepEqual(bench.addresses(first), []);
   });
 
+  it('takes a fixed address also from a task that is told to stop when its node is lost already', () => {
+    const bench = new Bench();
+    bench.network('web', ['10.9.0.0/24']);
+    bench.service('db', [{ network: 'web', addresses: ['10.9.0.5'] }]);
+    const first = bench.task('db', { nodeId: 'gone' });
+    bench.settle();
+    bench.move(first, TaskState.RUNNING);
+    const second = bench.task('db');
+    bench.settle();
+    assert.equal(bench.stateOf(second), TaskState.NEW, 'it is still meant to run');
+    bench.move(first, TaskState.RUNNING, { desiredState: TaskState.SHUTDOWN });
+    bench.settle();
+    assert.deepEqual(bench.addresses(second), ['10.9.0.5']);
+  });
+
+  it('an address that the first in the line cannot use is offered to the next', () => {
+    const bench = new Bench();
+    bench.network('one', ['10.8.0.0/29']);
+    bench.network('two', ['10.9.0.0/29']);
+    const mode = EndpointMode.DNSRR;
+    bench.service('both', [{ network: 'one' }, { network: 'two' }], { mode });
+    bench.service('only', [{ network: 'one' }], { mode });
+    bench.service('other', [{ network: 'two' }], { mode });
+    const users = Array.from({ length: 5 }, () => bench.task('only'));
+    bench.settle();
+    const first = bench.task('both');
+    const second = bench.task('only');
+    bench.settle();
+    // By now the other network is full too, but the first one was found missing before.
+    for (let count = 0; count < 5; count++) bench.task('other');
+    bench.settle();
+    bench.move(users[0] ?? '', TaskState.FAILED);
+    bench.settle();
+    assert.match(bench.get('task', first).status?.error ?? '', /^network two: no address left/);
+    assert.equal(bench.stateOf(second), TaskState.PENDING);
+  });
+
   it('keeps open ports through changes, goes around named ones, and gives back what is not published any more', () => {
     const bench = new Bench();
     bench.write(create('network', ingressNetwork('ingress')));

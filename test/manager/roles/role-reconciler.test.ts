@@ -6,6 +6,7 @@ import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { Cluster, Node } from '#gen/swarm/v1/objects.ts';
 import { NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
+import { changesOfLevel } from '#manager/allocator/index.ts';
 import { FeatureLevelRaiser, ROLES_CONFIG, type RoleMember, RoleReconciler } from '#manager/roles/index.ts';
 import type { Change, CommitEvents, StoreView } from '#manager/store/index.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
@@ -213,6 +214,28 @@ describe('the feature level', () => {
     raiser.stop();
     log.set({ nodeId: 'a', featureLevel: 3 });
     assert.equal(store.cluster?.featureLevel, 2);
+  });
+
+  it('comes in one transaction with what it brings, and brings it once', async () => {
+    const store = new Objects();
+    const log = new Members();
+    const clock = new ManualClock();
+    const random = new SeededRandom(1);
+    const commits: (readonly string[])[] = [];
+    store.onCommit(({ events }) => commits.push(events.map(({ kind, table }) => `${kind} ${table}`)));
+    const raiser = new FeatureLevelRaiser({
+      ...{ store, log, clock, random, logger: silentLogger, config: ROLES_CONFIG },
+      changesOfLevel: (view, level) => changesOfLevel(view, level, random),
+    });
+    log.set({ nodeId: 'a', featureLevel: 2 });
+    raiser.start();
+    await turns();
+    log.set({ nodeId: 'a', featureLevel: 3 });
+    await turns();
+    log.set({ nodeId: 'a', featureLevel: 4 });
+    await turns();
+    assert.deepEqual(commits, [['update cluster'], ['update cluster', 'create network'], ['update cluster']]);
+    raiser.stop();
   });
 
   it('is not raised above a manager that is being added, also where nobody knows whether it was', async () => {

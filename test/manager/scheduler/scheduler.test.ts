@@ -1,8 +1,20 @@
 /** Goal: each filter, strategy and reason by itself. Method: a store, the scheduler alone, tasks that are pending. */
 import assert from 'node:assert/strict';
-import { type Cluster, type Node, NodeDescription, NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import {
+  type Cluster,
+  Network,
+  type Node,
+  NodeDataPath,
+  NodeDescription,
+  NodeState,
+  type Task,
+  TaskState,
+} from '#gen/swarm/v1/objects.ts';
 import {
   EndpointSpec,
+  NetworkAttachmentSpec,
+  NetworkConfig,
+  NetworkSpec,
   NodeAvailability,
   OrchestrationConfig,
   PlacementStrategy,
@@ -191,6 +203,53 @@ describe('scheduler', () => {
     const waiting = two.filter((id) => b.nodeOf(id) === '');
     assert.equal(waiting.length, 1);
     assert.equal(b.reason(waiting[0] ?? ''), 'no suitable node (max replicas per node limit exceeded on 2 nodes)');
+  });
+
+  it('tasks of networks go to nodes whose release has them, those of encrypted ones to nodes that can encrypt', () => {
+    const bench = new Bench();
+    const describe = (id: string, featureLevel: number, dataPath?: Partial<NodeDataPath>): void =>
+      bench.editNode(id, ({ description }) => ({
+        description: NodeDescription.create({
+          ...description,
+          featureLevel,
+          ...(dataPath === undefined ? {} : { dataPath: NodeDataPath.create(dataPath) }),
+        }),
+      }));
+    const network = (id: string, driverOptions: Record<string, string>): void =>
+      bench.commit([create('network', Network.create({ id, spec: NetworkSpec.create({ name: id, driverOptions }) }))]);
+    const attached = (id: string): SpecOptions => ({
+      task: { networks: [NetworkAttachmentSpec.create({ network: id })] },
+    });
+    bench.commit([create('cluster', cluster())]);
+    network('plain', {});
+    network('secret', { encrypted: '' });
+    bench.node('old');
+    describe('old', 2);
+    bench.service('a', attached('plain'));
+    const [a = ''] = bench.tasks('a', 1);
+    bench.run();
+    assert.equal(bench.reason(a), 'no suitable node (networks not supported by the release on 1 node)');
+    bench.node('open');
+    describe('open', 3, { encryptionProblem: 'no WireGuard' });
+    bench.run();
+    assert.equal(bench.nodeOf(a), 'open');
+    bench.service('b', attached('secret'));
+    const [b = ''] = bench.tasks('b', 1);
+    bench.run();
+    assert.match(bench.reason(b), /network encryption not available on 1 node/);
+    bench.node('sealed');
+    describe('sealed', 3, { wireguardKeys: [new Uint8Array(32)] });
+    bench.run();
+    assert.equal(bench.nodeOf(b), 'sealed');
+    const everything = { network: NetworkConfig.create({ encryptDataPath: true }) };
+    const current = bench.store.cluster() as Cluster;
+    bench.commit([update('cluster', { ...current, spec: { ...current.spec, ...everything } as Cluster['spec'] })]);
+    const more = bench.tasks('a', 2);
+    bench.run();
+    assert.deepEqual(
+      more.map((id) => bench.nodeOf(id)),
+      ['sealed', 'sealed'],
+    );
   });
 
   it('a host port is given once per node, protocol and address', () => {
