@@ -43,6 +43,7 @@ export class GrpcTransport implements Transport {
   readonly target: Target;
   readonly #client: Client;
   readonly #calls = new Set<GrpcCall>();
+  #isClosed = false;
 
   constructor(options: GrpcTransportOptions) {
     this.target = options.target;
@@ -73,7 +74,8 @@ export class GrpcTransport implements Transport {
     const channel = this.#client.getChannel();
     const deadline = Date.now() + timeoutMs;
     for (;;) {
-      const state = channel.getConnectivityState(true);
+      // A channel that is closed would be brought back to life by the question, and connect for ever.
+      const state = this.#isClosed ? connectivityState.SHUTDOWN : channel.getConnectivityState(true);
       if (state === connectivityState.READY || state === connectivityState.TRANSIENT_FAILURE) return;
       if (state === connectivityState.SHUTDOWN || !(await stateChanged(channel, state, deadline)))
         throw new UnsentError({
@@ -130,6 +132,7 @@ export class GrpcTransport implements Transport {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const call of this.#calls) call.cancel(cancelledError('the connection was closed'));
     // After the cancellations, which need a round of the event loop.
     setImmediate(() => this.#client.close());

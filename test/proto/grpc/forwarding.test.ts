@@ -3,7 +3,7 @@
  * Method: a real server with mutual TLS, and callers of every kind who send the header, well-formed and not.
  */
 import assert from 'node:assert/strict';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { SwarmError } from '#common/errors.ts';
 import { services } from '#gen/services.ts';
 import { ForwardedCaller, ForwardedNode } from '#gen/swarm/v1/forwarding.ts';
@@ -16,6 +16,7 @@ import { FORWARDED_KEY, forwardingMetadata } from '#proto/grpc/forwarding.ts';
 import type { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
 import type { CallMetadata } from '#proto/grpc/transport.ts';
 import { CLUSTER_ID, type TestNode, testAuthority, testNode } from '#test/certs/fixtures.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { failure } from '#test/support/failure.ts';
 import { TlsServer, untilAborted } from './tls-server.ts';
 
@@ -244,6 +245,23 @@ describe('forwarded calls', () => {
     const transport = server.connect(manager, `127.0.0.1:${port}`);
     assert.ok((await failure(transport.connected(100))) instanceof UnsentError);
     transport.close();
+    silent.close();
+  });
+
+  it('a connection that is given up while it is made is not made again', async () => {
+    const taken: Socket[] = [];
+    const silent = createServer((socket) => taken.push(socket.resume()));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    const transport = server.connect(manager, `127.0.0.1:${port}`);
+    const connecting = failure(transport.connected(10_000));
+    await eventually('the connection', () => taken.length === 1);
+    transport.close();
+    assert.ok((await connecting) instanceof UnsentError);
+    // Another connection, handshake and all, takes longer than to begin that one again.
+    await failure(createClient(ControlService, server.connect(manager)).getCluster({}));
+    await eventually('its end', () => taken.every(({ closed }) => closed));
+    assert.equal(taken.length, 1);
     silent.close();
   });
 });
