@@ -2,6 +2,8 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { assert } from '#common/errors.ts';
 
+/** In lists: both. */
+export const AF_UNSPEC = 0;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 

@@ -554,7 +554,7 @@ export function listRoutes(socket: NetlinkSocket, family: number = AF_INET): Pro
   const header = Buffer.alloc(12);
   header.writeUInt8(family, 0);
   return socket.dumpEach('list routes', RTM.getRoute, [header], (body) =>
-    body.readUInt8(7) <= RTN_LOCAL || family === AF_INET ? [parseRoute(body)] : [],
+    body.readUInt8(7) <= RTN_LOCAL || body.readUInt8(0) === AF_INET ? [parseRoute(body)] : [],
   );
 }
 
@@ -575,7 +575,7 @@ export async function listRules(socket: NetlinkSocket, family: number = AF_INET)
       ...(destination === undefined ? {} : { destination: `${destination}/${body.readUInt8(1)}` }),
       ...(source === undefined ? {} : { source: `${source}/${body.readUInt8(2)}` }),
       ...(protocol === undefined ? {} : { ipProtocol: protocol.readUInt8(0) }),
-      ...(family === AF_INET ? {} : { family }),
+      ...(body.readUInt8(0) === AF_INET ? {} : { family: body.readUInt8(0) }),
     };
   });
 }

@@ -1,6 +1,6 @@
 /** The kernel by system calls: netlink, libnftables, setns. */
 import { SwarmError } from '#common/errors.ts';
-import { AF_INET, AF_INET6 } from '../../../kernel/ip-address.ts';
+import { AF_UNSPEC } from '../../../kernel/ip-address.ts';
 import { NETLINK_NETFILTER, type NetlinkRequest, NetlinkSocket } from '../../../kernel/netlink.ts';
 import { type FlowFilter, forgetAll, isOpen, listFlows } from '../../../kernel/netlink-conntrack.ts';
 import { type NetworkEvent, type NetworkWatch, watchNetwork } from '../../../kernel/netlink-events.ts';
@@ -128,28 +128,17 @@ class NetlinkNamespace implements KernelNamespace {
     const names = new Map((await listLinks(this.#routes)).map((link) => [link.index, link.name]));
     const device = (index: number | undefined) => ({ index: index ?? 0, name: names.get(index ?? 0) ?? '' });
     const items: Item[] = [];
-    for (const family of [AF_INET, AF_INET6]) {
-      for (const one of await listAddresses(this.#routes, family))
-        if (!one.kernelMade)
-          items.push({
-            kind: 'address',
-            device: device(one.linkIndex),
-            prefix: `${one.address}/${one.prefixLength}`,
-          });
-      for (const one of await listRoutes(this.#routes, family))
-        if (!one.kernelMade) items.push(routeItem(one, device(one.linkIndex)));
-      for (const one of await listNeighbours(this.#routes, family))
-        if (one.permanent && one.linkLayerAddress !== undefined)
-          items.push({
-            kind: 'neighbour',
-            device: device(one.linkIndex),
-            address: one.address,
-            linkLayerAddress: one.linkLayerAddress,
-          });
-      for (const { priority, source, table } of await listRules(this.#routes, family))
-        if (source !== undefined && !RULES_OF_THE_KERNEL.includes(priority))
-          items.push({ kind: 'rule', priority, source, table });
-    }
+    for (const one of await listAddresses(this.#routes, AF_UNSPEC))
+      if (!one.kernelMade)
+        items.push({ kind: 'address', device: device(one.linkIndex), prefix: `${one.address}/${one.prefixLength}` });
+    for (const one of await listRoutes(this.#routes, AF_UNSPEC))
+      if (!one.kernelMade) items.push(routeItem(one, device(one.linkIndex)));
+    for (const { linkIndex, address, linkLayerAddress, permanent } of await listNeighbours(this.#routes, AF_UNSPEC))
+      if (permanent && linkLayerAddress !== undefined)
+        items.push({ kind: 'neighbour', device: device(linkIndex), address, linkLayerAddress });
+    for (const { priority, source, table } of await listRules(this.#routes, AF_UNSPEC))
+      if (source !== undefined && !RULES_OF_THE_KERNEL.includes(priority))
+        items.push({ kind: 'rule', priority, source, table });
     for (const { linkIndex, linkLayerAddress, node } of await listForwarding(this.#routes))
       items.push({ kind: 'forwarding', device: device(linkIndex), linkLayerAddress, node });
     return items;

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { listLinks } from '#agent/kernel/netlink-route.ts';
 import { NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
-import { NetlinkKernel } from '#agent/network/index.ts';
+import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { DyingKernel } from './dying-kernel.ts';
 import { Hosts, type TaskOptions } from './hosts.ts';

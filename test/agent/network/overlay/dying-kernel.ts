@@ -1,5 +1,5 @@
 /** A kernel seam that lives for so many steps: what comes after is as if the daemon had been killed. */
-import type { KernelNamespace, NetworkKernel } from '#agent/network/index.ts';
+import type { KernelNamespace, NetworkKernel } from '#agent/network/overlay/kernel/network-kernel.ts';
 import type { Operation } from '#agent/network/overlay/kernel/operations.ts';
 
 export class Killed extends Error {

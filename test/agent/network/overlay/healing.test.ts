@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict';
 import { setLinkDown } from '#agent/kernel/netlink-route.ts';
 import { NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
-import { type KernelNamespace, NetlinkKernel } from '#agent/network/index.ts';
+import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
+import type { KernelNamespace } from '#agent/network/overlay/kernel/network-kernel.ts';
 import { SETS } from '#agent/network/overlay/load-balancer.ts';
 import { writeSysctls } from '#agent/network/sysctls.ts';
 import { randomInt, SeededRandom } from '#common/random.ts';

@@ -10,17 +10,12 @@ import { join } from 'node:path';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { addAddress, addBridge, addVeth, findLink, setLinkMaster, setLinkUp } from '#agent/kernel/netlink-route.ts';
 import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
-import {
-  DEFAULT_OVERLAY_CONFIG,
-  NetlinkKernel,
-  type NetworkKernel,
-  type NetworkView,
-  type OverlayConfig,
-  type OverlayLink,
-  OverlayNetworks,
-  type OverlayRestoreReport,
-  type Underlay,
-} from '#agent/network/index.ts';
+import { DEFAULT_OVERLAY_CONFIG, type OverlayConfig } from '#agent/network/overlay/config.ts';
+import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
+import type { NetworkKernel } from '#agent/network/overlay/kernel/network-kernel.ts';
+import type { NetworkView, Underlay } from '#agent/network/overlay/network-view.ts';
+import type { OverlayLink } from '#agent/network/overlay/overlay-attach.ts';
+import { OverlayNetworks, type OverlayRestoreReport } from '#agent/network/overlay/overlay-networks.ts';
 import { writeSysctls } from '#agent/network/sysctls.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';

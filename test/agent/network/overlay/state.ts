@@ -1,5 +1,6 @@
 /** What a router holds, as text that can be compared. */
-import { type KernelNamespace, NetlinkKernel } from '#agent/network/index.ts';
+import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
+import type { KernelNamespace } from '#agent/network/overlay/kernel/network-kernel.ts';
 import { keyOf, valueOf } from '#agent/network/overlay/kernel/operations.ts';
 import { ALL_SETS } from '#agent/network/overlay/load-balancer.ts';
 
