@@ -40,7 +40,7 @@ function ipv6Groups(address: string): readonly number[] {
     text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
   const first = groups(head);
   const last = groups(tail ?? '');
-  return [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
+  return [...first, ...Array.from({ length: 8 - first.length - last.length }, () => 0), ...last];
 }
 
 function socketAddress({ address, port }: DatagramAddress): Buffer {

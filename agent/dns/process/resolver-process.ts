@@ -67,7 +67,7 @@ export class ResolverProcess implements NetworkApplier {
    * everything anew covers it.
    */
   #queue: Item[] = [];
-  #sending: Promise<void> | undefined;
+  #isSending = false;
   #maintaining: Promise<void> | undefined;
   readonly #stopping = new AbortController();
   #lastReply: ResolverReply | undefined;
@@ -204,10 +204,10 @@ export class ResolverProcess implements NetworkApplier {
 
   /** Tells what is queued, while there is somebody to tell. */
   #send(): void {
-    if (this.#state !== 'following' || this.#link === undefined || this.#queue.length === 0) return;
-    const link = this.#link;
-    this.#sending ??= this.#sendQueue(link).finally(() => {
-      this.#sending = undefined;
+    if (this.#isSending || this.#state !== 'following' || this.#link === undefined || this.#queue.length === 0) return;
+    this.#isSending = true;
+    void this.#sendQueue(this.#link).finally(() => {
+      this.#isSending = false;
       this.#send();
     });
   }

@@ -245,7 +245,7 @@ describe('dns: the resolver process', function () {
     await once(alone, 'exit');
   });
 
-  it('another release takes its place without a question lost, by UDP and TCP', async () => {
+  it('another release takes its place without a question lost', async () => {
     const one = daemon('one');
     await one.start(contents());
     const old = one.pid;
