@@ -239,7 +239,7 @@ describe('forwarded calls', () => {
 
   it('a manager that does not answer is told apart in time', async () => {
     // Takes the connection and says nothing.
-    const silent = createServer();
+    const silent = createServer((socket) => socket.resume());
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const { port } = silent.address() as AddressInfo;
     const transport = server.connect(manager, `127.0.0.1:${port}`);

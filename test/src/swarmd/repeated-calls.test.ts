@@ -119,7 +119,7 @@ describe('calls to a leader that has fallen silent', () => {
   let silent: Server;
   let address: string;
   before(async () => {
-    silent = createServer();
+    silent = createServer((socket) => socket.resume());
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     address = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
   });
