@@ -6,7 +6,7 @@ import type { MembersBook } from './members-book.ts';
 import type { PeerTransport } from './peer-transport.ts';
 
 export interface PeersOptions {
-  readonly transport: PeerTransport;
+  readonly transport: Pick<PeerTransport, 'peer' | 'setPeers'>;
   readonly book: MembersBook;
   readonly clock: Clock;
   /** This member as it is now, whatever the book says. */
@@ -14,6 +14,9 @@ export interface PeersOptions {
   /** A peer that is not heard of for this long is not reachable. */
   readonly silenceMs: number;
 }
+
+/** What the node says of itself. */
+export type NodeView = Pick<RawNode, 'id' | 'lead' | 'state'>;
 
 /** Strangers that are remembered; a real one becomes a member soon. */
 const STRANGERS_MAX = 16;
@@ -104,7 +107,7 @@ export class Peers {
    * everybody, everybody from the leader), otherwise of the stream, which has signs of life several times in an election
    * timeout. Who was never heard is not reachable.
    */
-  isReachable(raftId: number, node: RawNode): boolean {
+  isReachable(raftId: number, node: NodeView): boolean {
     if (raftId === node.id) return true;
     const { transport, clock, silenceMs } = this.#options;
     const peer = transport.peer(raftId);
@@ -116,7 +119,7 @@ export class Peers {
   }
 
   /** Whether it has changed since the last call who can be reached. */
-  hasReachabilityChanged(node: RawNode): boolean {
+  hasReachabilityChanged(node: NodeView): boolean {
     const { book } = this.#options;
     const reachable = book.members.map(({ raftId }) => (this.isReachable(raftId, node) ? raftId : 0)).join(' ');
     const before = this.#reachable;

@@ -3,20 +3,19 @@
  * and a clock that is moved by hand.
  */
 import assert from 'node:assert/strict';
-import type { RawNode } from 'raft-ts';
 import { ManualClock } from '#common/clock.ts';
 import { RaftMember } from '#gen/swarm/v1/raft.ts';
 import { MembersBook } from '#manager/raft/members-book.ts';
-import type { PeerState, PeerTransport } from '#manager/raft/peer-transport.ts';
-import { Peers } from '#manager/raft/peers.ts';
+import type { PeerState } from '#manager/raft/peer-transport.ts';
+import { type NodeView, Peers } from '#manager/raft/peers.ts';
 
 const SILENCE_MS = 1_000;
 const SELF = 1;
 const PEER = 2;
 
 /** A node that knows of no leader, or of the peer as its leader. */
-function node(lead: number): RawNode {
-  return { id: SELF, lead, state: 'StateFollower' } as unknown as RawNode;
+function node(lead: number): NodeView {
+  return { id: SELF, lead, state: 'StateFollower' };
 }
 
 describe('raft peers: who can be reached', () => {
@@ -26,7 +25,7 @@ describe('raft peers: who can be reached', () => {
 
   beforeEach(() => {
     state = undefined;
-    const transport = { peer: () => state, setPeers: () => {} } as unknown as PeerTransport;
+    const transport = { peer: () => state, setPeers: () => {} };
     const self = (): RaftMember => RaftMember.create({ raftId: SELF, nodeId: 'self' });
     peers = new Peers({ transport, book: new MembersBook(), clock, self, silenceMs: SILENCE_MS });
   });
