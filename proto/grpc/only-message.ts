@@ -1,5 +1,13 @@
-import type { ServerHttp2Stream } from 'node:http2';
+import type { OutgoingHttpHeaders } from 'node:http2';
 import { STATUS } from './errors.ts';
+
+/** A `ServerHttp2Stream`, as far as it takes part. */
+export interface EndingStream {
+  once(event: 'wantTrailers', listener: () => void): unknown;
+  _write(chunk: Buffer, encoding: BufferEncoding, written: () => void): void;
+  end(): unknown;
+  sendTrailers(headers: OutgoingHttpHeaders): void;
+}
 
 /**
  * Ends a response whose headers were given with its only message, so that headers, message and trailers go out together.
@@ -11,7 +19,7 @@ import { STATUS } from './errors.ts';
  * outside; and the stream's binding takes trailers while it asks for them, as nghttp2 allows. Where the binding is not
  * found, the public way is taken.
  */
-export function endWithMessage(stream: ServerHttp2Stream, framed: Buffer): void {
+export function endWithMessage(stream: EndingStream, framed: Buffer): void {
   stream.once('wantTrailers', () => {
     const binding = bindingOf(stream);
     if (binding === undefined) stream.sendTrailers({ 'grpc-status': STATUS.ok });
@@ -31,9 +39,9 @@ interface StreamBinding {
 
 let bindingKey: symbol | undefined;
 
-function bindingOf(stream: ServerHttp2Stream): StreamBinding | undefined {
+function bindingOf(stream: EndingStream): StreamBinding | undefined {
   bindingKey ??= Object.getOwnPropertySymbols(stream).find(({ description }) => description === 'kHandle');
   if (bindingKey === undefined) return undefined;
-  const binding = (stream as unknown as Record<symbol, Partial<StreamBinding> | undefined>)[bindingKey];
+  const binding = Reflect.get(stream, bindingKey) as Partial<StreamBinding> | undefined;
   return typeof binding?.trailers === 'function' ? (binding as StreamBinding) : undefined;
 }

@@ -164,7 +164,7 @@ export class AllocatorWorld {
   #interfere(group: ChangeGroup): void {
     const change = this.#pick(group);
     const object = change && this.store.get(change.table, change.object.id);
-    if (change !== undefined && object !== undefined) this.#write(update(change.table, object as never));
+    if (change !== undefined && object !== undefined) this.#write(update(change.table, object));
   }
 
   /** Writes of others come after those that are on their way, and are refused where they touch the same objects. */
