@@ -1,10 +1,9 @@
 /** `swarm init`: the first objects of a new cluster, in a new log, before anything says that this host is a member. */
 import type { IdentityStore } from '#agent/identity/index.ts';
 import type { HostPort } from '#common/host-port.ts';
-import { newId } from '#common/ids.ts';
 import type { InitSwarmRequest } from '#gen/swarm/v1/node.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
-import { ingressNetwork } from '#manager/allocator/index.ts';
+import { changesOfLevel } from '#manager/allocator/index.ts';
 import { bootstrapCluster, type ClusterBootstrap } from '#manager/ca/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import type { DaemonParts } from './daemon-parts.ts';
@@ -43,7 +42,7 @@ export async function foundCluster(
     await store.commit([
       { kind: 'create', table: 'cluster', object: cluster },
       { kind: 'create', table: 'node', object: node },
-      { kind: 'create', table: 'network', object: ingressNetwork(newId(random)) },
+      ...changesOfLevel(store.view(), FEATURE_LEVEL, random),
     ]);
   } finally {
     await store.close();
