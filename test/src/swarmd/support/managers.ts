@@ -35,6 +35,8 @@ export class Managers {
   /** So many managers that all are voters, the first of them the one that began. */
   async cluster(...names: string[]): Promise<readonly DaemonProcess[]> {
     const members = await Promise.all(names.map((name) => this.daemon(name)));
+    // As they are named, not as they came up.
+    this.daemons.sort((left, right) => names.indexOf(left.name) - names.indexOf(right.name));
     const [first, ...others] = members;
     assert.ok(first !== undefined);
     await first.init();
