@@ -25,8 +25,8 @@ const MESSAGE_BYTES_MAX = 60_000;
 const ELEMENT_BYTES_MAX = 128;
 const CHAIN_NAME_MAX = 32;
 
-/** `number`: 32 bits in the machine's order, as numgen makes them. */
-export type ElementPart = 'ipv4' | 'ipv6' | 'number';
+/** `number`: 32 bits in the machine's order, as numgen makes them. `protocol`: of IP, by number. `port`: of TCP or UDP. */
+export type ElementPart = 'ipv4' | 'ipv6' | 'number' | 'protocol' | 'port';
 
 export interface ElementSet {
   readonly family: 'ip' | 'ip6';
@@ -34,8 +34,8 @@ export interface ElementSet {
   readonly name: string;
   /** The parts of a key, in order. */
   readonly key: readonly ElementPart[];
-  /** What a map leads to: an address, or a chain to go to. Undefined for a set. */
-  readonly value: 'ipv4' | 'ipv6' | 'goto' | undefined;
+  /** What a map leads to: an address, an address and a port ("10.0.0.9 . 80"), or a chain to go to. Undefined for a set. */
+  readonly value: 'ipv4' | 'ipv6' | 'ipv4-port' | 'goto' | undefined;
 }
 
 /** Parts of a key joined by " . ", as nft writes them: "10.0.1.2 . 3". */
@@ -45,7 +45,7 @@ export interface ElementChange {
   readonly set: ElementSet;
   readonly action: 'add' | 'delete';
   readonly key: ElementKey;
-  /** Of an element that is added to a map: the address, or the name of the chain. */
+  /** Of an element that is added to a map, as its set says. */
   readonly value?: string;
 }
 
@@ -76,7 +76,16 @@ class AttributeWriter {
   part(kind: ElementPart, text: string): void {
     if (kind === 'number') this.#offset = this.#bytes.writeUInt32LE(Number(text), this.#offset);
     else if (kind === 'ipv4') this.#ipv4(text);
+    else if (kind === 'protocol' || kind === 'port') this.#small(kind, Number(text));
     else this.#offset += addressBytes(text).copy(this.#bytes, this.#offset);
+  }
+
+  /** Parts of a key take whole words of four bytes. */
+  #small(kind: 'protocol' | 'port', value: number): void {
+    this.#bytes.writeUInt32LE(0, this.#offset);
+    if (kind === 'protocol') this.#bytes.writeUInt8(value, this.#offset);
+    else this.#bytes.writeUInt16BE(value, this.#offset);
+    this.#offset += 4;
   }
 
   /** Ten times as fast as through `addressBytes`. */
@@ -121,7 +130,9 @@ function writeValue(writer: AttributeWriter, set: ElementSet, value: string): vo
     writer.close(verdict);
   } else {
     const start = writer.open(DATA.value);
-    writer.part(set.value ?? 'ipv4', value);
+    const [address = '', port = ''] = value.split(' . ');
+    writer.part(set.value === 'ipv6' ? 'ipv6' : 'ipv4', address);
+    if (set.value === 'ipv4-port') writer.part('port', port);
     writer.close(start);
   }
   writer.close(data);
@@ -216,6 +227,20 @@ export async function changeElements(
   await flush();
 }
 
+function readPart(kind: ElementPart, bytes: Buffer): string {
+  switch (kind) {
+    case 'number':
+      return String(bytes.readUInt32LE(0));
+    case 'protocol':
+      return String(bytes.readUInt8(0));
+    case 'port':
+      return String(bytes.readUInt16BE(0));
+    case 'ipv4':
+    case 'ipv6':
+      return addressText(bytes);
+  }
+}
+
 function readKey(set: ElementSet, bytes: Buffer): ElementKey {
   let offset = 0;
   return set.key
@@ -223,7 +248,7 @@ function readKey(set: ElementSet, bytes: Buffer): ElementKey {
       const length = kind === 'ipv6' ? 16 : 4;
       const part = bytes.subarray(offset, offset + length);
       offset += length;
-      return kind === 'number' ? String(part.readUInt32LE(0)) : addressText(part);
+      return readPart(kind, part);
     })
     .join(' . ');
 }
@@ -234,7 +259,9 @@ function readValue(set: ElementSet, data: Buffer | undefined): string {
   const verdict = attributes.get(DATA.verdict);
   if (verdict !== undefined) return textOf(parseAttributes(verdict).get(VERDICT.chain)) ?? '';
   const value = attributes.get(DATA.value);
-  return value === undefined ? '' : addressText(value);
+  if (value === undefined) return '';
+  if (set.value !== 'ipv4-port') return addressText(value);
+  return `${readPart('ipv4', value.subarray(0, 4))} . ${readPart('port', value.subarray(4, 8))}`;
 }
 
 /** The attributes of a list that all have the same type. */
@@ -256,7 +283,7 @@ export async function listElements(socket: NetlinkSocket, set: ElementSet): Prom
     return Array.from(listItems(list), (element): readonly [string, string] => {
       const attributes = parseAttributes(element);
       const key = parseAttributes(attributes.get(ELEMENT.key) ?? Buffer.alloc(0)).get(DATA.value);
-      return [readKey(set, key ?? Buffer.alloc(20)), readValue(set, attributes.get(ELEMENT.data))];
+      return [readKey(set, key ?? Buffer.alloc(40)), readValue(set, attributes.get(ELEMENT.data))];
     });
   });
   return new Map(found);

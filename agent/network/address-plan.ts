@@ -13,6 +13,16 @@ export interface AddressPlan {
   readonly mtu: number;
   /** We turned on IPv4 forwarding in the host's namespace: guard it, and turn it off again at the end. */
   readonly forwardingIsOurs: boolean;
+  /** Undefined until this node is told of an ingress network. */
+  readonly ingress: IngressPlan | undefined;
+}
+
+/** What the host has to do with the ingress network, whose addresses tasks have beside those of the pool. */
+export interface IngressPlan {
+  /** Of IPv4: "10.0.0.0/24". */
+  readonly subnets: readonly string[];
+  /** An address of this host that other nodes can answer; undefined without one of IPv4. */
+  readonly nodeAddress: string | undefined;
 }
 
 /** Addresses that the host uses already. */
@@ -82,6 +92,7 @@ export function encodePlan(plan: AddressPlan): string {
     gatewayAddress: formatAddress(plan.gatewayAddress),
     mtu: plan.mtu,
     forwardingIsOurs: plan.forwardingIsOurs,
+    ingress: plan.ingress,
   })}\n`;
 }
 
@@ -101,5 +112,14 @@ export function decodePlan(text: string): AddressPlan | undefined {
   const mtu = Number(fields['mtu']);
   if (pool === undefined || hostAddress === undefined || gatewayAddress === undefined) return undefined;
   if (!Number.isInteger(mtu) || mtu < 576) return undefined;
-  return { pool, hostAddress, gatewayAddress, mtu, forwardingIsOurs: fields['forwardingIsOurs'] === true };
+  const forwardingIsOurs = fields['forwardingIsOurs'] === true;
+  return { pool, hostAddress, gatewayAddress, mtu, forwardingIsOurs, ingress: decodeIngress(fields['ingress']) };
+}
+
+function decodeIngress(value: unknown): IngressPlan | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { subnets, nodeAddress } = value as Readonly<Record<string, unknown>>;
+  if (!Array.isArray(subnets) || !subnets.every((one) => parsePrefix(String(one)) !== undefined)) return undefined;
+  const known = typeof nodeAddress === 'string' && parseAddress(nodeAddress) !== undefined;
+  return { subnets: subnets.map(String), nodeAddress: known ? nodeAddress : undefined };
 }

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { invalidField } from '#common/errors.ts';
 import { hasErrno } from '../kernel/libc.ts';
-import type { HostPort, NetworkMode } from './task-network.ts';
+import type { HostPort, NetworkMembership, NetworkMode } from './task-network.ts';
 
 export interface AttachmentRecord {
   readonly taskId: string;
@@ -11,6 +11,12 @@ export interface AttachmentRecord {
   /** Of its namespace; undefined in mode `host`. */
   readonly number: number | undefined;
   readonly ports: readonly HostPort[];
+  /** As managers gave them. Undefined: none. */
+  readonly networks?: readonly NetworkMembership[];
+  /** The one that published ports of the cluster lead to. */
+  readonly ingressAddress?: string;
+  /** It is on internal networks only: nothing outside is to be reached. */
+  readonly confined?: boolean;
 }
 
 const RECORD = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,127})\.json$/;

@@ -16,6 +16,14 @@ export interface NetworkConfig {
   readonly rulePriority: number;
   /** Largest packet on the gateway network; undefined takes that of the device of the host's default route. */
   readonly mtu: number | undefined;
+  /** How long attaching a task waits for the tables of its networks. */
+  readonly tablesWaitMs: number;
+  /** Wait between two looks at the connections of a task that is drained: the first, and what it grows to. */
+  readonly drainPollMs: { readonly first: number; readonly largest: number };
+  /** How long the mesh waits for its number of VXLAN while the kernel still tears down what had it. */
+  readonly vniWaitMs: number;
+  /** Wait between two attempts of that. */
+  readonly vniRetryMs: number;
   /** For tasks on a host whose own resolvers are all on its loopback, where no task can reach them. */
   readonly fallbackNameservers: readonly string[];
 }
@@ -38,6 +46,13 @@ export const DEFAULT_NETWORK_CONFIG: NetworkConfig = {
   packetMark: 0x1000,
   rulePriority: 4096,
   mtu: undefined,
+  // Managers send tables before the tasks that need them: what is not there after this is not on its way.
+  tablesWaitMs: 15_000,
+  // A look costs a walk through the namespace's connections: 1 ms for ten thousand. An idle task is done at the first.
+  drainPollMs: { first: 50, largest: 500 },
+  // As for other networks, see overlay/config.ts.
+  vniWaitMs: 5_000,
+  vniRetryMs: 50,
   // Docker's choice in the same case.
   fallbackNameservers: ['8.8.8.8', '8.8.4.4'],
 };

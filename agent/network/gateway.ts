@@ -6,10 +6,11 @@
  */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assert } from '#common/errors.ts';
+import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { hasErrno } from '../kernel/libc.ts';
-import { NetlinkSocket } from '../kernel/netlink.ts';
+import { NETLINK_NETFILTER, NetlinkSocket } from '../kernel/netlink.ts';
+import { IP_PROTOCOL_TCP, isOpen, listFlows } from '../kernel/netlink-conntrack.ts';
 import {
   addAddress,
   addRule,
@@ -36,16 +37,26 @@ import {
   removeNetworkNamespace,
 } from '../kernel/netns.ts';
 import { Nftables } from '../kernel/nftables.ts';
-import { type AddressPlan, chooseLinkPair, choosePool, decodePlan, encodePlan } from './address-plan.ts';
+import { changeElements, listElements } from '../kernel/nftables-elements.ts';
+import { readPseudoFile } from '../kernel/pseudo-file.ts';
+import {
+  type AddressPlan,
+  chooseLinkPair,
+  choosePool,
+  decodePlan,
+  encodePlan,
+  type IngressPlan,
+} from './address-plan.ts';
 import type { NetworkConfig } from './config.ts';
-import { GATEWAY_TABLE, GATEWAY_UPLINK, gatewayTableText } from './gateway-table.ts';
+import { CONFINED_SET, GATEWAY_TABLE, GATEWAY_UPLINK, gatewayTableText } from './gateway-table.ts';
 import type { InstanceNames } from './instance.ts';
 import { formatAddress, formatPrefix, linkLayerAddressFor, parsePrefix, prefixesOverlap } from './ipv4.ts';
 import { surveyHost } from './survey-host.ts';
-import { ensureSysctl, type Sysctl, writeSysctls } from './sysctls.ts';
+import { ensureSysctl, type Sysctl, sysctlPath, writeSysctls } from './sysctls.ts';
 
 const LOOPBACK_INDEX = 1;
 const IP_PROTOCOL_ICMP = 1;
+const SETTING_BYTES_MAX = 256;
 /** Two daemons that start in the same instant may choose the same pool; then one of them chooses again. */
 const PLAN_ATTEMPTS = 3;
 
@@ -97,6 +108,9 @@ export class Gateway {
   #namespace: NetworkNamespace | undefined;
   #socket: NetlinkSocket | undefined;
   #nftables: Nftables | undefined;
+  #filter: NetlinkSocket | undefined;
+  /** Addresses of tasks that reach nothing outside. */
+  readonly #confined = new Set<string>();
   /** How the gateway's tables list when they are whole. */
   #tableListing: string | undefined;
 
@@ -164,6 +178,59 @@ export class Gateway {
     if (!this.plan.forwardingIsOurs) await this.#savePlan({ ...this.plan, forwardingIsOurs: true });
   }
 
+  /** From now on the task with this address reaches nothing outside, or everything again. */
+  async confine(address: string, confined: boolean): Promise<void> {
+    if (this.#confined.has(address) === confined) return;
+    if (confined) this.#confined.add(address);
+    else this.#confined.delete(address);
+    const change = { set: CONFINED_SET, action: confined ? 'add' : 'delete', key: address } as const;
+    try {
+      await changeElements(this.#filterSocket(), [[change]]);
+    } catch (error) {
+      this.#options.logger.warn('the filter of the gateway was not as expected: loading it', {
+        error: SwarmError.from(error).message,
+      });
+      this.#tableListing = undefined;
+      await this.#ensureGatewayTable([]);
+    }
+  }
+
+  /** TCP connections to the task with this address that have begun and not ended. */
+  async openConnections(address: string): Promise<number> {
+    return (await listFlows(this.#filterSocket(), { ipProtocol: IP_PROTOCOL_TCP, replySource: address })).filter(isOpen)
+      .length;
+  }
+
+  /** A nftables context and a netfilter socket in the gateway namespace, for the mesh. */
+  get filter(): { readonly nftables: Nftables; readonly socket: NetlinkSocket } {
+    assert(this.#nftables !== undefined, 'the gateway is used after ensure');
+    return { nftables: this.#nftables, socket: this.#filterSocket() };
+  }
+
+  /** Whether the host itself has this IPv4 address. */
+  async hasHostAddress(address: string): Promise<boolean> {
+    return (await listAddresses(this.#hostSocket)).some((one) => one.address === address);
+  }
+
+  /** Sets what differs in the gateway namespace, and says the names of those. */
+  ensureSettings(settings: readonly Sysctl[]): readonly string[] {
+    return this.namespace.run(() => {
+      const differing = settings.filter(([name, value]) => {
+        const current = readPseudoFile(sysctlPath(name), SETTING_BYTES_MAX);
+        return current !== undefined && current.trim() !== value;
+      });
+      writeSysctls(differing);
+      return differing.map(([name]) => name);
+    });
+  }
+
+  /** Takes note of what the host has to do with the ingress network; `ensure` does it. Says whether that is news. */
+  async setIngress(ingress: IngressPlan | undefined): Promise<boolean> {
+    if (JSON.stringify(ingress) === JSON.stringify(this.plan.ingress)) return false;
+    await this.#savePlan({ ...this.plan, ingress });
+    return true;
+  }
+
   /** Devices of the host that lead outside, where forwarding between them is ours to guard against. */
   async guardedDevices(): Promise<readonly string[] | undefined> {
     if (!this.plan.forwardingIsOurs) return undefined;
@@ -194,9 +261,11 @@ export class Gateway {
 
   async #closeNamespace(): Promise<void> {
     await this.#nftables?.close();
+    await this.#filter?.close();
     await this.#socket?.close();
     this.#namespace?.close();
     this.#nftables = undefined;
+    this.#filter = undefined;
     this.#socket = undefined;
     this.#namespace = undefined;
     this.#tableListing = undefined;
@@ -210,6 +279,7 @@ export class Gateway {
       ...chooseLinkPair(names, occupied),
       mtu: config.mtu ?? mtu,
       forwardingIsOurs: false,
+      ingress: undefined,
     };
     await this.#savePlan(plan);
     return plan;
@@ -277,22 +347,32 @@ export class Gateway {
     const addresses = await listAddresses(this.#hostSocket);
     const routes = await listRoutes(this.#hostSocket);
     const pool = formatPrefix(plan.pool);
-    const routed = routes.some((route) => route.table === names.routingTable && route.destination === pool);
+    const due = [pool, ...(plan.ingress?.subnets ?? [])];
+    const ours = routes.filter((route) => route.table === names.routingTable).map((route) => route.destination);
+    const routed = due.every((destination) => ours.includes(destination));
     if (!link.up || !routed || !addresses.some((one) => one.linkIndex === link.index && one.address === own)) {
       await this.#hostSocket.execute([
         addAddress(link.index, `${own}/32`, other),
         setLinkUp(link.index),
         replaceNeighbour(link.index, other, linkLayerAddressFor(plan.gatewayAddress)),
-        replaceRoute({ destination: pool, linkIndex: link.index, gateway: other, table: names.routingTable }),
+        ...due.map((destination) =>
+          replaceRoute({ destination, linkIndex: link.index, gateway: other, table: names.routingTable }),
+        ),
       ]);
       repaired.push('address and route of the gateway network');
     }
+    const obsolete = ours.filter((destination) => !due.includes(destination));
+    await this.#hostSocket.execute(obsolete.map((destination) => deleteRoute(destination, names.routingTable)));
     const rules = await listRules(this.#hostSocket);
     const missing = this.#rules().filter((rule) => !rules.some((found) => sameRule(found, rule)));
     if (missing.length > 0) {
       await this.#hostSocket.execute(missing.map(addRule));
       repaired.push('policy rules of the gateway network');
     }
+    const surplus = rules.filter(
+      (found) => found.table === names.routingTable && !this.#rules().some((rule) => sameRule(found, rule)),
+    );
+    await this.#hostSocket.execute(surplus.map(deleteRule));
     for (const [template, value] of HOST_LINK_SYSCTLS) {
       const name = template.replace('LINK', names.hostLink);
       if (await ensureSysctl([name, value])) repaired.push(`setting net/${name}`);
@@ -325,7 +405,11 @@ export class Gateway {
     const common = { priority: config.rulePriority, table: names.routingTable };
     return [
       { ...common, mark: { value: config.packetMark, mask: config.packetMark } },
-      { ...common, destination: formatPrefix(this.plan.pool), ipProtocol: IP_PROTOCOL_ICMP },
+      ...[formatPrefix(this.plan.pool), ...(this.plan.ingress?.subnets ?? [])].map((destination) => ({
+        ...common,
+        destination,
+        ipProtocol: IP_PROTOCOL_ICMP,
+      })),
     ];
   }
 
@@ -363,12 +447,29 @@ export class Gateway {
   async #ensureGatewayTable(repaired: string[]): Promise<void> {
     const nftables = this.#nftables;
     assert(nftables !== undefined, 'the gateway has its nftables context');
-    const list = (): Promise<string> =>
-      nftables.list('list the filter of the gateway namespace', 'list ruleset', { elements: true });
-    if (this.#tableListing !== undefined && (await list()) === this.#tableListing) return;
-    await nftables.run(`load the table ${GATEWAY_TABLE} of the gateway namespace`, gatewayTableText());
+    const list = async (): Promise<string> => {
+      const listings = ['ip', 'ip6'].map((family) =>
+        nftables.list('list the filter of the gateway namespace', `list table ${family} ${GATEWAY_TABLE}`, {
+          elements: false,
+        }),
+      );
+      return (await Promise.all(listings)).join('');
+    };
+    // A table that is gone cannot be listed.
+    if (this.#tableListing !== undefined && (await list().catch(() => '')) === this.#tableListing) {
+      const found = await listElements(this.#filterSocket(), CONFINED_SET);
+      if (found.size === this.#confined.size && [...this.#confined].every((address) => found.has(address))) return;
+    }
+    const hostAddress = formatAddress(this.plan.hostAddress);
+    const text = gatewayTableText({ hostAddress, confined: [...this.#confined] });
+    await nftables.run(`load the table ${GATEWAY_TABLE} of the gateway namespace`, text);
     if (this.#tableListing !== undefined) repaired.push('filter of the gateway namespace');
     this.#tableListing = await list();
+  }
+
+  #filterSocket(): NetlinkSocket {
+    this.#filter ??= NetlinkSocket.open(this.namespace, NETLINK_NETFILTER);
+    return this.#filter;
   }
 }
 

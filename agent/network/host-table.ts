@@ -9,7 +9,7 @@
 import type { AddressPlan } from './address-plan.ts';
 import type { InstanceNames } from './instance.ts';
 import { formatAddress, formatPrefix } from './ipv4.ts';
-import type { HostPort, NetworkProtocol } from './task-network.ts';
+import type { HostPort, NetworkProtocol, PublishedAt } from './task-network.ts';
 
 /** A published port and where it leads. */
 export interface PortElement {
@@ -29,6 +29,25 @@ export interface HostTableContents {
    * forwarded, as before. Undefined where forwarding was on already.
    */
   readonly guardedDevices: readonly string[] | undefined;
+  /** The ports of the routing mesh; undefined on a node that has not been told of one. */
+  readonly mesh: MeshElements | undefined;
+}
+
+/** What the mesh has in the table, with its elements as nft writes them. */
+export interface MeshElements {
+  /** Chains are made for up to so many backends. */
+  readonly chains: number;
+  /** By name of the map: "6 . 8080 : goto n2", "6 . 8080 . 0 : 10.0.0.21 . 80". */
+  readonly elements: Readonly<Record<MeshMap, readonly string[]>>;
+}
+
+/** Ports of every address and their backends, then those of one address of the host and theirs. */
+export const MESH_MAPS = ['mesh', 'mesh_eps', 'mesh_bound', 'mesh_bound_eps'] as const;
+export type MeshMap = (typeof MESH_MAPS)[number];
+
+/** Chains are called after how many backends they choose from: "n3", and "b3" for ports of one address of the host. */
+export function meshChain(bound: boolean, count: number): string {
+  return `${bound ? 'b' : 'n'}${count}`;
 }
 
 /** Its presence in a table says that this daemon guards forwarding. */
@@ -38,7 +57,7 @@ export const GUARD_SET = 'uplinks';
 export const PORT_MAPS = ['ports', 'bound'] as const;
 export type PortMap = (typeof PORT_MAPS)[number];
 
-export function mapOf(port: HostPort): PortMap {
+export function mapOf(port: PublishedAt): PortMap {
   return port.hostIp === undefined ? 'ports' : 'bound';
 }
 
@@ -46,7 +65,7 @@ export function mapOf(port: HostPort): PortMap {
 export const PROTOCOL_NUMBERS: Readonly<Record<NetworkProtocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 
 /** Left side of a map element: "6 . 8080" or "192.0.2.7 . 6 . 8080". */
-export function elementKey(port: HostPort): string {
+export function elementKey(port: PublishedAt): string {
   const key = `${PROTOCOL_NUMBERS[port.protocol]} . ${port.publishedPort}`;
   return port.hostIp === undefined ? key : `${port.hostIp} . ${key}`;
 }
@@ -85,15 +104,54 @@ export function deleteElementsText(names: InstanceNames, elements: readonly Port
     .join('\n');
 }
 
+function meshMapsText({ elements, chains }: MeshElements, setMark: string): string {
+  const types: Readonly<Record<MeshMap, string>> = {
+    mesh: 'type inet_proto . inet_service : verdict;',
+    mesh_eps: 'typeof ip protocol . th dport . numgen random mod 2 : ip daddr . th dport;',
+    mesh_bound: 'type ipv4_addr . inet_proto . inet_service : verdict;',
+    mesh_bound_eps: 'typeof ip daddr . ip protocol . th dport . numgen random mod 2 : ip daddr . th dport;',
+  };
+  const lines: string[] = [];
+  for (let count = 1; count <= chains; count++)
+    for (const bound of [false, true]) {
+      const key = `${bound ? 'ip daddr . ' : ''}ip protocol . th dport . numgen random mod ${count}`;
+      const map = bound ? 'mesh_bound_eps' : 'mesh_eps';
+      lines.push(`  chain ${meshChain(bound, count)} { ${setMark} dnat ip to ${key} map @${map}; }`);
+    }
+  for (const map of MESH_MAPS) {
+    const list = elements[map];
+    lines.unshift(`  map ${map} { ${types[map]} ${list.length === 0 ? '' : `elements = { ${list.join(', ')} };`} }`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
 /**
  * Replaces the whole table in one transaction: no packet sees it half made, and established connections keep their
  * translation, which lives in connection tracking.
  */
 export function hostTableText(contents: HostTableContents): string {
-  const { names, plan, mark, elements, guardedDevices } = contents;
+  const { names, plan, mark, elements, guardedDevices, mesh } = contents;
+  const { ingress } = plan;
   const table = names.hostTable;
   const link = `"${names.hostLink}"`;
-  const pool = formatPrefix(plan.pool);
+  const ranges = [formatPrefix(plan.pool), ...(ingress?.subnets ?? [])];
+  const tasks = ranges.length === 1 ? ranges[0] : `{ ${ranges.join(', ')} }`;
+  const lookUp =
+    mesh === undefined
+      ? ''
+      : `ip daddr . ip protocol . th dport vmap @mesh_bound
+    fib daddr type local ip protocol . th dport vmap @mesh`;
+  // Other nodes must be able to answer: what has an address of this host's own making gets the node's.
+  const asNode =
+    ingress?.nodeAddress === undefined
+      ? ''
+      : ingress.subnets
+          .map(
+            (subnet) => `
+    oifname ${link} ip daddr ${subnet} ip saddr 127.0.0.0/8 snat to ${ingress.nodeAddress}
+    iifname ${link} oifname ${link} ip daddr ${subnet} snat to ${ingress.nodeAddress}`,
+          )
+          .join('');
   const setMark = `meta mark set meta mark or ${mark}`;
   return `
 add table ip ${table}
@@ -102,31 +160,34 @@ table ip ${table} {
   map ports { type inet_proto . inet_service : ipv4_addr . inet_service; ${elementsText(elements, 'ports')} }
   map bound { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; ${elementsText(elements, 'bound')} }
 ${guardedDevices === undefined ? '' : guardSetText(guardedDevices)}
+${mesh === undefined ? '' : meshMapsText(mesh, setMark)}
   chain guard {
     type filter hook prerouting priority -300; policy accept;
     iifname ${link} ip daddr 127.0.0.0/8 drop
-    iifname ${link} ip saddr != { ${pool}, ${formatAddress(plan.gatewayAddress)} } drop
+    iifname ${link} ip saddr != { ${ranges.join(', ')}, ${formatAddress(plan.gatewayAddress)} } drop
   }
   chain publish {
     type nat hook prerouting priority -100; policy accept;
     ip daddr 127.0.0.0/8 accept
     ip daddr . ip protocol . th dport @bound dnat ip to ip daddr . ip protocol . th dport map @bound
     fib daddr type local dnat ip to ip protocol . th dport map @ports
+    ${lookUp}
   }
   chain mark_arriving {
     type filter hook prerouting priority -99; policy accept;
     iifname ${link} ${setMark}
-    ip daddr ${pool} ct status snat,dnat ${setMark}
+    ip daddr ${tasks} ct status snat,dnat ${setMark}
   }
   chain publish_locally {
     type nat hook output priority -100; policy accept;
     ip daddr . ip protocol . th dport @bound ${setMark} dnat ip to ip daddr . ip protocol . th dport map @bound
     fib daddr type local ip protocol . th dport @ports ${setMark} dnat ip to ip protocol . th dport map @ports
+    ${lookUp}
   }
   chain mark_leaving {
     type route hook output priority -150; policy accept;
-    ct direction original ct status dnat ct reply ip saddr ${pool} ${setMark}
-    ct direction reply ct original ip saddr ${pool} ${setMark}
+    ct direction original ct status dnat ct reply ip saddr ${tasks} ${setMark}
+    ct direction reply ct original ip saddr ${tasks} ${setMark}
   }
   chain forward {
     type filter hook forward priority 0; policy accept;
@@ -146,7 +207,7 @@ ${guardedDevices === undefined ? '' : guardSetText(guardedDevices)}
     oifname ${link} icmp type redirect drop
   }
   chain translate {
-    type nat hook postrouting priority 100; policy accept;
+    type nat hook postrouting priority 100; policy accept;${asNode}
     oifname ${link} ip saddr 127.0.0.0/8 masquerade
     iifname ${link} masquerade
   }

@@ -1,5 +1,7 @@
+export type { ClusterNetworks, TaskPlace } from './cluster-networks.ts';
 export { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from './config.ts';
 export { MemoryNetwork } from './memory-network.ts';
+export type { MeshTables } from './mesh/routing-mesh.ts';
 export { GATEWAY_NETWORK, NodeNetwork, type NodeNetworkOptions } from './node-network.ts';
 export { DEFAULT_OVERLAY_CONFIG, type OverlayConfig } from './overlay/config.ts';
 export { CommandKernel } from './overlay/kernel/command-kernel.ts';
@@ -28,6 +30,7 @@ export type {
   NameFiles,
   NetworkAddress,
   NetworkAttachment,
+  NetworkMembership,
   NetworkMode,
   NetworkProtocol,
   ReconcileReport,

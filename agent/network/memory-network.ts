@@ -43,7 +43,15 @@ export class MemoryNetwork implements TaskNetwork {
       taskId,
       mode,
       netnsPath: mode === 'host' ? undefined : `/nowhere/${number}`,
-      addresses: mode === 'gateway' ? [{ network: 'gateway', address }] : [],
+      addresses:
+        mode === 'gateway'
+          ? [
+              { network: 'gateway', address },
+              ...(request.networks ?? []).flatMap(({ networkId, addresses }) =>
+                addresses.map((one) => ({ network: networkId, address: one })),
+              ),
+            ]
+          : [],
       ports,
     };
     this.#attached.set(taskId, attached);
@@ -53,6 +61,8 @@ export class MemoryNetwork implements TaskNetwork {
   async detach(taskId: string): Promise<void> {
     this.#attached.delete(taskId);
   }
+
+  async drain(): Promise<void> {}
 
   async reconcile(): Promise<ReconcileReport> {
     return { repaired: [], contested: [] };

@@ -1,28 +1,36 @@
 import { mkdir, rm } from 'node:fs/promises';
+import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
+import { containerDns } from '#agent/dns/index.ts';
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { NetlinkSocket } from '../kernel/netlink.ts';
 import { deleteLink } from '../kernel/netlink-route.ts';
 import { isNetworkNamespace, listNetworkNamespaces, removeNetworkNamespace } from '../kernel/netns.ts';
 import { type AttachmentRecord, AttachmentRecords, checkTaskId } from './attachment-records.ts';
+import type { ClusterNetworks } from './cluster-networks.ts';
 import type { NetworkConfig } from './config.ts';
 import { Gateway } from './gateway.ts';
 import { readHostNameFiles } from './host-name-files.ts';
 import type { InstanceNames } from './instance.ts';
 import { instanceNames } from './instance.ts';
 import { formatAddress, formatPrefix, parsePrefix, prefixContains } from './ipv4.ts';
+import { type MeshTables, RoutingMesh } from './mesh/routing-mesh.ts';
 import { nameFiles } from './name-files.ts';
 import { NamespacePool } from './namespace-pool.ts';
+import type { TouchedItems } from './overlay/network-view.ts';
 import { type HostTableFrame, PortPublisher } from './port-publisher.ts';
 import {
   gatewayLinkName,
+  giveIngressAddress,
   makeBareNamespace,
   makeGatewayNamespace,
   NamespaceNumbers,
   numberOf,
   replugNamespace,
   routeToTask,
+  serveNames,
   taskAddress,
   taskNamespacePath,
 } from './task-namespace.ts';
@@ -30,10 +38,19 @@ import type {
   AttachedNetwork,
   AttachRequest,
   NetworkAttachment,
+  NetworkMembership,
   ReconcileReport,
   RestoreReport,
   TaskNetwork,
 } from './task-network.ts';
+
+interface Parts {
+  readonly gateway: Gateway;
+  readonly publisher: PortPublisher;
+  readonly pool: NamespacePool;
+  readonly mesh: RoutingMesh;
+  readonly hostSocket: NetlinkSocket;
+}
 
 /** What addresses on the gateway network are reported under. */
 export const GATEWAY_NETWORK = 'gateway';
@@ -49,6 +66,8 @@ export interface NodeNetworkOptions {
   readonly config: NetworkConfig;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** The cluster's networks; without them a task is on the gateway network alone. */
+  readonly cluster?: ClusterNetworks;
 }
 
 /**
@@ -67,7 +86,7 @@ export class NodeNetwork implements TaskNetwork {
   #closing = false;
   /** Work on one task takes turns. Invariant: an entry leaves when its last work is done. */
   readonly #lanes = new Map<string, Promise<unknown>>();
-  #parts: { readonly gateway: Gateway; readonly publisher: PortPublisher; readonly pool: NamespacePool } | undefined;
+  #parts: Parts | undefined;
 
   constructor(options: NodeNetworkOptions) {
     assert(options.directory.startsWith('/'), 'the run directory of the network is an absolute path');
@@ -99,6 +118,7 @@ export class NodeNetwork implements TaskNetwork {
       for (const name of (await gateway.taskLinks()).keys()) this.#numbers.giveOutAfter(numberOf(name));
       await this.#sweep(alive);
       for (const record of alive) await this.#adopt(record, gateway, publisher);
+      if (gateway.plan.ingress !== undefined) await publisher.adoptMesh();
       if (await publisher.forwardingIsShared()) await gateway.shareForwarding();
       await publisher.install(await this.#tableFrame(gateway));
     } catch (error) {
@@ -107,7 +127,11 @@ export class NodeNetwork implements TaskNetwork {
       throw error;
     }
     const pool = this.#makePool(gateway);
-    this.#parts = { gateway, publisher, pool };
+    const hostSocket = NetlinkSocket.open();
+    const mesh = this.#makeMesh(gateway, publisher, hostSocket);
+    for (const { ingressAddress } of alive) if (ingressAddress !== undefined) mesh.setLocal(ingressAddress, true);
+    this.#parts = { gateway, publisher, pool, mesh, hostSocket };
+    this.#options.cluster?.adopt(alive.map((record) => record.taskId));
     await this.#repairTaskLinks([]);
     pool.start();
     return {
@@ -118,13 +142,46 @@ export class NodeNetwork implements TaskNetwork {
     };
   }
 
-  attach(request: AttachRequest): Promise<NetworkAttachment> {
+  attach(request: AttachRequest, signal?: AbortSignal): Promise<NetworkAttachment> {
     checkTaskId(request.taskId);
     return this.#inTurn(request.taskId, async () => {
       const existing = this.#attached.get(request.taskId);
-      const record = existing ?? (await this.#attachNew(request));
+      const record = existing ?? (await this.#attachNew(request, signal));
       return this.#withFiles(record, request);
     });
+  }
+
+  /** The ingress network as this node is told of it; undefined: there is none. Throws what the mesh could not do. */
+  async applyMesh(tables: MeshTables | undefined, touched: TouchedItems | undefined): Promise<void> {
+    await this.#need().mesh.apply(tables, touched);
+  }
+
+  /** Ports of the cluster that this node does not publish, in words. */
+  meshProblems(): readonly string[] {
+    return this.#parts?.publisher.meshProblems() ?? [];
+  }
+
+  async drain(taskId: string, maxMs: number, signal: AbortSignal): Promise<void> {
+    const record = this.#attached.get(taskId);
+    const isKnownToOthers = (record?.networks?.length ?? 0) > 0 || (record?.ports.length ?? 0) > 0;
+    if (record === undefined || !isKnownToOthers || maxMs <= 0) return;
+    const { clock, config } = this.#options;
+    const deadline = clock.monotonic() + maxMs;
+    for (let waitMs = config.drainPollMs.first; ; waitMs = Math.min(waitMs * 2, config.drainPollMs.largest)) {
+      signal.throwIfAborted();
+      if ((await this.#openConnections(record)) === 0) return;
+      const leftMs = deadline - clock.monotonic();
+      if (leftMs <= 0) return;
+      await pause(clock, Math.min(waitMs, leftMs), signal);
+    }
+  }
+
+  async #openConnections(record: AttachmentRecord): Promise<number> {
+    const { gateway } = this.#need();
+    let count = (await this.#options.cluster?.overlay.openConnections(record.taskId)) ?? 0;
+    for (const address of [addressOf(record, gateway), record.ingressAddress])
+      if (address !== undefined) count += await gateway.openConnections(address);
+    return count;
   }
 
   detach(taskId: string): Promise<void> {
@@ -132,8 +189,11 @@ export class NodeNetwork implements TaskNetwork {
     return this.#inTurn(taskId, async () => {
       const record = this.#attached.get(taskId);
       if (record === undefined) return;
-      await this.#need().publisher.withdraw(taskId);
+      const { publisher, mesh } = this.#need();
+      await publisher.withdraw(taskId);
+      await this.#leaveCluster(record);
       await this.#removeAttachment(record);
+      if (record.ingressAddress !== undefined) mesh.setLocal(record.ingressAddress, false);
       this.#attached.delete(taskId);
     });
   }
@@ -146,8 +206,9 @@ export class NodeNetwork implements TaskNetwork {
   }
 
   async #reconcileOnce(): Promise<ReconcileReport> {
-    const { gateway, publisher } = this.#need();
+    const { gateway, publisher, mesh } = this.#need();
     const repaired = [...(await gateway.ensure())];
+    repaired.push(...(await mesh.repair()));
     if (await publisher.verify(await this.#tableFrame(gateway)))
       repaired.push(`nftables table ${this.#names.hostTable}`);
     await this.#repairTaskLinks(repaired);
@@ -160,6 +221,8 @@ export class NodeNetwork implements TaskNetwork {
     const parts = this.#parts;
     this.#parts = undefined;
     await parts?.pool.close();
+    await parts?.mesh.close();
+    await parts?.hostSocket.close();
     await parts?.publisher.close();
     await parts?.gateway.close();
   }
@@ -181,7 +244,7 @@ export class NodeNetwork implements TaskNetwork {
     await rm(directory, { recursive: true, force: true });
   }
 
-  #need(): { readonly gateway: Gateway; readonly publisher: PortPublisher; readonly pool: NamespacePool } {
+  #need(): Parts {
     if (this.#parts !== undefined) return this.#parts;
     throw this.#notUp();
   }
@@ -209,6 +272,13 @@ export class NodeNetwork implements TaskNetwork {
       clock,
       logger,
     });
+  }
+
+  #makeMesh(gateway: Gateway, publisher: PortPublisher, hostSocket: NetlinkSocket): RoutingMesh {
+    const { config, clock, logger } = this.#options;
+    const { vniWaitMs, vniRetryMs } = config;
+    const frame = (): Promise<HostTableFrame> => this.#tableFrame(gateway);
+    return new RoutingMesh({ gateway, publisher, hostSocket, frame, vniWaitMs, vniRetryMs, clock, logger });
   }
 
   async #makeNamespace(gateway: Gateway): ReturnType<typeof makeGatewayNamespace> {
@@ -263,16 +333,20 @@ export class NodeNetwork implements TaskNetwork {
     if (record.number !== undefined) this.#numbers.reserve(record.number);
     this.#attached.set(record.taskId, record);
     const address = addressOf(record, gateway);
+    if (record.confined === true && address !== undefined) await gateway.confine(address, true);
     if (address !== undefined) await publisher.adopt(record.taskId, address, record.ports);
   }
 
-  async #attachNew(request: AttachRequest): Promise<AttachmentRecord> {
+  async #attachNew(request: AttachRequest, signal: AbortSignal | undefined): Promise<AttachmentRecord> {
     const { taskId, mode } = request;
-    const { gateway, publisher, pool } = this.#need();
+    const networks = mode === 'gateway' ? (request.networks ?? []) : [];
+    await this.#awaitTables(networks, signal);
+    const { gateway, publisher, pool, mesh } = this.#need();
     let record: AttachmentRecord = { taskId, mode, number: undefined, ports: [] };
     try {
       if (mode === 'gateway') record = { ...record, number: (await pool.take()).number };
       if (mode === 'none') record = { ...record, number: await this.#takeBare(gateway) };
+      if (networks.length > 0) record = await this.#joinCluster(record, networks);
       const address = addressOf(record, gateway);
       if (address !== undefined) record = { ...record, ports: await publisher.publish(taskId, address, request.ports) };
       // Last: what a crash leaves without a record, `restore` removes.
@@ -281,9 +355,78 @@ export class NodeNetwork implements TaskNetwork {
       return record;
     } catch (error) {
       await publisher.withdraw(taskId);
+      await this.#leaveCluster(record);
       await this.#removeAttachment(record);
+      if (record.ingressAddress !== undefined) mesh.setLocal(record.ingressAddress, false);
       throw error;
     }
+  }
+
+  async #awaitTables(networks: readonly NetworkMembership[], signal: AbortSignal | undefined): Promise<void> {
+    const { cluster, clock, config } = this.#options;
+    if (networks.length === 0) return;
+    if (cluster === undefined) throw noTables(networks);
+    const late = new AbortController();
+    const cancel = clock.setTimer(config.tablesWaitMs, () => late.abort());
+    const either = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+    try {
+      await cluster.ready(
+        networks.map((one) => one.networkId),
+        either,
+      );
+    } catch (error) {
+      if (late.signal.aborted && signal?.aborted !== true) throw noTables(networks);
+      throw error;
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Devices on the task's networks, its address for published ports, and the way to the one who answers names. */
+  async #joinCluster(draft: AttachmentRecord, networks: readonly NetworkMembership[]): Promise<AttachmentRecord> {
+    const { cluster } = this.#options;
+    const { gateway, mesh } = this.#need();
+    const { taskId, number } = draft;
+    assert(cluster !== undefined && number !== undefined, 'a task on networks of the cluster has a namespace');
+    const { directory } = this.#options;
+    const overlays = networks.filter((one) => cluster.isIngress(one.networkId) !== true);
+    const links = await cluster.overlay.attach({
+      taskId,
+      netnsPath: taskNamespacePath(directory, number),
+      networks: overlays,
+    });
+    const ingressAddress = networks
+      .find((one) => cluster.isIngress(one.networkId) === true)
+      ?.addresses.find((address) => isIPv4(address));
+    const confined = ingressAddress === undefined && links.length > 0 && links.every((link) => link.internal);
+    const record: AttachmentRecord = {
+      ...draft,
+      networks,
+      confined,
+      ...(ingressAddress === undefined ? {} : { ingressAddress }),
+    };
+    const address = addressOf(record, gateway);
+    assert(address !== undefined, 'a task on networks of the cluster is on the gateway network');
+    if (confined) await gateway.confine(address, true);
+    if (ingressAddress !== undefined) {
+      mesh.setLocal(ingressAddress, true);
+      await giveIngressAddress(directory, number, gateway, ingressAddress);
+    }
+    const { nameserver } = cluster;
+    if (nameserver !== undefined)
+      await serveNames(directory, number, containerDns({ serverAddress: nameserver.address }));
+    await cluster.placed({ taskId, address, networks });
+    return record;
+  }
+
+  async #leaveCluster(record: AttachmentRecord): Promise<void> {
+    const { cluster } = this.#options;
+    const { gateway } = this.#need();
+    if (cluster === undefined || record.mode !== 'gateway') return;
+    await cluster.overlay.detach(record.taskId);
+    await cluster.gone(record.taskId);
+    const address = addressOf(record, gateway);
+    if (record.confined === true && address !== undefined) await gateway.confine(address, false);
   }
 
   async #takeBare(gateway: Gateway): Promise<number> {
@@ -311,7 +454,15 @@ export class NodeNetwork implements TaskNetwork {
       taskId: record.taskId,
       mode: record.mode,
       netnsPath: record.number === undefined ? undefined : taskNamespacePath(this.#options.directory, record.number),
-      addresses: address === undefined ? [] : [{ network: GATEWAY_NETWORK, address }],
+      addresses:
+        address === undefined
+          ? []
+          : [
+              { network: GATEWAY_NETWORK, address },
+              ...(record.networks ?? []).flatMap(({ networkId, addresses }) =>
+                addresses.map((one) => ({ network: networkId, address: one })),
+              ),
+            ],
       ports: record.ports,
     };
   }
@@ -337,7 +488,7 @@ export class NodeNetwork implements TaskNetwork {
       if (record.mode !== 'gateway') continue;
       await this.#inTurn(record.taskId, async () => {
         if (this.#attached.get(record.taskId) !== record || record.number === undefined) return;
-        await this.#repairTaskLink(record.taskId, record.number, { links, routes, repaired });
+        await this.#repairTaskLink(record, record.number, { links, routes, repaired });
       });
     }
     for (const { number } of pool.ready)
@@ -363,15 +514,22 @@ export class NodeNetwork implements TaskNetwork {
   }
 
   async #repairTaskLink(
-    taskId: string,
+    { taskId, ingressAddress }: AttachmentRecord,
     number: number,
     seen: { links: ReadonlyMap<string, { up: boolean }>; routes: ReadonlySet<string>; repaired: string[] },
   ): Promise<void> {
     const { gateway } = this.#need();
-    const address = taskAddress(gateway.plan.pool, number);
+    const { directory } = this.#options;
+    const addresses = [
+      taskAddress(gateway.plan.pool, number),
+      ...(ingressAddress === undefined ? [] : [ingressAddress]),
+    ];
     const link = seen.links.get(gatewayLinkName(number));
-    if (link === undefined) await replugNamespace(this.#options.directory, number, gateway);
-    else if (!link.up || !seen.routes.has(`${address}/32`)) await routeToTask(number, gateway);
+    if (link === undefined) {
+      await replugNamespace(directory, number, gateway);
+      if (ingressAddress !== undefined) await giveIngressAddress(directory, number, gateway, ingressAddress);
+    } else if (!link.up || addresses.some((address) => !seen.routes.has(`${address}/32`)))
+      await routeToTask(number, gateway, ingressAddress);
     else return;
     seen.repaired.push(`way to task ${taskId}`);
   }
@@ -395,4 +553,25 @@ function addressOf(record: AttachmentRecord, gateway: Gateway): string | undefin
   const { pool } = gateway.plan;
   assert(prefixContains(pool, pool.base + record.number), 'an attached task has an address of the pool');
   return taskAddress(pool, record.number);
+}
+
+function noTables(networks: readonly NetworkMembership[]): SwarmError {
+  return new SwarmError({
+    code: 'unavailable',
+    reason: 'unknown-object',
+    message: `this node has not been told of the networks of the task: ${networks.map((one) => one.networkId).join(', ')}`,
+    hint: 'managers send networks before the tasks that need them: look at the connection to them with `swarm info`',
+  });
+}
+
+function pause(clock: Clock, waitMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = clock.setTimer(waitMs, done);
+    signal.addEventListener('abort', done);
+  });
 }

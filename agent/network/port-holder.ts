@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { invalidField, SwarmError } from '#common/errors.ts';
 import { hasErrno } from '../kernel/libc.ts';
 import { findPortOwner } from './port-owner.ts';
-import type { HostPort } from './task-network.ts';
+import type { PublishedAt } from './task-network.ts';
 
 export interface PortHolder {
   /** The port that was reserved: the free one where 0 was asked for. */
@@ -22,12 +22,12 @@ const EVERY_ADDRESS = '0.0.0.0';
 const BACKLOG = 8;
 
 /** "8080/tcp", "192.0.2.7:8080/tcp". */
-export function portText(port: HostPort): string {
+export function portText(port: PublishedAt): string {
   return `${port.hostIp === undefined ? '' : `${port.hostIp}:`}${port.publishedPort}/${port.protocol}`;
 }
 
 /** Throws `port-conflict`, naming port and holder, or `bad-field` for an address that the host does not have. */
-export async function holdPort(port: HostPort): Promise<PortHolder> {
+export async function holdPort(port: PublishedAt): Promise<PortHolder> {
   try {
     switch (port.protocol) {
       case 'tcp':
@@ -42,7 +42,7 @@ export async function holdPort(port: HostPort): Promise<PortHolder> {
   }
 }
 
-function holdTcp(port: HostPort): Promise<PortHolder> {
+function holdTcp(port: PublishedAt): Promise<PortHolder> {
   const server = createServer((connection) => {
     connection.on('error', () => {});
     connection.resetAndDestroy();
@@ -62,7 +62,7 @@ function holdTcp(port: HostPort): Promise<PortHolder> {
   });
 }
 
-function holdUdp(port: HostPort): Promise<PortHolder> {
+function holdUdp(port: PublishedAt): Promise<PortHolder> {
   const socket: Socket = createSocket({ type: 'udp4', reuseAddr: false });
   return new Promise((resolve, reject) => {
     socket.once('error', (error) => {
@@ -87,13 +87,13 @@ function ignoreLaterErrors(emitter: EventEmitter): void {
 }
 
 /** Node has no SCTP sockets. Two tasks cannot have the same port (see PortPublisher); a host program could. */
-function holdSctp(port: HostPort): PortHolder {
+function holdSctp(port: PublishedAt): PortHolder {
   if (port.publishedPort === 0)
     throw invalidField('publishedPort', 'publishedPort: choose the port yourself for sctp', 'publish a fixed port');
   return { port: port.publishedPort, release: async () => {} };
 }
 
-async function explain(error: unknown, port: HostPort): Promise<SwarmError> {
+async function explain(error: unknown, port: PublishedAt): Promise<SwarmError> {
   if (hasErrno(error, 'EADDRINUSE')) {
     const owner = await findPortOwner(port);
     return portConflict(port, owner ?? 'another program', error);
@@ -107,7 +107,7 @@ async function explain(error: unknown, port: HostPort): Promise<SwarmError> {
   return SwarmError.from(error);
 }
 
-export function portConflict(port: HostPort, holder: string, cause?: unknown): SwarmError {
+export function portConflict(port: PublishedAt, holder: string, cause?: unknown): SwarmError {
   return new SwarmError({
     code: 'precondition',
     reason: 'port-conflict',

@@ -1,13 +1,13 @@
 /** Which process has a port open. A courtesy for error messages: whatever cannot be read is skipped. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
-import type { HostPort } from './task-network.ts';
+import type { PublishedAt } from './task-network.ts';
 
 const TCP_LISTEN = '0A';
 /** A host with more processes than this gets no name in its message. */
 const PROCESSES_MAX = 20_000;
 
 /** "nginx (pid 4711)"; undefined when it cannot be told (another user's container, a kernel service). */
-export async function findPortOwner(port: HostPort): Promise<string | undefined> {
+export async function findPortOwner(port: PublishedAt): Promise<string | undefined> {
   if (port.protocol === 'sctp') return undefined;
   const inodes = new Set<string>();
   for (const table of [port.protocol, `${port.protocol}6`])
@@ -24,7 +24,7 @@ export async function findPortOwner(port: HostPort): Promise<string | undefined>
 }
 
 /** The sockets bound to the port, from the text of /proc/net/{tcp,udp}. */
-export function socketInodes(table: string, port: Pick<HostPort, 'protocol' | 'publishedPort'>): readonly string[] {
+export function socketInodes(table: string, port: Pick<PublishedAt, 'protocol' | 'publishedPort'>): readonly string[] {
   const inodes: string[] = [];
   for (const line of table.split('\n').slice(1)) {
     const fields = line.trim().split(/\s+/);

@@ -1,8 +1,9 @@
 import { assert, invalidField, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { NETLINK_NETFILTER, type NetlinkRequest, NetlinkSocket } from '../kernel/netlink.ts';
-import { forgetFlowsTo, forgetFlowsToPort } from '../kernel/netlink-conntrack.ts';
+import { forgetFlows, forgetFlowsTo, forgetFlowsToPort } from '../kernel/netlink-conntrack.ts';
 import { Nftables, NftablesError } from '../kernel/nftables.ts';
+import { changeElements, listElements } from '../kernel/nftables-elements.ts';
 import {
   addElementsText,
   deleteElementsText,
@@ -11,13 +12,17 @@ import {
   GUARD_SET,
   type HostTableContents,
   hostTableText,
+  MESH_MAPS,
   mapOf,
+  PORT_MAPS,
   type PortElement,
   PROTOCOL_NUMBERS,
   parseElements,
 } from './host-table.ts';
 import { HOST_TABLE_PREFIX, type InstanceNames } from './instance.ts';
 import { parseAddress } from './ipv4.ts';
+import type { MeshPort } from './mesh/mesh-model.ts';
+import { type MeshPortChanges, MeshPorts, type StaleFlow } from './mesh/mesh-ports.ts';
 import { holdPort, type PortHolder, portConflict, portText } from './port-holder.ts';
 import type { ContestedPort, HostPort } from './task-network.ts';
 
@@ -38,7 +43,7 @@ export interface PortPublisherOptions {
 }
 
 /** What the table needs besides the ports. */
-export type HostTableFrame = Omit<HostTableContents, 'names' | 'elements'>;
+export type HostTableFrame = Omit<HostTableContents, 'names' | 'elements' | 'mesh'>;
 
 /**
  * The host's table and the sockets that reserve published ports. All changes take turns, so that what is remembered and
@@ -49,6 +54,10 @@ export class PortPublisher {
   readonly #nftables: Nftables;
   readonly #connections: NetlinkSocket;
   readonly #published = new Map<string, readonly PublishedPort[]>();
+  /** In the table from the moment that the node is told of an ingress network. */
+  readonly #mesh: MeshPorts;
+  /** Chains for so many backends are in the table. */
+  #chains = 0;
   #frame: HostTableFrame | undefined;
   /** How the table lists, without elements, when it is whole. */
   #listing: string | undefined;
@@ -58,6 +67,7 @@ export class PortPublisher {
     this.#options = options;
     this.#nftables = Nftables.open();
     this.#connections = NetlinkSocket.open(undefined, NETLINK_NETFILTER);
+    this.#mesh = new MeshPorts(options.names.hostTable);
   }
 
   /** Loads the table with the ports known so far. */
@@ -96,6 +106,44 @@ export class PortPublisher {
     });
   }
 
+  /** Takes over the ports of the mesh that the table of an earlier run leads to tasks. Before `install`. */
+  adoptMesh(): Promise<void> {
+    return this.#inTurn(async () => {
+      try {
+        const { mesh_eps, mesh_bound_eps } = this.#mesh.sets;
+        this.#mesh.adopt([
+          await listElements(this.#connections, mesh_eps),
+          await listElements(this.#connections, mesh_bound_eps),
+        ]);
+      } catch (error) {
+        // Somebody flushed the ruleset, or the earlier run ended too soon: the tables of networks say it all again.
+        this.#options.logger.debug('there are no published ports to take over', {
+          error: SwarmError.from(error).message,
+        });
+      }
+    });
+  }
+
+  /**
+   * Ports of the mesh that lead elsewhere from now on; undefined: not published any more. `whole`: there are no others.
+   * The frame is that of the last `install` or `verify`.
+   */
+  publishMesh(ports: ReadonlyMap<string, MeshPort | undefined>, whole: boolean): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#commitMesh(await this.#mesh.change(ports, whole));
+    });
+  }
+
+  /** Ports of the mesh that this node does not publish, in words. */
+  meshProblems(): readonly string[] {
+    return this.#mesh.problems();
+  }
+
+  /** Ends what goes to tasks that are gone: their clients are told at once. */
+  forgetTasks(addresses: readonly string[]): Promise<void> {
+    return this.#inTurn(() => this.#forget(addresses.map(forgetFlowsTo)));
+  }
+
   /** Withdraws the task's ports and ends the connections that were led to it. Nothing published is no error. */
   withdraw(taskId: string): Promise<void> {
     return this.#inTurn(async () => {
@@ -113,8 +161,11 @@ export class PortPublisher {
   verify(frame: HostTableFrame): Promise<boolean> {
     return this.#inTurn(async () => {
       await this.#reserveAgain();
-      if (JSON.stringify(frame.guardedDevices) === JSON.stringify(this.#frame?.guardedDevices) && (await this.#whole()))
+      const changes = await this.#mesh.reserveAgain();
+      if (JSON.stringify(frame) === JSON.stringify(this.#frame) && (await this.#whole(changes))) {
+        await this.#commitMesh(changes);
         return false;
+      }
       await this.#install(frame);
       return true;
     });
@@ -157,6 +208,7 @@ export class PortPublisher {
     await this.#inTurn(async () => {
       for (const published of this.#published.values()) await releaseAll(published);
       this.#published.clear();
+      await this.#mesh.close();
     });
     await this.#connections.close();
     await this.#nftables.close();
@@ -180,7 +232,9 @@ export class PortPublisher {
   async #install(frame: HostTableFrame): Promise<void> {
     const { names } = this.#options;
     const elements = [...this.#published.values()].flat().map((one) => one.element);
-    await this.#nftables.run(`load the table ${names.hostTable}`, hostTableText({ ...frame, names, elements }));
+    const mesh = frame.plan.ingress === undefined ? undefined : this.#mesh.tableElements();
+    await this.#nftables.run(`load the table ${names.hostTable}`, hostTableText({ ...frame, names, elements, mesh }));
+    this.#chains = mesh?.chains ?? 0;
     this.#frame = frame;
     this.#listing = await this.#list();
   }
@@ -190,22 +244,57 @@ export class PortPublisher {
     return this.#nftables.list(`list the table ${hostTable}`, `list table ip ${hostTable}`, { elements: false });
   }
 
-  async #whole(): Promise<boolean> {
-    const { hostTable } = this.#options.names;
+  /** `pending`: changes of the mesh that are not in the table yet. */
+  async #whole(pending: MeshPortChanges): Promise<boolean> {
     try {
       if ((await this.#list()) !== this.#listing) return false;
-      const listing = await this.#nftables.listJson(`list the table ${hostTable}`, `list table ip ${hostTable}`, {
-        elements: true,
-      });
-      const found = parseElements(listing).map((one) => `${one.map} ${one.key} : ${one.value}`);
-      const wanted = [...this.#published.values()]
-        .flat()
-        .map(({ element }) => `${mapOf(element.port)} ${elementKey(element.port)} : ${elementValue(element)}`);
-      return found.toSorted().join('\n') === wanted.toSorted().join('\n');
+      return (await this.#portsAreWhole()) && (pending.groups.length > 0 || (await this.#meshIsWhole()));
     } catch (error) {
       if (isMissing(error)) return false;
       throw error;
     }
+  }
+
+  async #portsAreWhole(): Promise<boolean> {
+    const { hostTable } = this.#options.names;
+    const found: string[] = [];
+    for (const map of PORT_MAPS) {
+      const command = `list map ip ${hostTable} ${map}`;
+      const listing = await this.#nftables.listJson(`list the table ${hostTable}`, command, { elements: true });
+      found.push(...parseElements(listing).map((one) => `${one.map} ${one.key} : ${one.value}`));
+    }
+    const wanted = [...this.#published.values()]
+      .flat()
+      .map(({ element }) => `${mapOf(element.port)} ${elementKey(element.port)} : ${elementValue(element)}`);
+    return found.toSorted().join('\n') === wanted.toSorted().join('\n');
+  }
+
+  async #meshIsWhole(): Promise<boolean> {
+    if (this.#frame?.plan.ingress === undefined) return true;
+    const due = this.#mesh.elements();
+    for (const map of MESH_MAPS) {
+      const found = await listElements(this.#connections, this.#mesh.sets[map]);
+      if (found.size !== due[map].size) return false;
+      for (const [key, value] of due[map]) if (found.get(key) !== value) return false;
+    }
+    return true;
+  }
+
+  /** One transaction of a few elements; the whole table where that is not enough. */
+  async #commitMesh({ groups, stale }: MeshPortChanges): Promise<void> {
+    if (this.#frame?.plan.ingress !== undefined && groups.length > 0) {
+      if (this.#mesh.chainsDue() > this.#chains) await this.#install(this.#frame);
+      else
+        try {
+          await changeElements(this.#connections, groups);
+        } catch (error) {
+          this.#options.logger.warn('published ports were not as expected: loading all of them', {
+            error: SwarmError.from(error).message,
+          });
+          await this.#install(this.#frame);
+        }
+    }
+    await this.#forget(stale.map((flow: StaleFlow) => forgetFlows(flow)));
   }
 
   async #holdAll(address: string, ports: readonly HostPort[]): Promise<readonly PublishedPort[]> {
@@ -214,6 +303,7 @@ export class PortPublisher {
       for (const port of ports) {
         const other = this.#taskWith(port);
         if (other !== undefined) throw portConflict(port, `task ${other}`);
+        if (this.#mesh.clashesWith(port)) throw portConflict(port, 'a service that every node publishes');
         const holder = await holdPort(port);
         const element = { port: { ...port, publishedPort: holder.port }, address };
         held.push({ element, holder, contestedBy: undefined });

@@ -1,9 +1,11 @@
 /** One task's network namespace: its number says everything about it. */
 import { join } from 'node:path';
+import type { ContainerDns } from '#agent/dns/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
 import { addAddress, addVeth, replaceNeighbour, replaceRoute, setLinkUp } from '../kernel/netlink-route.ts';
 import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '../kernel/netns.ts';
+import { Nftables } from '../kernel/nftables.ts';
 import type { Gateway } from './gateway.ts';
 import { formatAddress, linkLayerAddressFor, type Prefix, prefixSize } from './ipv4.ts';
 import { type Sysctl, writeSysctls } from './sysctls.ts';
@@ -121,28 +123,78 @@ export async function makeGatewayNamespace(
 
 /** Joins an existing namespace to the gateway again, after its device was lost. */
 export async function replugNamespace(directory: string, number: number, gateway: Gateway): Promise<void> {
+  await insideTask(directory, number, (socket) => plug(socket, number, gateway));
+}
+
+/** The gateway's side of a task's cable, to the address of the pool and another one if it has one. Also repairs it. */
+export async function routeToTask(number: number, gateway: Gateway, ingressAddress?: string): Promise<void> {
+  const index = GATEWAY_LINK_BASE + number;
+  const { pool } = gateway.plan;
+  const addresses = [taskAddress(pool, number), ...(ingressAddress === undefined ? [] : [ingressAddress])];
+  await gateway.socket.execute([
+    setLinkUp(index),
+    ...addresses.flatMap((address) => [
+      replaceNeighbour(index, address, linkLayerAddressFor(pool.base + number)),
+      replaceRoute({ destination: `${address}/32`, linkIndex: index }),
+    ]),
+  ]);
+}
+
+/**
+ * Gives a task that is joined to the gateway a second address, which it has towards everybody outside: published ports
+ * of the cluster lead to it. Also repairs it.
+ */
+export async function giveIngressAddress(
+  directory: string,
+  number: number,
+  gateway: Gateway,
+  ingressAddress: string,
+): Promise<void> {
+  const own = taskAddress(gateway.plan.pool, number);
+  const way = { linkIndex: TASK_LINK_INDEX, gateway: NEXT_HOP };
+  await insideTask(directory, number, (socket) =>
+    socket.execute([
+      addAddress(TASK_LINK_INDEX, `${ingressAddress}/32`, { noPrefixRoute: true }),
+      // Names are asked for from the address that says who asks.
+      replaceRoute({ ...way, destination: `${formatAddress(gateway.plan.hostAddress)}/32`, preferredSource: own }),
+      replaceRoute({ ...way, destination: 'default', preferredSource: ingressAddress }),
+    ]),
+  );
+  await routeToTask(number, gateway, ingressAddress);
+}
+
+/** Makes 127.0.0.11 answer in the task. */
+export async function serveNames(directory: string, number: number, dns: ContainerDns): Promise<void> {
   const namespace = NetworkNamespace.open(taskNamespacePath(directory, number));
   try {
-    const socket = NetlinkSocket.open(namespace);
+    namespace.run(() => writeSysctls(dns.settings));
+    const nftables = Nftables.open(namespace);
     try {
-      await plug(socket, number, gateway);
+      await nftables.run('lead questions for names to the resolver', dns.nftables);
     } finally {
-      await socket.close();
+      await nftables.close();
     }
   } finally {
     namespace.close();
   }
 }
 
-/** The gateway's side of a task's cable. Also repairs it. */
-export async function routeToTask(number: number, gateway: Gateway): Promise<void> {
-  const index = GATEWAY_LINK_BASE + number;
-  const address = taskAddress(gateway.plan.pool, number);
-  await gateway.socket.execute([
-    setLinkUp(index),
-    replaceNeighbour(index, address, linkLayerAddressFor(gateway.plan.pool.base + number)),
-    replaceRoute({ destination: `${address}/32`, linkIndex: index }),
-  ]);
+async function insideTask(
+  directory: string,
+  number: number,
+  work: (socket: NetlinkSocket) => Promise<void>,
+): Promise<void> {
+  const namespace = NetworkNamespace.open(taskNamespacePath(directory, number));
+  try {
+    const socket = NetlinkSocket.open(namespace);
+    try {
+      await work(socket);
+    } finally {
+      await socket.close();
+    }
+  } finally {
+    namespace.close();
+  }
 }
 
 async function plug(socket: NetlinkSocket, number: number, gateway: Gateway): Promise<void> {

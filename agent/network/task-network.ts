@@ -1,19 +1,23 @@
 /**
- * The seam between a task and its network. Today a task joins its node's gateway network (egress and host-mode ports);
- * overlay networks join later behind the same calls, as further addresses of the attachment.
+ * The seam between a task and its network: every task joins its node's gateway network (egress and published ports), and
+ * the networks of the cluster that managers put it on.
  */
 
 export type NetworkProtocol = 'tcp' | 'udp' | 'sctp';
 
-/** A port of the host that leads to a port of one task. */
-export interface HostPort {
+/** A port of the host. */
+export interface PublishedAt {
   readonly protocol: NetworkProtocol;
   /** 1 to 65535; 0 in a request asks for a free one, and the attachment says which. */
   readonly publishedPort: number;
-  /** 1 to 65535, inside the task. */
-  readonly targetPort: number;
   /** The host's address to publish on; undefined means all of them. */
   readonly hostIp?: string | undefined;
+}
+
+/** A port of the host that leads to a port of one task. */
+export interface HostPort extends PublishedAt {
+  /** 1 to 65535, inside the task. */
+  readonly targetPort: number;
 }
 
 /**
@@ -21,6 +25,13 @@ export interface HostPort {
  * `host`: the host's own namespace; nothing is published, the task binds the host's ports itself.
  */
 export type NetworkMode = 'gateway' | 'none' | 'host';
+
+/** A network of the cluster that a task is on. */
+export interface NetworkMembership {
+  readonly networkId: string;
+  /** One per family, without prefix length. */
+  readonly addresses: readonly string[];
+}
 
 export interface DnsSettings {
   /** Replace the host's when not empty. */
@@ -34,6 +45,8 @@ export interface DnsSettings {
 export interface AttachRequest {
   readonly taskId: string;
   readonly mode: NetworkMode;
+  /** Networks of the cluster as managers gave them, the ingress network among them; in mode `gateway` only. */
+  readonly networks?: readonly NetworkMembership[] | undefined;
   readonly hostname: string;
   readonly ports: readonly HostPort[];
   /** Extra lines of /etc/hosts: "address name [alias...]"; the address "host-gateway" stands for the host's. */
@@ -101,9 +114,15 @@ export interface TaskNetwork {
   restore(knownTaskIds: readonly string[]): Promise<RestoreReport>;
   /**
    * Gives the task its network. For a task that has one already, that one. A failure leaves nothing behind. Errors:
-   * `port-conflict` (names the port and its holder), `bad-field`, `address-pool` (no address left), `network-failed`.
+   * `port-conflict` (names the port and its holder), `bad-field`, `address-pool` (no address left), `network-failed`,
+   * `unknown-object` (a network that this node has not been told of in time).
    */
-  attach(request: AttachRequest): Promise<NetworkAttachment>;
+  attach(request: AttachRequest, signal?: AbortSignal): Promise<NetworkAttachment>;
+  /**
+   * Waits until no TCP connection to the task is open, at most `maxMs`. For a task that gets no new ones any more. Without
+   * addresses that others could know there is nothing to wait for.
+   */
+  drain(taskId: string, maxMs: number, signal: AbortSignal): Promise<void>;
   /** Withdraws the task's ports and removes its network. A task without one is no error. */
   detach(taskId: string): Promise<void>;
   /** Compares the kernel with what should be there and repairs it. Call it every half minute or so. */

@@ -66,6 +66,7 @@ describe('network: address plan', () => {
       gatewayAddress: 0xa9fe5001,
       mtu: 1450,
       forwardingIsOurs: true,
+      ingress: { subnets: ['10.0.0.0/24'], nodeAddress: '192.0.2.4' },
     };
     const text = encodePlan(plan);
     assert.deepEqual(decodePlan(text), plan);

@@ -28,6 +28,7 @@ const PLAN = {
   gatewayAddress: 0xa9fe5001,
   mtu: 1500,
   forwardingIsOurs: true,
+  ingress: undefined,
 };
 
 describe('network: host table', () => {
@@ -43,7 +44,14 @@ describe('network: host table', () => {
         { port: { protocol: 'tcp', publishedPort: 8081, targetPort: 80, hostIp: '192.0.2.7' }, address: '10.255.0.2' },
       ];
       const names = instanceNames('test');
-      const contents = { names, plan: PLAN, mark: 0x1000, elements, guardedDevices: ['eth0', 'wlan0.5'] };
+      const contents = {
+        names,
+        plan: PLAN,
+        mark: 0x1000,
+        elements,
+        guardedDevices: ['eth0', 'wlan0.5'],
+        mesh: undefined,
+      };
       await nftables.run('load', hostTableText(contents));
       // Loading it again, as a repair does, is the same.
       await nftables.run('load', hostTableText(contents));

@@ -5,17 +5,101 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import type { AttachRequest, NetworkConfig } from '#agent/network/index.ts';
+import type { AttachRequest, ClusterNetworks, NetworkConfig, NetworkView, Underlay } from '#agent/network/index.ts';
 import { DEFAULT_NETWORK_CONFIG, NodeNetwork } from '#agent/network/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
+import { NetworkEndpoint, NetworkPeer, NetworkService, NetworkTable } from '#gen/swarm/v1/networks.ts';
+import { NodeDataPath } from '#gen/swarm/v1/objects.ts';
+import { IpamSubnet, PortConfig, PortProtocol, TrafficPolicy } from '#gen/swarm/v1/specs.ts';
 
 export interface NetworkSettings {
   readonly instance: string;
   readonly directory: string;
   readonly config?: Partial<NetworkConfig>;
+  /** With one, tasks may be on the network "ingress" of this cluster. */
+  readonly nodeId?: string;
 }
+
+/** The ingress network in a form that survives JSON. */
+export interface MeshState {
+  readonly nodes: readonly { readonly id: string; readonly index: number; readonly address: string }[];
+  readonly services: readonly {
+    readonly id: string;
+    readonly ports: readonly {
+      readonly publishedPort: number;
+      readonly targetPort: number;
+      readonly udp?: boolean;
+      readonly hostIp?: string;
+      readonly policy?: 'local' | 'prefer-local';
+    }[];
+  }[];
+  readonly tasks: readonly {
+    readonly id: string;
+    readonly service: string;
+    readonly node: string;
+    readonly address: string;
+    readonly serving?: boolean;
+  }[];
+}
+
+const POLICIES = { local: TrafficPolicy.LOCAL, 'prefer-local': TrafficPolicy.PREFER_LOCAL } as const;
+
+function meshView({ nodes, services, tasks }: MeshState): NetworkView {
+  const byId = <T>(list: readonly T[], idOf: (one: T) => string): ReadonlyMap<string, T> =>
+    new Map(list.map((one) => [idOf(one), one]));
+  const peers = nodes.map(({ id, index, address }) =>
+    NetworkPeer.create({ nodeId: id, index, dataPath: NodeDataPath.create({ address, mtu: 1500 }) }),
+  );
+  const listed = services.map(({ id, ports }) =>
+    NetworkService.create({
+      serviceId: id,
+      name: id,
+      ports: ports.map(({ publishedPort, targetPort, udp, hostIp, policy }) =>
+        PortConfig.create({
+          publishedPort,
+          targetPort,
+          protocol: udp === true ? PortProtocol.UDP : PortProtocol.TCP,
+          hostIp: hostIp ?? '',
+          trafficPolicy: policy === undefined ? TrafficPolicy.CLUSTER : POLICIES[policy],
+        }),
+      ),
+    }),
+  );
+  const endpoints = tasks.map(({ id, service, node, address, serving }) =>
+    NetworkEndpoint.create({
+      taskId: id,
+      serviceId: service,
+      nodeId: node,
+      addresses: [address],
+      serving: serving ?? true,
+    }),
+  );
+  return {
+    table: NetworkTable.create({
+      networkId: 'ingress',
+      name: 'ingress',
+      ingress: true,
+      vni: 4096,
+      subnets: [IpamSubnet.create({ subnet: '10.0.0.0/24' })],
+    }),
+    peers: byId(peers, (peer) => peer.nodeId),
+    services: byId(listed, (service) => service.serviceId),
+    endpoints: byId(endpoints, (endpoint) => endpoint.taskId),
+  };
+}
+
+/** A cluster with the ingress network and no other. */
+const INGRESS_ONLY: ClusterNetworks = {
+  overlay: { attach: async () => [], detach: async () => {}, openConnections: async () => 0 },
+  isIngress: (networkId) => networkId === 'ingress',
+  ready: async () => {},
+  adopt: () => {},
+  placed: async () => {},
+  gone: async () => {},
+  nameserver: undefined,
+};
 
 let network: NodeNetwork | undefined;
 const conversations = new Map<string, Socket>();
@@ -29,9 +113,48 @@ function up(): NodeNetwork {
 /** What a parent may ask for; every answer survives JSON. */
 export const METHODS = {
   open(settings: NetworkSettings): void {
-    const { instance, directory } = settings;
+    const { instance, directory, nodeId } = settings;
     const config = { ...DEFAULT_NETWORK_CONFIG, readyNamespaces: 2, ...settings.config };
-    network = new NodeNetwork({ instance, directory, config, clock: systemClock, logger: silentLogger });
+    network = new NodeNetwork({
+      instance,
+      directory,
+      config,
+      clock: systemClock,
+      logger: silentLogger,
+      ...(nodeId === undefined ? {} : { cluster: INGRESS_ONLY }),
+    });
+  },
+  /** The table of the ingress network as the node is told of it; `touched` as in an increment. */
+  async mesh(
+    nodeId: string,
+    state: MeshState,
+    touched?: { readonly endpoints?: readonly string[] } | null,
+  ): Promise<readonly string[]> {
+    const view = meshView(state);
+    const underlay: Underlay = {
+      address: state.nodes.find((node) => node.id === nodeId)?.address ?? '',
+      port: 4789,
+      mtu: 1500,
+      peerAddress: (peer) => peer.dataPath?.address,
+      peerMtu: (peer) => peer.dataPath?.mtu,
+    };
+    const items =
+      touched === undefined || touched === null
+        ? undefined
+        : {
+            peers: new Set<string>(),
+            services: new Set<string>(),
+            endpoints: new Set(touched.endpoints),
+            table: false,
+          };
+    await up().applyMesh({ nodeId, view, underlay }, items);
+    return up().meshProblems();
+  },
+  /** Milliseconds that draining took. */
+  async drain(taskId: string, maxMs: number): Promise<number> {
+    const begin = performance.now();
+    await up().drain(taskId, maxMs, new AbortController().signal);
+    return performance.now() - begin;
   },
   restore: (known: readonly string[]) => up().restore(known),
   attach: (request: AttachRequest) => up().attach(request),
@@ -111,11 +234,16 @@ export const METHODS = {
   },
 
   /** Opens a connection that lasts, for `say`. */
-  async converse(name: string, host: string, port: number): Promise<void> {
-    const socket = connect({ host, port });
+  async converse(name: string, host: string, port: number, localPort?: number): Promise<void> {
+    const socket = connect({ host, port, ...(localPort === undefined ? {} : { localPort }) });
     socket.on('error', () => {});
     conversations.set(name, socket);
     await once(socket, 'connect');
+  },
+
+  /** Ends a conversation. */
+  hangUp(name: string): void {
+    conversations.get(name)?.destroy();
   },
 
   /** Says something in a conversation; what comes back, "closed", or "timeout". */

@@ -1,0 +1,298 @@
+/**
+ * The mesh in the gateway namespace: the device to the gateways of the other nodes, the ways to their tasks, and the
+ * tables that remember where a connection entered.
+ */
+import type { Clock } from '#common/clock.ts';
+import { assert, SwarmError } from '#common/errors.ts';
+import type { NetlinkRequest, NetlinkSocket } from '../../kernel/netlink.ts';
+import {
+  addRule,
+  deleteLink,
+  deleteNeighbour,
+  deleteRoute,
+  findLink,
+  listNeighbours,
+  listRoutes,
+  listRules,
+  MAIN_TABLE,
+  type PolicyRule,
+  replaceNeighbour,
+  replaceRoute,
+  setLinkUp,
+} from '../../kernel/netlink-route.ts';
+import {
+  addVxlan,
+  deleteForwarding,
+  listForwarding,
+  replaceForwarding,
+  vxlanSettings,
+} from '../../kernel/netlink-vxlan.ts';
+import type { Gateway } from '../gateway.ts';
+import { GATEWAY_UPLINK } from '../gateway-table.ts';
+import { formatAddress } from '../ipv4.ts';
+import { isRefusal } from '../overlay/kernel/network-kernel.ts';
+import type { Sysctl } from '../sysctls.ts';
+import type { MeshBase, MeshModel, MeshPeer, MeshRoute } from './mesh-model.ts';
+import {
+  MARK_ELSEWHERE,
+  MARK_HERE,
+  MESH_DEVICE,
+  MESH_TABLE,
+  meshTableText,
+  removeMeshTableText,
+} from './mesh-table.ts';
+
+/** Routes of answers to connections that entered here, and elsewhere. */
+const TABLE_HERE = 1;
+const TABLE_ELSEWHERE = 2;
+const WHOLE_MARK = 0xffffffff;
+/** Stands for every node until the egress chain puts in the right one; numbers of nodes end below. */
+const ANY_NODE = { address: '169.254.255.254', linkLayerAddress: '02:4e:00:00:ff:fe' } as const;
+
+const RULES: readonly PolicyRule[] = [
+  { priority: 100, table: TABLE_HERE, mark: { value: MARK_HERE, mask: WHOLE_MARK } },
+  { priority: 101, table: TABLE_ELSEWHERE, mark: { value: MARK_ELSEWHERE, mask: MARK_ELSEWHERE } },
+];
+
+const SETTINGS: readonly Sysctl[] = [
+  // The stricter of `all` and the device counts: strict on the devices of tasks, off on the tunnel, where clients from
+  // anywhere arrive.
+  ['ipv4/conf/all/rp_filter', '0'],
+  [`ipv4/conf/${MESH_DEVICE.name}/rp_filter`, '0'],
+];
+
+export interface MeshGatewayOptions {
+  readonly gateway: Gateway;
+  /** Of the host's namespace: the socket of the tunnel stays there. */
+  readonly hostSocket: NetlinkSocket;
+  /** How long the number of the network may be in use by what the kernel still tears down. */
+  readonly vniWaitMs: number;
+  readonly vniRetryMs: number;
+  readonly clock: Clock;
+}
+
+type Tunnel = NonNullable<MeshBase['tunnel']>;
+
+export class MeshGateway {
+  readonly #options: MeshGatewayOptions;
+  /** Addresses of tasks here: their routes are not ours. */
+  readonly local = new Set<string>();
+  /** The text of the tables as loaded, and how they list. */
+  #tables: { readonly text: string; readonly listing: string } | undefined;
+
+  constructor(options: MeshGatewayOptions) {
+    this.#options = options;
+  }
+
+  /** Changes of routes alone. */
+  async setRoutes(routes: ReadonlyMap<string, MeshRoute | undefined>): Promise<void> {
+    const requests: NetlinkRequest[] = [];
+    for (const [address, route] of routes) {
+      if (this.local.has(address)) continue;
+      requests.push(route === undefined ? deleteRoute(`${address}/32`) : routeRequest(address, route));
+    }
+    await this.#options.gateway.socket.execute(requests);
+  }
+
+  /** Compares everything with the model and puts right what differs. Says what that was, in words. */
+  async ensure(model: MeshModel): Promise<readonly string[]> {
+    const { base } = model;
+    if (base?.tunnel === undefined) return this.#remove();
+    const repaired: string[] = [];
+    await this.#ensureDevice(base, base.tunnel, repaired);
+    await this.#ensureSettings(repaired);
+    await this.#ensurePeers(model.peers(), repaired);
+    await this.#ensurePolicy(repaired);
+    await this.#ensureRoutes(model.routes, repaired);
+    await this.#ensureTables(base, base.tunnel, model.peers(), repaired);
+    return repaired;
+  }
+
+  /** The mesh ends at this node: what led further goes. */
+  async #remove(): Promise<readonly string[]> {
+    const { gateway } = this.#options;
+    this.#tables = undefined;
+    if ((await findLink(gateway.socket, MESH_DEVICE.name)) === undefined) return [];
+    await gateway.filter.nftables.run('remove the tables of the mesh', removeMeshTableText());
+    await gateway.socket.execute([deleteLink(MESH_DEVICE.name)]);
+    return ['device of the mesh'];
+  }
+
+  async #ensureDevice(base: MeshBase, tunnel: Tunnel, repaired: string[]): Promise<void> {
+    const { gateway } = this.#options;
+    const found = await findLink(gateway.socket, MESH_DEVICE.name);
+    if (found !== undefined) {
+      const settings = vxlanSettings(found);
+      const same =
+        settings?.vni === base.vni &&
+        settings.port === tunnel.port &&
+        settings.local === tunnel.address &&
+        found.mtu === base.mtu &&
+        found.linkLayerAddress === tunnel.linkLayerAddress;
+      if (same && found.up) return;
+      repaired.push('device of the mesh');
+      if (same) return gateway.socket.execute([setLinkUp(MESH_DEVICE.index)]);
+      await gateway.socket.execute([deleteLink(MESH_DEVICE.name)]);
+    } else repaired.push('device of the mesh');
+    // The kernel takes a table of the family netdev along with its device.
+    this.#tables = undefined;
+    await this.#addDevice(base, tunnel);
+    await gateway.socket.execute([setLinkUp(MESH_DEVICE.index)]);
+  }
+
+  async #addDevice({ vni, mtu }: MeshBase, { address: local, port, linkLayerAddress }: Tunnel): Promise<void> {
+    const { gateway, hostSocket, vniWaitMs, vniRetryMs, clock } = this.#options;
+    const namespace = gateway.namespace.descriptor;
+    const deadline = clock.monotonic() + vniWaitMs;
+    for (;;) {
+      try {
+        return await hostSocket.execute([
+          addVxlan({ ...MESH_DEVICE, mtu, linkLayerAddress, vni, port, local, namespace }),
+        ]);
+      } catch (error) {
+        if (!isRefusal(error, 'EEXIST')) throw error;
+        if (clock.monotonic() >= deadline) throw vniTaken(error, vni, port);
+        await new Promise<void>((resolve) => void clock.setTimer(vniRetryMs, resolve));
+      }
+    }
+  }
+
+  async #ensureSettings(repaired: string[]): Promise<void> {
+    for (const name of this.#options.gateway.ensureSettings(SETTINGS)) repaired.push(`setting net/${name}`);
+  }
+
+  async #ensurePeers(peers: readonly MeshPeer[], repaired: string[]): Promise<void> {
+    const { socket } = this.#options.gateway;
+    const { index } = MESH_DEVICE;
+    const neighbours = new Map([
+      [ANY_NODE.address, ANY_NODE.linkLayerAddress],
+      ...peers.map((peer) => [peer.nextHop, peer.linkLayerAddress] as const),
+    ]);
+    const nodes = new Map(peers.map((peer) => [peer.linkLayerAddress, peer.node]));
+    const foundNeighbours = new Map(
+      (await listNeighbours(socket))
+        .filter((one) => one.linkIndex === index && one.permanent)
+        .map((one) => [one.address, one.linkLayerAddress ?? '']),
+    );
+    const foundNodes = new Map(
+      (await listForwarding(socket))
+        .filter((one) => one.linkIndex === index)
+        .map((one) => [one.linkLayerAddress, one.node]),
+    );
+    const requests = [
+      ...missing(neighbours, foundNeighbours).map(([address, mac]) => replaceNeighbour(index, address, mac)),
+      ...missing(nodes, foundNodes).map(([mac, node]) => replaceForwarding(index, mac, node)),
+      ...extra(neighbours, foundNeighbours).map((address) => deleteNeighbour(index, address)),
+      ...extra(nodes, foundNodes).map((mac) => deleteForwarding(index, mac)),
+    ];
+    if (requests.length === 0) return;
+    await socket.execute(requests);
+    repaired.push('nodes of the mesh');
+  }
+
+  async #ensurePolicy(repaired: string[]): Promise<void> {
+    const { gateway } = this.#options;
+    const { socket } = gateway;
+    const found = await listRules(socket);
+    const rules = RULES.filter(
+      (rule) =>
+        !found.some(
+          (one) =>
+            one.priority === rule.priority &&
+            one.table === rule.table &&
+            one.mark?.value === rule.mark?.value &&
+            one.mark?.mask === rule.mark?.mask,
+        ),
+    );
+    const uplink = await findLink(socket, GATEWAY_UPLINK);
+    assert(uplink !== undefined, 'the gateway has its cable');
+    const wanted = [
+      { table: TABLE_HERE, linkIndex: uplink.index, gateway: formatAddress(gateway.plan.hostAddress) },
+      { table: TABLE_ELSEWHERE, linkIndex: MESH_DEVICE.index, gateway: ANY_NODE.address },
+    ];
+    const routes = await listRoutes(socket);
+    const absent = wanted.filter(
+      (one) =>
+        !routes.some(
+          (route) =>
+            route.destination === 'default' &&
+            route.table === one.table &&
+            route.linkIndex === one.linkIndex &&
+            route.gateway === one.gateway,
+        ),
+    );
+    if (rules.length + absent.length === 0) return;
+    await socket.execute([
+      ...absent.map((route) => replaceRoute({ ...route, destination: 'default' })),
+      ...rules.map(addRule),
+    ]);
+    repaired.push('policy rules of the mesh');
+  }
+
+  async #ensureRoutes(routes: ReadonlyMap<string, MeshRoute>, repaired: string[]): Promise<void> {
+    const { socket } = this.#options.gateway;
+    const found = new Map<string, string>();
+    for (const route of await listRoutes(socket))
+      if (route.linkIndex === MESH_DEVICE.index && route.table === MAIN_TABLE && route.destination.endsWith('/32'))
+        found.set(route.destination.slice(0, -3), routeText({ nextHop: route.gateway ?? '', mtu: route.mtu }));
+    const requests: NetlinkRequest[] = [];
+    for (const [address, route] of routes)
+      if (found.get(address) !== routeText(route) && !this.local.has(address))
+        requests.push(routeRequest(address, route));
+    for (const address of found.keys())
+      if (!routes.has(address) && !this.local.has(address)) requests.push(deleteRoute(`${address}/32`));
+    if (requests.length === 0) return;
+    await socket.execute(requests);
+    repaired.push('routes of the mesh');
+  }
+
+  async #ensureTables(
+    { mtu }: MeshBase,
+    { index }: Tunnel,
+    peers: readonly MeshPeer[],
+    repaired: string[],
+  ): Promise<void> {
+    const { nftables } = this.#options.gateway.filter;
+    const list = async (): Promise<string> => {
+      const listings: string[] = [];
+      for (const family of ['ip', 'netdev'])
+        listings.push(
+          await nftables.list('list the tables of the mesh', `list table ${family} ${MESH_TABLE}`, { elements: true }),
+        );
+      return listings.join('');
+    };
+    const text = meshTableText({ index, mtu, peers });
+    // A table that is gone cannot be listed.
+    if (this.#tables?.text === text && (await list().catch(() => '')) === this.#tables.listing) return;
+    await nftables.run('load the tables of the mesh', text);
+    this.#tables = { text, listing: await list() };
+    repaired.push('nftables tables of the mesh');
+  }
+}
+
+function routeRequest(address: string, { nextHop, mtu }: MeshRoute): NetlinkRequest {
+  const route = { destination: `${address}/32`, linkIndex: MESH_DEVICE.index, gateway: nextHop };
+  return replaceRoute(mtu === undefined ? route : { ...route, mtu });
+}
+
+function routeText({ nextHop, mtu }: MeshRoute): string {
+  return `${nextHop} ${mtu ?? ''}`;
+}
+
+function missing(wanted: ReadonlyMap<string, string>, found: ReadonlyMap<string, string>): [string, string][] {
+  return [...wanted].filter(([key, value]) => found.get(key) !== value);
+}
+
+function extra(wanted: ReadonlyMap<string, string>, found: ReadonlyMap<string, string>): string[] {
+  return [...found.keys()].filter((key) => !wanted.has(key));
+}
+
+function vniTaken(cause: unknown, vni: number, port: number): SwarmError {
+  return new SwarmError({
+    code: 'precondition',
+    reason: 'network-failed',
+    message: `number ${vni} of VXLAN on UDP port ${port} is in use on this host by something else`,
+    hint: 'find it with `ip -d link show type vxlan` in the namespaces of the host (`lsns -t net`), or use another port',
+    cause,
+  });
+}

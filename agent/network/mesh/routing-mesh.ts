@@ -1,0 +1,120 @@
+/** The routing mesh of this node: ports that every node publishes, whichever node has the tasks. See docs/mesh.md. */
+import type { Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import type { NetlinkSocket } from '../../kernel/netlink.ts';
+import type { Gateway } from '../gateway.ts';
+import type { NetworkView, TouchedItems, Underlay } from '../overlay/network-view.ts';
+import type { HostTableFrame, PortPublisher } from '../port-publisher.ts';
+import { MeshGateway } from './mesh-gateway.ts';
+import { MeshModel } from './mesh-model.ts';
+
+export interface RoutingMeshOptions {
+  readonly gateway: Gateway;
+  readonly publisher: PortPublisher;
+  readonly hostSocket: NetlinkSocket;
+  /** What the host's table needs, asked for when that has changed. */
+  readonly frame: () => Promise<HostTableFrame>;
+  readonly vniWaitMs: number;
+  readonly vniRetryMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The table of the ingress network as this node knows it. */
+export interface MeshTables {
+  readonly nodeId: string;
+  readonly view: NetworkView;
+  /** Undefined: there is no way to other nodes at the moment; the mesh then ends at this node. */
+  readonly underlay: Underlay | undefined;
+}
+
+export class RoutingMesh {
+  readonly #options: RoutingMeshOptions;
+  readonly #gateway: MeshGateway;
+  #model: MeshModel | undefined;
+  #nodeId: string | undefined;
+  /** Whether the kernel has not been compared with the model since something failed. */
+  #isDoubtful = true;
+  #lane: Promise<unknown> = Promise.resolve();
+
+  constructor(options: RoutingMeshOptions) {
+    this.#options = options;
+    this.#gateway = new MeshGateway(options);
+  }
+
+  /** Makes the node like the table; `touched` is what may differ from before. Throws when it cannot. */
+  apply(tables: MeshTables | undefined, touched: TouchedItems | undefined): Promise<void> {
+    return this.#inTurn(async () => {
+      if (tables === undefined) return this.#end();
+      const { nodeId, view, underlay } = tables;
+      const isNew = this.#model === undefined || this.#nodeId !== nodeId;
+      const model = this.#model === undefined || isNew ? new MeshModel(nodeId) : this.#model;
+      this.#model = model;
+      this.#nodeId = nodeId;
+      const whole = isNew || this.#isDoubtful;
+      const before = JSON.stringify(model.base);
+      const delta = model.update(view, underlay, whole ? undefined : touched);
+      const peersMoved = touched === undefined || touched.table || touched.peers.size > 0;
+      const anew = whole || peersMoved || JSON.stringify(model.base) !== before;
+      this.#isDoubtful = true;
+      // Ways come before what chooses them.
+      if (anew) {
+        await this.#prepareHost(view, nodeId);
+        await this.#gateway.ensure(model);
+      } else await this.#gateway.setRoutes(new Map([...delta.routes].filter(([, route]) => route !== undefined)));
+      await this.#options.publisher.publishMesh(whole ? model.ports : delta.ports, whole);
+      if (!anew) await this.#gateway.setRoutes(new Map([...delta.routes].filter(([, route]) => route === undefined)));
+      if (delta.ended.length > 0) await this.#options.publisher.forgetTasks(delta.ended);
+      this.#isDoubtful = false;
+    });
+  }
+
+  /** Compares the gateway's side with what it should be; the host's side is the publisher's to compare. */
+  repair(): Promise<readonly string[]> {
+    return this.#inTurn(async () => (this.#model === undefined ? [] : this.#gateway.ensure(this.#model)));
+  }
+
+  /** The task's address is reached here from now on, or no more. */
+  setLocal(address: string, local: boolean): void {
+    if (local) this.#gateway.local.add(address);
+    else this.#gateway.local.delete(address);
+  }
+
+  /** Waits for work under way. */
+  async close(): Promise<void> {
+    await this.#lane;
+  }
+
+  /** The ingress network was removed: no port is published any more. */
+  async #end(): Promise<void> {
+    const { gateway, publisher, frame } = this.#options;
+    if (gateway.plan.ingress === undefined) return;
+    await publisher.publishMesh(new Map(), true);
+    await this.#gateway.ensure(new MeshModel(''));
+    await gateway.setIngress(undefined);
+    await gateway.ensure();
+    await publisher.install(await frame());
+    this.#model = undefined;
+    this.#isDoubtful = true;
+  }
+
+  async #prepareHost(view: NetworkView, nodeId: string): Promise<void> {
+    const { gateway, publisher, frame, logger } = this.#options;
+    const subnets = this.#model?.base?.subnets ?? [];
+    const own = view.peers.get(nodeId)?.dataPath?.address ?? '';
+    const nodeAddress = await gateway.hasHostAddress(own).catch((error: unknown) => {
+      logger.debug('the addresses of the host cannot be listed', { error: SwarmError.from(error).message });
+      return false;
+    });
+    if (!(await gateway.setIngress({ subnets, nodeAddress: nodeAddress ? own : undefined }))) return;
+    await gateway.ensure();
+    await publisher.install(await frame());
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#lane.then(work);
+    this.#lane = done.catch(() => undefined);
+    return done;
+  }
+}
