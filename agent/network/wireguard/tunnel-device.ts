@@ -60,7 +60,7 @@ export class TunnelDevice {
     if (await this.#kernelHasIt()) return undefined;
     if (wireguardGo === undefined)
       return 'the kernel has no WireGuard and wireguard-go is not installed (Debian package wireguard-go)';
-    return await access(TUN_DEVICE, constants.R_OK | constants.W_OK).then(
+    return access(TUN_DEVICE, constants.R_OK | constants.W_OK).then(
       () => undefined,
       () => `the kernel has no WireGuard, and ${TUN_DEVICE} cannot be opened`,
     );
