@@ -55,7 +55,8 @@ test-unit: gen ## the tests that need no root and no packages
 
 test-long: setup dist/.built ## test, then the long suites
 	$(MOCHA)
-	$(MOCHA) --no-config --extension ts --timeout 600000 'test/long/**/*.test.ts' 'raft-ts/test/long/*.test.ts'
+	$(MOCHA) --no-config --require test/support/left-over.ts --extension ts --timeout 600000 \
+		'test/long/**/*.test.ts' 'raft-ts/test/long/*.test.ts'
 
 coverage: setup dist/.built ## the tests again, with the lines they reach
 	$(NODE) node_modules/c8/bin/c8.js $(MOCHA)

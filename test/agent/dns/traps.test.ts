@@ -82,13 +82,12 @@ describe('dns: the traps of dns2', () => {
     const { at, handling: made } = await serve();
     const answer = question('web');
     answer[2] = (answer[2] ?? 0) | 0x80;
-    const silence = askUdp(at, answer, { timeoutMs: 5000 });
+    const silence = askUdp(at, answer, { timeoutMs: 500 });
     await eventually('it is dropped', () => made.handler.counts.dropped === 1);
     // The next question on the same server is answered, the last one is not.
     assert.ok(await askUdp(at, question('web')));
     assert.equal(made.handler.counts.fast, 1);
-    servers.splice(0).forEach((server) => server.close());
-    void silence;
+    assert.equal(await silence, undefined);
   });
 
   it('(b) a handler that throws, now or later, answers SERVFAIL', async () => {

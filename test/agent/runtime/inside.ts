@@ -14,6 +14,7 @@ import { SKIPPED, skipBecause } from '#test/support/skip-because.ts';
 
 const INSIDE = 'STARLING_TEST_INSIDE';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const LEFT_OVER = 'test/support/left-over.ts';
 const TIMEOUT_MS = 300_000;
 
 interface Outcome {
@@ -40,7 +41,7 @@ async function runInside(file: string): Promise<Report> {
         '--',
         process.execPath,
         join(ROOT, 'node_modules/mocha/bin/mocha.js'),
-        ...['--no-config', '--extension', 'ts', '--timeout', '30000'],
+        ...['--no-config', '--extension', 'ts', '--timeout', '30000', '--require', join(ROOT, LEFT_OVER)],
         ...['--reporter', 'json', '--reporter-option', `output=${output}`],
         file,
       ],
@@ -52,7 +53,10 @@ async function runInside(file: string): Promise<Report> {
     const text = await readFile(output, 'utf8').catch(() => undefined);
     for (const line of run.stdout.split('\n')) if (line.startsWith(SKIPPED)) console.log(line);
     if (text === undefined) throw new Error(`${file} did not run (exit ${run.exitCode}):\n${run.stderr}${run.stdout}`);
-    return JSON.parse(text) as Report;
+    const report = JSON.parse(text) as Report;
+    if (report.failures.length === 0 && run.exitCode !== 0)
+      throw new Error(`${file} failed without a test that did (exit ${run.exitCode}):\n${run.stderr}`);
+    return report;
   } finally {
     await removeMountNamespace(directory);
     await rm(directory, { recursive: true, force: true });
