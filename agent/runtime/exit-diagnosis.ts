@@ -19,8 +19,16 @@ export function mayHaveFailedToStart(code: number, ranMs: number): boolean {
   return START_FAILURE_CODES.includes(code) && ranMs < START_FAILURE_MS;
 }
 
-/** `output` is the beginning of the log. Undefined when it does not look like a failed start. */
-export function explainOutput(output: string): string | undefined {
+/** The text of a log without the heads of its records: a line that was written in pieces is one again. */
+function textOf(log: string): string {
+  return log.replaceAll(/^\S+ (?:stdout|stderr) ([PF]) (.*)\n?/gm, (_record, flag: string, data: string) =>
+    flag === 'P' ? data : `${data}\n`,
+  );
+}
+
+/** `log` is the beginning of the log. Undefined when it does not look like a failed start. */
+export function explainOutput(log: string): string | undefined {
+  const output = textOf(log);
   for (const [pattern, say] of START_FAILURES) {
     const match = pattern.exec(output);
     if (match !== null) return say(match);

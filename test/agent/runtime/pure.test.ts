@@ -61,6 +61,12 @@ describe('runtime: errors of the OCI runtimes', () => {
       explainOutput('[FATAL tini (1)] exec /nope failed: No such file or directory') ?? '',
       /cannot run \/nope/,
     );
+    // The init writes its last words one by one.
+    const pieces = ['P [FATAL tini (7)] ', 'P exec /nope failed: No such file', 'F  or directory'];
+    assert.equal(
+      explainOutput(pieces.map((piece) => `2026-01-01T00:00:00+00:00 stderr ${piece}\n`).join('')),
+      'cannot run /nope: No such file or directory',
+    );
     assert.equal(explainOutput('anything else'), undefined);
     assert.deepEqual(
       [mayHaveFailedToStart(1, 10), mayHaveFailedToStart(1, 60_000), mayHaveFailedToStart(7, 10)],
