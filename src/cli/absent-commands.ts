@@ -27,10 +27,15 @@ export const ABSENT_IMAGE_COMMANDS: readonly AbsentCommand[] = [
   ...absent('the steps of an image are not listed', 'use `swarm image inspect`', ['history']),
 ];
 
+export const ABSENT_NETWORK_COMMANDS: readonly AbsentCommand[] = absent(
+  'tasks have the networks of their service',
+  'use `swarm service update --network-add` or `--network-rm`',
+  ['connect', 'disconnect'],
+);
+
 export const ABSENT_COMMANDS: readonly AbsentCommand[] = [
   ...absent('it has no stacks', 'create the services one by one: `swarm service create`', ['stack', 'compose']),
   ...absent('it has no secrets and configs', 'mount files of the nodes: --mount type=bind,...', ['config', 'secret']),
-  ...absent('it has no overlay networks', 'publish ports on the nodes: --publish mode=host,...', ['network']),
   ...absent('volumes are made by the services that mount them', 'use --mount type=volume,...', ['volume']),
   ...absent(SINGLE_CONTAINERS, 'use `swarm service create`', ['create', 'run', 'start']),
   ...absent(SINGLE_CONTAINERS, 'use `swarm service ps` or `swarm node ps`', ['container', 'ps', 'top', 'stats']),

@@ -6,6 +6,7 @@
 import {
   ABSENT_COMMANDS,
   ABSENT_IMAGE_COMMANDS,
+  ABSENT_NETWORK_COMMANDS,
   ABSENT_SERVICE_COMMANDS,
   ABSENT_SWARM_COMMANDS,
 } from './absent-commands.ts';
@@ -154,6 +155,54 @@ const NODE: CommandGroup = group('node', 'Manage Swarm nodes', [
     ONE_ARGUMENT,
     async () => (await import('./commands/node/node-update.ts')).nodeUpdate,
   ),
+]);
+
+const NETWORK: CommandGroup = group('network', 'Manage networks', [
+  command(
+    'create',
+    'Create a network',
+    '[OPTIONS] NETWORK',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/network/network-create.ts')).networkCreate,
+  ),
+  command(
+    'inspect',
+    'Display detailed information on one or more networks',
+    '[OPTIONS] NETWORK [NETWORK...]',
+    AT_LEAST_ONE,
+    async () => (await import('./commands/network/network-inspect.ts')).networkInspect,
+  ),
+  command(
+    'ls',
+    'List networks',
+    OPTIONS,
+    NO_ARGUMENTS,
+    async () => (await import('./commands/network/network-ls.ts')).networkLs,
+    { aliases: ['list'] },
+  ),
+  command(
+    'prune',
+    'Remove all unused networks',
+    OPTIONS,
+    NO_ARGUMENTS,
+    async () => (await import('./commands/network/network-prune.ts')).networkPrune,
+  ),
+  command(
+    'rm',
+    'Remove one or more networks',
+    'NETWORK [NETWORK...]',
+    AT_LEAST_ONE,
+    async () => (await import('./commands/network/network-rm.ts')).networkRm,
+    { aliases: ['remove'] },
+  ),
+  command(
+    'update',
+    'Change the labels of a network, or give it more addresses',
+    '[OPTIONS] NETWORK',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/network/network-update.ts')).networkUpdate,
+  ),
+  ...ABSENT_NETWORK_COMMANDS,
 ]);
 
 /** Not Docker's. */
@@ -352,6 +401,7 @@ const SYSTEM: CommandGroup = group('system', 'Manage this node', [
 export const ROOT: CommandGroup = group('swarm', 'Services in containers on a swarm of your own machines', [
   SERVICE,
   NODE,
+  NETWORK,
   SNAPSHOT,
   TASK,
   IMAGE,

@@ -21,7 +21,7 @@ export interface Flag<T> {
   readonly refusal?: Refusal;
 }
 
-export type ObjectKind = 'service' | 'node' | 'task' | 'image' | 'file';
+export type ObjectKind = 'service' | 'node' | 'task' | 'image' | 'network' | 'file';
 
 export interface Refusal {
   /** Completes "--flag is not supported: ...". */

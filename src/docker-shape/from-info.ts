@@ -12,6 +12,11 @@ export const LOCAL_NODE_STATES: Readonly<Record<LocalNodeState, string>> = {
   [LocalNodeState.ERROR]: 'error',
 };
 
+/** What a node has built in, in the order of Docker's list. */
+export const VOLUME_DRIVERS = ['local'] as const;
+export const NETWORK_DRIVERS = ['bridge', 'host', 'ipvlan', 'macvlan', 'null', 'overlay'] as const;
+export const LOG_DRIVERS = ['json-file', 'none'] as const;
+
 export function swarmInfoShape(info: GetInfoResponse): StructData {
   const isManager = info.role === NodeRole.MANAGER && info.state === LocalNodeState.ACTIVE;
   return {
@@ -39,6 +44,7 @@ export function systemInfoShape(info: GetInfoResponse): StructData {
     ContainersPaused: 0,
     ContainersStopped: info.containersTotal - info.containersRunning,
     Images: info.images,
+    Plugins: { Volume: VOLUME_DRIVERS, Network: NETWORK_DRIVERS, Log: LOG_DRIVERS },
     NCPU: Math.round((description?.resources?.cpuNanos ?? 0) / 1e9),
     MemTotal: description?.resources?.memoryBytes,
     Name: description?.hostname,

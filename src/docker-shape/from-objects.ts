@@ -2,6 +2,7 @@
 import type { ServiceTaskCounts, TaskView } from '#gen/swarm/v1/control.ts';
 import {
   type Cluster,
+  type Network,
   type Node,
   NodeState,
   type Service,
@@ -10,9 +11,11 @@ import {
   UpdateState,
   type UpdateStatus,
 } from '#gen/swarm/v1/objects.ts';
-import { type ClusterSpec, NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
+import { type ClusterSpec, NodeAvailability, NodeRole, type PortConfig } from '#gen/swarm/v1/specs.ts';
+import { networkSubnets, withPrefixLength } from './from-networks.ts';
 import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
 import type { StructData } from './go-types.ts';
+import { predefinedNetwork } from './predefined-networks.ts';
 
 const NS_PER_MS = 1e6;
 const DEFAULT_TASK_HISTORY = 5;
@@ -79,18 +82,52 @@ function meta(object: StoreObject): StructData {
   return { Version: { Index: object.version }, CreatedAt: object.createdAtMs, UpdatedAt: object.updatedAtMs };
 }
 
+/** Networks by id, where they are known: addresses are shown with the length of their prefix then. */
+export type KnownNetworks = ReadonlyMap<string, Network>;
+
+const NO_NETWORKS: KnownNetworks = new Map();
+
 /** The service with defaults filled in, as Docker's inspect shows it. */
-export function serviceShape(service: Service, counts: ServiceTaskCounts | undefined): StructData {
+export function serviceShape(
+  service: Service,
+  counts: ServiceTaskCounts | undefined,
+  networks: KnownNetworks = NO_NETWORKS,
+): StructData {
   const { spec } = service;
-  const ports = spec?.endpoint?.ports.map(portShape) ?? [];
   return {
     ID: service.id,
     ...meta(service),
     Spec: spec === undefined ? {} : serviceSpecShape(spec),
-    Endpoint: ports.length === 0 ? {} : { Spec: endpointSpecShape(spec?.endpoint), Ports: ports },
+    Endpoint: endpointShape(service, networks),
     UpdateStatus: updateStatusShape(service.updateStatus),
     ServiceStatus: counts && { RunningTasks: counts.running, DesiredTasks: counts.desired, CompletedTasks: 0 },
   };
+}
+
+/** Published ports with those that the swarm chose. */
+export function portsOf({ spec, endpoint }: Service): readonly PortConfig[] {
+  return endpoint?.ports ?? spec?.endpoint?.ports ?? [];
+}
+
+/** Docker shows the endpoint of a service that has neither ports nor networks as empty. */
+function endpointShape(service: Service, networks: KnownNetworks): StructData {
+  const { spec, endpoint } = service;
+  const ports = portsOf(service);
+  const joins = spec?.task?.networks.some(({ network }) => predefinedNetwork(network) === undefined) ?? false;
+  if (ports.length === 0 && !joins) return {};
+  return {
+    Spec: endpointSpecShape(spec?.endpoint),
+    Ports: ports.map(portShape),
+    VirtualIPs: endpoint?.addresses.flatMap(({ network, addresses }) =>
+      withPrefixes(addresses, networks.get(network)).map((Addr) => ({ NetworkID: network, Addr })),
+    ),
+    Problem: endpoint?.problem,
+  };
+}
+
+function withPrefixes(addresses: readonly string[], network: Network | undefined): readonly string[] {
+  const subnets = network === undefined ? [] : networkSubnets(network);
+  return addresses.map((address) => withPrefixLength(address, subnets));
 }
 
 function updateStatusShape(status: UpdateStatus | undefined): StructData | undefined {
@@ -145,7 +182,7 @@ export function nodeShape(node: Node, rootCertificate = ''): StructData {
   };
 }
 
-export function taskShape(view: TaskView): StructData {
+export function taskShape(view: TaskView, networks: KnownNetworks = NO_NETWORKS): StructData {
   const task = view.task as Task;
   const { status } = task;
   const { container } = status ?? {};
@@ -172,7 +209,7 @@ export function taskShape(view: TaskView): StructData {
     DesiredState: TASK_STATES[task.desiredState],
     NetworksAttachments: task.networks.map((network) => ({
       Network: { ID: network.network },
-      Addresses: network.addresses,
+      Addresses: withPrefixes(network.addresses, networks.get(network.network)),
     })),
   };
 }

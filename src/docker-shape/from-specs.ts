@@ -8,6 +8,7 @@ import {
   MountPropagation,
   MountPropagationNames,
   MountType,
+  type NetworkAttachmentSpec,
   type Placement,
   type PortConfig,
   PortProtocol,
@@ -17,6 +18,7 @@ import {
   type RestartPolicy,
   type ServiceSpec,
   type TaskSpec,
+  TrafficPolicy,
   type UpdateConfig,
   UpdateOrder,
 } from '#gen/swarm/v1/specs.ts';
@@ -72,6 +74,14 @@ export const ENDPOINT_MODES: Readonly<Record<EndpointMode, string>> = {
   [EndpointMode.DNSRR]: 'dnsrr',
 };
 
+/** Empty where Docker's own way is meant: all tasks alike. */
+export const TRAFFIC_POLICIES: Readonly<Record<TrafficPolicy, string>> = {
+  [TrafficPolicy.UNSPECIFIED]: '',
+  [TrafficPolicy.CLUSTER]: 'cluster',
+  [TrafficPolicy.PREFER_LOCAL]: 'prefer-local',
+  [TrafficPolicy.LOCAL]: 'local',
+};
+
 export const MOUNT_TYPES: Readonly<Record<MountType, string>> = {
   [MountType.UNSPECIFIED]: 'volume',
   [MountType.BIND]: 'bind',
@@ -103,11 +113,16 @@ export function taskSpecShape(spec: TaskSpec | undefined): StructData {
     Resources: resourcesShape(spec.resources),
     RestartPolicy: restartShape(spec.restart),
     Placement: placementShape(spec.placement),
+    Networks: spec.networks.map(attachmentShape),
     LogDriver:
       spec.logDriver === undefined ? undefined : { Name: spec.logDriver.name, Options: spec.logDriver.options },
     ForceUpdate: spec.forceUpdate,
     Runtime: 'container',
   };
+}
+
+function attachmentShape({ network, aliases, driverOptions, addresses }: NetworkAttachmentSpec): StructData {
+  return { Target: network, Aliases: aliases, DriverOpts: driverOptions, Addresses: addresses };
 }
 
 function containerShape(spec: ContainerSpec | undefined): StructData | undefined {
@@ -210,6 +225,7 @@ export function endpointSpecShape(endpoint: EndpointSpec | undefined): StructDat
   return {
     Mode: ENDPOINT_MODES[endpoint?.mode ?? EndpointMode.VIP],
     Ports: endpoint?.ports.map(portShape),
+    DrainPeriod: endpoint?.drainMs === undefined ? undefined : endpoint.drainMs * NS_PER_MS,
   };
 }
 
@@ -219,5 +235,7 @@ export function portShape(port: PortConfig): StructData {
     TargetPort: port.targetPort,
     PublishedPort: port.publishedPort,
     PublishMode: PUBLISH_MODES[port.publishMode],
+    HostIP: port.hostIp,
+    TrafficPolicy: TRAFFIC_POLICIES[port.trafficPolicy],
   };
 }

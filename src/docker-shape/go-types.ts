@@ -37,6 +37,8 @@ export interface GoField {
   readonly omitEmpty: boolean;
   /** Fields of an embedded struct belong to the outer one, in JSON and in templates. */
   readonly embedded: boolean;
+  /** Not Docker's: JSON and templates have it, the text of the whole struct has not. */
+  readonly isOwn: boolean;
   readonly type: GoType;
 }
 
@@ -88,9 +90,10 @@ export function struct(name: string, fields: Readonly<Record<string, GoType>>): 
     fields: Object.entries(fields).map(([declaration, type]) => {
       const omitEmpty = declaration.endsWith('?');
       const embedded = declaration.startsWith('...');
-      const bare = declaration.slice(embedded ? 3 : 0, omitEmpty ? -1 : undefined);
+      const isOwn = declaration.startsWith('+');
+      const bare = declaration.slice(embedded ? 3 : isOwn ? 1 : 0, omitEmpty ? -1 : undefined);
       const [field = '', json] = bare.split('=');
-      return { name: field, omitEmpty, embedded, type, ...(json === undefined ? {} : { json }) };
+      return { name: field, omitEmpty, embedded, isOwn, type, ...(json === undefined ? {} : { json }) };
     }),
   };
 }

@@ -35,6 +35,9 @@ export const PORT_CONFIG = struct('swarm.PortConfig', {
   'TargetPort?': UINT,
   'PublishedPort?': UINT,
   'PublishMode?': named('swarm.PortConfigPublishMode'),
+  // Docker has neither.
+  '+HostIP?': STRING,
+  '+TrafficPolicy?': STRING,
 });
 
 const BIND_OPTIONS = struct('mount.BindOptions', {
@@ -127,6 +130,8 @@ const NETWORK_ATTACHMENT = struct('swarm.NetworkAttachmentConfig', {
   'Target?': STRING,
   'Aliases?': STRINGS,
   'DriverOpts?': STRING_MAP,
+  // Docker has none for services.
+  '+Addresses?': STRINGS,
 });
 
 export const TASK_SPEC = struct('swarm.TaskSpec', {
@@ -156,6 +161,8 @@ const UPDATE_CONFIG = struct('swarm.UpdateConfig', {
 const ENDPOINT_SPEC = struct('swarm.EndpointSpec', {
   'Mode?': named('swarm.ResolutionMode'),
   'Ports?': list(PORT_CONFIG),
+  // Docker has none: it stops a task with whatever connections it has. Nanoseconds.
+  '+DrainPeriod?': pointer(DURATION),
 });
 
 export const SERVICE_SPEC = struct('swarm.ServiceSpec', {
@@ -182,6 +189,8 @@ export const SERVICE = struct('swarm.Service', {
     Spec: ENDPOINT_SPEC,
     'Ports?': list(PORT_CONFIG),
     'VirtualIPs?': list(struct('swarm.EndpointVirtualIP', { 'NetworkID?': STRING, 'Addr?': STRING })),
+    // Docker has none: why a part of the endpoint is missing.
+    '+Problem?': STRING,
   }),
   'UpdateStatus?': pointer(
     struct('swarm.UpdateStatus', {
@@ -311,6 +320,7 @@ export const SYSTEM_INFO = struct('system.Info', {
   ContainersPaused: INT,
   ContainersStopped: INT,
   Images: INT,
+  Plugins: struct('system.PluginsInfo', { Volume: STRINGS, Network: STRINGS, Authorization: STRINGS, Log: STRINGS }),
   NCPU: INT,
   MemTotal: INT,
   Name: STRING,

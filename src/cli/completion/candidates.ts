@@ -1,5 +1,7 @@
 /** What a shell may offer at the end of a command line. */
 import { withDeadline } from '#common/system/deadline.ts';
+import { networkDriver, networkName } from '../../docker-shape/from-networks.ts';
+import { PREDEFINED_NETWORKS } from '../../docker-shape/predefined-networks.ts';
 import type { Command, CommandGroup, CommandImplementation, CommandNode } from '../command.ts';
 import type { CliContext } from '../context.ts';
 import type { AnyFlag, ObjectKind } from '../flags.ts';
@@ -174,6 +176,13 @@ async function objects(context: CliContext, kind: Exclude<ObjectKind, 'file'>): 
       for await (const { tasks } of api.control.listTasks({}))
         for (const { task, serviceName } of tasks)
           found.push({ value: task?.id ?? '', description: `${serviceName}.${task?.slot || task?.nodeId}` });
+      break;
+    case 'network':
+      for await (const { networks } of api.control.listNetworks({}))
+        for (const network of networks)
+          found.push({ value: networkName(network), description: networkDriver(network) });
+      for (const network of PREDEFINED_NETWORKS)
+        found.push({ value: networkName(network), description: 'on every node' });
       break;
     case 'image':
       for await (const { images } of api.images.listImages({}))

@@ -16,6 +16,8 @@ export interface Column<Row> {
 }
 
 export interface ListView<Row> {
+  /** What a template may call with one word: `{{.Label "team"}}`. The word's last part is the header. */
+  readonly methods?: Readonly<Record<string, (row: Row, argument: string) => string>>;
   /** Name of the row's type in Docker's messages: `*service.serviceContext`. */
   readonly typeName: string;
   readonly columns: Readonly<Record<string, Column<Row>>>;
@@ -76,9 +78,15 @@ function resolveFormat<Row>(view: ListView<Row>, options: ListFormatOptions): Re
 
 function rowValue<Row>(view: ListView<Row>, row: Row): GoValue {
   const names = Object.keys(view.columns).toSorted();
+  const methods = Object.entries(view.methods ?? {}).map(
+    ([name, method]) => [name, methodType((argument) => method(row, argument))] as const,
+  );
   const type = struct(
     view.typeName,
-    Object.fromEntries(names.map((name) => [name, (view.columns[name] as Column<Row>).type ?? STRING])),
+    Object.fromEntries([
+      ...names.map((name) => [name, (view.columns[name] as Column<Row>).type ?? STRING] as const),
+      ...methods,
+    ]),
   );
   const data: Record<string, unknown> = {};
   for (const name of names)
@@ -94,7 +102,29 @@ function headerValue<Row>(view: ListView<Row>): GoValue {
   const named = Object.entries(view.columns).flatMap(([name, { header }]) =>
     header === undefined ? [] : [[name, header]],
   );
-  return { type: STRING_MAP, data: Object.fromEntries(named) };
+  if (view.methods === undefined) return { type: STRING_MAP, data: Object.fromEntries(named) };
+  const fields = [
+    ...named.map(([name = '']) => [name, STRING] as const),
+    ...Object.keys(view.methods).map((name) => [name, methodType(labelHeader)] as const),
+  ];
+  return { type: struct(view.typeName, Object.fromEntries(fields)), data: Object.fromEntries(named) };
+}
+
+function methodType(call: (argument: string) => string): GoType {
+  return {
+    kind: 'function',
+    call: (...values) => {
+      const [value, ...more] = values;
+      if (value?.type.kind !== 'string' || more.length > 0)
+        throw new Error(`wrong number of args: want 1 got ${values.length}`);
+      return { type: STRING, data: call(String(value.data)) };
+    },
+  };
+}
+
+/** `com.example.team-name` is headed `team name`. */
+function labelHeader(label: string): string {
+  return (label.split('.').at(-1) ?? '').replaceAll(/[-_]/g, ' ');
 }
 
 function arrayOf(values: readonly GoValue[]): GoValue {

@@ -26,7 +26,7 @@ export function printValue(value: GoValue, names = false): string {
       const data = dataOf(value) as StructData;
       if (type.text !== undefined) return type.text(data);
       const parts = type.fields
-        .filter((field) => field.type.kind !== 'function')
+        .filter((field) => field.type.kind !== 'function' && !field.isOwn)
         .map((field) => {
           const inner = field.embedded ? (data[field.name] ?? data) : data[field.name];
           const text = printValue({ type: field.type, data: inner }, names);

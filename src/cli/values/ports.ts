@@ -1,5 +1,9 @@
-/** `--publish`: `mode=host,published=8080,target=80[,protocol=udp]`, and Docker's short form, which means ingress. */
-import { PortConfig, PortProtocol, PublishMode } from '#gen/swarm/v1/specs.ts';
+/**
+ * `--publish`: `published=8080,target=80[,mode=host][,protocol=udp][,host-ip=ADDRESS][,traffic-policy=local]`, and
+ * Docker's short form `[[ADDRESS:]8080:]80[/udp]`, which means ingress.
+ */
+import { isIP } from 'node:net';
+import { PortConfig, PortProtocol, PublishMode, TrafficPolicy } from '#gen/swarm/v1/specs.ts';
 import { FlagValueError } from '../cli-errors.ts';
 import { csvFields } from './csv.ts';
 import { keyValue } from './key-values.ts';
@@ -12,63 +16,80 @@ const PROTOCOLS: Readonly<Record<string, PortProtocol>> = {
 
 const MODES: Readonly<Record<string, PublishMode>> = { host: PublishMode.HOST, ingress: PublishMode.INGRESS };
 
+const POLICIES: Readonly<Record<string, TrafficPolicy>> = {
+  cluster: TrafficPolicy.CLUSTER,
+  'prefer-local': TrafficPolicy.PREFER_LOCAL,
+  local: TrafficPolicy.LOCAL,
+};
+
 const PORT_MAX = 65535;
 
-/** Ports to publish on the nodes. The routing mesh is refused, and so are host ports that are left to chance. */
+/** Ports to publish. */
 export function publishedPorts(text: string): readonly PortConfig[] {
-  const ports = anyPorts(text);
-  for (const port of ports)
-    if (port.publishMode !== PublishMode.HOST)
-      throw new FlagValueError(
-        'mode ingress (the routing mesh) is not part of this release',
-        `publish on the nodes that run a task: --publish ${hostForm(port)}`,
-      );
-  return ports;
+  return anyPorts(text).map((port) =>
+    port.publishMode === PublishMode.UNSPECIFIED ? { ...port, publishMode: PublishMode.INGRESS } : port,
+  );
 }
 
-/** The same port in the form that this release has. */
-function hostForm(port: PortConfig): string {
-  const protocol = port.protocol === PortProtocol.TCP ? '' : `,protocol=${nameOf(port.protocol)}`;
-  return `mode=host,published=${port.publishedPort || port.targetPort},target=${port.targetPort}${protocol}`;
-}
-
-function nameOf(protocol: PortProtocol): string {
-  return Object.keys(PROTOCOLS).find((name) => PROTOCOLS[name] === protocol) ?? 'tcp';
-}
-
-/** Ports as written, whatever their mode; for `--publish-rm` only the target port and the protocol matter. */
+/** Ports as written: the mode is unspecified where none is named, which `--publish-rm` takes for any. */
 export function anyPorts(text: string): readonly PortConfig[] {
   return /\w+=\w+/.test(text) ? [longForm(text)] : shortForm(text);
 }
 
+interface PortFields {
+  protocol: PortProtocol;
+  publishMode: PublishMode;
+  targetPort: number;
+  publishedPort: number;
+  hostIp: string;
+  trafficPolicy: TrafficPolicy;
+}
+
 function longForm(text: string): PortConfig {
-  let protocol: PortProtocol = PortProtocol.TCP;
-  let publishMode: PublishMode = PublishMode.INGRESS;
-  let targetPort = 0;
-  let publishedPort = 0;
+  const port: PortFields = {
+    protocol: PortProtocol.TCP,
+    publishMode: PublishMode.UNSPECIFIED,
+    targetPort: 0,
+    publishedPort: 0,
+    hostIp: '',
+    trafficPolicy: TrafficPolicy.UNSPECIFIED,
+  };
   for (const field of csvFields(text)) {
-    const { key, value = '' } = keyValue(field);
     if (!field.includes('=')) throw new FlagValueError(`invalid field: ${field}`);
-    switch (key) {
-      case 'protocol':
-        protocol = lookUp(PROTOCOLS, value) ?? fail(`invalid protocol value '${value}'`);
-        break;
-      case 'mode':
-        publishMode =
-          lookUp(MODES, value) ?? fail(`invalid publish mode value (${value}): must be either 'ingress' or 'host'`);
-        break;
-      case 'target':
-        targetPort = portNumber(value, 'target');
-        break;
-      case 'published':
-        publishedPort = portNumber(value, 'published');
-        break;
-      default:
-        fail(`invalid field key: ${key}`);
-    }
+    const { key, value = '' } = keyValue(field.toLowerCase());
+    takeField(port, key, value);
   }
-  if (targetPort === 0) fail("missing mandatory field 'target'");
-  return PortConfig.create({ protocol, publishMode, targetPort, publishedPort });
+  if (port.targetPort === 0) fail("missing mandatory field 'target'");
+  return PortConfig.create(port);
+}
+
+function takeField(port: PortFields, key: string, value: string): void {
+  switch (key) {
+    case 'protocol':
+      port.protocol = lookUp(PROTOCOLS, value) ?? fail(`invalid protocol value '${value}'`);
+      break;
+    case 'mode':
+      port.publishMode =
+        lookUp(MODES, value) ?? fail(`invalid publish mode value (${value}): must be either 'ingress' or 'host'`);
+      break;
+    case 'target':
+      port.targetPort = portNumber(value, 'target');
+      break;
+    case 'published':
+      port.publishedPort = portNumber(value, 'published');
+      break;
+    case 'host-ip':
+    case 'host_ip':
+      port.hostIp = hostAddress(value);
+      break;
+    case 'traffic-policy':
+      port.trafficPolicy =
+        lookUp(POLICIES, value) ??
+        fail(`invalid traffic policy (${value}): must be one of ${Object.keys(POLICIES).join(', ')}`);
+      break;
+    default:
+      fail(`invalid field key: ${key}`);
+  }
 }
 
 function lookUp<T>(table: Readonly<Record<string, T>>, word: string): T | undefined {
@@ -86,6 +107,13 @@ function portNumber(text: string, what: string): number {
   return value;
 }
 
+/** An address of the host, which may be in brackets. All of them are written as none. */
+function hostAddress(text: string): string {
+  const address = text.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(address) === 0) fail(`invalid IP address: ${address}`);
+  return address === '0.0.0.0' || address === '::' ? '' : address;
+}
+
 /** `[[IP:]HOST:]CONTAINER[/PROTOCOL]`, each port a number or a range. */
 function shortForm(text: string): readonly PortConfig[] {
   const [spec = '', protocolName = 'tcp', ...more] = text.split('/');
@@ -95,21 +123,20 @@ function shortForm(text: string): readonly PortConfig[] {
   const container = parts.pop() ?? '';
   const host = parts.pop() ?? '';
   const address = parts.join(':');
-  if (address !== '' && !/^(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:]+\])$/.test(address))
+  if (address !== '' && !/^(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])$/.test(address))
     fail(`invalid IP address: ${address}`);
   if (container === '') fail(`no port specified: ${text}<empty>`);
   const targets = range(container) ?? fail(`invalid containerPort: ${container}`);
   const published = host === '' ? undefined : (range(host) ?? fail(`invalid hostPort: ${host}`));
-  if (published !== undefined && published.length !== targets.length)
+  if (published !== undefined && targets.length > 1 && published.length !== targets.length)
     fail(`invalid ranges specified for container and host Ports: ${container} and ${host}`);
-  return targets.map((targetPort, i) =>
-    PortConfig.create({
-      protocol,
-      publishMode: PublishMode.INGRESS,
-      targetPort,
-      publishedPort: published?.[i] ?? 0,
-    }),
-  );
+  const hostIp = address === '' ? '' : hostAddress(address);
+  const port = (targetPort: number, publishedPort: number): PortConfig =>
+    PortConfig.create({ protocol, targetPort, publishedPort, hostIp });
+  // A range that leads to one port: each of it does.
+  const [onlyTarget = 0] = targets;
+  if (published === undefined) return targets.map((target) => port(target, 0));
+  return published.map((number, i) => port(targets.length > 1 ? (targets[i] ?? 0) : onlyTarget, number));
 }
 
 function range(text: string): readonly number[] | undefined {

@@ -25,7 +25,7 @@ import {
   JoinSwarmResponse,
   LocalNodeState,
 } from '#gen/swarm/v1/node.ts';
-import { Service } from '#gen/swarm/v1/objects.ts';
+import { NodeDataPath, NodeDescription, Service } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { CallOptions } from '#proto/grpc/methods.ts';
 import type { SwarmApi } from '#src/cli/api.ts';
@@ -173,6 +173,23 @@ describe('cli: about this node', () => {
     assert.equal(json.Swarm.NodeID, NODE_IDS.alpha);
   });
 
+  it('info has the drivers of networks, and where packets to other nodes leave the node', async () => {
+    const dataPath = NodeDataPath.create({ address: '192.168.0.1', mtu: 1500, encryptionProblem: 'no WireGuard' });
+    const active = GetInfoResponse.create({
+      state: LocalNodeState.ACTIVE,
+      description: NodeDescription.create({ dataPath }),
+    });
+    const { stdout } = await runCli(['info'], withNode({ getInfo: async () => active }));
+    assert.match(stdout, /^ Plugins:\n {2}Volume: local\n {2}Network: bridge host ipvlan macvlan null overlay\n/m);
+    assert.match(
+      stdout,
+      /^ {2}Data Path Address: 192\.168\.0\.1 \(MTU 1500\)\n {2}Data Path Encryption: not possible: no WireGuard$/m,
+    );
+    assert.doesNotMatch((await runCli(['info'])).stdout, /Data Path Address/);
+    const json = await runCli(['info', '--format', '{{join .Plugins.Network ","}}']);
+    assert.equal(json.stdout, 'bridge,host,ipvlan,macvlan,null,overlay\n');
+  });
+
   it('info of a node in no swarm, with warnings', async () => {
     const inactive = GetInfoResponse.create({ state: LocalNodeState.INACTIVE, warnings: ['no swap accounting'] });
     const { stdout, stderr } = await runCli(['info'], withNode({ getInfo: async () => inactive }));
@@ -244,10 +261,8 @@ describe('cli: services', () => {
     for (const flag of [
       '--secret=x',
       '--config=x',
-      '--network=x',
       '--health-cmd=x',
       '--no-healthcheck',
-      '--endpoint-mode=vip',
       '--max-concurrent=1',
       '--generic-resource=x=1',
       '--credential-spec=file://x',
@@ -258,8 +273,6 @@ describe('cli: services', () => {
       assert.match(stderr, new RegExp(`^${flag.split('=')[0]} is not supported: `), flag);
       assert.match(stderr, /^Hint: /m, flag);
     }
-    const { stderr } = await runCli(['service', 'create', '-p', '80:80', 'busybox']);
-    assert.match(stderr, /routing mesh[^]*Hint: .*--publish mode=host,published=80,target=80\n$/);
   });
 
   it('show warnings of the daemon, and go on', async () => {

@@ -56,6 +56,17 @@ describe('cli: completion', () => {
   it('offers names that the daemon knows', async () => {
     assert.deepEqual(await offered('service', 'rm', 'api'), ['api10', 'api2', ':4']);
     assert.deepEqual(await offered('node', 'inspect', ''), ['self', 'alpha', 'beta', 'gamma', ':4']);
+    assert.deepEqual(await offered('network', 'inspect', ''), [
+      'ingress',
+      'back',
+      'spare',
+      'bridge',
+      'host',
+      'none',
+      ':4',
+    ]);
+    assert.deepEqual(await offered('service', 'create', '--network', 'b'), ['back', 'bridge', ':4']);
+    assert.deepEqual(await offered('service', 'update', '--network-rm=s'), ['--network-rm=spare', ':4']);
     assert.deepEqual(await offered('service', 'ps', '-q', 'web', 'cap'), ['capable', ':4']);
     assert.deepEqual(await offered('--socket', '/x', 'service', 'update', '--detach', 'w'), ['web', ':4']);
     assert.deepEqual(await offered('join-token', ''), ['worker', 'manager', ':4']);

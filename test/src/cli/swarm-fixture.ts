@@ -1,4 +1,4 @@
-/** A small swarm to look at: three nodes, four services, their tasks. Times of states are relative to `nowMs`. */
+/** A small swarm to look at: three nodes, three networks, four services, their tasks. Times of states are relative to `nowMs`. */
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import {
@@ -8,6 +8,8 @@ import {
   JoinTokens,
   ManagerPeer,
   ManagerStatus,
+  Network,
+  NetworkAttachment,
   Node,
   NodeDescription,
   NodeState,
@@ -15,20 +17,27 @@ import {
   Revision,
   RootCa,
   Service,
+  ServiceEndpoint,
   Task,
   TaskState,
   TaskStatus,
   UpdateState,
   UpdateStatus,
+  VirtualAddress,
 } from '#gen/swarm/v1/objects.ts';
 import {
   ClusterSpec,
   ContainerSpec,
   DnsConfig,
+  EndpointMode,
   EndpointSpec,
+  IpamSpec,
+  IpamSubnet,
   LogDriver,
   Mount,
   MountType,
+  NetworkAttachmentSpec,
+  NetworkSpec,
   NodeAvailability,
   NodeRole,
   NodeSpec,
@@ -66,6 +75,12 @@ export const SERVICE_IDS = {
   api10: 's2apiaaaaaaaaaaaaaaaaaaaa',
   api2: 's3apibbbbbbbbbbbbbbbbbbbb',
   capable: 's4capcccccccccccccccccccc',
+} as const;
+
+export const NETWORK_IDS = {
+  ingress: 'w1ingressiiiiiiiiiiiiiiii',
+  back: 'w2backbbbbbbbbbbbbbbbbbbb',
+  spare: 'w3sparesssssssssssssssss',
 } as const;
 
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
@@ -134,6 +149,36 @@ const PORTS = [
   }),
 ];
 
+function network(
+  name: keyof typeof NETWORK_IDS,
+  vni: number,
+  subnet: string,
+  spec: Partial<NetworkSpec> = {},
+): Network {
+  return Network.create({
+    ...OBJECT,
+    id: NETWORK_IDS[name],
+    spec: NetworkSpec.create({ name, driver: 'overlay', ipam: IpamSpec.create({ driver: 'default' }), ...spec }),
+    vni,
+    subnets: [IpamSubnet.create({ subnet, gateway: subnet.replace('.0/24', '.1') })],
+  });
+}
+
+const NETWORKS: readonly Network[] = [
+  network('ingress', 4096, '10.0.0.0/24', { ingress: true }),
+  network('back', 4097, '10.0.1.0/24', { labels: { team: 'a', b: '' }, driverOptions: { encrypted: '' } }),
+  network('spare', 4098, '10.0.2.0/24', { attachable: true, internal: true, ipv6: true }),
+];
+
+const WEB_ENDPOINT = ServiceEndpoint.create({
+  mode: EndpointMode.VIP,
+  ports: PORTS,
+  addresses: [
+    VirtualAddress.create({ network: NETWORK_IDS.ingress, addresses: ['10.0.0.5'] }),
+    VirtualAddress.create({ network: NETWORK_IDS.back, addresses: ['10.0.1.2'] }),
+  ],
+});
+
 const WEB_SPEC = ServiceSpec.create({
   name: 'web',
   labels: { a: 'b', 'x>y': '1&2' },
@@ -162,6 +207,7 @@ const WEB_SPEC = ServiceSpec.create({
       platforms: [Platform.create({ os: 'linux', architecture: 'amd64' })],
     }),
     logDriver: LogDriver.create({ name: 'json-file', options: { 'max-size': '10m' } }),
+    networks: [NetworkAttachmentSpec.create({ network: NETWORK_IDS.back, aliases: ['www'] })],
   }),
   update: UpdateConfig.create({ parallelism: 2, delayMs: 10_000, maxFailureRatio: 0.25 }),
   endpoint: EndpointSpec.create({ ports: PORTS }),
@@ -213,7 +259,7 @@ function services(nowMs: number): readonly Service[] {
   const global = plainSpec('api10', 'example.com/team/api:1.2', { kind: 'global', value: {} });
   const none = plainSpec('api2', 'busybox', { kind: 'replicated', value: { replicas: 0 } });
   return [
-    Service.create({ ...OBJECT, id: SERVICE_IDS.web, revision: 1, spec: WEB_SPEC }),
+    Service.create({ ...OBJECT, id: SERVICE_IDS.web, revision: 1, spec: WEB_SPEC, endpoint: WEB_ENDPOINT }),
     Service.create({ ...OBJECT, id: SERVICE_IDS.api10, revision: 1, spec: global, updateStatus: status }),
     Service.create({ ...OBJECT, id: SERVICE_IDS.api2, revision: 1, spec: none }),
     Service.create({ ...OBJECT, id: SERVICE_IDS.capable, revision: 1, spec: CAPABLE_SPEC }),
@@ -229,6 +275,8 @@ interface TaskInit {
   readonly agoMs: number;
   readonly error?: string;
   readonly hasPort?: boolean;
+  /** On the network `back`. */
+  readonly address?: string;
 }
 
 function task(id: string, nowMs: number, init: TaskInit): Task {
@@ -250,6 +298,10 @@ function task(id: string, nowMs: number, init: TaskInit): Task {
       container: ContainerStatus.create({ containerId: 'c'.repeat(64), pid: 100 }),
       ports: init.hasPort === true ? PORTS.filter((port) => port.publishMode === PublishMode.HOST) : [],
     }),
+    networks:
+      init.address === undefined
+        ? []
+        : [NetworkAttachment.create({ network: NETWORK_IDS.back, addresses: [init.address] })],
   });
 }
 
@@ -266,6 +318,7 @@ function tasks(nowMs: number): readonly Task[] {
       state: RUNNING,
       agoMs: 3.5 * MINUTE_MS,
       hasPort: true,
+      address: '10.0.1.7',
     }),
     task('t2b', nowMs, {
       service: 'web',
@@ -291,6 +344,7 @@ function tasks(nowMs: number): readonly Task[] {
       desired: RUNNING,
       state: RUNNING,
       agoMs: 80 * SECOND_MS,
+      address: '10.0.1.8',
     }),
     task('t5e', nowMs, {
       service: 'web',
@@ -316,6 +370,7 @@ export const CLUSTER = Cluster.create({
   defaultAddressPools: ['10.0.0.0/8'],
   subnetSize: 24,
   dataPathPort: 4789,
+  featureLevel: 3,
 });
 
 export const PEERS = [ManagerPeer.create({ nodeId: NODE_IDS.alpha, address: '10.0.0.1:2377' })];
@@ -325,6 +380,7 @@ export function swarmFixture(nowMs: number): ControlApi {
   const view = new MemoryView();
   view.commit([
     { kind: 'create', table: 'cluster', object: CLUSTER },
+    ...NETWORKS.map((object) => ({ kind: 'create', table: 'network', object }) as const),
     ...NODES.map((object) => ({ kind: 'create', table: 'node', object }) as const),
     ...services(nowMs).flatMap(
       (object) =>

@@ -4,36 +4,52 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { TaskView } from '#gen/swarm/v1/control.ts';
+import { NetworkUsage, NetworkUser, SubnetUsage, TaskView } from '#gen/swarm/v1/control.ts';
 import { GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
 import {
   Cluster,
   ContainerStatus,
+  Network,
   Node,
+  NodeDataPath,
+  NodeDescription,
   RootCa,
   Service,
+  ServiceEndpoint,
   Task,
   TaskState,
   TaskStatus,
   UpdateState,
   UpdateStatus,
+  VirtualAddress,
 } from '#gen/swarm/v1/objects.ts';
 import {
   BindOptions,
   ContainerSpec,
+  EndpointMode,
+  EndpointSpec,
+  IpamSpec,
+  IpamSubnet,
   Mount,
   MountPropagation,
   MountType,
+  NetworkAttachmentSpec,
+  NetworkSpec,
   NodeRole,
+  PortConfig,
   ServiceSpec,
   TaskSpec,
   TmpfsOptions,
+  TrafficPolicy,
   VolumeOptions,
 } from '#gen/swarm/v1/specs.ts';
 import { byBytes, encodeJson, timestamp } from '#src/docker-shape/encode-json.ts';
 import { swarmInfoShape, systemInfoShape, withoutPort } from '#src/docker-shape/from-info.ts';
+import { networkShape, withPrefixLength } from '#src/docker-shape/from-networks.ts';
 import { clusterShape, nodeShape, serviceShape, TASK_STATES, taskShape } from '#src/docker-shape/from-objects.ts';
 import { BOOL, BYTES, INT, list, pointer, STRING, STRING_MAP, struct, TIME } from '#src/docker-shape/go-types.ts';
+import { NETWORK } from '#src/docker-shape/network-types.ts';
+import { PREDEFINED_NETWORKS } from '#src/docker-shape/predefined-networks.ts';
 import { CLUSTER_INFO, NODE, SERVICE, SWARM_INFO, SYSTEM_INFO, TASK } from '#src/docker-shape/swarm-types.ts';
 
 describe('docker-shape: JSON', () => {
@@ -109,6 +125,207 @@ interface Shape {
 function shape(text: string): Shape {
   return JSON.parse(text) as Shape;
 }
+
+const BACK = Network.create({
+  id: 'n',
+  createdAtMs: 1000,
+  spec: NetworkSpec.create({ name: 'back', ipv6: true, labels: { a: 'b' }, driverOptions: { encrypted: '' } }),
+  vni: 4097,
+  subnets: [
+    IpamSubnet.create({
+      subnet: '10.0.1.0/24',
+      gateway: '10.0.1.1',
+      ipRange: '10.0.1.128/25',
+      auxAddresses: { r: '10.0.1.2' },
+    }),
+    IpamSubnet.create({ subnet: 'fd00:1::/64', gateway: 'fd00:1::1' }),
+  ],
+});
+
+const USAGE = NetworkUsage.create({
+  subnets: [SubnetUsage.create({ subnet: '10.0.1.0/24', total: 126, used: 2 })],
+  users: [
+    NetworkUser.create({ serviceId: 's', serviceName: 'web', addresses: ['10.0.1.130'] }),
+    NetworkUser.create({
+      serviceId: 's',
+      serviceName: 'web',
+      taskId: 't1',
+      slot: 2,
+      nodeId: 'self',
+      addresses: ['10.0.1.131', 'fd00:1::9'],
+    }),
+    NetworkUser.create({ serviceName: 'every', taskId: 't2', nodeId: 'other', addresses: ['10.0.1.132'] }),
+  ],
+  nodeIds: ['other', 'self'],
+});
+
+const PEER = Node.create({
+  id: 'other',
+  description: NodeDescription.create({
+    hostname: 'beta',
+    dataPath: NodeDataPath.create({ address: '192.168.0.2' }),
+  }),
+});
+
+describe('docker-shape: networks', () => {
+  it('every key that Docker has, in its order, with what was given out', () => {
+    assert.equal(
+      encodeJson(NETWORK, networkShape(BACK)),
+      '{"Name":"back","Id":"n","Created":"1970-01-01T00:00:01Z","Scope":"swarm","Driver":"overlay","EnableIPv4":true,"EnableIPv6":true,' +
+        '"IPAM":{"Driver":"default","Options":{},"Config":[{"Subnet":"10.0.1.0/24","IPRange":"10.0.1.128/25","Gateway":"10.0.1.1","AuxiliaryAddresses":{"r":"10.0.1.2"}},' +
+        '{"Subnet":"fd00:1::/64","Gateway":"fd00:1::1"}]},"Internal":false,"Attachable":false,"Ingress":false,"ConfigFrom":{"Network":""},"ConfigOnly":false,' +
+        '"Containers":{},"Options":{"com.docker.network.driver.overlay.vxlanid_list":"4097","encrypted":""},"Labels":{"a":"b"}}',
+    );
+  });
+
+  it('before addresses are given out it shows those that were asked for', () => {
+    const spec = NetworkSpec.create({
+      name: 'x',
+      ipam: IpamSpec.create({ subnets: [IpamSubnet.create({ subnet: '10.9.0.0/24' })] }),
+    });
+    const json = JSON.parse(encodeJson(NETWORK, networkShape(Network.create({ id: 'x', spec })))) as NetworkJson;
+    assert.deepEqual(json.IPAM.Config, [{ Subnet: '10.9.0.0/24' }]);
+    assert.deepEqual(json.Options, {});
+  });
+
+  it('who is on it: containers of the own node, all nodes, and all tasks when asked', () => {
+    const details = {
+      usage: USAGE,
+      nodes: new Map([['other', PEER]]),
+      selfNodeId: 'self',
+      containerIds: new Map([['t1', 'c1']]),
+      isVerbose: true,
+    };
+    const json = JSON.parse(encodeJson(NETWORK, networkShape(BACK, details))) as NetworkJson;
+    assert.deepEqual(json.Containers, {
+      c1: {
+        Name: 'web.2.t1',
+        EndpointID: 't1',
+        MacAddress: '',
+        IPv4Address: '10.0.1.131/24',
+        IPv6Address: 'fd00:1::9/64',
+      },
+    });
+    assert.deepEqual(json.Peers, [
+      { Name: 'beta', IP: '192.168.0.2' },
+      { Name: 'self', IP: '' },
+    ]);
+    assert.deepEqual(json.Services, {
+      every: {
+        VIP: '',
+        Ports: [],
+        LocalLBIndex: 0,
+        Tasks: [
+          { Name: 'every.other.t2', EndpointID: 't2', EndpointIP: '10.0.1.132', Info: { 'Host IP': '192.168.0.2' } },
+        ],
+      },
+      web: {
+        VIP: '10.0.1.130',
+        Ports: [],
+        LocalLBIndex: 0,
+        Tasks: [{ Name: 'web.2.t1', EndpointID: 't1', EndpointIP: '10.0.1.131', Info: { 'Host IP': '' } }],
+      },
+    });
+    assert.deepEqual(json.Status, { IPAM: { Subnets: { '10.0.1.0/24': { IPsInUse: 2, DynamicIPsAvailable: 124 } } } });
+    const brief = JSON.parse(encodeJson(NETWORK, networkShape(BACK, { ...details, isVerbose: false }))) as NetworkJson;
+    assert.equal(brief.Services, undefined);
+  });
+
+  it('names that are those of Object.prototype are names', () => {
+    const usage = NetworkUsage.create({
+      users: [NetworkUser.create({ serviceName: '__proto__', addresses: ['10.0.1.130'] })],
+    });
+    const details = { usage, nodes: new Map(), selfNodeId: '', containerIds: new Map(), isVerbose: true };
+    assert.match(encodeJson(NETWORK, networkShape(BACK, details)), /"Services":\{"__proto__":\{"VIP":"10\.0\.1\.130"/);
+  });
+
+  it('networks that every node has are local, with their names for ids', () => {
+    const shown = PREDEFINED_NETWORKS.map((network) => {
+      const { Id, Scope, Driver } = JSON.parse(encodeJson(NETWORK, networkShape(network))) as NetworkJson;
+      return [Id, Scope, Driver];
+    });
+    assert.deepEqual(shown, [
+      ['bridge', 'local', 'bridge'],
+      ['host', 'local', 'host'],
+      ['none', 'local', 'null'],
+    ]);
+  });
+
+  it('addresses have the length of their prefix where a subnet has them', () => {
+    assert.equal(withPrefixLength('10.0.1.5', BACK.subnets), '10.0.1.5/24');
+    assert.equal(withPrefixLength('fd00:1::5', BACK.subnets), 'fd00:1::5/64');
+    assert.equal(withPrefixLength('10.0.2.5', BACK.subnets), '10.0.2.5');
+    assert.equal(withPrefixLength('rubbish', BACK.subnets), 'rubbish');
+  });
+});
+
+interface NetworkJson {
+  readonly Id: string;
+  readonly Scope: string;
+  readonly Driver: string;
+  readonly IPAM: { readonly Config: unknown };
+  readonly Options: unknown;
+  readonly Containers: unknown;
+  readonly Peers: unknown;
+  readonly Services: unknown;
+  readonly Status: unknown;
+}
+
+describe('docker-shape: endpoints of services', () => {
+  const spec = ServiceSpec.create({
+    name: 'web',
+    task: TaskSpec.create({
+      networks: [NetworkAttachmentSpec.create({ network: 'n', aliases: ['db'], addresses: ['10.0.1.9'] })],
+    }),
+    endpoint: EndpointSpec.create({
+      mode: EndpointMode.VIP,
+      drainMs: 5000,
+      ports: [PortConfig.create({ targetPort: 80, hostIp: '10.0.0.1', trafficPolicy: TrafficPolicy.LOCAL })],
+    }),
+  });
+  const endpoint = ServiceEndpoint.create({
+    ports: [{ ...(spec.endpoint?.ports[0] as PortConfig), publishedPort: 30_000 }],
+    addresses: [VirtualAddress.create({ network: 'n', addresses: ['10.0.1.130', 'fd00:1::2'] })],
+  });
+
+  const endpointJson = (service: Service): unknown => {
+    const text = encodeJson(SERVICE, serviceShape(service, undefined, new Map([['n', BACK]])));
+    return (JSON.parse(text) as { readonly Endpoint: unknown }).Endpoint;
+  };
+
+  it('ports that were chosen, and addresses with their prefix', () => {
+    const declared = {
+      Protocol: 'tcp',
+      TargetPort: 80,
+      PublishMode: 'ingress',
+      HostIP: '10.0.0.1',
+      TrafficPolicy: 'local',
+    };
+    assert.deepEqual(endpointJson(Service.create({ spec, endpoint })), {
+      Spec: { Mode: 'vip', Ports: [declared], DrainPeriod: 5e9 },
+      Ports: [{ ...declared, PublishedPort: 30_000 }],
+      VirtualIPs: [
+        { NetworkID: 'n', Addr: '10.0.1.130/24' },
+        { NetworkID: 'n', Addr: 'fd00:1::2/64' },
+      ],
+    });
+  });
+
+  it('one that waits says what for; one without ports and networks is empty', () => {
+    const waiting = ServiceEndpoint.create({ problem: 'no address left in network back' });
+    const json = endpointJson(Service.create({ spec, endpoint: waiting })) as { readonly Problem: string };
+    assert.equal(json.Problem, 'no address left in network back');
+    const hosted = ServiceSpec.create({
+      task: TaskSpec.create({ networks: [NetworkAttachmentSpec.create({ network: 'host' })] }),
+    });
+    assert.deepEqual(endpointJson(Service.create({ spec: hosted })), { Spec: {} });
+  });
+
+  it('the networks of a task are in its template', () => {
+    const text = encodeJson(SERVICE, serviceShape(Service.create({ spec }), undefined));
+    assert.match(text, /"Networks":\[\{"Target":"n","Aliases":\["db"\],"Addresses":\["10\.0\.1\.9"\]\}\]/);
+  });
+});
 
 describe('docker-shape: objects', () => {
   it('a service shows the defaults that its spec leaves out', () => {

@@ -1,6 +1,6 @@
 /** Flags about the whole swarm, which `init` and `update` share. */
-import { ClusterSpec } from '#gen/swarm/v1/specs.ts';
-import { type AnyFlag, type FlagValues, refusedFlag, valueFlag } from '../../flags.ts';
+import { ClusterSpec, NetworkConfig } from '#gen/swarm/v1/specs.ts';
+import { type AnyFlag, boolFlag, type FlagValues, refusedFlag, valueFlag } from '../../flags.ts';
 import { durationMs, integer, unsigned } from '../../values/scalars.ts';
 import { PLACEMENT_STRATEGY } from '../service/service-flags.ts';
 
@@ -52,6 +52,20 @@ const TASK_HISTORY_LIMIT = valueFlag({
   shownDefault: '5',
   parse: integer,
 });
+/** Not Docker's: it encrypts the networks that ask for it, one by one. */
+const ENCRYPT_DATA_PATH = boolFlag({
+  name: 'encrypt-data-path',
+  usage: 'Encrypt every overlay network between nodes, whatever its own options say',
+});
+/** Not Docker's: it stops a task without knowing whether connections still come to it. */
+const WITHDRAW_DEADLINE = valueFlag({
+  name: 'withdraw-deadline',
+  type: 'duration',
+  usage:
+    'How long a task that is to stop waits for nodes to confirm that no new connection reaches it (ns|us|ms|s|m|h)',
+  shownDefault: '3s',
+  parse: durationMs,
+});
 const STRATEGY = {
   ...PLACEMENT_STRATEGY,
   usage: 'Which of the fitting nodes to take for services that do not say ("spread", "binpack")',
@@ -75,6 +89,8 @@ export const CLUSTER_FLAGS: readonly AnyFlag[] = [
   SNAPSHOT_SAVE_INTERVAL,
   SNAPSHOT_SAVE_KEEP,
   TASK_HISTORY_LIMIT,
+  ENCRYPT_DATA_PATH,
+  WITHDRAW_DEADLINE,
   STRATEGY,
   refusedFlag('autolock', false, AUTOLOCK),
   refusedFlag('external-ca', true, EXTERNAL_CA),
@@ -103,6 +119,19 @@ export function clusterSpecOf(flags: FlagValues, before: ClusterSpec | undefined
       snapshotsKept: flags.value(MAX_SNAPSHOTS) ?? spec.log?.snapshotsKept,
       saveIntervalMs: flags.value(SNAPSHOT_SAVE_INTERVAL) ?? spec.log?.saveIntervalMs,
       savesKept: flags.value(SNAPSHOT_SAVE_KEEP) ?? spec.log?.savesKept,
+    },
+    ...networkConfigOf(flags, spec.network),
+  };
+}
+
+/** Nothing where nothing was ever asked for: managers of older releases know no such settings. */
+function networkConfigOf(flags: FlagValues, before: NetworkConfig | undefined): Partial<Pick<ClusterSpec, 'network'>> {
+  if (!flags.anyGiven(ENCRYPT_DATA_PATH, WITHDRAW_DEADLINE)) return {};
+  const network = before ?? NetworkConfig.create();
+  return {
+    network: {
+      encryptDataPath: flags.value(ENCRYPT_DATA_PATH) ?? network.encryptDataPath,
+      withdrawDeadlineMs: flags.value(WITHDRAW_DEADLINE) ?? network.withdrawDeadlineMs,
     },
   };
 }

@@ -2,9 +2,17 @@ import { formatDuration, humanDuration, NANOS_PER_MS } from '#common/duration.ts
 import { DEFAULT_SAVES_KEPT } from '#common/limits.ts';
 import { binarySize } from '#common/size.ts';
 import { type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
+import type { NodeDataPath } from '#gen/swarm/v1/objects.ts';
 import { type LogConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
 import { encodeJson } from '../../../docker-shape/encode-json.ts';
-import { LOCAL_NODE_STATES, systemInfoShape, withoutPort } from '../../../docker-shape/from-info.ts';
+import {
+  LOCAL_NODE_STATES,
+  LOG_DRIVERS,
+  NETWORK_DRIVERS,
+  systemInfoShape,
+  VOLUME_DRIVERS,
+  withoutPort,
+} from '../../../docker-shape/from-info.ts';
 import { clusterSpecShape } from '../../../docker-shape/from-objects.ts';
 import { SYSTEM_INFO } from '../../../docker-shape/swarm-types.ts';
 import { VERSION } from '../../../swarmd/version.ts';
@@ -54,6 +62,10 @@ function infoText(answer: GetInfoResponse): string {
     ` Server Version: ${answer.version}`,
     ' Logging Driver: json-file',
     ` Cgroup Version: ${engine?.cgroupVersion ?? ''}`,
+    ' Plugins:',
+    `  Volume: ${VOLUME_DRIVERS.join(' ')}`,
+    `  Network: ${NETWORK_DRIVERS.join(' ')}`,
+    `  Log: ${LOG_DRIVERS.join(' ')}`,
     ...swarmLines(answer),
     ` Runtimes: ${runtimesText(engine?.runtimes ?? {})}`,
     ` Kernel Version: ${engine?.kernelVersion ?? ''}`,
@@ -90,9 +102,20 @@ function swarmLines(answer: GetInfoResponse): readonly string[] {
   if (isManager && answer.cluster !== undefined) lines.push(...managerLines(answer));
   else lines.push(`  Connected: ${answer.connected}`);
   lines.push(`  Node Address: ${withoutPort(answer.advertiseAddress)}`);
+  lines.push(...dataPathLines(answer.description?.dataPath));
   const addresses = answer.managers.map((peer) => peer.address).toSorted();
   if (addresses.length > 0) lines.push('  Manager Addresses:', ...addresses.map((address) => `   ${address}`));
   return lines;
+}
+
+/** Where the node's packets to other nodes leave it. Docker shows none of these. */
+function dataPathLines(dataPath: NodeDataPath | undefined): readonly string[] {
+  if (dataPath === undefined || dataPath.address === '') return [];
+  const { address, mtu, encryptionProblem } = dataPath;
+  return [
+    `  Data Path Address: ${address}${mtu === 0 ? '' : ` (MTU ${mtu})`}`,
+    ...(encryptionProblem === '' ? [] : [`  Data Path Encryption: not possible: ${encryptionProblem}`]),
+  ];
 }
 
 function managerLines(answer: GetInfoResponse): readonly string[] {
@@ -106,6 +129,7 @@ function managerLines(answer: GetInfoResponse): readonly string[] {
     `  Default Address Pool: ${(cluster?.defaultAddressPools ?? []).map((pool) => `${pool}  `).join('')}`,
     `  SubnetSize: ${cluster?.subnetSize ?? 0}`,
     `  Data Path Port: ${cluster?.dataPathPort ?? 0}`,
+    ...(cluster?.spec?.network?.encryptDataPath === true ? ['  Encrypted Data Path: true'] : []),
     '  Orchestration:',
     `   Task History Retention Limit: ${spec.Orchestration.TaskHistoryRetentionLimit}`,
     '  Raft:',

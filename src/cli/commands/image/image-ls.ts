@@ -9,8 +9,8 @@ import { formatList, type ListView } from '../../format/list-format.ts';
 import { ago, shortId } from '../../format/texts.ts';
 import { groupFilters } from '../shared/filters.ts';
 import { FILTER, LIST_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
+import { untilMs } from '../shared/until.ts';
 import { goTime } from './go-time.ts';
-import { untilMs } from './image-filters.ts';
 import { type ImageRow, imageRows } from './image-rows.ts';
 
 const ALL = boolFlag({ name: 'all', short: 'a', usage: 'Show all images (default hides intermediate images)' });

@@ -2,11 +2,12 @@ import { decimalSize } from '#common/size.ts';
 import type { ImageRemoval } from '#gen/swarm/v1/images.ts';
 import { imageId } from '../../../docker-shape/from-images.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
-import { type CliContext, printLine } from '../../context.ts';
+import { printLine } from '../../context.ts';
 import { boolFlag, listFlag } from '../../flags.ts';
 import { filter } from '../../values/key-values.ts';
+import { confirm } from '../shared/confirm.ts';
 import { groupFilters } from '../shared/filters.ts';
-import { untilMs } from './image-filters.ts';
+import { untilMs } from '../shared/until.ts';
 import { PRUNE_TIMEOUT_MS } from './timeouts.ts';
 
 const ALL = boolFlag({ name: 'all', short: 'a', usage: 'Remove all unused images, not just dangling ones' });
@@ -23,9 +24,6 @@ const FILTERS = ['until', 'label', 'label!'] as const;
 const WARNING_DANGLING = 'WARNING! This will remove all dangling images.';
 const WARNING_ALL = 'WARNING! This will remove all images without at least one container associated to them.';
 
-/** Longer answers are no yes. */
-const ANSWER_BYTES_MAX = 1024;
-
 export const imagePrune: CommandImplementation = {
   flags: [ALL, FILTER, FORCE],
   examples: ['swarm image prune', 'swarm image prune --all --force --filter until=240h'],
@@ -37,8 +35,8 @@ async function pruneImages({ context, flags }: Invocation): Promise<void> {
   const filters = groupFilters(flags.list(FILTER), FILTERS);
   const createdBeforeMs = untilMs(filters.until, context.clock.now()) ?? 0;
   if (!flags.isSet(FORCE)) {
-    context.stdout.write(`${all ? WARNING_ALL : WARNING_DANGLING}\nAre you sure you want to continue? [y/N] `);
-    if (!(await saysYes(context))) return;
+    const question = `${all ? WARNING_ALL : WARNING_DANGLING}\nAre you sure you want to continue?`;
+    if (!(await confirm(context, question))) return;
   }
   const api = await context.api();
   const request = { all, createdBeforeMs, labels: filters.label, withoutLabels: filters['label!'] };
@@ -51,13 +49,4 @@ function removalLines(removal: ImageRemoval | undefined): readonly string[] {
   const deleted = (removal?.deleted ?? []).map((id) => `deleted: ${imageId(id)}`);
   const head = untagged.length + deleted.length === 0 ? [] : ['Deleted Images:', ...untagged, ...deleted, ''];
   return [...head, `Total reclaimed space: ${decimalSize(removal?.reclaimedBytes ?? 0)}`];
-}
-
-async function saysYes(context: CliContext): Promise<boolean> {
-  let answer = '';
-  for await (const chunk of context.stdin.chunks()) {
-    answer += new TextDecoder().decode(chunk);
-    if (answer.includes('\n') || answer.length > ANSWER_BYTES_MAX) break;
-  }
-  return answer.split('\n')[0]?.trim().toLowerCase() === 'y';
 }

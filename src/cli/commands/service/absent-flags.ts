@@ -6,16 +6,6 @@ const HEALTH: Refusal = {
   hint: 'leave the flag out',
 };
 
-const NETWORK: Refusal = {
-  because: 'this release has no overlay networks: every task has its own network with a way out',
-  hint: 'publish ports on the nodes instead: --publish mode=host,published=80,target=80',
-};
-
-const ENDPOINT_MODE: Refusal = {
-  because: 'this release has no overlay networks, so services have no address of their own',
-  hint: 'leave the flag out',
-};
-
 const SECRET: Refusal = {
   because: 'this release has no secrets',
   hint: 'put the file on the nodes and use --mount type=bind,source=...,target=...,readonly',
@@ -51,7 +41,6 @@ const ROLLBACK: Refusal = {
 const COMMON: readonly AnyFlag[] = [
   refusedFlag('credential-spec', true, WINDOWS),
   refusedFlag('isolation', true, WINDOWS),
-  refusedFlag('endpoint-mode', true, ENDPOINT_MODE),
   refusedFlag('health-cmd', true, HEALTH),
   refusedFlag('health-interval', true, HEALTH),
   refusedFlag('health-retries', true, HEALTH),
@@ -67,7 +56,6 @@ export const ABSENT_CREATE_FLAGS: readonly AnyFlag[] = [
   ...COMMON,
   refusedFlag('config', true, CONFIG),
   refusedFlag('generic-resource', true, GENERIC),
-  refusedFlag('network', true, NETWORK),
   refusedFlag('secret', true, SECRET),
 ];
 
@@ -75,7 +63,6 @@ export const ABSENT_UPDATE_FLAGS: readonly AnyFlag[] = [
   ...COMMON,
   ...['config-add', 'config-rm'].map((name) => refusedFlag(name, true, CONFIG)),
   ...['generic-resource-add', 'generic-resource-rm'].map((name) => refusedFlag(name, true, GENERIC)),
-  ...['network-add', 'network-rm'].map((name) => refusedFlag(name, true, NETWORK)),
   ...['secret-add', 'secret-rm'].map((name) => refusedFlag(name, true, SECRET)),
   refusedFlag('rollback', false, ROLLBACK),
 ];

@@ -2,6 +2,7 @@ import { type AnyFlag, listFlag, stringFlag } from '../../flags.ts';
 import { extraHost, ipAddress, placementPreference, searchDomain, ulimit } from '../../values/container-values.ts';
 import { environmentEntry, label, option } from '../../values/key-values.ts';
 import { mount } from '../../values/mounts.ts';
+import { networkAttachment } from '../../values/network-attachments.ts';
 import { publishedPorts } from '../../values/ports.ts';
 import { ABSENT_CREATE_FLAGS } from './absent-flags.ts';
 import { COMMON_FLAGS, withShownDefaults } from './service-flags.ts';
@@ -50,6 +51,13 @@ export const MOUNT = listFlag({
   usage: 'Attach a filesystem mount to the service',
   parse: mount,
 });
+export const NETWORK = listFlag({
+  name: 'network',
+  type: 'network',
+  usage: 'Network attachments',
+  completions: 'network',
+  parse: networkAttachment,
+});
 export const PUBLISH = listFlag({
   name: 'publish',
   short: 'p',
@@ -82,6 +90,7 @@ export const CREATE_FLAGS: readonly AnyFlag[] = [
   GROUP,
   HOST,
   MOUNT,
+  NETWORK,
   PUBLISH,
   SYSCTL,
   ULIMIT,

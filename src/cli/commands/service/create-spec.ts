@@ -1,8 +1,9 @@
 /** The spec that `service create` asks for. */
-import type { FailureAction, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import type { FailureAction, NetworkAttachmentSpec, UpdateOrder } from '#gen/swarm/v1/specs.ts';
 import {
   ContainerSpec,
   DnsConfig,
+  EndpointMode,
   EndpointSpec,
   GlobalMode,
   LogDriver,
@@ -29,6 +30,8 @@ export interface CreateInput {
   /** Entries of all environment files, then those of --env, with the caller's values filled in. */
   readonly env: readonly string[];
   readonly name: string;
+  /** With the ids of the networks. */
+  readonly networks: readonly NetworkAttachmentSpec[];
   /** Base64 of Docker's auth JSON, or empty. */
   readonly registryAuth: string;
 }
@@ -46,10 +49,15 @@ export function createSpec(input: CreateInput): ServiceSpec {
       restart: restartOf(flags, undefined),
       placement: placementOf(flags),
       logDriver: logDriverOf(flags),
+      networks: input.networks,
     }),
     update: rolloutOf(flags, common.UPDATE, undefined),
     rollback: rolloutOf(flags, common.ROLLBACK, undefined),
-    endpoint: EndpointSpec.create({ ports: flags.list(create.PUBLISH).flat() }),
+    endpoint: EndpointSpec.create({
+      ports: flags.list(create.PUBLISH).flat(),
+      mode: flags.value(common.ENDPOINT_MODE) ?? EndpointMode.UNSPECIFIED,
+      drainMs: flags.value(common.DRAIN),
+    }),
   });
 }
 

@@ -1,11 +1,12 @@
 /** `service inspect --pretty`: Docker's page about a service. */
 import { formatDuration } from '#common/duration.ts';
 import { binarySize } from '#common/size.ts';
-import { type Service, UpdateState } from '#gen/swarm/v1/objects.ts';
+import { type Network, type Service, UpdateState } from '#gen/swarm/v1/objects.ts';
 import {
   type ContainerSpec,
   type LogDriver,
   type Mount,
+  type NetworkAttachmentSpec,
   type Placement,
   type PortConfig,
   type Resources,
@@ -13,7 +14,8 @@ import {
   TaskSpec,
   type UpdateConfig,
 } from '#gen/swarm/v1/specs.ts';
-import { UPDATE_STATES } from '../../../docker-shape/from-objects.ts';
+import { networkName } from '../../../docker-shape/from-networks.ts';
+import { portsOf, UPDATE_STATES } from '../../../docker-shape/from-objects.ts';
 import {
   DEFAULTS,
   ENDPOINT_MODES,
@@ -21,12 +23,14 @@ import {
   MOUNT_TYPES,
   PORT_PROTOCOLS,
   PUBLISH_MODES,
+  TRAFFIC_POLICIES,
   UPDATE_ORDERS,
 } from '../../../docker-shape/from-specs.ts';
 import { ago } from '../../format/texts.ts';
 import { printFloat } from '../../template/print-value.ts';
 
-export function prettyService(service: Service, nowMs: number): string {
+/** `networks` are those that the service's ids are looked up in. */
+export function prettyService(service: Service, networks: ReadonlyMap<string, Network>, nowMs: number): string {
   const spec = service.spec ?? ServiceSpec.create();
   const task = spec.task ?? TaskSpec.create();
   const lines = [
@@ -42,8 +46,13 @@ export function prettyService(service: Service, nowMs: number): string {
     ...(task.container === undefined ? [] : container(task.container)),
     ...logDriver(task.logDriver),
     ...resources(task),
+    ...networkNames(task.networks, networks),
     `Endpoint Mode:\t${ENDPOINT_MODES[spec.endpoint?.mode ?? 0]}`,
-    ...ports(spec.endpoint?.ports ?? []),
+    ...(service.spec?.endpoint?.drainMs === undefined
+      ? []
+      : [`Drain Period:\t${duration(service.spec.endpoint.drainMs)}`]),
+    ...ports(portsOf(service)),
+    ...virtualAddresses(service, networks),
     '',
   ];
   return lines.join('\n');
@@ -163,6 +172,32 @@ function sizes(amount: Resources | undefined): readonly string[] {
   return lines;
 }
 
+/** Docker's line ends with a blank. */
+function networkNames(
+  attachments: readonly NetworkAttachmentSpec[],
+  networks: ReadonlyMap<string, Network>,
+): readonly string[] {
+  if (attachments.length === 0) return [];
+  return [`Networks: ${attachments.map(({ network }) => `${nameOf(network, networks)} `).join('')}`];
+}
+
+function nameOf(id: string, networks: ReadonlyMap<string, Network>): string {
+  const network = networks.get(id);
+  return network === undefined ? id : networkName(network);
+}
+
+/** Docker's page has none of these. */
+function virtualAddresses({ endpoint }: Service, networks: ReadonlyMap<string, Network>): readonly string[] {
+  const lines = (endpoint?.addresses ?? []).map(
+    ({ network, addresses }) => ` ${nameOf(network, networks)}:\t${addresses.join(' ')}`,
+  );
+  const problem = endpoint?.problem ?? '';
+  return [
+    ...(lines.length === 0 ? [] : ['Virtual IPs:', ...lines]),
+    ...(problem === '' ? [] : [`Endpoint Problem:\t${problem}`]),
+  ];
+}
+
 /** Docker's last port is followed by a blank. */
 function ports(declared: readonly PortConfig[]): readonly string[] {
   if (declared.length === 0) return [];
@@ -171,6 +206,11 @@ function ports(declared: readonly PortConfig[]): readonly string[] {
     `  Protocol = ${PORT_PROTOCOLS[port.protocol]}`,
     `  TargetPort = ${port.targetPort}`,
     `  PublishMode = ${PUBLISH_MODES[port.publishMode]}`,
+    // Docker has neither.
+    ...(port.hostIp === '' ? [] : [`  HostIP = ${port.hostIp}`]),
+    ...(TRAFFIC_POLICIES[port.trafficPolicy] === ''
+      ? []
+      : [`  TrafficPolicy = ${TRAFFIC_POLICIES[port.trafficPolicy]}`]),
   ]);
   return ['Ports:', ...lines.slice(0, -1), `${lines.at(-1)} `];
 }

@@ -10,8 +10,9 @@ import { waitForService } from '../../progress/wait-for-service.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
 import { randomServiceName } from '../../service-names.ts';
 import { environmentFile, withCallersValue } from '../../values/key-values.ts';
-import { CREATE_FLAGS, ENV, ENV_FILE, NAME } from './create-flags.ts';
+import { CREATE_FLAGS, ENV, ENV_FILE, NAME, NETWORK } from './create-flags.ts';
 import { createSpec } from './create-spec.ts';
+import { resolveAttachments } from './network-attachments.ts';
 import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
 
 /** How often a name is drawn anew when it is taken. */
@@ -20,7 +21,8 @@ const NAME_ATTEMPTS = 5;
 export const serviceCreate: CommandImplementation = {
   flags: CREATE_FLAGS,
   examples: [
-    'swarm service create --name web --replicas 3 --publish mode=host,published=8080,target=80 nginx:1.27',
+    'swarm service create --name web --replicas 3 --network back --publish 8080:80 nginx:1.27',
+    'swarm service create --name db --network name=back,alias=postgres --publish mode=host,host-ip=10.0.0.1,published=5432,target=5432 app/db',
     'swarm service create --name agent --mode global --mount type=bind,source=/var/log,target=/logs,readonly app/agent',
     'swarm service create --name job-runner --limit-memory 256m --constraint node.labels.zone==a app/runner ./run --fast',
   ],
@@ -33,9 +35,10 @@ async function createService({ context, flags, arguments: [imageText = '', ...ar
   const env = await readEnvironment(context, flags.list(ENV_FILE), flags.list(ENV));
   const registryAuth = flags.isSet(WITH_REGISTRY_AUTH) ? await registryAuthOf(image, context) : '';
   const api = await context.api();
+  const networks = await resolveAttachments(api, flags.list(NETWORK));
   const create = async (name: string): Promise<CreateServiceResponse> =>
     api.control.createService({
-      spec: createSpec({ flags, image, args, env, name, registryAuth }),
+      spec: createSpec({ flags, image, args, env, name, networks, registryAuth }),
       queryRegistry: !flags.isSet(NO_RESOLVE_IMAGE),
     });
   const name = flags.value(NAME);

@@ -1,5 +1,5 @@
 /** Flags that `service create` and `service update` have in common. Only create's help shows defaults, as Docker's. */
-import { FailureAction, PlacementStrategy, RestartCondition, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import { EndpointMode, FailureAction, PlacementStrategy, RestartCondition, UpdateOrder } from '#gen/swarm/v1/specs.ts';
 import { type AnyFlag, boolFlag, type Flag, listFlag, stringFlag, valueFlag } from '../../flags.ts';
 import { capability } from '../../values/container-values.ts';
 import { option } from '../../values/key-values.ts';
@@ -56,6 +56,19 @@ export const USER = stringFlag({
   usage: 'Username or UID (format: <name|uid>[:<group|gid>])',
 });
 export const WORKDIR = stringFlag({ name: 'workdir', short: 'w', usage: 'Working directory inside the container' });
+
+export const ENDPOINT_MODE = valueFlag({
+  name: 'endpoint-mode',
+  type: 'string',
+  usage: 'Endpoint mode (vip or dnsrr)',
+  completions: ['vip', 'dnsrr'],
+  parse: oneOf(
+    { vip: EndpointMode.VIP, dnsrr: EndpointMode.DNSRR },
+    (text) => `invalid endpoint mode: ${JSON.stringify(text)}`,
+  ),
+});
+/** Not Docker's: it stops a task with whatever connections it has. */
+export const DRAIN = duration('drain', 'Time that a task taken out of load balancing has for its connections');
 
 export const LIMIT_CPU = valueFlag({ name: 'limit-cpu', type: 'decimal', usage: 'Limit CPUs', parse: cpuNanos });
 export const LIMIT_MEMORY = valueFlag({ name: 'limit-memory', type: 'bytes', usage: 'Limit Memory', parse: sizeBytes });
@@ -222,6 +235,8 @@ export const COMMON_FLAGS: readonly AnyFlag[] = [
   TTY,
   USER,
   WORKDIR,
+  ENDPOINT_MODE,
+  DRAIN,
   LIMIT_CPU,
   LIMIT_MEMORY,
   LIMIT_PIDS,
@@ -243,6 +258,7 @@ export const COMMON_FLAGS: readonly AnyFlag[] = [
 
 /** What create's help says of flags that are left out. */
 const SHOWN_DEFAULTS: Readonly<Record<string, string>> = {
+  'endpoint-mode': '"vip"',
   'placement-strategy': '"spread"',
   'restart-condition': '"any"',
   'restart-delay': '5s',

@@ -1,7 +1,8 @@
-import type { GetServiceResponse } from '#gen/swarm/v1/control.ts';
+import type { Network, Service } from '#gen/swarm/v1/objects.ts';
 import { serviceShape } from '../../../docker-shape/from-objects.ts';
 import { SERVICE } from '../../../docker-shape/swarm-types.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
+import { networksById } from '../../known-networks.ts';
 import { isNotFound } from '../shared/each.ts';
 import { INSPECT_FORMAT, OUTPUT, PRETTY, wantsDocument } from '../shared/format-flags.ts';
 import { inspect } from '../shared/inspect.ts';
@@ -18,17 +19,31 @@ export const serviceInspect: CommandImplementation = {
   run: inspectServices,
 };
 
+interface Found {
+  readonly service: Service;
+  /** Those of the swarm by id, where the service has some. */
+  readonly networks: ReadonlyMap<string, Network>;
+}
+
 async function inspectServices({ context, flags, arguments: references }: Invocation): Promise<void> {
   wantsDocument(flags, INSPECT_FORMAT, PRETTY);
   const api = await context.api();
-  await inspect<GetServiceResponse>({
+  let known: Promise<ReadonlyMap<string, Network>> | undefined;
+  await inspect<Found>({
     context,
     references,
     format: flags.value(INSPECT_FORMAT),
     isPretty: flags.isSet(PRETTY),
-    find: async (reference) => api.control.getService({ reference }),
-    toGo: ({ service }) => ({ type: SERVICE, data: service === undefined ? {} : serviceShape(service, undefined) }),
-    pretty: ({ service }) => (service === undefined ? '' : prettyService(service, context.clock.now())),
+    find: async (reference) => {
+      const service = (await api.control.getService({ reference })).service as Service;
+      return { service, networks: hasNetworks(service) ? await (known ??= networksById(api)) : new Map() };
+    },
+    toGo: ({ service, networks }) => ({ type: SERVICE, data: serviceShape(service, undefined, networks) }),
+    pretty: ({ service, networks }) => prettyService(service, networks, context.clock.now()),
     notFound: (reference, error) => (isNotFound(error) ? `Error: no such service: ${reference}` : undefined),
   });
+}
+
+function hasNetworks({ spec, endpoint }: Service): boolean {
+  return (spec?.task?.networks.length ?? 0) > 0 || (endpoint?.addresses.length ?? 0) > 0;
 }

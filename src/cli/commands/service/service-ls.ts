@@ -1,8 +1,10 @@
 import type { ServiceListEntry } from '#gen/swarm/v1/control.ts';
-import { type EndpointSpec, type PortConfig, PublishMode } from '#gen/swarm/v1/specs.ts';
+import { type PortConfig, PublishMode } from '#gen/swarm/v1/specs.ts';
+import { portsOf } from '../../../docker-shape/from-objects.ts';
 import { PORT_PROTOCOLS } from '../../../docker-shape/from-specs.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
+import { publishedHost } from '../../format/port-text.ts';
 import { displayImage, naturalOrder, shortId } from '../../format/texts.ts';
 import { groupFilters } from '../shared/filters.ts';
 import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS, wantsDocument } from '../shared/format-flags.ts';
@@ -52,7 +54,7 @@ const SERVICE_VIEW: ListView<ServiceListEntry> = {
     Mode: { header: 'MODE', value: ({ service }) => service?.spec?.mode?.kind ?? '' },
     Replicas: { header: 'REPLICAS', value: replicasText },
     Image: { header: 'IMAGE', value: ({ service }) => displayImage(service?.spec?.task?.container?.image ?? '') },
-    Ports: { header: 'PORTS', value: ({ service }) => ingressPorts(service?.spec?.endpoint) },
+    Ports: { header: 'PORTS', value: ({ service }) => (service === undefined ? '' : ingressPorts(portsOf(service))) },
   },
 };
 
@@ -63,10 +65,16 @@ function replicasText({ service, counts }: ServiceListEntry): string {
 }
 
 /** Ports of the routing mesh, neighbouring ones as a range; ports of single nodes are shown with the tasks. */
-function ingressPorts(endpoint: EndpointSpec | undefined): string {
-  const ports = (endpoint?.ports ?? []).filter((port) => port.publishMode !== PublishMode.HOST);
+function ingressPorts(published: readonly PortConfig[]): string {
+  const ports = published.filter(
+    // A port that is left to the swarm has none until it is given out.
+    (port) => port.publishMode !== PublishMode.HOST && port.publishedPort > 0,
+  );
   const sorted = ports.toSorted(
-    (a, b) => compareTexts(protocolOf(a), protocolOf(b)) || a.publishedPort - b.publishedPort,
+    (a, b) =>
+      compareTexts(protocolOf(a), protocolOf(b)) ||
+      compareTexts(a.hostIp, b.hostIp) ||
+      a.publishedPort - b.publishedPort,
   );
   const ranges: PortRange[] = [];
   for (const port of sorted) {
@@ -97,6 +105,7 @@ function continues({ first, last }: PortRange, port: PortConfig): boolean {
   const toOneTarget = first.targetPort === last.targetPort;
   return (
     protocolOf(last) === protocolOf(port) &&
+    last.hostIp === port.hostIp &&
     port.publishedPort - last.publishedPort <= 1 &&
     (step === 1 || (step === 0 && toOneTarget))
   );
@@ -105,5 +114,5 @@ function continues({ first, last }: PortRange, port: PortConfig): boolean {
 function rangeText({ first, last }: PortRange): string {
   const span = (from: number, to: number): string => (from === to ? `${from}` : `${from}-${to}`);
   const published = span(first.publishedPort, last.publishedPort);
-  return `*:${published}->${span(first.targetPort, last.targetPort)}/${protocolOf(first)}`;
+  return `${publishedHost(first)}:${published}->${span(first.targetPort, last.targetPort)}/${protocolOf(first)}`;
 }

@@ -4,8 +4,9 @@ import { printLine, printWarning } from '../../context.ts';
 import { imageWithTag } from '../../image-argument.ts';
 import { waitForService } from '../../progress/wait-for-service.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
+import { changedAttachments } from './network-attachments.ts';
 import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
-import { IMAGE, UPDATE_FLAGS } from './update-flags.ts';
+import { IMAGE, NETWORK_ADD, NETWORK_RM, UPDATE_FLAGS } from './update-flags.ts';
 import { updateSpec } from './update-spec.ts';
 
 export const serviceUpdate: CommandImplementation = {
@@ -13,6 +14,7 @@ export const serviceUpdate: CommandImplementation = {
   examples: [
     'swarm service update --image nginx:1.28 web',
     'swarm service update --env-add LEVEL=debug --env-rm TRACE --limit-memory 512m web',
+    'swarm service update --network-add front --network-rm back --publish-add 8443:443 web',
     'swarm service update --force web',
   ],
   argumentKind: 'service',
@@ -27,10 +29,14 @@ async function updateService({ context, flags, arguments: [reference = ''] }: In
   const image = named === undefined ? undefined : imageWithTag(named);
   const authFor = image ?? service.spec.task?.container?.image ?? '';
   const registryAuth = flags.isSet(WITH_REGISTRY_AUTH) ? await registryAuthOf(authFor, context) : '';
+  const networks = await changedAttachments(api, service.spec.task?.networks ?? [], {
+    added: flags.list(NETWORK_ADD),
+    removed: flags.list(NETWORK_RM),
+  });
   const updated = await api.control.updateService({
     id: service.id,
     version: service.version,
-    spec: updateSpec(service.spec, { flags, image, registryAuth, variables: context.variables }),
+    spec: updateSpec(service.spec, { flags, image, networks, registryAuth, variables: context.variables }),
     queryRegistry: image !== undefined && !flags.isSet(NO_RESOLVE_IMAGE),
   });
   for (const warning of updated.warnings) printWarning(context, warning);

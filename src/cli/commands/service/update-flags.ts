@@ -2,6 +2,7 @@ import { type AnyFlag, boolFlag, listFlag, stringFlag, valueFlag } from '../../f
 import { extraHost, ipAddress, placementPreference, searchDomain, ulimit } from '../../values/container-values.ts';
 import { environmentEntry, label, option } from '../../values/key-values.ts';
 import { mount } from '../../values/mounts.ts';
+import { networkAttachment } from '../../values/network-attachments.ts';
 import { anyPorts, publishedPorts } from '../../values/ports.ts';
 import { shellWords } from '../../values/shell-words.ts';
 import { ABSENT_UPDATE_FLAGS } from './absent-flags.ts';
@@ -73,6 +74,14 @@ export const MOUNT_ADD = listFlag({
   parse: mount,
 });
 export const MOUNT_RM = listFlag({ name: 'mount-rm', usage: 'Remove a mount by its target path' });
+export const NETWORK_ADD = listFlag({
+  name: 'network-add',
+  type: 'network',
+  usage: 'Add a network',
+  completions: 'network',
+  parse: networkAttachment,
+});
+export const NETWORK_RM = listFlag({ name: 'network-rm', usage: 'Remove a network', completions: 'network' });
 export const PUBLISH_ADD = listFlag({
   name: 'publish-add',
   type: 'port',
@@ -123,6 +132,8 @@ export const UPDATE_FLAGS: readonly AnyFlag[] = [
   HOST_RM,
   MOUNT_ADD,
   MOUNT_RM,
+  NETWORK_ADD,
+  NETWORK_RM,
   PUBLISH_ADD,
   PUBLISH_RM,
   SYSCTL_ADD,

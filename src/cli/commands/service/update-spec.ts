@@ -5,8 +5,10 @@ import {
   EndpointSpec,
   LogDriver,
   type Mount,
+  type NetworkAttachmentSpec,
   Placement,
   type PortConfig,
+  PublishMode,
   type ServiceSpec,
   TaskSpec,
 } from '#gen/swarm/v1/specs.ts';
@@ -20,6 +22,8 @@ import * as update from './update-flags.ts';
 
 export interface UpdateInput {
   readonly flags: FlagValues;
+  /** Networks as they are to be, with their ids. */
+  readonly networks: readonly NetworkAttachmentSpec[];
   /** The image with a tag, when --image names one. */
   readonly image: string | undefined;
   /** Empty leaves the credentials as they are. */
@@ -44,6 +48,7 @@ export function updateSpec(spec: ServiceSpec, input: UpdateInput): ServiceSpec {
       restart: restartOf(flags, task.restart),
       placement: placementOf(flags, task.placement),
       logDriver: logDriverOf(flags, task.logDriver),
+      networks: input.networks,
       forceUpdate: task.forceUpdate + (flags.isSet(update.FORCE) ? 1 : 0),
     },
     update: rolloutOf(flags, common.UPDATE, spec.update),
@@ -217,23 +222,45 @@ function logDriverOf(flags: FlagValues, before: LogDriver | undefined): LogDrive
 }
 
 function endpointOf(flags: FlagValues, before: EndpointSpec | undefined): EndpointSpec | undefined {
-  if (!flags.anyGiven(update.PUBLISH_ADD, update.PUBLISH_RM)) return before;
+  if (!flags.anyGiven(update.PUBLISH_ADD, update.PUBLISH_RM, common.ENDPOINT_MODE, common.DRAIN)) return before;
   const endpoint = before ?? EndpointSpec.create();
-  const removed = new Set(flags.list(update.PUBLISH_RM).flat().map(target));
+  return {
+    ...endpoint,
+    ports: portsOf(flags, endpoint.ports),
+    mode: flags.value(common.ENDPOINT_MODE) ?? endpoint.mode,
+    drainMs: flags.value(common.DRAIN) ?? endpoint.drainMs,
+  };
+}
+
+function portsOf(flags: FlagValues, before: readonly PortConfig[]): readonly PortConfig[] {
+  if (!flags.anyGiven(update.PUBLISH_ADD, update.PUBLISH_RM)) return before;
+  const removals = flags.list(update.PUBLISH_RM).flat();
   const added = flags.list(update.PUBLISH_ADD).flat();
   const replaced = new Set(added.map(published));
-  const kept = endpoint.ports.filter((port) => !removed.has(target(port)) && !replaced.has(published(port)));
-  return { ...endpoint, ports: [...kept, ...added].toSorted((a, b) => (portText(a) < portText(b) ? -1 : 1)) };
+  const kept = before.filter((port) => !removals.some((one) => isMeant(one, port)) && !replaced.has(published(port)));
+  return [...kept, ...added].toSorted((a, b) => (portText(a) < portText(b) ? -1 : 1));
+}
+
+/** By its target and protocol, and by its mode where the removal names one. */
+function isMeant(removal: PortConfig, port: PortConfig): boolean {
+  const isAnyMode = removal.publishMode === PublishMode.UNSPECIFIED;
+  return target(removal) === target(port) && (isAnyMode || modeName(removal) === modeName(port));
+}
+
+function modeName(port: PortConfig): string {
+  return PUBLISH_MODES[port.publishMode];
 }
 
 function target(port: PortConfig): string {
   return `${port.targetPort}/${PORT_PROTOCOLS[port.protocol]}`;
 }
 
+/** Ports that are left to the swarm are apart by their targets. */
 function published(port: PortConfig): string {
-  return `${port.hostIp}:${port.publishedPort}/${PORT_PROTOCOLS[port.protocol]}`;
+  const number = port.publishedPort === 0 ? `any for ${port.targetPort}` : String(port.publishedPort);
+  return `${port.hostIp}:${number}/${PORT_PROTOCOLS[port.protocol]}`;
 }
 
 function portText(port: PortConfig): string {
-  return `${port.publishedPort}:${target(port)}/${PUBLISH_MODES[port.publishMode]}`;
+  return `${port.publishedPort}:${target(port)}/${modeName(port)}`;
 }

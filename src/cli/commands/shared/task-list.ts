@@ -1,9 +1,11 @@
 /** The list of tasks that `service ps`, `node ps` and `task ls` print. */
 import type { TaskView } from '#gen/swarm/v1/control.ts';
 import { type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import type { PortConfig } from '#gen/swarm/v1/specs.ts';
 import { TASK_STATES } from '../../../docker-shape/from-objects.ts';
 import { PORT_PROTOCOLS } from '../../../docker-shape/from-specs.ts';
 import { formatList, type ListFormatOptions, type ListView } from '../../format/list-format.ts';
+import { publishedHost } from '../../format/port-text.ts';
 import { ago, capitalised, displayImage, ellipsis, naturalOrder, shortId } from '../../format/texts.ts';
 
 /** Columns of an error that is cut. */
@@ -82,5 +84,7 @@ function errorText(task: Task, truncates: boolean): string {
 
 function portsText({ status }: Task): string {
   const ports = status?.ports ?? [];
-  return ports.map((port) => `*:${port.publishedPort}->${port.targetPort}/${PORT_PROTOCOLS[port.protocol]}`).join(',');
+  const text = (port: PortConfig): string =>
+    `${publishedHost(port)}:${port.publishedPort}->${port.targetPort}/${PORT_PROTOCOLS[port.protocol]}`;
+  return ports.map(text).join(',');
 }

@@ -1,7 +1,9 @@
 import type { TaskView } from '#gen/swarm/v1/control.ts';
+import type { Network } from '#gen/swarm/v1/objects.ts';
 import { taskShape } from '../../../docker-shape/from-objects.ts';
 import { TASK } from '../../../docker-shape/swarm-types.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
+import { networksById } from '../../known-networks.ts';
 import { INSPECT_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 import { inspect } from '../shared/inspect.ts';
 
@@ -12,15 +14,26 @@ export const taskInspect: CommandImplementation = {
   run: inspectTasks,
 };
 
+interface Found {
+  readonly view: TaskView;
+  /** Those of the swarm by id, where the task has some. */
+  readonly networks: ReadonlyMap<string, Network>;
+}
+
 async function inspectTasks({ context, flags, arguments: references }: Invocation): Promise<void> {
   wantsDocument(flags, INSPECT_FORMAT);
   const api = await context.api();
-  await inspect<TaskView>({
+  let known: Promise<ReadonlyMap<string, Network>> | undefined;
+  await inspect<Found>({
     context,
     references,
     format: flags.value(INSPECT_FORMAT),
     isPretty: false,
-    find: async (reference) => (await api.control.getTask({ reference })).task as TaskView,
-    toGo: (view) => ({ type: TASK, data: taskShape(view) }),
+    find: async (reference) => {
+      const view = (await api.control.getTask({ reference })).task as TaskView;
+      const hasNetworks = (view.task?.networks.length ?? 0) > 0;
+      return { view, networks: hasNetworks ? await (known ??= networksById(api)) : new Map() };
+    },
+    toGo: ({ view, networks }) => ({ type: TASK, data: taskShape(view, networks) }),
   });
 }

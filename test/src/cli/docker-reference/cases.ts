@@ -64,6 +64,25 @@ export const LIST_CASES = lines(`
   node ps gamma
   node ps nope
   node ps --filter desired-state=shutdown beta
+  network ls
+  network ls -q
+  network list --no-trunc
+  network ls --no-trunc -q
+  network ls --format json
+  network ls --format raw
+  network ls --format raw -q
+  network ls --format '{{.Name}} {{.IPv4}} {{.IPv6}} {{.Internal}} {{.Labels}} {{.Label "team"}}|'
+  network ls --format '{{.Name}} {{.CreatedAt}}' --filter type=custom
+  network ls --format 'table {{.ID}}\\t{{.Labels}}\\t{{.CreatedAt}}\\t{{.IPv6}}\\t{{.Internal}}' --filter name=back
+  network ls --filter type=builtin
+  network ls --filter driver=overlay --filter driver=null
+  network ls --filter scope=swarm
+  network ls --filter label=team
+  network ls --filter label=team=b
+  network ls --filter dangling=true
+  network ls --filter dangling=false
+  network ls --filter id=w2
+  network ls --filter name=s
 `);
 
 export const INSPECT_CASES = lines(`
@@ -141,6 +160,23 @@ export const INSPECT_CASES = lines(`
   node inspect --format '{{.Status.State}} {{.Spec}} {{.ManagerStatus}}' alpha beta
   node inspect --format '{{.Description.Engine.EngineVersion}} {{.Description.Resources}}' self
   node inspect --format '{{.Foo}}' self
+  network inspect back
+  network inspect ingress spare
+  network inspect --verbose back
+  network inspect nope
+  network inspect back nope
+  network inspect w3spare
+  network inspect --format json spare
+  network inspect --format '{{.ID}} {{.Name}} {{.Scope}} {{.Driver}} {{.EnableIPv6}}' back
+  network inspect --format '{{.Id}} {{.Name}} {{.Scope}}' back
+  network inspect --format '{{range .IPAM.Config}}{{.Subnet}} {{.Gateway}}{{end}}' back ingress
+  network inspect --format '{{json .IPAM}} {{json .Labels}}' back
+  network inspect --format '{{.IPAM}} {{.Options}} {{.Created}}' back
+  network inspect --format '{{range $id, $c := .Containers}}{{$id}} {{$c.Name}} {{$c.IPv4Address}}{{end}}' back
+  network inspect --format '{{index .Options "com.docker.network.driver.overlay.vxlanid_list"}}' back
+  network inspect --format '{{.Peers}} {{.Ingress}} {{.ConfigOnly}} {{.ConfigFrom}}' ingress
+  network inspect --format '{{.Foo}}' back
+  network inspect host
 `);
 
 export const CHANGE_CASES = lines(`
@@ -166,6 +202,19 @@ export const CHANGE_CASES = lines(`
   node rm beta
   node rm nope gamma
   node rm --force beta
+  network create -d overlay back
+  network rm spare
+  network rm nope spare
+  network rm nope nada
+  network rm -f nope spare
+  network rm back
+  network rm host
+  network prune -f
+  network prune -f --filter label=nothing
+  network prune
+  service create -d --no-resolve-image --name new --network nope busybox
+  service update -d --no-resolve-image --network-add back web
+  service update -d --no-resolve-image --network-rm nope web
   swarm leave
   swarm leave --force
   swarm init
@@ -219,6 +268,34 @@ export const USAGE_CASES = lines(`
   service create -p mode=host,published=abc,target=80 x
   service create -p mode=host,published=70000,target=80 x
   service create -p mode=host,foo=80,target=80 x
+  service create --network alias=a x
+  service create --network name=back,foo=bar x
+  service create --network name=back,bar x
+  service create --network name=back,driver-opt=x x
+  service create -p mode=ingress,target=80,published=1,foo=2 x
+  service create -p 8000-8001:80-82 x
+  service create -p 80:a x
+  service create -p 90000:80 x
+  network create
+  network create a b
+  network create --subnet
+  network create --subnet 10.1.0.0/24 --subnet 10.1.0.0/25 x
+  network create --gateway 10.1.0.1 x
+  network create --ip-range 10.1.0.0/25 x
+  network create --subnet 10.1.0.0/24 --gateway 10.2.0.1 x
+  network create --subnet 10.1.0.0/24 --ip-range 10.2.0.0/25 x
+  network create --subnet 10.1.0.0/24 --ip-range bad x
+  network create --subnet 10.1.0.0/24 --aux-address a=10.2.0.9 x
+  network create --subnet 10.1.0.0/24 --subnet 10.2.0.0/24 --gateway 10.1.0.1 --gateway 10.1.0.2 x
+  network create --subnet 10.1.0.0/24 --subnet 10.2.0.0/24 --ip-range 10.1.0.0/25 --ip-range 10.1.0.128/25 x
+  network create --attachable=maybe x
+  network create --aux-address x
+  network create --label =x y
+  network inspect
+  network ls extra
+  network ls --filter foo
+  network rm
+  network prune extra
   service create --placement-pref foo x
   service create --placement-pref binpack=x x
   service create --env-file /does/not/exist x
@@ -275,8 +352,24 @@ export const HELP_CASES = lines(`
   swarm join-token --help
   swarm leave --help
   swarm update --help
+  network create --help
+  network inspect --help
+  network ls --help
+  network prune --help
+  network rm --help
   info --help
   version --help
+`);
+
+/** What is sent to create a network. */
+export const NETWORK_REQUEST_CASES = lines(`
+  network create -d overlay x
+  network create --driver overlay --attachable --internal --ipv6 --label a=b --label c --opt encrypted -o k=v=w --scope swarm x
+  network create -d overlay --subnet 10.1.0.0/24 --gateway 10.1.0.9 --ip-range 10.1.0.128/25 --aux-address a=10.1.0.3 --aux-address b=10.1.0.4 x
+  network create -d overlay --subnet 10.1.0.0/24 --subnet=10.2.0.0/16 --gateway 10.2.0.1,10.1.0.1 --ip-range 10.2.3.0/24 --aux-address r=10.2.0.3 x
+  network create -d overlay --subnet 10.1.0.0/24,fd00:1::/64 --ipv6 --gateway fd00:1::1 x
+  network create -d overlay --ingress --subnet 10.9.0.0/16 ingress2
+  network create -d macvlan --subnet 192.168.1.0/24 -o parent=eth1 --ipam-driver default --ipam-opt overlap=allow lan
 `);
 
 /** Whose request, not whose output, is kept: the spec that the flags make. */
@@ -321,4 +414,16 @@ export const REQUEST_CASES = lines(`
   service update -d --no-resolve-image --replicas 5 --replicas-max-per-node 4 --update-parallelism 3 --update-delay 0s web
   service update -d --no-resolve-image --tty --read-only --init=true --stop-grace-period 3s --stop-signal HUP --user u --workdir /x --hostname h --oom-score-adj 7 capable
   service update -d --no-resolve-image --publish-add mode=host,published=9,target=9 capable
+  service create -d --no-resolve-image --name x --network back --endpoint-mode dnsrr busybox
+  service create -d --no-resolve-image --name x --network spare --network name=back,alias=a,alias=b,driver-opt=k=v busybox
+  service create -d --no-resolve-image --name x --network host busybox
+  service create -d --no-resolve-image --name x -p 8080:80 --publish 53:53/udp -p 5000 -p 90:90/sctp busybox
+  service create -d --no-resolve-image --name x -p 8000-8002:80 --publish published=81,target=82,mode=ingress,protocol=tcp --publish target=7 busybox
+  service update -d --no-resolve-image --network-add spare --network-rm back web
+  service update -d --no-resolve-image --network-add name=spare,alias=z web
+  service update -d --no-resolve-image --network-rm w2back web
+  service update -d --no-resolve-image --network-add back capable
+  service update -d --no-resolve-image --endpoint-mode dnsrr capable
+  service update -d --no-resolve-image --publish-add 9090:90 --publish-rm 80 web
+  service update -d --no-resolve-image --publish-add 100-102:10 --publish-rm 53/udp --publish-rm mode=host,target=9000 web
 `);

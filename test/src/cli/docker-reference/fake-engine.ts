@@ -4,11 +4,21 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { SwarmError } from '#common/errors.ts';
-import { ListNodesRequest, ListServicesRequest, ListTasksRequest } from '#gen/swarm/v1/control.ts';
+import { ListNetworksRequest, ListNodesRequest, ListServicesRequest, ListTasksRequest } from '#gen/swarm/v1/control.ts';
+import type { Network, Node } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { encodeJson } from '#src/docker-shape/encode-json.ts';
-import { clusterShape, nodeShape, serviceShape, taskShape } from '#src/docker-shape/from-objects.ts';
+import { networkScope, networkShape } from '#src/docker-shape/from-networks.ts';
+import {
+  clusterShape,
+  type KnownNetworks,
+  nodeShape,
+  serviceShape,
+  taskShape,
+} from '#src/docker-shape/from-objects.ts';
 import { type GoType, list } from '#src/docker-shape/go-types.ts';
+import { NETWORK } from '#src/docker-shape/network-types.ts';
+import { PREDEFINED_NETWORKS, predefinedNetwork } from '#src/docker-shape/predefined-networks.ts';
 import { CLUSTER_INFO, NODE, SERVICE, TASK } from '#src/docker-shape/swarm-types.ts';
 import { CLUSTER, NODE_IDS, swarmFixture } from '../swarm-fixture.ts';
 
@@ -58,6 +68,7 @@ export class FakeEngine {
     if (kind === 'info') return this.#info();
     if (kind === 'swarm') return this.#swarm(call);
     if (kind === 'nodes') return this.#nodes(call, reference, verb);
+    if (kind === 'networks') return this.#networks(call, reference);
     if (kind === 'tasks') return this.#tasks(call, reference);
     if (kind !== 'services')
       throw new SwarmError({ code: 'not-found', reason: 'unknown-object', message: 'page not found' });
@@ -67,7 +78,7 @@ export class FakeEngine {
     if (method === 'DELETE') await this.#api.removeService(CALLER, { reference });
     if (verb === 'update') this.bodies.push(body);
     if (verb === 'update' || service === undefined) return '{}';
-    return encodeJson(SERVICE, serviceShape(service, undefined));
+    return encodeJson(SERVICE, serviceShape(service, undefined, await this.#knownNetworks()));
   }
 
   async #create(body: string): Promise<string> {
@@ -126,6 +137,92 @@ export class FakeEngine {
     return all(SERVICE, shapes);
   }
 
+  async #knownNetworks(): Promise<KnownNetworks> {
+    return new Map(
+      (await this.#declaredNetworks(ListNetworksRequest.create())).map((network) => [network.id, network]),
+    );
+  }
+
+  async #declaredNetworks(request: ListNetworksRequest): Promise<readonly Network[]> {
+    const networks: Network[] = [];
+    for await (const page of this.#api.listNetworks(CALLER, request)) networks.push(...page.networks);
+    return networks;
+  }
+
+  async #networks(call: Call, reference: string | undefined): Promise<string> {
+    const { method, body } = call;
+    if (reference === 'create') {
+      this.bodies.push(body);
+      const { Name } = JSON.parse(body) as { Name: string };
+      if (Name === 'back')
+        throw new SwarmError({
+          code: 'exists',
+          reason: 'duplicate-name',
+          message: 'network with name back already exists',
+        });
+      return JSON.stringify({ Id: 'fresh', Warning: '' });
+    }
+    if (reference === 'prune') return this.#prune(call);
+    if (reference === undefined || reference === '') return all(NETWORK, await this.#listed(call));
+    const predefined = predefinedNetwork(reference);
+    if (predefined !== undefined && method === 'DELETE')
+      throw new SwarmError({
+        code: 'precondition',
+        reason: 'in-use',
+        message: `${reference} is a pre-defined network and cannot be removed`,
+      });
+    if (predefined !== undefined) return encodeJson(NETWORK, networkShape(predefined));
+    if (method === 'DELETE') await this.#api.removeNetwork(CALLER, { reference });
+    if (method === 'DELETE') return '';
+    const { network, usage } = await this.#api.getNetwork(CALLER, { reference });
+    if (network === undefined) return '{}';
+    const nodes = new Map<string, Node>();
+    for await (const page of this.#api.listNodes(CALLER, ListNodesRequest.create()))
+      for (const node of page.nodes) nodes.set(node.id, node);
+    const containerIds = new Map((usage?.users ?? []).map(({ taskId }) => [taskId, 'c'.repeat(64)]));
+    const isVerbose = call.query.get('verbose') === 'true';
+    return encodeJson(
+      NETWORK,
+      networkShape(network, { usage, nodes, selfNodeId: NODE_IDS.alpha, containerIds, isVerbose }),
+    );
+  }
+
+  async #listed(call: Call): Promise<readonly object[]> {
+    const names = filter(call, 'name');
+    const drivers = filter(call, 'driver');
+    const types = filter(call, 'type');
+    const scopes = filter(call, 'scope');
+    const [dangling] = filter(call, 'dangling');
+    const labels = filter(call, 'label');
+    const request = ListNetworksRequest.create({
+      names,
+      drivers,
+      types,
+      scopes,
+      labels,
+      idPrefixes: filter(call, 'id'),
+      ...(dangling === undefined ? {} : { dangling: dangling === 'true' }),
+    });
+    const declared = await this.#declaredNetworks(request);
+    const builtin = PREDEFINED_NETWORKS.filter(
+      (network) =>
+        dangling !== 'true' &&
+        labels.length === 0 &&
+        request.idPrefixes.length === 0 &&
+        (names.length === 0 || names.some((name) => network.id.includes(name))) &&
+        (drivers.length === 0 || drivers.includes(network.spec?.driver ?? '')) &&
+        (types.length === 0 || types.includes('builtin')) &&
+        (scopes.length === 0 || scopes.includes(networkScope(network))),
+    );
+    return [...declared, ...builtin].map((network) => networkShape(network));
+  }
+
+  async #prune(call: Call): Promise<string> {
+    const request = ListNetworksRequest.create({ labels: filter(call, 'label'), dangling: true });
+    const unused = await this.#declaredNetworks(request);
+    return JSON.stringify({ NetworksDeleted: unused.map(({ spec }) => spec?.name) });
+  }
+
   async #nodes(call: Call, reference: string | undefined, verb: string | undefined): Promise<string> {
     if (reference === undefined) {
       const roles = filter(call, 'role').map((role) => (role === 'worker' ? NodeRole.WORKER : NodeRole.MANAGER));
@@ -160,7 +257,8 @@ export class FakeEngine {
       withSpec: true,
     });
     const shapes: object[] = [];
-    for await (const page of this.#api.listTasks(CALLER, request)) shapes.push(...page.tasks.map(taskShape));
+    for await (const page of this.#api.listTasks(CALLER, request))
+      shapes.push(...page.tasks.map((view) => taskShape(view)));
     return all(TASK, shapes);
   }
 }

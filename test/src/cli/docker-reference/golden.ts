@@ -8,7 +8,7 @@ export interface Recorded {
   readonly exitCode: number;
 }
 
-/** What it sent to create or update a service. */
+/** What it sent to create or update. */
 export interface RecordedRequest {
   readonly words: readonly string[];
   readonly body: object;
@@ -20,6 +20,10 @@ export function recordedOutputs(name: 'list' | 'inspect' | 'change' | 'usage' | 
 
 export function recordedRequests(): readonly RecordedRequest[] {
   return read('requests') as readonly RecordedRequest[];
+}
+
+export function recordedNetworkRequests(): readonly RecordedRequest[] {
+  return read('network-requests') as readonly RecordedRequest[];
 }
 
 function read(name: string): unknown {

@@ -7,7 +7,16 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Case, CHANGE_CASES, HELP_CASES, INSPECT_CASES, LIST_CASES, REQUEST_CASES, USAGE_CASES } from './cases.ts';
+import {
+  type Case,
+  CHANGE_CASES,
+  HELP_CASES,
+  INSPECT_CASES,
+  LIST_CASES,
+  NETWORK_REQUEST_CASES,
+  REQUEST_CASES,
+  USAGE_CASES,
+} from './cases.ts';
 import { FakeEngine } from './fake-engine.ts';
 import type { Recorded, RecordedRequest } from './golden.ts';
 
@@ -21,10 +30,12 @@ async function runDocker(words: readonly string[], socket: string): Promise<Reco
     STARLING_REFERENCE: 'set',
   };
   return new Promise((resolve) => {
-    execFile('docker', [...words], { env, timeout: 10_000 }, (error, stdout, stderr) => {
+    const child = execFile('docker', [...words], { env, timeout: 10_000 }, (error, stdout, stderr) => {
       const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
       resolve({ words, stdout, stderr, exitCode });
     });
+    // Whoever is asked says nothing.
+    child.stdin?.end();
   });
 }
 
@@ -44,6 +55,7 @@ async function main(): Promise<void> {
     };
     for (const [name, cases] of Object.entries(groups)) await write(name, await outputs(engine, cases, socket));
     await write('requests', await requests(engine, REQUEST_CASES, socket));
+    await write('network-requests', await requests(engine, NETWORK_REQUEST_CASES, socket));
   } finally {
     engine.server.close();
     await rm(directory, { recursive: true });

@@ -1,12 +1,13 @@
 /** Goal: the values of flags are read as Docker reads them. Method: examples of each form, and of each way to go wrong. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { MountPropagation, MountType, PortProtocol, PublishMode } from '#gen/swarm/v1/specs.ts';
+import { MountPropagation, MountType, PortProtocol, PublishMode, TrafficPolicy } from '#gen/swarm/v1/specs.ts';
 import { FlagValueError } from '#src/cli/cli-errors.ts';
 import { capability, extraHost, searchDomain, ulimit } from '#src/cli/values/container-values.ts';
 import { csvFields } from '#src/cli/values/csv.ts';
 import { environmentFile, filter, label, withoutOverridden } from '#src/cli/values/key-values.ts';
 import { mount } from '#src/cli/values/mounts.ts';
+import { networkAttachment } from '#src/cli/values/network-attachments.ts';
 import { anyPorts, publishedPorts } from '#src/cli/values/ports.ts';
 import { cpuNanos, durationMs, integer, sizeBytes, unsigned } from '#src/cli/values/scalars.ts';
 import { shellWords } from '#src/cli/values/shell-words.ts';
@@ -140,34 +141,88 @@ describe('cli: mounts', () => {
 });
 
 describe('cli: ports', () => {
-  it('are published on nodes', () => {
-    const [port] = publishedPorts('mode=host,published=8080,target=80,protocol=udp');
-    assert.deepEqual(
-      [port?.publishMode, port?.publishedPort, port?.targetPort, port?.protocol],
-      [PublishMode.HOST, 8080, 80, PortProtocol.UDP],
+  it('in the long form', () => {
+    const [port] = publishedPorts('mode=host,published=8080,target=80,protocol=udp,host-ip=10.0.0.1');
+    assert.deepEqual(port, {
+      publishMode: PublishMode.HOST,
+      publishedPort: 8080,
+      targetPort: 80,
+      protocol: PortProtocol.UDP,
+      hostIp: '10.0.0.1',
+      trafficPolicy: TrafficPolicy.UNSPECIFIED,
+    });
+    const policy = (text: string): TrafficPolicy | undefined => publishedPorts(text)[0]?.trafficPolicy;
+    assert.equal(policy('target=80,traffic-policy=prefer-local'), TrafficPolicy.PREFER_LOCAL);
+    assert.equal(policy('target=80,traffic-policy=local'), TrafficPolicy.LOCAL);
+    assert.equal(policy('target=80,traffic-policy=cluster'), TrafficPolicy.CLUSTER);
+    assert.match(
+      complaint(() => publishedPorts('target=80,traffic-policy=far')).message,
+      /cluster, prefer-local, local/,
     );
+    assert.match(complaint(() => publishedPorts('target=80,host-ip=here')).message, /invalid IP address: here/);
+    assert.match(complaint(() => publishedPorts('target=80,colour=red')).message, /invalid field key: colour/);
   });
 
-  it('of the routing mesh are refused with the very flag to use', () => {
-    for (const text of ['80:80', '8080:80/udp', 'published=80,target=80', 'mode=ingress,target=80']) {
-      const error = complaint(() => publishedPorts(text));
-      assert.match(error.message, /routing mesh/, text);
-      assert.match(error.hint ?? '', /--publish mode=host,published=\d+,target=80/, text);
-    }
-    assert.match(complaint(() => publishedPorts('8080:80/udp')).hint ?? '', /published=8080,target=80,protocol=udp$/);
+  it('are published by the routing mesh where no mode is named; a removal means any', () => {
+    for (const text of ['80:80', 'published=80,target=80', 'mode=ingress,target=80'])
+      assert.equal(publishedPorts(text)[0]?.publishMode, PublishMode.INGRESS, text);
+    assert.equal(anyPorts('80:80')[0]?.publishMode, PublishMode.UNSPECIFIED);
+    assert.equal(anyPorts('mode=host,target=80')[0]?.publishMode, PublishMode.HOST);
+  });
+
+  it('may be on chosen addresses of the host', () => {
+    const address = (text: string): string | undefined => publishedPorts(text)[0]?.hostIp;
+    assert.equal(address('10.0.0.1:8080:80'), '10.0.0.1');
+    assert.equal(address('[fd00::1]:8080:80/udp'), 'fd00::1');
+    assert.equal(address('[::ffff:10.0.0.1]:8080:80'), '::ffff:10.0.0.1');
+    assert.equal(address('10.0.0.1::80'), '10.0.0.1');
+    assert.equal(address('published=8080,target=80,host_ip=[fd00::1]'), 'fd00::1');
+    assert.equal(address('0.0.0.0:8080:80'), '');
+    assert.equal(address('[::]:8080:80'), '');
+    assert.match(complaint(() => publishedPorts('300.0.0.1:80:80')).message, /invalid IP address: 300\.0\.0\.1/);
+    assert.match(complaint(() => publishedPorts('fd00::1:80:80')).message, /invalid IP address/);
   });
 
   it('may be ranges in the short form', () => {
-    const ports = anyPorts('8000-8002:80-82');
-    assert.deepEqual(
-      ports.map((port) => [port.publishedPort, port.targetPort]),
-      [
-        [8000, 80],
-        [8001, 81],
-        [8002, 82],
-      ],
-    );
+    const pairs = (text: string): unknown => anyPorts(text).map((port) => [port.publishedPort, port.targetPort]);
+    assert.deepEqual(pairs('8000-8002:80-82'), [
+      [8000, 80],
+      [8001, 81],
+      [8002, 82],
+    ]);
+    assert.deepEqual(pairs('8000-8001:80'), [
+      [8000, 80],
+      [8001, 80],
+    ]);
+    assert.deepEqual(pairs('80-81'), [
+      [0, 80],
+      [0, 81],
+    ]);
     assert.match(complaint(() => anyPorts('8000-8001:80-82')).message, /invalid ranges/);
+    assert.match(complaint(() => anyPorts('8000:80-82')).message, /invalid ranges/);
+  });
+});
+
+describe('cli: networks of a service', () => {
+  it('by name, or with all that can be said of them', () => {
+    assert.equal(networkAttachment('back').network, 'back');
+    assert.deepEqual(networkAttachment('name=back,alias=db,alias=sql,ip=10.0.1.9,ip6=fd00::9,driver-opt=k=v=w'), {
+      network: 'back',
+      aliases: ['db', 'sql'],
+      addresses: ['10.0.1.9', 'fd00::9'],
+      driverOptions: { k: 'v=w' },
+    });
+  });
+
+  it('refuses what is for single containers, and addresses that are none', () => {
+    for (const key of ['mac-address', 'link-local-ip', 'gw-priority']) {
+      const error = complaint(() => networkAttachment(`name=back,${key}=1`));
+      assert.match(error.message, new RegExp(`^${key} is not supported`));
+      assert.notEqual(error.hint ?? '', '');
+    }
+    assert.match(complaint(() => networkAttachment('name=back,ip=10.0.1')).message, /not an IPv4 address/);
+    assert.match(complaint(() => networkAttachment('name=back,ip6=10.0.1.1')).message, /not an IPv6 address/);
+    assert.match(complaint(() => networkAttachment('alias=db')).message, /name\/id is not specified/);
   });
 });
 
