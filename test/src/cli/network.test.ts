@@ -217,6 +217,15 @@ describe('cli: networks', () => {
     const control = { ...api.control, getNetwork: async () => GetNetworkResponse.create({ network, usage }) };
     const full = await runCli(['network', 'inspect', '--pretty', 'full'], { api: { control } });
     assert.match(full.stdout, /^Problem:\tno address left: 253 of 253 in use\n[^]*253 in use, 0 free/m);
+    const vast = SubnetUsage.create({ subnet: '10.9.0.0/24', total: Number.MAX_SAFE_INTEGER, used: 2 });
+    const roomy = {
+      ...api.control,
+      getNetwork: async () => GetNetworkResponse.create({ network, usage: NetworkUsage.create({ subnets: [vast] }) }),
+    };
+    assert.match(
+      (await runCli(['network', 'inspect', '--pretty', 'full'], { api: { control: roomy } })).stdout,
+      /2 in use, more free than are ever needed$/m,
+    );
     const json = await runCli(['network', 'inspect', '--format', '{{json .Status}}', 'full'], { api: { control } });
     assert.deepEqual(JSON.parse(json.stdout), {
       IPAM: { Subnets: { '10.9.0.0/24': { IPsInUse: 253, DynamicIPsAvailable: 0 } } },
@@ -317,7 +326,18 @@ describe('cli: services on networks', () => {
 
   it('lists show the ports that the swarm chose, ranges, and the addresses they are on', async () => {
     const { run, api } = session();
-    const words = ['-p', '8000-8002:90', '-p', '[fd00::1]:7000-7001:70-71', '-p', '10.0.0.9:54:54/udp', '-p', '91'];
+    const words = [
+      '-p',
+      '8000-8002:90',
+      '-p',
+      '10.0.0.9:8003:90',
+      '-p',
+      '[fd00::1]:7000-7001:70-71',
+      '-p',
+      '10.0.0.9:54:54/udp',
+      '-p',
+      '91',
+    ];
     const { stderr, exitCode } = await run(
       'service',
       'create',
@@ -331,7 +351,7 @@ describe('cli: services on networks', () => {
     assert.equal(exitCode, 0, stderr);
     const list = async (control = api.control): Promise<string> =>
       (await runCli(['service', 'ls', '--filter', 'name=x', '--format', '{{.Ports}}'], { api: { control } })).stdout;
-    const ports = '*:8000-8002->90/tcp, [fd00::1]:7000-7001->70-71/tcp, 10.0.0.9:54->54/udp';
+    const ports = '*:8000-8002->90/tcp, 10.0.0.9:8003->90/tcp, [fd00::1]:7000-7001->70-71/tcp, 10.0.0.9:54->54/udp';
     assert.equal(await list(), `${ports}\n`);
     const withPort = async function* () {
       for await (const { services } of api.control.listServices({ names: ['x'] }))
@@ -355,7 +375,7 @@ describe('cli: services on networks', () => {
     };
     assert.equal(
       await list({ ...api.control, listServices: withPort }),
-      `${ports.replace(', [', ', *:30000->91/tcp, [')}\n`,
+      `${ports.replace(', 10', ', *:30000->91/tcp, 10')}\n`,
     );
   });
 });

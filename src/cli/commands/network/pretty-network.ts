@@ -61,6 +61,8 @@ function subnets(network: Network, details: NetworkDetails | undefined): readonl
 function addressCounts(usage: SubnetUsage | undefined): readonly string[] {
   if (usage === undefined) return [];
   const { used, total } = usage;
+  // What is counted no further than this is a block of IPv6.
+  if (total === Number.MAX_SAFE_INTEGER) return [`  Addresses:\t${used} in use, more free than are ever needed`];
   return [`  Addresses:\t${used} in use, ${Math.max(0, total - used)} free`];
 }
 
