@@ -75,6 +75,30 @@ export function networkShape(network: Network, details?: NetworkDetails): Struct
   };
 }
 
+/** What a task's JSON says of its networks besides their ids and versions. */
+export function attachedNetworkData(network: Network): StructData {
+  const { spec } = network;
+  const ipam = (subnets: readonly IpamSubnet[]): StructData => ({
+    Driver: { Name: spec?.ipam?.driver || 'default', Options: spec?.ipam?.options },
+    Configs: subnets.map(({ subnet, ipRange, gateway }) => ({ Subnet: subnet, Range: ipRange, Gateway: gateway })),
+  });
+  return {
+    Spec: {
+      Name: networkName(network),
+      Labels: spec?.labels ?? {},
+      DriverConfiguration: { Name: networkDriver(network), Options: spec?.driverOptions },
+      IPv6Enabled: spec?.ipv6,
+      Internal: spec?.internal,
+      Attachable: spec?.attachable,
+      Ingress: spec?.ingress,
+      IPAMOptions: ipam(spec?.ipam?.subnets ?? []),
+      Scope: networkScope(network),
+    },
+    DriverState: { Name: networkDriver(network), Options: optionsOf(network) },
+    IPAMOptions: ipam(networkSubnets(network)),
+  };
+}
+
 /** A network that is to be created. Docker's CLI sends the driver and scope as it was given them. */
 export function networkCreateShape(spec: NetworkSpec): StructData {
   return {

@@ -12,7 +12,7 @@ import {
   type UpdateStatus,
 } from '#gen/swarm/v1/objects.ts';
 import { type ClusterSpec, NodeAvailability, NodeRole, type PortConfig } from '#gen/swarm/v1/specs.ts';
-import { networkSubnets, withPrefixLength } from './from-networks.ts';
+import { attachedNetworkData, networkSubnets, withPrefixLength } from './from-networks.ts';
 import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
 import type { StructData } from './go-types.ts';
 import { predefinedNetwork } from './predefined-networks.ts';
@@ -208,10 +208,16 @@ export function taskShape(view: TaskView, networks: KnownNetworks = NO_NETWORKS)
     },
     DesiredState: TASK_STATES[task.desiredState],
     NetworksAttachments: task.networks.map((network) => ({
-      Network: { ID: network.network },
+      Network: attachedNetworkShape(network.network, networks.get(network.network)),
       Addresses: withPrefixes(network.addresses, networks.get(network.network)),
     })),
   };
+}
+
+/** The network of a task; only its id where no more is known. */
+function attachedNetworkShape(id: string, network: Network | undefined): StructData {
+  if (network === undefined) return { ID: id };
+  return { ID: id, ...meta(network), ...attachedNetworkData(network) };
 }
 
 export function clusterShape(cluster: Cluster): StructData {

@@ -242,6 +242,29 @@ export const NODE = struct('swarm.Node', {
   ),
 });
 
+const IPAM_OPTIONS = struct('swarm.IPAMOptions', {
+  'Driver?': DRIVER,
+  'Configs?': list(struct('swarm.IPAMConfig', { 'Subnet?': STRING, 'Range?': STRING, 'Gateway?': STRING })),
+});
+
+/** A network as it is within a task. */
+const ATTACHED_NETWORK = struct('swarm.Network', {
+  ID: STRING,
+  '...Meta': META,
+  'Spec?': struct('swarm.NetworkSpec', {
+    '...Annotations': ANNOTATIONS,
+    'DriverConfiguration?': pointer(DRIVER),
+    'IPv6Enabled?': BOOL,
+    'Internal?': BOOL,
+    'Attachable?': BOOL,
+    'Ingress?': BOOL,
+    'IPAMOptions?': pointer(IPAM_OPTIONS),
+    'Scope?': STRING,
+  }),
+  'DriverState?': DRIVER,
+  'IPAMOptions?': pointer(IPAM_OPTIONS),
+});
+
 export const TASK = struct('swarm.Task', {
   ID: STRING,
   '...Meta': META,
@@ -261,7 +284,7 @@ export const TASK = struct('swarm.Task', {
   'DesiredState?': named('swarm.TaskState'),
   'NetworksAttachments?': list(
     struct('swarm.NetworkAttachment', {
-      Network: struct('swarm.Network', { ID: STRING }),
+      Network: ATTACHED_NETWORK,
       'Addresses?': STRINGS,
     }),
   ),

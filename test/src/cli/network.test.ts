@@ -103,6 +103,17 @@ describe('cli: networks', () => {
     }
   });
 
+  it('different refusals of one command come with their own ways out, in the order of the names', async () => {
+    const { exitCode, stderr } = await session().run('network', 'rm', 'back', 'nope', 'host');
+    assert.equal(exitCode, 1);
+    assert.match(
+      stderr,
+      /^.*network back is in use by service web\nHint: .*--network-rm back SERVICE\n.*network nope not found\nHint: .*\n.*host is a pre-defined network.*\nHint: .*\n$/,
+    );
+    const alike = await session().run('network', 'rm', 'nope', 'nada');
+    assert.match(alike.stderr, /^.*network nope not found\n.*network nada not found\nHint: .*\n$/);
+  });
+
   it('asks before the ingress network goes, and takes only y for a yes', async () => {
     for (const answer of ['', 'no\n', 'yes\n']) {
       const { run } = session(answer);
@@ -316,7 +327,15 @@ describe('cli: services on networks', () => {
       { NetworkID: NETWORK_IDS.back, Addr: '10.0.1.2/24' },
     ]);
     const task = await runCli(['task', 'inspect', '--format', '{{json .NetworksAttachments}}', 't1a']);
-    assert.deepEqual(JSON.parse(task.stdout), [{ Network: { ID: NETWORK_IDS.back }, Addresses: ['10.0.1.7/24'] }]);
+    assert.equal(
+      task.stdout,
+      `[{"Network":{"ID":"${NETWORK_IDS.back}","Version":{"Index":1},"CreatedAt":"2026-01-02T03:04:05.678Z","UpdatedAt":"2026-01-02T04:04:05.678Z",` +
+        '"Spec":{"Name":"back","Labels":{"b":"","team":"a"},"DriverConfiguration":{"Name":"overlay","Options":{"encrypted":""}},"IPAMOptions":{"Driver":{"Name":"default"}},"Scope":"swarm"},' +
+        '"DriverState":{"Name":"overlay","Options":{"com.docker.network.driver.overlay.vxlanid_list":"4097","encrypted":""}},' +
+        '"IPAMOptions":{"Driver":{"Name":"default"},"Configs":[{"Subnet":"10.0.1.0/24","Gateway":"10.0.1.1"}]}},"Addresses":["10.0.1.7/24"]}]\n',
+    );
+    const named = '{{range .NetworksAttachments}}{{.Network.Spec.Name}} {{.Addresses}}{{end}}';
+    assert.equal((await runCli(['task', 'inspect', '--format', named, 't1a'])).stdout, 'back [10.0.1.7/24]\n');
     const { stdout } = await runCli(['service', 'inspect', '--pretty', 'web']);
     assert.match(
       stdout,

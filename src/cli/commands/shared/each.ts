@@ -6,31 +6,34 @@ import { daemonMessage } from '../../report-error.ts';
 export interface Failures {
   /** Runs the work; what the daemon refuses is kept for the end. Anything else is thrown at once. */
   attempt(work: () => Promise<void>, words?: (error: SwarmError) => string): Promise<void>;
-  /** Throws a CliError with every failure on a line of its own, if there was one. */
+  /** Throws a CliError with every failure on a line of its own, if there was one, and their ways out. */
   report(): void;
 }
 
 export function collectFailures(): Failures {
-  const messages: string[] = [];
-  const hints = new Set<string>();
+  const found: { readonly message: string; readonly hint: string | undefined }[] = [];
   return {
     async attempt(work, words = daemonMessage) {
       try {
         await work();
       } catch (thrown) {
         if (thrown instanceof CliError) {
-          messages.push(thrown.message);
-          if (thrown.hint !== undefined) hints.add(thrown.hint);
+          found.push({ message: thrown.message, hint: thrown.hint });
           return;
         }
         if (!(thrown instanceof SwarmError) || thrown.reason === 'daemon-unreachable') throw thrown;
-        messages.push(words(thrown));
-        if (thrown.hint !== undefined) hints.add(thrown.hint);
+        found.push({ message: words(thrown), hint: thrown.hint });
       }
     },
     report() {
-      if (messages.length === 0) return;
-      throw new CliError(messages.join('\n'), { hint: hints.size === 1 ? [...hints][0] : undefined });
+      if (found.length === 0) return;
+      const hints = new Set(found.flatMap(({ hint }) => hint ?? []));
+      // One way out for all of them comes last; different ones come with what they are for.
+      const apart = hints.size > 1;
+      const lines = found.flatMap(({ message, hint }) =>
+        apart && hint !== undefined ? [message, `Hint: ${hint}`] : [message],
+      );
+      throw new CliError(lines.join('\n'), { hint: apart ? undefined : [...hints][0] });
     },
   };
 }
