@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { arch, cpus, hostname, release, totalmem } from 'node:os';
-import { EngineDescription, type NodeCondition, NodeDescription } from '#gen/swarm/v1/objects.ts';
+import { EngineDescription, type NodeCondition, type NodeDataPath, NodeDescription } from '#gen/swarm/v1/objects.ts';
 import { Platform, Resources } from '#gen/swarm/v1/specs.ts';
 
 export interface DescribeOptions {
@@ -17,6 +17,8 @@ export interface DescribeOptions {
   readonly runtimes: Readonly<Record<string, string>>;
   /** Conditions as they are now. */
   readonly conditions: () => readonly NodeCondition[];
+  /** Where other nodes send packets of networks, as it is now; undefined where none can. */
+  readonly dataPath?: () => Promise<NodeDataPath | undefined>;
 }
 
 /** Names of architectures as in image manifests. */
@@ -44,6 +46,7 @@ export async function nodeDescriber(options: DescribeOptions): Promise<Describe>
       engine,
       conditions: options.conditions(),
       featureLevel: options.featureLevel,
+      dataPath: await options.dataPath?.(),
     });
 }
 

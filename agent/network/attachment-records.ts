@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { invalidField } from '#common/errors.ts';
 import { hasErrno } from '../kernel/libc.ts';
-import type { HostPort, NetworkMembership, NetworkMode } from './task-network.ts';
+import type { DnsSettings, HostPort, NetworkMembership, NetworkMode } from './task-network.ts';
 
 export interface AttachmentRecord {
   readonly taskId: string;
@@ -17,6 +17,10 @@ export interface AttachmentRecord {
   readonly ingressAddress?: string;
   /** It is on internal networks only: nothing outside is to be reached. */
   readonly confined?: boolean;
+  /** Its server of names is 127.0.0.11. */
+  readonly asksResolver?: boolean;
+  /** Servers and options of its own. */
+  readonly dns?: DnsSettings;
 }
 
 const RECORD = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,127})\.json$/;

@@ -405,6 +405,8 @@ export class Gateway {
     const common = { priority: config.rulePriority, table: names.routingTable };
     return [
       { ...common, mark: { value: config.packetMark, mask: config.packetMark } },
+      // Answers to names: a datagram is routed before it is marked, also on a host without a default route.
+      { ...common, source: `${formatAddress(this.plan.hostAddress)}/32` },
       ...[formatPrefix(this.plan.pool), ...(this.plan.ingress?.subnets ?? [])].map((destination) => ({
         ...common,
         destination,
@@ -485,6 +487,7 @@ function sameRule(left: PolicyRule, right: PolicyRule): boolean {
     left.mark?.value === right.mark?.value &&
     left.mark?.mask === right.mark?.mask &&
     left.destination === right.destination &&
+    left.source === right.source &&
     left.ipProtocol === right.ipProtocol
   );
 }

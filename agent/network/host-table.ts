@@ -200,6 +200,7 @@ ${mesh === undefined ? '' : meshMapsText(mesh, setMark)}
     type filter hook input priority 0; policy accept;
     iifname ${link} ct state established,related accept
     iifname ${link} icmp type echo-request accept
+    iifname ${link} ip daddr ${formatAddress(plan.hostAddress)} meta l4proto { 6, 17 } th dport 53 accept
     iifname ${link} reject with icmp type port-unreachable
   }
   chain output {

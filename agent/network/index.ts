@@ -1,5 +1,7 @@
+export { type ClusterMember, ClusterNetworking, type ClusterNetworkingOptions } from './cluster/cluster-networking.ts';
 export type { ClusterNetworks, TaskPlace } from './cluster-networks.ts';
 export { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from './config.ts';
+export { type InstanceNames, instanceNames } from './instance.ts';
 export { MemoryNetwork } from './memory-network.ts';
 export type { MeshTables } from './mesh/routing-mesh.ts';
 export { GATEWAY_NETWORK, NodeNetwork, type NodeNetworkOptions } from './node-network.ts';
@@ -37,3 +39,5 @@ export type {
   RestoreReport,
   TaskNetwork,
 } from './task-network.ts';
+export { DEFAULT_WIREGUARD_CONFIG, type WireGuardConfig } from './wireguard/config.ts';
+export { Tunnel, type TunnelOptions } from './wireguard/tunnel.ts';

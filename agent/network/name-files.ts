@@ -1,4 +1,5 @@
 /** What a container finds at /etc/hostname, /etc/hosts and /etc/resolv.conf. Pure text work. */
+import { containerResolvConf } from '#agent/dns/index.ts';
 import type { AttachRequest, DnsSettings, NameFiles } from './task-network.ts';
 
 const STUB_RESOLVER = '127.0.0.53';
@@ -136,6 +137,8 @@ export interface NameFilesInput {
   readonly hostAddress: string | undefined;
   readonly host: HostNameFiles;
   readonly fallbackNameservers: readonly string[];
+  /** Its server is 127.0.0.11; that one asks the task's own servers, or the host's. */
+  readonly asksResolver: boolean;
 }
 
 export function nameFiles(input: NameFilesInput): NameFiles {
@@ -160,6 +163,8 @@ export function nameFiles(input: NameFilesInput): NameFiles {
   return {
     hostname,
     hosts: taskHosts({ hostname: request.hostname, address, extra, hostAddress }),
-    resolvConf: taskResolvConf(parseResolvConf(host.realResolvConf), request.dns, input.fallbackNameservers),
+    resolvConf: input.asksResolver
+      ? containerResolvConf(host.realResolvConf, request.dns)
+      : taskResolvConf(parseResolvConf(host.realResolvConf), request.dns, input.fallbackNameservers),
   };
 }

@@ -9,7 +9,7 @@ import { NetlinkSocket } from '../kernel/netlink.ts';
 import { deleteLink } from '../kernel/netlink-route.ts';
 import { isNetworkNamespace, listNetworkNamespaces, removeNetworkNamespace } from '../kernel/netns.ts';
 import { type AttachmentRecord, AttachmentRecords, checkTaskId } from './attachment-records.ts';
-import type { ClusterNetworks } from './cluster-networks.ts';
+import type { ClusterNetworks, TaskPlace } from './cluster-networks.ts';
 import type { NetworkConfig } from './config.ts';
 import { Gateway } from './gateway.ts';
 import { readHostNameFiles } from './host-name-files.ts';
@@ -131,7 +131,10 @@ export class NodeNetwork implements TaskNetwork {
     const mesh = this.#makeMesh(gateway, publisher, hostSocket);
     for (const { ingressAddress } of alive) if (ingressAddress !== undefined) mesh.setLocal(ingressAddress, true);
     this.#parts = { gateway, publisher, pool, mesh, hostSocket };
-    this.#options.cluster?.adopt(alive.map((record) => record.taskId));
+    this.#options.cluster?.adopt(
+      alive.map((record) => record.taskId),
+      alive.flatMap((record) => placeOf(record, gateway)),
+    );
     await this.#repairTaskLinks([]);
     pool.start();
     return {
@@ -154,6 +157,11 @@ export class NodeNetwork implements TaskNetwork {
   /** The ingress network as this node is told of it; undefined: there is none. Throws what the mesh could not do. */
   async applyMesh(tables: MeshTables | undefined, touched: TouchedItems | undefined): Promise<void> {
     await this.#need().mesh.apply(tables, touched);
+  }
+
+  /** The host's end of the cable, where tasks reach the one who answers names. Throws before `restore`. */
+  get nameserverAddress(): string {
+    return formatAddress(this.#need().gateway.plan.hostAddress);
   }
 
   /** Ports of the cluster that this node does not publish, in words. */
@@ -346,7 +354,7 @@ export class NodeNetwork implements TaskNetwork {
     try {
       if (mode === 'gateway') record = { ...record, number: (await pool.take()).number };
       if (mode === 'none') record = { ...record, number: await this.#takeBare(gateway) };
-      if (networks.length > 0) record = await this.#joinCluster(record, networks);
+      if (networks.length > 0) record = await this.#joinCluster(record, request, networks);
       const address = addressOf(record, gateway);
       if (address !== undefined) record = { ...record, ports: await publisher.publish(taskId, address, request.ports) };
       // Last: what a crash leaves without a record, `restore` removes.
@@ -383,7 +391,11 @@ export class NodeNetwork implements TaskNetwork {
   }
 
   /** Devices on the task's networks, its address for published ports, and the way to the one who answers names. */
-  async #joinCluster(draft: AttachmentRecord, networks: readonly NetworkMembership[]): Promise<AttachmentRecord> {
+  async #joinCluster(
+    draft: AttachmentRecord,
+    { dns }: AttachRequest,
+    networks: readonly NetworkMembership[],
+  ): Promise<AttachmentRecord> {
     const { cluster } = this.#options;
     const { gateway, mesh } = this.#need();
     const { taskId, number } = draft;
@@ -403,6 +415,8 @@ export class NodeNetwork implements TaskNetwork {
       ...draft,
       networks,
       confined,
+      asksResolver: cluster.answersNames,
+      ...(dns === undefined ? {} : { dns }),
       ...(ingressAddress === undefined ? {} : { ingressAddress }),
     };
     const address = addressOf(record, gateway);
@@ -412,10 +426,11 @@ export class NodeNetwork implements TaskNetwork {
       mesh.setLocal(ingressAddress, true);
       await giveIngressAddress(directory, number, gateway, ingressAddress);
     }
-    const { nameserver } = cluster;
-    if (nameserver !== undefined)
-      await serveNames(directory, number, containerDns({ serverAddress: nameserver.address }));
-    await cluster.placed({ taskId, address, networks });
+    if (cluster.answersNames) {
+      const serverAddress = formatAddress(gateway.plan.hostAddress);
+      await serveNames(directory, number, containerDns({ serverAddress }));
+      for (const place of placeOf(record, gateway)) await cluster.placed(place);
+    }
     return record;
   }
 
@@ -471,7 +486,8 @@ export class NodeNetwork implements TaskNetwork {
     const { gateway } = this.#need();
     const files = nameFiles({
       request,
-      address: addressOf(record, gateway),
+      asksResolver: record.asksResolver === true,
+      address: ownAddress(record) ?? addressOf(record, gateway),
       hostAddress: record.mode === 'gateway' ? formatAddress(gateway.plan.hostAddress) : undefined,
       host: await readHostNameFiles(),
       fallbackNameservers: this.#options.config.fallbackNameservers,
@@ -553,6 +569,17 @@ function addressOf(record: AttachmentRecord, gateway: Gateway): string | undefin
   const { pool } = gateway.plan;
   assert(prefixContains(pool, pool.base + record.number), 'an attached task has an address of the pool');
   return taskAddress(pool, record.number);
+}
+
+/** The address that others know the task by: on its first network of the cluster. */
+function ownAddress({ networks, ingressAddress }: AttachmentRecord): string | undefined {
+  return networks?.flatMap((one) => one.addresses).find((address) => isIPv4(address) && address !== ingressAddress);
+}
+
+function placeOf(record: AttachmentRecord, gateway: Gateway): readonly TaskPlace[] {
+  const { taskId, networks, dns } = record;
+  const address = addressOf(record, gateway);
+  return address === undefined || networks === undefined ? [] : [{ taskId, address, networks, dns }];
 }
 
 function noTables(networks: readonly NetworkMembership[]): SwarmError {

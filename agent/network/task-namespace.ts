@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ContainerDns } from '#agent/dns/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
-import { addAddress, addVeth, replaceNeighbour, replaceRoute, setLinkUp } from '../kernel/netlink-route.ts';
+import { addAddress, addVeth, deleteLink, replaceNeighbour, replaceRoute, setLinkUp } from '../kernel/netlink-route.ts';
 import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '../kernel/netns.ts';
 import { Nftables } from '../kernel/nftables.ts';
 import type { Gateway } from './gateway.ts';
@@ -123,7 +123,11 @@ export async function makeGatewayNamespace(
 
 /** Joins an existing namespace to the gateway again, after its device was lost. */
 export async function replugNamespace(directory: string, number: number, gateway: Gateway): Promise<void> {
-  await insideTask(directory, number, (socket) => plug(socket, number, gateway));
+  await insideTask(directory, number, async (socket) => {
+    // Its far end may be in a namespace that the kernel has not torn down yet.
+    await socket.execute([deleteLink(TASK_LINK)]);
+    await plug(socket, number, gateway);
+  });
 }
 
 /** The gateway's side of a task's cable, to the address of the pool and another one if it has one. Also repairs it. */

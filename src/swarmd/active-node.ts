@@ -86,6 +86,12 @@ export class ActiveNode {
         // A demotion may have been interrupted after the certificate had changed.
         await forgetLog(this.#options.parts.paths);
       }
+      const { networks, dataPathAddress } = this.#options.parts;
+      await networks.join({
+        nodeId: this.#identity.nodeId,
+        address: () =>
+          dataPathAddress ?? (this.#identity.addresses.dataPath || hostOf(this.#identity.addresses.advertise)),
+      });
       await this.agent.start();
     } catch (thrown) {
       await this.close().catch(() => {});

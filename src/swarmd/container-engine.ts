@@ -10,7 +10,7 @@ import {
   type NodeUsage,
 } from '#agent/images/index.ts';
 import { DEFAULT_LOG_CONFIG } from '#agent/logs/index.ts';
-import { DEFAULT_NETWORK_CONFIG, NodeNetwork } from '#agent/network/index.ts';
+import { type ClusterNetworking, DEFAULT_NETWORK_CONFIG, NodeNetwork } from '#agent/network/index.ts';
 import {
   type ContainerRecord,
   type ContainerRuntime,
@@ -25,6 +25,7 @@ import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { Platform } from '#gen/swarm/v1/specs.ts';
 import type { ImagePinner } from '#manager/control/index.ts';
+import { openClusterNetworking } from './cluster-networking.ts';
 import type { Engine } from './engine.ts';
 import type { DaemonOptions } from './options.ts';
 import type { Paths } from './paths.ts';
@@ -48,7 +49,10 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
   const images = await openImages(options, paths, logger);
   // Nothing may take the layers of a living container, not even before its task is known again.
   images.restore(new Map(runtime.list().map(({ record }) => [record.id, record.imageId])));
-  const network = openNetwork(options, paths, logger);
+  const changed = new Set<() => void>();
+  const { network, networking } = await openNetwork(options, paths, logger, () => {
+    for (const tell of changed) tell();
+  });
   const volumes = new VolumeStore(paths.volumes, systemClock);
   const executor = new OciExecutor({
     runtime,
@@ -59,7 +63,7 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
     clock: systemClock,
     log: logger.with({ part: 'executor' }),
   });
-  const stopReconciling = reconcileForEver(network, logger);
+  const stopReconciling = reconcileForEver(network, networking, logger);
   const { cgroups, runtime: ociRuntime } = runtime.context;
   return {
     executor,
@@ -72,15 +76,21 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
       capabilities: ['overlay', 'seccomp'],
       runtimes: { [ociRuntime.name]: ociRuntime.path },
       conditions: () => (images.diskPressure === undefined ? [] : [images.diskPressure]),
+      dataPath: () => networking.dataPath(),
     }),
-    networkAppliers: [],
+    networkAppliers: [networking],
+    networks: networking,
     pinner: registryPinner(images),
     imageHandlers: imageHandlers(images, nodeUsage(runtime, volumes)),
     counts: async () => ({ total: runtime.list().length, images: (await images.list()).length }),
-    onConditions: (changed) => images.onDiskPressure(changed),
+    onConditions: (tell) => {
+      changed.add(tell);
+      images.onDiskPressure(tell);
+    },
     close: async () => {
       stopReconciling();
       await executor.close();
+      await networking.close();
       await images.close();
     },
   };
@@ -106,25 +116,35 @@ async function openImages(options: DaemonOptions, paths: Paths, logger: Logger):
   );
 }
 
-function openNetwork(options: DaemonOptions, paths: Paths, logger: Logger): NodeNetwork {
+async function openNetwork(
+  options: DaemonOptions,
+  paths: Paths,
+  logger: Logger,
+  onKeys: () => void,
+): Promise<{ readonly network: NodeNetwork; readonly networking: ClusterNetworking }> {
   const gatewayPools = options.gatewayPools.length > 0 ? options.gatewayPools : DEFAULT_NETWORK_CONFIG.gatewayPools;
-  return new NodeNetwork({
+  const networking = await openClusterNetworking(options, paths, logger, onKeys);
+  const network = new NodeNetwork({
     instance: options.stateDir,
     directory: paths.networkRun,
     config: { ...DEFAULT_NETWORK_CONFIG, gatewayPools },
     clock: systemClock,
     logger: logger.with({ part: 'network' }),
+    cluster: networking,
   });
+  networking.connect(network);
+  return { network, networking };
 }
 
 /** A foreign `nft flush ruleset` closes ports until the next round; what was repaired is said. */
-function reconcileForEver(network: NodeNetwork, logger: Logger): () => void {
+function reconcileForEver(network: NodeNetwork, networking: ClusterNetworking, logger: Logger): () => void {
   let cancel = (): void => {};
   let stopped = false;
   const round = async (): Promise<void> => {
     try {
       if (network.isRestored) {
-        const { repaired } = await network.reconcile();
+        const { repaired: own } = await network.reconcile();
+        const repaired = [...own, ...(await networking.reconcile())];
         if (repaired.length > 0) logger.warn('the network was repaired', { repaired });
       }
     } catch (thrown) {

@@ -7,6 +7,7 @@ import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
 import type { ImagePinner } from '#manager/control/index.ts';
 import type { KeptAddresses } from './addresses.ts';
+import type { EngineNetworks } from './engine.ts';
 import type { Paths } from './paths.ts';
 
 /** What a daemon has whether or not its host is in a swarm. */
@@ -17,6 +18,10 @@ export interface DaemonParts {
   readonly addresses: KeptAddresses;
   readonly executor: Executor;
   readonly networkAppliers: readonly NetworkApplier[];
+  /** Networks of the swarm on this host. */
+  readonly networks: EngineNetworks;
+  /** Where other nodes send packets of networks, from the command line; undefined: the advertised address. */
+  readonly dataPathAddress: string | undefined;
   readonly describe: Describe;
   readonly pinner: ImagePinner;
   readonly clock: Clock;

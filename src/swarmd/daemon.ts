@@ -50,6 +50,8 @@ export class Daemon {
       addresses: { listen: options.listenAddress ?? '', advertise: options.advertiseAddress ?? '' },
       executor: engine.executor,
       networkAppliers: engine.networkAppliers,
+      networks: engine.networks,
+      dataPathAddress: options.dataPathAddress,
       describe: engine.describe,
       pinner: engine.pinner,
       clock: systemClock,

@@ -9,6 +9,7 @@ import { DEFAULT_RUNTIME_CONFIG, openRuntime } from '#agent/runtime/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
+import { openClusterNetworking } from './cluster-networking.ts';
 import type { DaemonOptions } from './options.ts';
 import { pathsOf } from './paths.ts';
 import { acquireLock, releaseLock } from './process-lock.ts';
@@ -54,6 +55,7 @@ async function removeContainers(options: DaemonOptions, logger: Logger): Promise
     clock: systemClock,
     logger,
   });
+  await (await openClusterNetworking(options, paths, logger, () => {})).leave();
   await network.destroy();
   if (failures.length > 0)
     throw new SwarmError({

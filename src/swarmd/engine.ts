@@ -2,15 +2,25 @@
 import type { Describe } from '#agent/describe/index.ts';
 import type { NetworkApplier } from '#agent/discovery/index.ts';
 import type { Executor } from '#agent/executor/index.ts';
+import type { ClusterMember } from '#agent/network/index.ts';
 import type { ImageService } from '#gen/swarm/v1/images.ts';
 import type { ImagePinner } from '#manager/control/index.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
+
+/** The swarm's networks on this host. */
+export interface EngineNetworks {
+  /** The host is in a swarm, as this member; said before its agent starts. */
+  join(member: ClusterMember): Promise<void>;
+  /** It is in none any more, and its tasks are gone: nothing of the networks stays. */
+  leave(): Promise<void>;
+}
 
 export interface Engine {
   readonly executor: Executor;
   readonly describe: Describe;
   /** What follows the tables of networks. */
   readonly networkAppliers: readonly NetworkApplier[];
+  readonly networks: EngineNetworks;
   readonly pinner: ImagePinner;
   readonly imageHandlers: Handlers<typeof ImageService> | undefined;
   counts(): Promise<{ readonly total: number; readonly images: number }>;

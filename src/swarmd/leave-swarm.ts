@@ -46,7 +46,10 @@ export async function endAgent(
 }
 
 /** Removes what makes this host a member; what is left is a host that can be initialised or joined. */
-export async function forgetMembership({ paths }: DaemonParts, store: IdentityStore): Promise<void> {
+export async function forgetMembership({ paths, networks, logger }: DaemonParts, store: IdentityStore): Promise<void> {
+  await networks.leave().catch((thrown: unknown) => {
+    logger.warn('the networks of the swarm could not all be removed', { error: SwarmError.from(thrown).message });
+  });
   await store.remove();
   await forgetLog(paths);
   await unmarkForced(paths);

@@ -22,6 +22,8 @@ export interface DaemonOptions {
   readonly listenAddress: string | undefined;
   /** The address that others reach this node at, in place of what init or join was told; undefined leaves that. */
   readonly advertiseAddress: string | undefined;
+  /** Where other nodes send packets of networks, in place of the advertised address; undefined leaves that. */
+  readonly dataPathAddress: string | undefined;
   /** host:port that Prometheus metrics are served on; undefined serves none. */
   readonly metricsAddress: string | undefined;
   /** Overrides the host's name in the node's description. */
@@ -55,6 +57,7 @@ Options:
   --executor oci|simulated how tasks are run (oci)
   --listen-addr ADDR       where other nodes reach this one: IP, IP:PORT or INTERFACE (what init or join was told)
   --advertise-addr ADDR    the address that others are told, for a host whose address has changed
+  --data-path-addr ADDR    where other nodes send packets of networks (the advertised address)
   --hostname NAME          name of this node (that of the host)
   --label KEY=VALUE        label of the engine, may be repeated
   --metrics-addr HOST:PORT serve Prometheus metrics there (off)
@@ -80,6 +83,7 @@ const FLAGS = {
   executor: { type: 'string', default: 'oci' },
   'listen-addr': { type: 'string' },
   'advertise-addr': { type: 'string' },
+  'data-path-addr': { type: 'string' },
   hostname: { type: 'string' },
   label: { type: 'string', multiple: true, default: [] as string[] },
   'metrics-addr': { type: 'string' },
@@ -126,6 +130,15 @@ export function parseCommand(argv: readonly string[]): DaemonCommand {
   }
 }
 
+function dataPathAddress(value: string | undefined): string | undefined {
+  if (value === undefined || isIP(value) !== 0) return value;
+  throw bad(
+    '--data-path-addr',
+    `${value} is not an IP address`,
+    'use the address of the device for packets of networks',
+  );
+}
+
 function optionsOf(values: Values): DaemonOptions {
   const stateDir = directory('--state-dir', values['state-dir']);
   const runDir = directory('--run-dir', values['run-dir']);
@@ -145,6 +158,7 @@ function optionsOf(values: Values): DaemonOptions {
     logLevel: choice('--log-level', values['log-level'], ['debug', 'info', 'warn', 'error', 'silent']),
     listenAddress: nodeAddress('--listen-addr', values['listen-addr']),
     advertiseAddress: nodeAddress('--advertise-addr', values['advertise-addr']),
+    dataPathAddress: dataPathAddress(values['data-path-addr']),
     metricsAddress:
       values['metrics-addr'] === undefined ? undefined : address('--metrics-addr', values['metrics-addr']),
     hostname: values.hostname === undefined ? undefined : hostname(values.hostname),

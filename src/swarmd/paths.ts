@@ -11,6 +11,11 @@ export interface Paths {
   readonly runtimeState: string;
   readonly runtimeRun: string;
   readonly networkRun: string;
+  /** Of the process that answers names; it outlives the daemon. */
+  readonly resolverRun: string;
+  /** Private keys of the tunnel between nodes. */
+  readonly tunnelKeys: string;
+  readonly tunnelSettings: string;
   readonly volumes: string;
   /** Scheduled saves of the swarm; they stay when the node leaves. */
   readonly snapshots: string;
@@ -29,6 +34,9 @@ export function pathsOf(stateDir: string, runDir: string): Paths {
     runtimeState: `${stateDir}/tasks`,
     runtimeRun: `${runDir}/tasks`,
     networkRun: `${runDir}/network`,
+    resolverRun: `${runDir}/resolver`,
+    tunnelKeys: `${stateDir}/wireguard.keys`,
+    tunnelSettings: `${runDir}/wireguard.conf`,
     volumes: `${stateDir}/volumes`,
     snapshots: `${stateDir}/snapshots`,
     lock: `${runDir}/swarmd.lock`,

@@ -1,7 +1,13 @@
 /** From what the manager assigns to what runtime, network and volumes are asked for. Pure. */
 
 import { type LogSettings, parseLogOptions } from '#agent/logs/index.ts';
-import type { AttachRequest, HostPort, NetworkProtocol } from '#agent/network/index.ts';
+import {
+  type AttachRequest,
+  GATEWAY_NETWORK,
+  type HostPort,
+  type NetworkMode,
+  type NetworkProtocol,
+} from '#agent/network/index.ts';
 import {
   EMPTY_CONTAINER_SPEC,
   type ImageDefaults,
@@ -22,6 +28,7 @@ import {
   PortProtocol,
   PublishMode,
   type ResourceRequirements,
+  type ServiceSpec,
 } from '#gen/swarm/v1/specs.ts';
 import { expandTemplate, templateContext } from './expand-templates.ts';
 
@@ -162,7 +169,10 @@ export function mapAssignment(assignment: TaskAssignment, architecture: string):
     mounts: container.mounts.map((mount) => mapMount(mount, expand)),
     attach: {
       taskId: task.id,
-      mode: 'gateway',
+      mode: modeOf(spec),
+      networks: task.networks
+        .filter((one) => one.network !== GATEWAY_NETWORK && one.addresses.length > 0)
+        .map(({ network, addresses }) => ({ networkId: network, addresses })),
       hostname,
       // The scheduler has chosen the numbers that the spec leaves open.
       ports: hostPorts(task.hostPorts.length > 0 ? task.hostPorts : (spec.endpoint?.ports ?? [])),
@@ -173,6 +183,18 @@ export function mapAssignment(assignment: TaskAssignment, architecture: string):
     stopGraceMs: container.stopGracePeriodMs ?? STOP_GRACE_MS,
     log: parseLogOptions(logDriver?.name ?? '', logDriver?.options ?? {}),
   };
+}
+
+/** The predefined networks that leave nothing for others beside them. */
+function modeOf(spec: ServiceSpec): NetworkMode {
+  const names = spec.task?.networks.map((one) => one.network) ?? [];
+  if (names.includes('host')) return 'host';
+  return names.includes('none') ? 'none' : 'gateway';
+}
+
+/** How long a task that gets no new connections goes on for those that it has. */
+export function drainMsOf({ spec }: TaskAssignment): number {
+  return spec.endpoint?.drainMs ?? spec.task?.container?.stopGracePeriodMs ?? STOP_GRACE_MS;
 }
 
 /** Only host-mode ports are the node's own; the others are the mesh's. */

@@ -10,7 +10,7 @@ import type { Logger } from '#common/log.ts';
 import { ContainerStatus, NetworkAttachment } from '#gen/swarm/v1/objects.ts';
 import type { PortConfig } from '#gen/swarm/v1/specs.ts';
 import type { Executor, LogLine, LogQuery, TaskStatistics } from '../executor.ts';
-import { type MappedTask, mapAssignment, portConfigs, stopSignalOf } from './map-assignment.ts';
+import { drainMsOf, type MappedTask, mapAssignment, portConfigs, stopSignalOf } from './map-assignment.ts';
 import type { HeldImage, TaskImages } from './task-images.ts';
 
 /** In the container's record: the named volumes that it has mounted. */
@@ -60,7 +60,7 @@ export class OciExecutor implements Executor {
     const taskId = assignment.task.id;
     const mapped = mapAssignment(assignment, this.#runtime.context.machine.architecture);
     TaskVolumes.check(mapped.mounts);
-    if (this.#runtime.inspect(taskId) !== undefined) return prepared(await this.#network.attach(mapped.attach));
+    if (this.#runtime.inspect(taskId) !== undefined) return prepared(await this.#network.attach(mapped.attach, signal));
     try {
       progress('preparing the image');
       const image = await this.#images.hold({
@@ -71,7 +71,7 @@ export class OciExecutor implements Executor {
         signal,
       });
       progress('preparing the network');
-      const attached = await this.#network.attach(mapped.attach);
+      const attached = await this.#network.attach(mapped.attach, signal);
       progress('creating the container');
       await this.#create(assignment, mapped, image, attached, signal);
       return prepared(attached);
@@ -140,10 +140,27 @@ export class OciExecutor implements Executor {
     if (this.#runtime.inspect(taskId) === undefined) return;
     const ended = this.#follow(taskId);
     const stop = async (): Promise<void> => {
+      await this.#drain(assignment, ended, signal);
       await this.#runtime.stop(taskId, assignment.spec.task?.container?.stopGracePeriodMs);
       await ended;
     };
     await unlessAborted(stop(), signal);
+  }
+
+  /** Every node has taken the task out of its tables: what is left are connections that it had before. */
+  async #drain(assignment: TaskAssignment, ended: Promise<unknown>, signal: AbortSignal): Promise<void> {
+    const gone = new AbortController();
+    void ended.finally(() => gone.abort()).catch(() => {});
+    try {
+      await this.#network.drain(assignment.task.id, drainMsOf(assignment), AbortSignal.any([signal, gone.signal]));
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (gone.signal.aborted) return;
+      this.#log.warn('the connections of a task cannot be counted: it is stopped without waiting for them', {
+        task: assignment.task.id,
+        error: SwarmError.from(error).message,
+      });
+    }
   }
 
   async remove(taskId: string, signal: AbortSignal): Promise<void> {

@@ -77,6 +77,8 @@ export class MeshGateway {
   readonly #options: MeshGatewayOptions;
   /** Addresses of tasks here: their routes are not ours. */
   readonly local = new Set<string>();
+  /** The number was in use when waiting for it ended: somebody else has it, and waiting again would not help. */
+  #isNumberTaken = false;
   /** The text of the tables as loaded, and how they list. */
   #tables: { readonly text: string; readonly listing: string } | undefined;
 
@@ -146,12 +148,15 @@ export class MeshGateway {
     const deadline = clock.monotonic() + vniWaitMs;
     for (;;) {
       try {
-        return await hostSocket.execute([
-          addVxlan({ ...MESH_DEVICE, mtu, linkLayerAddress, vni, port, local, namespace }),
-        ]);
+        await hostSocket.execute([addVxlan({ ...MESH_DEVICE, mtu, linkLayerAddress, vni, port, local, namespace })]);
+        this.#isNumberTaken = false;
+        return;
       } catch (error) {
         if (!isRefusal(error, 'EEXIST')) throw error;
-        if (clock.monotonic() >= deadline) throw vniTaken(error, vni, port);
+        if (this.#isNumberTaken || clock.monotonic() >= deadline) {
+          this.#isNumberTaken = true;
+          throw vniTaken(error, vni, port);
+        }
         await new Promise<void>((resolve) => void clock.setTimer(vniRetryMs, resolve));
       }
     }

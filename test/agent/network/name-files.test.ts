@@ -23,6 +23,7 @@ function filesFor(request: Partial<AttachRequest>, host: Partial<HostNameFiles> 
     hostAddress: '169.254.80.0',
     host: { resolvConf: '', realResolvConf: '', hosts: '', ...host },
     fallbackNameservers: FALLBACK,
+    asksResolver: false,
   });
 }
 

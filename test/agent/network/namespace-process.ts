@@ -98,7 +98,7 @@ const INGRESS_ONLY: ClusterNetworks = {
   adopt: () => {},
   placed: async () => {},
   gone: async () => {},
-  nameserver: undefined,
+  answersNames: false,
 };
 
 let network: NodeNetwork | undefined;

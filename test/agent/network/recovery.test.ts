@@ -119,7 +119,7 @@ describe('network: recovery', function () {
     await repairs(/route of the gateway network/);
     await hosts.onHost(async ({ routes }) => {
       const ours = (await listRules(routes)).filter((rule) => rule.table === names.routingTable);
-      assert.equal(ours.length, 2);
+      assert.equal(ours.length, 3);
       await routes.execute(ours.map(deleteRule));
     });
     await repairs(/policy rules/);

@@ -14,7 +14,10 @@ async function footprints(cluster: Cluster): Promise<Readonly<Record<string, Foo
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** As it is once nothing moves: no process but the daemons, and the same several times in a row. */
+/** Of a node in a swarm, there from its first network on. */
+const RESOLVER = /^\d+ starling-resolver\s*$/;
+
+/** As it is once nothing moves: no process but the daemons and their resolvers, and the same several times in a row. */
 async function quietFootprints(cluster: Cluster): Promise<Readonly<Record<string, Footprint>>> {
   let last = '';
   let times = 0;
@@ -22,7 +25,10 @@ async function quietFootprints(cluster: Cluster): Promise<Readonly<Record<string
     async () => {
       const found = await footprints(cluster);
       const text = JSON.stringify(found);
-      times = text === last && Object.values(found).every(({ processes }) => processes.length === 0) ? times + 1 : 0;
+      times =
+        text === last && Object.values(found).every(({ processes }) => processes.every((one) => RESOLVER.test(one)))
+          ? times + 1
+          : 0;
       last = text;
       return found;
     },

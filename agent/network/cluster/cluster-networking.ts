@@ -1,0 +1,411 @@
+/**
+ * The cluster's networks on this node, put together: the guard and the tunnel between nodes, the overlay networks, the
+ * routing mesh, and the answers to names. Follows the tables that managers send; without any, it does nothing.
+ */
+import type { NetworkApplier, NetworkViews } from '#agent/discovery/index.ts';
+import type { ResolverProcess } from '#agent/dns/index.ts';
+import type { Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
+import { type NetworkChange, type NetworkPeer, NetworkProblem, type NetworkTable } from '#gen/swarm/v1/networks.ts';
+import { NodeDataPath } from '#gen/swarm/v1/objects.ts';
+import { LoopbackPort, ResolverAsker, ResolverSettings } from '#gen/swarm/v1/resolver.ts';
+import { DnsConfig, PortProtocol, PublishMode } from '#gen/swarm/v1/specs.ts';
+import type { ClusterNetworks, TaskPlace } from '../cluster-networks.ts';
+import { VxlanGuard } from '../guard/vxlan-guard.ts';
+import { readHostNameFiles } from '../host-name-files.ts';
+import { type InstanceNames, instanceNames } from '../instance.ts';
+import type { NodeNetwork } from '../node-network.ts';
+import type { OverlayConfig } from '../overlay/config.ts';
+import type { NetworkKernel } from '../overlay/kernel/network-kernel.ts';
+import { touchedBy, type Underlay } from '../overlay/network-view.ts';
+import type { OverlayAttacher } from '../overlay/overlay-attach.ts';
+import { OverlayNetworks } from '../overlay/overlay-networks.ts';
+import type { WireGuardConfig } from '../wireguard/config.ts';
+import { type Tunnel, tunnelLinkName } from '../wireguard/tunnel.ts';
+import { tunnelAddress } from '../wireguard/tunnel-settings.ts';
+import { type DataPathPlace, findDataPath } from './node-data-path.ts';
+
+export interface ClusterNetworkingOptions {
+  /** That of the node's network. */
+  readonly instance: string;
+  /** An absolute path of its own below the run directory. */
+  readonly directory: string;
+  readonly kernel: NetworkKernel;
+  /** Undefined where this host was not looked at: encrypted networks then end at this node. */
+  readonly tunnel: Tunnel | undefined;
+  readonly tunnelConfig: WireGuardConfig;
+  /** UDP ports of VXLAN, plain and encrypted. */
+  readonly plainPort: number;
+  readonly encryptedPort: number;
+  readonly overlayConfig: OverlayConfig;
+  /** The process that answers names, not started. Undefined: tasks ask the host's servers. */
+  readonly makeResolver: (() => ResolverProcess) | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Who this node is in the swarm that it is in. */
+export interface ClusterMember {
+  readonly nodeId: string;
+  /** Where other nodes send packets of networks: asked again as it may change. */
+  readonly address: () => string;
+}
+
+export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
+  readonly name = 'networks';
+  readonly #options: ClusterNetworkingOptions;
+  readonly #names: InstanceNames;
+  #network: NodeNetwork | undefined;
+  #member: ClusterMember | undefined;
+  #place: DataPathPlace | undefined;
+  #views: NetworkViews = new Map();
+  /** In the kernel, or known not to come about. */
+  readonly #ready = new Set<string>();
+  readonly #watchers = new Set<() => void>();
+  #overlay: OverlayNetworks | undefined;
+  #guard: VxlanGuard | undefined;
+  /** From the first table on. */
+  #resolver: ResolverProcess | undefined;
+  #loopbackPorts = '';
+  #knownTasks: readonly string[] = [];
+  /** Of tasks that the resolver is to be told at its start. */
+  readonly #places = new Map<string, TaskPlace>();
+  /** Why the mesh ends at this node; tried again by `reconcile`. */
+  #meshProblem: string | undefined;
+  #tunnelProblem: string | undefined;
+
+  constructor(options: ClusterNetworkingOptions) {
+    this.#options = options;
+    this.#names = instanceNames(options.instance);
+  }
+
+  /** Once, before anything else: the network of the node, which is made with this as its cluster. */
+  connect(network: NodeNetwork): void {
+    this.#network = network;
+  }
+
+  /** The node is in a swarm, as this member. Before the first `apply`. */
+  async join(member: ClusterMember): Promise<void> {
+    if (this.#member !== undefined && this.#member.nodeId !== member.nodeId) await this.leave();
+    this.#member = member;
+  }
+
+  /** For the node's description. */
+  async dataPath(): Promise<NodeDataPath | undefined> {
+    const place = await this.#findPlace();
+    if (place === undefined) return undefined;
+    const { tunnel } = this.#options;
+    return NodeDataPath.create({
+      ...place,
+      wireguardKeys: tunnel?.publicKeys.map((key) => new Uint8Array(key)) ?? [],
+      encryptionProblem: tunnel === undefined ? 'encryption is not set up on this node' : (tunnel.problem ?? ''),
+    });
+  }
+
+  readonly overlay: OverlayAttacher = {
+    attach: async (request) => {
+      if (request.networks.length === 0) return [];
+      if (this.#overlay !== undefined) return this.#overlay.attach(request);
+      throw new SwarmError({
+        code: 'unavailable',
+        reason: 'unknown-object',
+        message: 'this node has not been told of any network',
+        hint: 'look at its connection to the managers with `swarm info`',
+      });
+    },
+    detach: async (taskId) => this.#overlay?.detach(taskId),
+    openConnections: async (taskId) => (await this.#overlay?.openConnections(taskId)) ?? 0,
+  };
+
+  get answersNames(): boolean {
+    return this.#resolver !== undefined;
+  }
+
+  isIngress(networkId: string): boolean | undefined {
+    return this.#views.get(networkId)?.table.ingress;
+  }
+
+  async ready(networkIds: readonly string[], signal: AbortSignal): Promise<void> {
+    while (!networkIds.every((networkId) => this.#ready.has(networkId))) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          this.#watchers.delete(done);
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        this.#watchers.add(done);
+        signal.addEventListener('abort', done);
+      });
+    }
+  }
+
+  adopt(taskIds: readonly string[], places: readonly TaskPlace[]): void {
+    this.#knownTasks = taskIds;
+    for (const place of places) this.#places.set(place.taskId, place);
+  }
+
+  async placed(place: TaskPlace): Promise<void> {
+    this.#places.set(place.taskId, place);
+    await this.#resolver?.setAsker(this.#askerOf(place));
+  }
+
+  async gone(taskId: string): Promise<void> {
+    if (!this.#places.delete(taskId)) return;
+    // A resolver that does not answer must not keep a task from ending: it is told when it does.
+    await this.#resolver?.removeAsker(taskId).catch((error: unknown) => {
+      this.#options.logger.warn('the resolver was not told that a task is gone', {
+        task: taskId,
+        error: SwarmError.from(error).message,
+      });
+    });
+  }
+
+  async apply(
+    views: NetworkViews,
+    changes: readonly NetworkChange[],
+    signal: AbortSignal,
+  ): Promise<readonly NetworkProblem[]> {
+    this.#views = views;
+    // What comes while this is under way is in `views` too, but not yet in the kernel.
+    const networkIds = [...views.keys()];
+    await this.#findPlace();
+    await this.#applyUnderlay();
+    const problems = await Promise.all([
+      this.#applyOverlays(changes),
+      this.#applyMesh(changes),
+      this.#applyNames(changes, signal),
+    ]);
+    for (const networkId of [...this.#ready]) if (!views.has(networkId)) this.#ready.delete(networkId);
+    for (const networkId of networkIds) if (views.has(networkId)) this.#ready.add(networkId);
+    for (const watcher of [...this.#watchers]) watcher();
+    return problems.flat();
+  }
+
+  /** Compares with the kernel what `NodeNetwork.reconcile` does not. Says what was repaired. */
+  async reconcile(): Promise<readonly string[]> {
+    if (this.#views.size === 0) return [];
+    const repaired: string[] = [];
+    if ((await this.#guard?.verify()) === true) repaired.push('guard of VXLAN');
+    if (this.#options.tunnel !== undefined && this.#tunnelProblem === undefined)
+      repaired.push(...(await this.#options.tunnel.verify()));
+    const overlays = await this.#overlay?.reconcile();
+    if (overlays !== undefined) repaired.push(...overlays.repaired);
+    if (this.#meshProblem !== undefined) await this.#applyMesh(undefined);
+    return repaired;
+  }
+
+  /** The node is in no swarm any more, and its tasks are gone: nothing of all this stays. */
+  async leave(): Promise<void> {
+    const { kernel, directory, overlayConfig: config, clock, logger, tunnel, plainPort, encryptedPort } = this.#options;
+    this.#member = undefined;
+    this.#views = new Map();
+    this.#ready.clear();
+    this.#places.clear();
+    this.#knownTasks = [];
+    this.#meshProblem = undefined;
+    if (this.#network?.isRestored === true) await this.#network.applyMesh(undefined, undefined);
+    await this.#overlay?.close();
+    this.#overlay = undefined;
+    const underlayOf = (): Underlay => {
+      throw noWay('the node is in no swarm');
+    };
+    await new OverlayNetworks({ kernel, directory, nodeId: '', underlayOf, config, clock, logger }).destroy();
+    const names = this.#names;
+    const guard = this.#guard ?? new VxlanGuard({ names, plainPort, encryptedPort, tunnelLink: tunnelLinkName(names) });
+    this.#guard = undefined;
+    await guard.remove();
+    await guard.close();
+    await tunnel?.set(undefined);
+    const resolver = this.#resolver ?? this.#options.makeResolver?.();
+    this.#resolver = undefined;
+    await resolver?.destroy();
+  }
+
+  /** Lets go; everything goes on. */
+  async close(): Promise<void> {
+    await this.#overlay?.close();
+    await this.#guard?.close();
+    await this.#options.tunnel?.close();
+    await this.#resolver?.close();
+  }
+
+  async #findPlace(): Promise<DataPathPlace | undefined> {
+    const address = this.#member?.address();
+    this.#place = address === undefined ? undefined : await findDataPath(address);
+    return this.#place;
+  }
+
+  /** Who may send to this node, and what is encrypted: before anything is sent. */
+  async #applyUnderlay(): Promise<void> {
+    const { tunnel, tunnelConfig, plainPort, encryptedPort } = this.#options;
+    const nodeId = this.#member?.nodeId ?? '';
+    const nodes = new Set<string>(this.#place === undefined ? [] : [this.#place.address]);
+    const members = new Map<string, NetworkPeer>();
+    for (const { table, peers } of this.#views.values())
+      for (const peer of peers.values()) {
+        const address = peer.dataPath?.address ?? '';
+        if (address !== '') nodes.add(address);
+        if (table.encrypted) members.set(peer.nodeId, peer);
+      }
+    this.#tunnelProblem = undefined;
+    if (tunnel !== undefined && (tunnel.problem === undefined || members.size > 0))
+      try {
+        const own = members.get(nodeId);
+        await tunnel.set(
+          own === undefined || own.index === 0
+            ? undefined
+            : { index: own.index, peers: [...members.values()], underlayMtu: this.#place?.mtu ?? 1500 },
+        );
+      } catch (error) {
+        this.#tunnelProblem = SwarmError.from(error).message;
+      }
+    this.#guard ??= new VxlanGuard({
+      names: this.#names,
+      plainPort,
+      encryptedPort,
+      tunnelLink: tunnelLinkName(this.#names),
+    });
+    const inside = [...members.values()].filter((peer) => peer.index > 0);
+    await this.#guard.set({
+      nodes: [...nodes],
+      tunnel: inside.map((peer) => tunnelAddress(tunnelConfig, peer.index)),
+    });
+  }
+
+  #underlayOf(table: NetworkTable): Underlay {
+    const { tunnel, tunnelConfig, plainPort, encryptedPort } = this.#options;
+    const place = this.#place;
+    if (place === undefined) throw noWay('this node has no address that other nodes could send to');
+    if (!table.encrypted)
+      return {
+        ...place,
+        port: plainPort,
+        peerAddress: (peer) => peer.dataPath?.address,
+        peerMtu: (peer) => peer.dataPath?.mtu,
+      };
+    if (tunnel === undefined) throw noWay('encryption is not set up on this node');
+    if (this.#tunnelProblem !== undefined) throw noWay(this.#tunnelProblem);
+    const own = this.#views.get(table.networkId)?.peers.get(this.#member?.nodeId ?? '')?.index ?? 0;
+    if (own === 0) throw noWay('this node has no number in the cluster yet');
+    return {
+      address: tunnelAddress(tunnelConfig, own),
+      port: encryptedPort,
+      mtu: tunnel.mtu(place.mtu),
+      peerAddress: (peer) =>
+        peer.index === 0 || (peer.dataPath?.wireguardKeys.length ?? 0) === 0
+          ? undefined
+          : tunnelAddress(tunnelConfig, peer.index),
+      peerMtu: (peer) => (peer.dataPath === undefined ? undefined : tunnel.mtu(peer.dataPath.mtu)),
+    };
+  }
+
+  async #applyOverlays(changes: readonly NetworkChange[]): Promise<readonly NetworkProblem[]> {
+    const { kernel, directory, overlayConfig: config, clock, logger } = this.#options;
+    if (this.#overlay !== undefined)
+      return (await this.#overlay.apply(this.#views, touchedBy(changes))).map((one) => NetworkProblem.create(one));
+    const overlay = new OverlayNetworks({
+      kernel,
+      directory,
+      nodeId: this.#member?.nodeId ?? '',
+      underlayOf: (table) => this.#underlayOf(table),
+      config,
+      clock,
+      logger,
+    });
+    const { problems, repaired, removed } = await overlay.restore(this.#views, this.#knownTasks);
+    this.#overlay = overlay;
+    if (repaired.length > 0 || removed.length > 0) logger.info('networks of before', { repaired, removed });
+    return problems.map((one) => NetworkProblem.create(one));
+  }
+
+  /** What the mesh cannot do beyond this node is a problem of the ingress network; it goes on with the node's own tasks. */
+  async #applyMesh(changes: readonly NetworkChange[] | undefined): Promise<readonly NetworkProblem[]> {
+    const network = this.#network;
+    const view = [...this.#views.values()].find(({ table }) => table.ingress);
+    if (network === undefined || !network.isRestored) return [];
+    if (view === undefined) {
+      await network.applyMesh(undefined, undefined);
+      return [];
+    }
+    const { networkId } = view.table;
+    const nodeId = this.#member?.nodeId ?? '';
+    const touched = changes === undefined ? undefined : touchedBy(changes);
+    if (touched !== undefined && !touched.has(networkId) && this.#meshProblem === undefined) return [];
+    const before = this.#meshProblem;
+    try {
+      const items = before === undefined ? touched?.get(networkId) : undefined;
+      await network.applyMesh({ nodeId, view, underlay: this.#underlayOf(view.table) }, items);
+      this.#meshProblem = undefined;
+    } catch (error) {
+      this.#meshProblem = SwarmError.from(error).message;
+      if (this.#meshProblem !== before)
+        this.#options.logger.warn('published ports lead to tasks of this node only', { error: this.#meshProblem });
+      await network.applyMesh({ nodeId, view, underlay: undefined }, undefined);
+    }
+    const messages = [...(this.#meshProblem === undefined ? [] : [this.#meshProblem]), ...network.meshProblems()];
+    return messages.length === 0 ? [] : [NetworkProblem.create({ networkId, message: messages.join('; ') })];
+  }
+
+  /** Names that cannot be answered now are answered later: the resolver is told by itself when it is there again. */
+  async #applyNames(changes: readonly NetworkChange[], signal: AbortSignal): Promise<readonly NetworkProblem[]> {
+    const { makeResolver, logger } = this.#options;
+    if (makeResolver === undefined || this.#network === undefined || !this.#network.isRestored) return [];
+    try {
+      const settings = await this.#resolverSettings(this.#network.nameserverAddress);
+      const ports = JSON.stringify(settings.loopbackPorts);
+      const resolver = this.#resolver;
+      if (resolver === undefined) {
+        this.#loopbackPorts = ports;
+        this.#resolver = makeResolver();
+        await this.#resolver.start({
+          views: this.#views,
+          askers: [...this.#places.values()].map((place) => this.#askerOf(place)),
+          settings,
+        });
+        return [];
+      }
+      await resolver.apply(this.#views, changes, signal);
+      if (ports !== this.#loopbackPorts) {
+        this.#loopbackPorts = ports;
+        await resolver.configure(settings, signal);
+      }
+      return [];
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const { message } = SwarmError.from(error);
+      logger.warn('the resolver does not follow', { error: message });
+      const networkIds = new Set(changes.map((change) => change.networkId));
+      return [...networkIds].map((networkId) => NetworkProblem.create({ networkId, message: `names: ${message}` }));
+    }
+  }
+
+  /** Tasks do not see one another by the ingress network. */
+  #askerOf({ taskId, address, networks, dns }: TaskPlace): ResolverAsker {
+    return ResolverAsker.create({
+      taskId,
+      addresses: [address],
+      networkIds: networks.map((one) => one.networkId).filter((networkId) => this.isIngress(networkId) !== true),
+      ...(dns === undefined ? {} : { dns: DnsConfig.create(dns) }),
+    });
+  }
+
+  async #resolverSettings(address: string): Promise<ResolverSettings> {
+    const loopbackPorts: LoopbackPort[] = [];
+    for (const { table, services } of this.#views.values())
+      for (const service of table.ingress ? services.values() : [])
+        for (const { publishMode, publishedPort: port, protocol, hostIp } of service.ports)
+          if (publishMode !== PublishMode.HOST && port !== 0 && hostIp === '' && protocol !== PortProtocol.SCTP)
+            loopbackPorts.push(LoopbackPort.create({ protocol, port }));
+    return ResolverSettings.create({
+      listenAddresses: [address],
+      resolvConf: (await readHostNameFiles()).realResolvConf,
+      loopbackPorts: loopbackPorts.toSorted((left, right) => left.port - right.port || left.protocol - right.protocol),
+    });
+  }
+}
+
+function noWay(message: string): SwarmError {
+  return new SwarmError({ code: 'precondition', reason: 'network-failed', message });
+}
