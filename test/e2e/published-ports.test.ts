@@ -9,7 +9,7 @@ describe('e2e: published ports', function () {
 
   after(async () => {
     await cluster()
-      .must(['service', 'rm', 'page'])
+      .must(['service', 'rm', 'page', 'reader'])
       .catch(() => {});
     await cluster()
       .until(
@@ -30,5 +30,16 @@ describe('e2e: published ports', function () {
       const { stdout, stderr } = await cluster().lab.exec(host, [process.execPath, '-e', script]);
       assert.equal(stdout.trim(), 'the-page', `${host}: ${stderr}`);
     }
+  });
+
+  it('tasks on a network find a service by its name, whichever node they are on', async () => {
+    const flags = ['--mode', 'global', '--name', 'reader', '--network', 'inside'];
+    await cluster().must(['service', 'create', '-d', ...flags, IMAGE, 'sh', '-c', 'nslookup page; sleep 1000']);
+    const lines = await cluster().until(
+      async () => (await cluster().must(['service', 'logs', '--raw', 'reader'])).split('\n'),
+      (all) => all.filter((line) => line.startsWith('Address: ')).length === 1 + WORKERS.length,
+      'every node’s reader to know the address',
+    );
+    assert.equal(new Set(lines.filter((line) => line.startsWith('Address: '))).size, 1);
   });
 });
