@@ -1,4 +1,5 @@
-/** What the kernel tells of changes to devices, addresses, routes and neighbours of a namespace, whoever made them. */
+/** What the kernel tells of a namespace: devices that change, and addresses, routes and neighbours that go. */
+import koffi from 'koffi';
 import { checked, closeDescriptor, hasErrno, KernelError, lastErrno, libcFunction, watchReadable } from './libc.ts';
 import { NETLINK_ROUTE, openNetlinkDescriptor } from './netlink.ts';
 import { addressOf, type ParsedMessage, parseAttributes, parseMessages, textOf } from './netlink-codec.ts';
@@ -7,6 +8,8 @@ import type { NetworkNamespace } from './netns.ts';
 const AF_NETLINK = 16;
 const MSG_DONTWAIT = 0x40;
 const DATAGRAM_BYTES = 64 * 1024;
+/** Read and parsed in one go, so that all watches can share it. */
+const datagram = Buffer.allocUnsafe(DATAGRAM_BYTES);
 /** Events that are read before the event loop gets a turn. */
 const DATAGRAMS_PER_TURN = 32;
 
@@ -51,6 +54,68 @@ const KINDS: ReadonlyMap<number, MessageKind> = new Map([
   ...pair('neighbour', 28, 12, 1),
 ]);
 
+const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
+const RTM_NEWLINK = 16;
+const RTM_DELETIONS = [17, 21, 25, 29];
+/** Offsets in the header of a message. */
+const TYPE_AT = 4;
+const PORT_ID_AT = 12;
+const ACCEPT_BYTES = 0xffffffff;
+
+// struct sock_fprog
+const filterProgram = koffi.struct('starling_sock_fprog', { length: 'uint16', instructions: 'void *' });
+const attachFilter = libcFunction<[number, number, number, never, number]>('setsockopt', 'int', [
+  'int',
+  'int',
+  'int',
+  'starling_sock_fprog *',
+  'uint',
+]);
+
+/** struct sock_filter */
+function instruction(code: number, jumpTrue: number, jumpFalse: number, value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt16LE(code, 0);
+  bytes.writeUInt8(jumpTrue, 2);
+  bytes.writeUInt8(jumpFalse, 3);
+  bytes.writeUInt32LE(value, 4);
+  return bytes;
+}
+
+/** Numbers are loaded in network order, but netlink has them in the machine's. */
+function swapped(value: number, bytes: 2 | 4): number {
+  const buffer = Buffer.alloc(bytes);
+  buffer.writeUIntLE(value, 0, bytes);
+  return buffer.readUIntBE(0, bytes);
+}
+
+/**
+ * The kernel drops what nobody wants to know before it wakes anybody: tens of thousands of routes that we add ourselves
+ * are not worth a word.
+ */
+function dropNoise(descriptor: number, ownPortId: number): void {
+  const [loadHalf, loadWord, jumpEqual, answer] = [0x28, 0x20, 0x15, 0x06] as const;
+  const types = [RTM_NEWLINK, ...RTM_DELETIONS];
+  const program = [
+    instruction(loadWord, 0, 0, PORT_ID_AT),
+    // To the refusal, over the types and the load before them.
+    instruction(jumpEqual, types.length + 1, 0, swapped(ownPortId, 4)),
+    instruction(loadHalf, 0, 0, TYPE_AT),
+    ...types.map((type, index) => instruction(jumpEqual, types.length - index, 0, swapped(type, 2))),
+    instruction(answer, 0, 0, 0),
+    instruction(answer, 0, 0, ACCEPT_BYTES),
+  ];
+  const instructions = Buffer.concat(program);
+  const argument = { length: program.length, instructions };
+  checked(
+    // The struct is koffi's to lay out: no type of ours stands for it.
+    attachFilter(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, argument as never, koffi.sizeof(filterProgram)),
+    'setsockopt',
+    'netlink',
+  );
+}
+
 export interface NetworkWatch {
   close(): void;
 }
@@ -73,11 +138,10 @@ function parseEvent(message: ParsedMessage): readonly NetworkEvent[] {
 
 function readEvents(descriptor: number): readonly NetworkEvent[] {
   const events: NetworkEvent[] = [];
-  const buffer = Buffer.allocUnsafe(DATAGRAM_BYTES);
   for (let count = 0; count < DATAGRAMS_PER_TURN; count++) {
-    const length = receive(descriptor, buffer, buffer.length, MSG_DONTWAIT);
+    const length = receive(descriptor, datagram, datagram.length, MSG_DONTWAIT);
     if (length >= 0) {
-      events.push(...parseMessages(buffer.subarray(0, length)).flatMap(parseEvent));
+      events.push(...parseMessages(datagram.subarray(0, length)).flatMap(parseEvent));
       continue;
     }
     const error = new KernelError('recv', lastErrno(), 'netlink');
@@ -88,9 +152,13 @@ function readEvents(descriptor: number): readonly NetworkEvent[] {
   return events;
 }
 
-/** Calls `onEvents` for changes in the namespace until closed. Does not keep the process alive. */
+/**
+ * Calls `onEvents` for changes in the namespace until closed, but not for those that the socket `ownPortId` asked for.
+ * Does not keep the process alive.
+ */
 export function watchNetwork(
   namespace: NetworkNamespace,
+  ownPortId: number,
   onEvents: (events: readonly NetworkEvent[]) => void,
 ): NetworkWatch {
   const descriptor = namespace.run(() => openNetlinkDescriptor(NETLINK_ROUTE));
@@ -99,6 +167,7 @@ export function watchNetwork(
   address.writeUInt16LE(AF_NETLINK, 0);
   address.writeUInt32LE(GROUPS, 8);
   try {
+    dropNoise(descriptor, ownPortId);
     checked(bind(descriptor, address, address.length), 'bind', 'netlink');
   } catch (error) {
     closeDescriptor(descriptor);

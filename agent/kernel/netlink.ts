@@ -49,6 +49,7 @@ export const TRANSACTION_BYTES_MAX = 1024 * 1024;
 const SEND_BUFFER_BYTES = 2 * TRANSACTION_BYTES_MAX;
 /** The kernel fills at most 32 KiB per dump datagram. */
 const DATAGRAM_BYTES = 64 * 1024;
+const answerBuffer = Buffer.allocUnsafe(DATAGRAM_BYTES);
 /** A dump that the kernel reports as interrupted (the table changed meanwhile) is asked for again this often. */
 const DUMP_ATTEMPTS = 5;
 
@@ -73,6 +74,8 @@ const receiveFunction = libcFunction<[number, Uint8Array, number, number]>('recv
   'int',
 ]);
 
+const EINVAL = 22;
+const bindFunction = libcFunction<[number, Uint8Array, number]>('bind', 'int', ['int', 'void *', 'uint']);
 const socketName = libcFunction<[number, Uint8Array, Uint8Array]>('getsockname', 'int', ['int', 'void *', 'void *']);
 
 export interface NetlinkRequest {
@@ -109,8 +112,12 @@ export function openNetlinkDescriptor(protocol: number): number {
 }
 
 function portIdOf(descriptor: number): number {
-  // struct sockaddr_nl. The kernel gives a socket its number at the first message; asking does no harm before.
+  // struct sockaddr_nl. A socket has no number before its first message, unless it asks for one.
   const address = Buffer.alloc(12);
+  address.writeUInt16LE(AF_NETLINK, 0);
+  const refusal = bindFunction(descriptor, address, address.length) === 0 ? 0 : lastErrno();
+  // EINVAL: it has one.
+  if (refusal !== 0 && refusal !== EINVAL) throw new KernelError('bind', refusal, 'netlink');
   const length = Buffer.alloc(4);
   length.writeUInt32LE(address.length);
   checked(socketName(descriptor, address, length), 'getsockname', 'netlink');
@@ -260,11 +267,11 @@ export class NetlinkSocket {
     return outcomes;
   }
 
+  /** Good until the next call: answers are read in one go, and a batch has a hundred of them. */
   #receiveNow(): Buffer {
-    const buffer = Buffer.allocUnsafe(DATAGRAM_BYTES);
-    const length = receiveFunction(this.#descriptor, buffer, buffer.length, MSG_DONTWAIT);
+    const length = receiveFunction(this.#descriptor, answerBuffer, answerBuffer.length, MSG_DONTWAIT);
     if (length < 0) throw new KernelError('recv', lastErrno(), 'netlink');
-    return buffer.subarray(0, length);
+    return answerBuffer.subarray(0, length);
   }
 
   async #sendTransaction(subsystem: number, requests: readonly NetlinkRequest[]): Promise<void> {

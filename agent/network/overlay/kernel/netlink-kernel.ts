@@ -180,11 +180,8 @@ class NetlinkNamespace implements KernelNamespace {
   }
 
   watch(onEvents: (events: readonly NetworkEvent[]) => void): NetworkWatch {
-    return watchNetwork(this.#namespace, (events) => {
-      // What we did ourselves is no news.
-      const foreign = events.filter((event) => event.portId !== this.#routes.portId);
-      if (foreign.length > 0) onEvents(foreign);
-    });
+    // What we did ourselves is no news.
+    return watchNetwork(this.#namespace, this.#routes.portId, onEvents);
   }
 
   async close(): Promise<void> {

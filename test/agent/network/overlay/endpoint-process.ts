@@ -26,6 +26,7 @@ export const METHODS = {
   async serve(name: string, port: number): Promise<void> {
     const server = createServer((socket) => {
       socket.on('error', () => {});
+      socket.setNoDelay(true);
       socket.write(`${name} ${plain(socket.remoteAddress)}\n`);
       socket.pipe(socket);
     });
@@ -167,6 +168,38 @@ export const METHODS = {
   hangUp(name: string): void {
     conversations.get(name)?.destroy();
     conversations.delete(name);
+  },
+
+  /** Sends as much as goes in that time to `serveCounting`; bits per second, as the receiver counted. */
+  async throughput(host: string, port: number, milliseconds: number): Promise<number> {
+    const socket = connect({ host, port });
+    const chunk = Buffer.alloc(256 * 1024);
+    await once(socket, 'connect');
+    const begin = performance.now();
+    const write = (): void => {
+      while (performance.now() - begin < milliseconds) if (!socket.write(chunk)) return;
+      socket.end();
+    };
+    socket.on('drain', write);
+    write();
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    return (Number(answer.toString()) * 8_000) / (performance.now() - begin);
+  },
+
+  /** One byte there and back with `serve`, so often; microseconds of each. */
+  async roundTrips(host: string, port: number, count: number): Promise<number[]> {
+    const socket = connect({ host, port });
+    socket.setNoDelay(true);
+    await once(socket, 'data');
+    const each: number[] = [];
+    for (let trip = 0; trip < count; trip++) {
+      const begin = performance.now();
+      socket.write('!');
+      await once(socket, 'data');
+      each.push((performance.now() - begin) * 1000);
+    }
+    socket.destroy();
+    return each;
   },
 
   /** A datagram with any content, as hex. */

@@ -12,7 +12,7 @@ import { addAddress, addBridge, addVeth, findLink, setLinkMaster, setLinkUp } fr
 import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { DEFAULT_OVERLAY_CONFIG, type OverlayConfig } from '#agent/network/overlay/config.ts';
 import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
-import type { NetworkKernel } from '#agent/network/overlay/kernel/network-kernel.ts';
+import type { KernelNamespace, NetworkKernel } from '#agent/network/overlay/kernel/network-kernel.ts';
 import type { NetworkView, Underlay } from '#agent/network/overlay/network-view.ts';
 import type { OverlayLink } from '#agent/network/overlay/overlay-attach.ts';
 import { OverlayNetworks, type OverlayRestoreReport } from '#agent/network/overlay/overlay-networks.ts';
@@ -340,6 +340,10 @@ export class Hosts {
 
   routerPath(host: number, name: string): string {
     return join(this.runDirectory(host), 'ns', name);
+  }
+
+  openRouter(host: number, name: string): Promise<KernelNamespace> {
+    return new NetlinkKernel().open(this.routerPath(host, name));
   }
 
   /** Works in a namespace as somebody with a shell there would. */
