@@ -125,14 +125,47 @@ function meshMapsText({ elements, chains }: MeshElements, setMark: string): stri
   return `${lines.join('\n')}\n`;
 }
 
+/** Other nodes must be able to answer: what has an address of this host's own making gets the node's. */
+function asNodeText(ingress: AddressPlan['ingress'], link: string): string {
+  if (ingress?.nodeAddress === undefined) return '';
+  const rules = ingress.subnets.map(
+    (subnet) => `
+    oifname ${link} ip daddr ${subnet} ip saddr 127.0.0.0/8 snat to ${ingress.nodeAddress}
+    iifname ${link} oifname ${link} ip daddr ${subnet} snat to ${ingress.nodeAddress}`,
+  );
+  return rules.join('');
+}
+
 /**
  * Replaces the whole table in one transaction: no packet sees it half made, and established connections keep their
  * translation, which lives in connection tracking.
  */
 export function hostTableText(contents: HostTableContents): string {
-  const { names, plan, mark, elements, guardedDevices, mesh } = contents;
+  const table = contents.names.hostTable;
+  return `
+add table ip ${table}
+delete table ip ${table}
+table ip ${table} {
+${mapsText(contents)}
+${chainsText(contents)}
+}
+`;
+}
+
+function markText(mark: number): string {
+  return `meta mark set meta mark or ${mark}`;
+}
+
+function mapsText({ elements, guardedDevices, mesh, mark }: HostTableContents): string {
+  return `
+  map ports { type inet_proto . inet_service : ipv4_addr . inet_service; ${elementsText(elements, 'ports')} }
+  map bound { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; ${elementsText(elements, 'bound')} }
+${guardedDevices === undefined ? '' : guardSetText(guardedDevices)}
+${mesh === undefined ? '' : meshMapsText(mesh, markText(mark))}`;
+}
+
+function chainsText({ names, plan, mark, guardedDevices, mesh }: HostTableContents): string {
   const { ingress } = plan;
-  const table = names.hostTable;
   const link = `"${names.hostLink}"`;
   const ranges = [formatPrefix(plan.pool), ...(ingress?.subnets ?? [])];
   const tasks = ranges.length === 1 ? ranges[0] : `{ ${ranges.join(', ')} }`;
@@ -141,26 +174,8 @@ export function hostTableText(contents: HostTableContents): string {
       ? ''
       : `ip daddr . ip protocol . th dport vmap @mesh_bound
     fib daddr type local ip protocol . th dport vmap @mesh`;
-  // Other nodes must be able to answer: what has an address of this host's own making gets the node's.
-  const asNode =
-    ingress?.nodeAddress === undefined
-      ? ''
-      : ingress.subnets
-          .map(
-            (subnet) => `
-    oifname ${link} ip daddr ${subnet} ip saddr 127.0.0.0/8 snat to ${ingress.nodeAddress}
-    iifname ${link} oifname ${link} ip daddr ${subnet} snat to ${ingress.nodeAddress}`,
-          )
-          .join('');
-  const setMark = `meta mark set meta mark or ${mark}`;
+  const setMark = markText(mark);
   return `
-add table ip ${table}
-delete table ip ${table}
-table ip ${table} {
-  map ports { type inet_proto . inet_service : ipv4_addr . inet_service; ${elementsText(elements, 'ports')} }
-  map bound { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; ${elementsText(elements, 'bound')} }
-${guardedDevices === undefined ? '' : guardSetText(guardedDevices)}
-${mesh === undefined ? '' : meshMapsText(mesh, setMark)}
   chain guard {
     type filter hook prerouting priority -300; policy accept;
     iifname ${link} ip daddr 127.0.0.0/8 drop
@@ -208,12 +223,10 @@ ${mesh === undefined ? '' : meshMapsText(mesh, setMark)}
     oifname ${link} icmp type redirect drop
   }
   chain translate {
-    type nat hook postrouting priority 100; policy accept;${asNode}
+    type nat hook postrouting priority 100; policy accept;${asNodeText(ingress, link)}
     oifname ${link} ip saddr 127.0.0.0/8 masquerade
     iifname ${link} masquerade
-  }
-}
-`;
+  }`;
 }
 
 /** A map element as libnftables lists it, in the form of `elementKey` and `elementValue`. */

@@ -150,6 +150,7 @@ describe('image service', function () {
     const refused = Promise.withResolvers<void>();
     async function* slow(): AsyncGenerator<{ chunk: Uint8Array }> {
       yield { chunk: Buffer.alloc(512) };
+      await eventually('the load has begun', async () => (await fixture.leftovers()).length > 0);
       stop.abort(new SwarmError({ code: 'cancelled', reason: 'cancelled', message: 'gone' }));
       await refused.promise;
       yield { chunk: Buffer.alloc(512) };
