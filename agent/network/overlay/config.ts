@@ -7,8 +7,6 @@ export interface OverlayConfig {
   readonly vniRetryMs: number;
   /** From the first foreign change that the kernel tells of to the comparison: one for a whole burst. */
   readonly eventDelayMs: number;
-  /** Links that are looked at inside tasks before others get a turn. */
-  readonly tasksPerTurn: number;
 }
 
 export const DEFAULT_OVERLAY_CONFIG: OverlayConfig = {
@@ -19,5 +17,4 @@ export const DEFAULT_OVERLAY_CONFIG: OverlayConfig = {
   vniRetryMs: 50,
   // `ip link del` of one device makes a handful of events within a millisecond; people do not notice a tenth of a second.
   eventDelayMs: 100,
-  tasksPerTurn: 8,
 };

@@ -67,7 +67,8 @@ export function touchedBy(changes: readonly NetworkChange[]): Touched {
       case 'endpoint':
         found.endpoints.add(item.value.taskId);
         break;
-      default:
+      case 'table':
+      case undefined:
         found.table = true;
     }
   }

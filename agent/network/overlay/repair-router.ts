@@ -1,4 +1,5 @@
 /** Compares a router with its model and puts right what differs. Built anew, taken over after a restart, healed: one way. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { ElementChange, ElementSet } from '../../kernel/nftables-elements.ts';
@@ -159,14 +160,23 @@ export async function repairDeviceSettings(
   return (await scene.namespace.ensureSettings(settings)).map((name) => `setting net/${name}`);
 }
 
+/** Comparisons that are made before others get a turn: some milliseconds of work. */
+const COMPARISONS_PER_TURN = 2000;
+
 /** Differences between the two, as operations: what is missing or different first, then what is too much. */
-export function itemDifferences(
+export async function itemDifferences(
   wanted: Iterable<readonly [string, Item]>,
   found: readonly Item[],
-): readonly Operation[] {
-  const there = new Map(found.map((item) => [keyOf(item), item]));
+): Promise<readonly Operation[]> {
+  let done = 0;
+  const there = new Map<string, Item>();
+  for (const item of found) {
+    there.set(keyOf(item), item);
+    if (++done % COMPARISONS_PER_TURN === 0) await nextTurn();
+  }
   const missing: Item[] = [];
   for (const [key, item] of wanted) {
+    if (++done % COMPARISONS_PER_TURN === 0) await nextTurn();
     const state = there.get(key);
     there.delete(key);
     if (state === undefined || valueOf(state) !== valueOf(item)) missing.push(item);
@@ -203,7 +213,7 @@ export async function repairItems(
       if (item.kind === 'rule' || !absent.has(item.device.name)) yield entry;
     }
   }
-  const operations = itemDifferences(present(), await namespace.items());
+  const operations = await itemDifferences(present(), await namespace.items());
   if (operations.length === 0) return [];
   await namespace.change(operations);
   const words = operations.flatMap((operation) => {
@@ -241,7 +251,9 @@ export async function repairElements({ namespace, model }: RepairScene): Promise
   const words: string[] = [];
   for (const [set, wanted] of wantedElements(model)) {
     const found = await namespace.elements(set);
+    let done = 0;
     for (const [key, value] of wanted) {
+      if (++done % COMPARISONS_PER_TURN === 0) await nextTurn();
       const state = found.get(key);
       if (state === value) continue;
       const group = groupOf(groups, key);

@@ -20,6 +20,9 @@ const TASK_DEVICE_BASE = 1024;
 /** Of the devices inside tasks, above that of the gateway network. */
 const DEVICE_IN_TASK_BASE = 16;
 
+/** Some milliseconds of work. */
+const ITEMS_PER_TURN = 1000;
+
 /** A task's cable to a network. */
 export interface TaskLink {
   readonly taskId: string;
@@ -109,6 +112,19 @@ export class RouterModel {
    * is another object than before. Throws `bad-field` for a table that makes no sense, and then nothing has changed.
    */
   update(view: NetworkView, underlay: Underlay | undefined, touched?: TouchedItems): RouterDelta {
+    const steps = this.updateInSteps(view, underlay, touched);
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+    }
+  }
+
+  /** As `update`, with a pause wherever it yields: tens of thousands of endpoints take longer than one turn may. */
+  *updateInSteps(
+    view: NetworkView,
+    underlay: Underlay | undefined,
+    touched?: TouchedItems,
+  ): Generator<void, RouterDelta> {
     const before = this.#view;
     // A node that has left the network keeps the address it had as long as the network is here.
     const nodeIndex = view.peers.get(this.#nodeId)?.index ?? this.#nodeIndex;
@@ -131,16 +147,26 @@ export class RouterModel {
     );
     const endpoints = same?.endpoints ?? changedKeys(before?.endpoints, view.endpoints);
     const collected: Collected = { groups: [], flows: [] };
+    let done = 0;
+    const isTurnOver = (): boolean => ++done % ITEMS_PER_TURN === 0;
     const routed = new Set(endpoints);
     for (const nodeId of peers) {
       this.items.put(`peer ${nodeId}`, this.#peerItems(view.peers.get(nodeId)));
       for (const taskId of this.#endpointsOfNode.get(nodeId) ?? []) routed.add(taskId);
     }
-    for (const taskId of endpoints)
+    for (const taskId of endpoints) {
       for (const serviceId of this.#updateEndpoint(taskId, view, collected.flows)) services.add(serviceId);
-    for (const taskId of routed) this.items.put(`endpoint ${taskId}`, this.#endpointItems(view.endpoints.get(taskId)));
+      if (isTurnOver()) yield;
+    }
+    for (const taskId of routed) {
+      this.items.put(`endpoint ${taskId}`, this.#endpointItems(view.endpoints.get(taskId)));
+      if (isTurnOver()) yield;
+    }
     if (anew) for (const link of this.#links.values()) this.items.put(`task ${link.taskId}`, this.#taskItems(link));
-    for (const serviceId of services) this.#updateService(serviceId, view, collected);
+    for (const serviceId of services) {
+      this.#updateService(serviceId, view, collected);
+      if (isTurnOver()) yield;
+    }
     return { ...this.items.take(), ...collected, anew };
   }
 

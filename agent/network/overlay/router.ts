@@ -1,4 +1,5 @@
 /** One network on this node: a namespace that is a router between the tasks here and, by VXLAN, the other nodes. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -94,7 +95,7 @@ export class Router implements AttachableNetwork {
   apply(view: NetworkView, underlay: Underlay | undefined, touched?: TouchedItems): Promise<void> {
     return this.#inTurn(async () => {
       const adopted = this.#namespace === undefined && (await this.#adoptNamespace());
-      const delta = this.#model.update(view, underlay, touched);
+      const delta = await this.#update(view, underlay, touched);
       this.#view = view;
       if (!adopted && !delta.anew && this.#namespace !== undefined) return this.#commit(delta);
       const repaired = await this.#repairAll(adopted);
@@ -182,6 +183,15 @@ export class Router implements AttachableNetwork {
     const done = this.#lane.then(work);
     this.#lane = done.catch(() => undefined);
     return done;
+  }
+
+  async #update(view: NetworkView, underlay: Underlay | undefined, touched?: TouchedItems): Promise<RouterDelta> {
+    const steps = this.#model.updateInSteps(view, underlay, touched);
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+      await nextTurn();
+    }
   }
 
   #open(): KernelNamespace {

@@ -41,7 +41,7 @@ export function taskItems(link: TaskLink, subnets: readonly Subnet[], networkNam
   return items;
 }
 
-/** Makes the device's inside whole. `made` says that the device is new, so that nothing has to be compared. */
+/** Makes the device's inside whole. */
 export async function configureTask(task: KernelNamespace, link: TaskLink, items: readonly Item[]): Promise<void> {
   const settings = taskSettings(link);
   if (settings.length > 0) await task.ensureSettings(settings);
@@ -67,7 +67,9 @@ export async function repairTask(
   }
   const settings = await task.ensureSettings(taskSettings(link));
   const wanted = items.map((item) => [keyOf(item), item] as const);
-  const missing = itemDifferences(wanted, await task.items()).filter((operation) => operation.do === 'set');
+  const differences = await itemDifferences(wanted, await task.items());
+  // What else the task has is its own affair.
+  const missing = differences.filter((operation) => operation.do === 'set');
   await task.change(missing);
   return [
     ...repaired,

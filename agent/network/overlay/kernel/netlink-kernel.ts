@@ -58,7 +58,7 @@ function setRequest(item: Item): NetlinkRequest {
     case 'address':
       return addAddress(item.device.index, item.prefix, { noPrefixRoute: item.prefixRoute !== true });
     case 'route': {
-      const { kind, device, ...route } = item;
+      const { kind: _kind, device, ...route } = item;
       return replaceRoute({ ...route, linkIndex: device.index, table: tableOf(item) });
     }
     case 'neighbour':

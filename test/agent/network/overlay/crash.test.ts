@@ -81,15 +81,15 @@ describe('overlay: crashes', function () {
     }
   }
 
-  function linksIn(path: string): Promise<readonly string[]> {
+  async function linksIn(path: string): Promise<readonly string[]> {
     const namespace = NetworkNamespace.open(path);
     const socket = NetlinkSocket.open(namespace);
-    return listLinks(socket)
-      .then((links) => links.map((link) => link.name).toSorted())
-      .finally(async () => {
-        await socket.close();
-        namespace.close();
-      });
+    try {
+      return (await listLinks(socket)).map((link) => link.name).toSorted();
+    } finally {
+      await socket.close();
+      namespace.close();
+    }
   }
 
   /** Everything on the host is what these tasks need, and nothing else. */

@@ -100,7 +100,7 @@ export const METHODS = {
         };
         socket.on('message', (message) => done(message.toString()));
         socket.on('error', (error) => done(errorCode(error)));
-        const send = (): void => void socket.connect(port, host, () => socket.send(Buffer.alloc(bytes, '?')));
+        const send = (): void => socket.connect(port, host, () => socket.send(Buffer.alloc(bytes, '?')));
         if (source === undefined) socket.bind(send);
         else socket.bind({ address: source }, send);
       });
@@ -205,7 +205,7 @@ export const METHODS = {
   /** A datagram with any content, as hex. */
   async sendRaw(host: string, port: number, hex: string): Promise<void> {
     const socket = datagramSocket(host);
-    await new Promise<void>((resolve) => void socket.send(Buffer.from(hex, 'hex'), port, host, () => resolve()));
+    await new Promise<void>((resolve) => socket.send(Buffer.from(hex, 'hex'), port, host, () => resolve()));
     socket.close();
   },
 };
