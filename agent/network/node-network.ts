@@ -1,26 +1,27 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
-import { containerDns } from '#agent/dns/index.ts';
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
 import { deleteLink } from '../kernel/netlink-route.ts';
 import { isNetworkNamespace, listNetworkNamespaces, removeNetworkNamespace } from '../kernel/netns.ts';
+import { addressOf, ownAddress, placeOf } from './attachment-addresses.ts';
 import { type AttachmentRecord, AttachmentRecords, checkTaskId } from './attachment-records.ts';
-import type { ClusterNetworks, TaskPlace } from './cluster-networks.ts';
+import type { ClusterNetworks } from './cluster-networks.ts';
 import type { NetworkConfig } from './config.ts';
+import { drained } from './drained.ts';
 import { Gateway } from './gateway.ts';
 import { readHostNameFiles } from './host-name-files.ts';
 import type { InstanceNames } from './instance.ts';
 import { instanceNames } from './instance.ts';
-import { formatAddress, formatPrefix, parsePrefix, prefixContains } from './ipv4.ts';
+import { formatAddress, formatPrefix, parsePrefix } from './ipv4.ts';
 import { type MeshTables, RoutingMesh } from './mesh/routing-mesh.ts';
 import { nameFiles } from './name-files.ts';
 import { NamespacePool } from './namespace-pool.ts';
 import type { TouchedItems } from './overlay/network-view.ts';
 import { type HostTableFrame, PortPublisher } from './port-publisher.ts';
+import { TaskMembership } from './task-membership.ts';
 import {
   gatewayLinkName,
   giveIngressAddress,
@@ -30,7 +31,6 @@ import {
   numberOf,
   replugNamespace,
   routeToTask,
-  serveNames,
   taskAddress,
   taskNamespacePath,
 } from './task-namespace.ts';
@@ -38,7 +38,6 @@ import type {
   AttachedNetwork,
   AttachRequest,
   NetworkAttachment,
-  NetworkMembership,
   ReconcileReport,
   RestoreReport,
   TaskNetwork,
@@ -86,6 +85,7 @@ export class NodeNetwork implements TaskNetwork {
   #closing = false;
   /** Work on one task takes turns. Invariant: an entry leaves when its last work is done. */
   readonly #lanes = new Map<string, Promise<unknown>>();
+  readonly #membership: TaskMembership;
   #parts: Parts | undefined;
 
   constructor(options: NodeNetworkOptions) {
@@ -93,6 +93,8 @@ export class NodeNetwork implements TaskNetwork {
     this.#options = options;
     this.#names = instanceNames(options.instance);
     this.#records = new AttachmentRecords(options.directory);
+    const { directory, cluster, clock, config } = options;
+    this.#membership = new TaskMembership({ directory, cluster, clock, tablesWaitMs: config.tablesWaitMs });
   }
 
   /** Whether `restore` has succeeded: only then is there something to reconcile. */
@@ -174,14 +176,8 @@ export class NodeNetwork implements TaskNetwork {
     const isKnownToOthers = (record?.networks?.length ?? 0) > 0 || (record?.ports.length ?? 0) > 0;
     if (record === undefined || !isKnownToOthers || maxMs <= 0) return;
     const { clock, config } = this.#options;
-    const deadline = clock.monotonic() + maxMs;
-    for (let waitMs = config.drainPollMs.first; ; waitMs = Math.min(waitMs * 2, config.drainPollMs.largest)) {
-      signal.throwIfAborted();
-      if ((await this.#openConnections(record)) === 0) return;
-      const leftMs = deadline - clock.monotonic();
-      if (leftMs <= 0) return;
-      await pause(clock, Math.min(waitMs, leftMs), signal);
-    }
+    const openConnections = (): Promise<number> => this.#openConnections(record);
+    await drained({ openConnections, clock, pollMs: config.drainPollMs }, maxMs, signal);
   }
 
   async #openConnections(record: AttachmentRecord): Promise<number> {
@@ -197,9 +193,9 @@ export class NodeNetwork implements TaskNetwork {
     return this.#inTurn(taskId, async () => {
       const record = this.#attached.get(taskId);
       if (record === undefined) return;
-      const { publisher, mesh } = this.#need();
+      const { gateway, publisher, mesh } = this.#need();
       await publisher.withdraw(taskId);
-      await this.#leaveCluster(record);
+      await this.#membership.leave(record, gateway);
       await this.#removeAttachment(record);
       if (record.ingressAddress !== undefined) mesh.setLocal(record.ingressAddress, false);
       this.#attached.delete(taskId);
@@ -348,13 +344,13 @@ export class NodeNetwork implements TaskNetwork {
   async #attachNew(request: AttachRequest, signal: AbortSignal | undefined): Promise<AttachmentRecord> {
     const { taskId, mode } = request;
     const networks = mode === 'gateway' ? (request.networks ?? []) : [];
-    await this.#awaitTables(networks, signal);
+    await this.#membership.awaitTables(networks, signal);
     const { gateway, publisher, pool, mesh } = this.#need();
     let record: AttachmentRecord = { taskId, mode, number: undefined, ports: [] };
     try {
       if (mode === 'gateway') record = { ...record, number: (await pool.take()).number };
       if (mode === 'none') record = { ...record, number: await this.#takeBare(gateway) };
-      if (networks.length > 0) record = await this.#joinCluster(record, request, networks);
+      if (networks.length > 0) record = await this.#membership.join(record, request, networks, { gateway, mesh });
       const address = addressOf(record, gateway);
       if (address !== undefined) record = { ...record, ports: await publisher.publish(taskId, address, request.ports) };
       // Last: what a crash leaves without a record, `restore` removes.
@@ -363,85 +359,11 @@ export class NodeNetwork implements TaskNetwork {
       return record;
     } catch (error) {
       await publisher.withdraw(taskId);
-      await this.#leaveCluster(record);
+      await this.#membership.leave(record, gateway);
       await this.#removeAttachment(record);
       if (record.ingressAddress !== undefined) mesh.setLocal(record.ingressAddress, false);
       throw error;
     }
-  }
-
-  async #awaitTables(networks: readonly NetworkMembership[], signal: AbortSignal | undefined): Promise<void> {
-    const { cluster, clock, config } = this.#options;
-    if (networks.length === 0) return;
-    if (cluster === undefined) throw noTables(networks);
-    const late = new AbortController();
-    const cancel = clock.setTimer(config.tablesWaitMs, () => late.abort());
-    const either = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
-    try {
-      await cluster.ready(
-        networks.map((one) => one.networkId),
-        either,
-      );
-    } catch (error) {
-      if (late.signal.aborted && signal?.aborted !== true) throw noTables(networks);
-      throw error;
-    } finally {
-      cancel();
-    }
-  }
-
-  /** Devices on the task's networks, its address for published ports, and the way to the one who answers names. */
-  async #joinCluster(
-    draft: AttachmentRecord,
-    { dns }: AttachRequest,
-    networks: readonly NetworkMembership[],
-  ): Promise<AttachmentRecord> {
-    const { cluster } = this.#options;
-    const { gateway, mesh } = this.#need();
-    const { taskId, number } = draft;
-    assert(cluster !== undefined && number !== undefined, 'a task on networks of the cluster has a namespace');
-    const { directory } = this.#options;
-    const overlays = networks.filter((one) => cluster.isIngress(one.networkId) !== true);
-    const links = await cluster.overlay.attach({
-      taskId,
-      netnsPath: taskNamespacePath(directory, number),
-      networks: overlays,
-    });
-    const ingressAddress = networks
-      .find((one) => cluster.isIngress(one.networkId) === true)
-      ?.addresses.find((address) => isIPv4(address));
-    const confined = ingressAddress === undefined && links.length > 0 && links.every((link) => link.internal);
-    const record: AttachmentRecord = {
-      ...draft,
-      networks,
-      confined,
-      asksResolver: cluster.answersNames,
-      ...(dns === undefined ? {} : { dns }),
-      ...(ingressAddress === undefined ? {} : { ingressAddress }),
-    };
-    const address = addressOf(record, gateway);
-    assert(address !== undefined, 'a task on networks of the cluster is on the gateway network');
-    if (confined) await gateway.confine(address, true);
-    if (ingressAddress !== undefined) {
-      mesh.setLocal(ingressAddress, true);
-      await giveIngressAddress(directory, number, gateway, ingressAddress);
-    }
-    if (cluster.answersNames) {
-      const serverAddress = formatAddress(gateway.plan.hostAddress);
-      await serveNames(directory, number, containerDns({ serverAddress }));
-      for (const place of placeOf(record, gateway)) await cluster.placed(place);
-    }
-    return record;
-  }
-
-  async #leaveCluster(record: AttachmentRecord): Promise<void> {
-    const { cluster } = this.#options;
-    const { gateway } = this.#need();
-    if (cluster === undefined || record.mode !== 'gateway') return;
-    await cluster.overlay.detach(record.taskId);
-    await cluster.gone(record.taskId);
-    const address = addressOf(record, gateway);
-    if (record.confined === true && address !== undefined) await gateway.confine(address, false);
   }
 
   async #takeBare(gateway: Gateway): Promise<number> {
@@ -562,43 +484,4 @@ export class NodeNetwork implements TaskNetwork {
     this.#lanes.set(taskId, settled);
     return done;
   }
-}
-
-function addressOf(record: AttachmentRecord, gateway: Gateway): string | undefined {
-  if (record.mode !== 'gateway' || record.number === undefined) return undefined;
-  const { pool } = gateway.plan;
-  assert(prefixContains(pool, pool.base + record.number), 'an attached task has an address of the pool');
-  return taskAddress(pool, record.number);
-}
-
-/** The address that others know the task by: on its first network of the cluster. */
-function ownAddress({ networks, ingressAddress }: AttachmentRecord): string | undefined {
-  return networks?.flatMap((one) => one.addresses).find((address) => isIPv4(address) && address !== ingressAddress);
-}
-
-function placeOf(record: AttachmentRecord, gateway: Gateway): readonly TaskPlace[] {
-  const { taskId, networks, dns } = record;
-  const address = addressOf(record, gateway);
-  return address === undefined || networks === undefined ? [] : [{ taskId, address, networks, dns }];
-}
-
-function noTables(networks: readonly NetworkMembership[]): SwarmError {
-  return new SwarmError({
-    code: 'unavailable',
-    reason: 'unknown-object',
-    message: `this node has not been told of the networks of the task: ${networks.map((one) => one.networkId).join(', ')}`,
-    hint: 'managers send networks before the tasks that need them: look at the connection to them with `swarm info`',
-  });
-}
-
-function pause(clock: Clock, waitMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.setTimer(waitMs, done);
-    signal.addEventListener('abort', done);
-  });
 }
