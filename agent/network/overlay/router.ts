@@ -66,6 +66,8 @@ export class Router implements AttachableNetwork {
   #lane: Promise<unknown> = Promise.resolve();
   #closed = false;
   #cancelRepair: CancelTimer | undefined;
+  /** Whether all that was told since the last look is of devices that are still there. */
+  #onlyDevices = true;
   /** How the tables list when they are whole; with the text that they were loaded from. */
   #whole: { readonly text: string; readonly listing: Listing } | undefined;
   /** Counts that have their chain. */
@@ -413,11 +415,14 @@ export class Router implements AttachableNetwork {
   }
 
   #onEvents(events: readonly NetworkEvent[]): void {
-    if (this.#closed || this.#cancelRepair !== undefined || !events.some((event) => this.#matters(event))) return;
+    const relevant = this.#closed ? [] : events.filter((event) => this.#matters(event));
+    if (relevant.length === 0) return;
+    this.#onlyDevices &&= relevant.every((event) => event.kind === 'link' && !event.gone);
+    if (this.#cancelRepair !== undefined) return;
     const { clock, config, logger } = this.#options;
     this.#cancelRepair = clock.setTimer(config.eventDelayMs, () => {
       this.#cancelRepair = undefined;
-      this.repair().then(
+      this.#repairAfterEvents().then(
         (repaired) => {
           if (repaired.length > 0) this.#options.onRepaired(repaired);
         },
@@ -430,6 +435,27 @@ export class Router implements AttachableNetwork {
         },
       );
     });
+  }
+
+  #repairAfterEvents(): Promise<Repaired> {
+    return this.#inTurn(async () => {
+      const onlyDevices = this.#onlyDevices;
+      this.#onlyDevices = true;
+      // A new cable is told of before it comes up: by now it has.
+      if (onlyDevices && (await this.#devicesAreUp())) return [];
+      return this.#repairAll();
+    });
+  }
+
+  async #devicesAreUp(): Promise<boolean> {
+    if (this.#namespace === undefined) return false;
+    const up = new Set((await this.#namespace.links()).filter((link) => link.up).map((link) => link.name));
+    const vxlan = this.#model.underlay === undefined || this.#model.nodeIndex === undefined || up.has(VXLAN.name);
+    return (
+      vxlan &&
+      up.has(LOOPBACK.name) &&
+      [...this.#model.links.values()].every((link) => up.has(deviceInRouter(link).name))
+    );
   }
 
   /** Whether something that should be there is gone. What is there too much can wait for the next comparison. */

@@ -131,6 +131,35 @@ describe('overlay: crashes', function () {
     await node.close();
   });
 
+  it('a task that nobody knows any more is taken off its networks, though its namespace stays', async () => {
+    const node = hosts.newNode(1);
+    await node.restore(new Map(), []);
+    for (const task of [both('one', 11), both('two', 12)]) {
+      hosts.tasks.set(task.id, task);
+      hosts.makeTaskNamespace(task.id);
+    }
+    await node.apply(hosts.views(1));
+    for (const id of ['one', 'two'])
+      await node.attach({
+        taskId: id,
+        netnsPath: hosts.taskPath(id),
+        networks: Object.entries(hosts.tasks.get(id)?.networks ?? {}).map(([networkId, addresses]) => ({
+          networkId,
+          addresses,
+        })),
+      });
+    await node.close();
+    const next = hosts.newNode(1);
+    const { adopted, removed } = await next.restore(hosts.views(1), ['two']);
+    assert.deepEqual([adopted, removed], [['two'], ['one']]);
+    assert.deepEqual(await linksIn(hosts.taskPath('one')), ['lo']);
+    assert.deepEqual(await linksIn(hosts.taskPath('two')), ['eth0', 'eth1', 'lo']);
+    await tidy();
+    await next.apply(new Map());
+    await next.detach('two');
+    await next.close();
+  });
+
   it('killed after any step, the next daemon leaves nothing and misses nothing', async () => {
     let steps = 0;
     for (let finished = false; !finished; steps++) {

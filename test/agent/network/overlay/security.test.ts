@@ -26,7 +26,7 @@ describe('overlay: security', function () {
   let host2: Endpoint;
 
   before(async () => {
-    hosts = await Hosts.make({ count: 2 });
+    hosts = await Hosts.make({ count: 3 });
     await hosts.restoreAll();
     hosts.network({ id: RED, vni: 4097, subnets: ['10.0.1.0/24', 'fd00:1::/64'] });
     hosts.network({ id: BLUE, vni: 4098, subnets: ['10.0.2.0/24'] });
@@ -36,6 +36,7 @@ describe('overlay: security', function () {
     await task('attacker', 1, 10);
     await task('victim', 1, 11, 'web');
     await task('far', 2, 12);
+    await task('farther', 3, 13);
     await hosts.add({ id: 'blue', host: 1, networks: { [BLUE]: ['10.0.2.10'] } });
     attacker = hosts.inTask('attacker');
     victim = hosts.inTask('victim');
@@ -129,7 +130,7 @@ describe('overlay: security', function () {
     // To a service's address: that is for the client's own node to choose. To the router. Back to where it came from.
     await send({ ...genuine, destination: VIP });
     await send({ ...genuine, destination: '10.0.1.1' });
-    await send({ ...genuine, source: '10.0.1.12', destination: '10.0.1.12' });
+    await send({ ...genuine, source: '10.0.1.13', destination: '10.0.1.12' });
     // To another device address: not for us.
     await send({ ...genuine, to: nodeLinkAddress(7) });
     // Order is kept, so this one closes the series.
