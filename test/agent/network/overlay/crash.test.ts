@@ -24,7 +24,7 @@ describe('overlay: crashes', function () {
   const known = new Set<string>();
 
   before(async () => {
-    hosts = await Hosts.make({ count: 1, config: { lingerMs: 0, vniWaitMs: 10_000 } });
+    hosts = await Hosts.make({ count: 1, config: { lingerMs: 0, vniWaitMs: 10_000, vniRetryMs: 5 } });
     hosts.network({ id: RED, vni: 4097, subnets: ['10.0.1.0/24', 'fd00:1::/64'] });
     hosts.network({ id: BLUE, vni: 4098, subnets: ['10.0.2.0/24'] });
     hosts.service('web', RED, ['10.0.1.2', 'fd00:1::2']);
