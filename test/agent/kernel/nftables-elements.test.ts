@@ -25,12 +25,13 @@ function remove(set: ElementSet, key: string): ElementChange {
 }
 
 describe('kernel: nftables elements', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'starling-elements-'));
+  let directory: string;
   let namespace: NetworkNamespace;
   let socket: NetlinkSocket;
   let nftables: Nftables;
 
   before(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'starling-elements-'));
     namespace = createNetworkNamespace(join(directory, 'ns'));
     socket = NetlinkSocket.open(namespace, NETLINK_NETFILTER);
     nftables = Nftables.open(namespace);

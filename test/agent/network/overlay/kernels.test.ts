@@ -48,11 +48,17 @@ const BY: readonly (readonly [string, () => NetworkKernel])[] = [
 for (const [name, make] of BY)
   describe(`overlay: the kernel by ${name}`, function () {
     this.timeout(60_000);
-    const directory = mkdtempSync(join(tmpdir(), 'starling-kernels-'));
     const kernel = make();
     const readers = BY.map(([, other]) => other());
-    const router = join(directory, 'router');
-    const task = join(directory, 'task');
+    let directory: string;
+    let router: string;
+    let task: string;
+
+    before(() => {
+      directory = mkdtempSync(join(tmpdir(), 'starling-kernels-'));
+      router = join(directory, 'router');
+      task = join(directory, 'task');
+    });
 
     after(async () => {
       for (const path of [router, task]) await kernel.remove(path);
