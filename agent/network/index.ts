@@ -4,6 +4,7 @@ export { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from './config.ts';
 export { type InstanceNames, instanceNames } from './instance.ts';
 export { MemoryNetwork } from './memory-network.ts';
 export type { MeshTables } from './mesh/routing-mesh.ts';
+export { networksLeft } from './networks-left.ts';
 export { GATEWAY_NETWORK, NodeNetwork, type NodeNetworkOptions } from './node-network.ts';
 export { DEFAULT_OVERLAY_CONFIG, type OverlayConfig } from './overlay/config.ts';
 export { CommandKernel } from './overlay/kernel/command-kernel.ts';

@@ -29,6 +29,8 @@ export interface DoctorContext {
   readonly listen: HostPort;
   /** UDP port of the overlay networks. */
   readonly dataPathPort: number;
+  /** Whether networks of an earlier membership are left on this host; joining takes them over or removes them. */
+  readonly ownNetworksLeft: () => Promise<boolean>;
   /** This daemon serves cluster RPC itself, at `listen`. */
   readonly serving: boolean;
   /** Whether this node is a manager, or is about to be; undefined while it is in no swarm and only a token may know. */

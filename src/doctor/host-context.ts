@@ -11,6 +11,7 @@ export function hostContext(
     host: systemHost,
     nowMs: Date.now(),
     dataPathPort: CLUSTER_DEFAULTS.dataPathPort,
+    ownNetworksLeft: async () => Promise.resolve(false),
     serving: false,
     manager: undefined,
     managers: [],

@@ -62,7 +62,7 @@ export class Daemon {
     };
     const membership = new Membership(parts, new IdentityStore(options.stateDir));
     this.#membership = membership;
-    const preflight = new Preflight(options);
+    const preflight = new Preflight(options, paths);
     const node = nodeHandlers({
       membership,
       preflight,

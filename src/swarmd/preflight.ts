@@ -1,4 +1,6 @@
 /** Looks at the host before it becomes part of a swarm, and whenever somebody asks. */
+
+import { networksLeft } from '#agent/network/index.ts';
 import type { SwarmError } from '#common/errors.ts';
 import { parseHostPort } from '#common/host-port.ts';
 import type { DoctorFinding, InitSwarmRequest, JoinSwarmRequest } from '#gen/swarm/v1/node.ts';
@@ -14,12 +16,15 @@ import {
 import { CLUSTER_PORT, listenAddress } from './addresses.ts';
 import type { MembershipState } from './membership.ts';
 import type { DaemonOptions } from './options.ts';
+import type { Paths } from './paths.ts';
 
 export class Preflight {
   readonly #options: DaemonOptions;
+  readonly #paths: Paths;
 
-  constructor(options: DaemonOptions) {
+  constructor(options: DaemonOptions, paths: Paths) {
     this.#options = options;
+    this.#paths = paths;
   }
 
   /** Warnings to show. @throws SwarmError `preflight` that names every failed check and its way out. */
@@ -70,6 +75,7 @@ export class Preflight {
 
   #context(known: Partial<DoctorContext>): DoctorContext {
     const { stateDir, runtime } = this.#options;
-    return hostContext({ stateDirectory: stateDir, listen: listenAddress(''), runtime, ...known });
+    const ownNetworksLeft = (): Promise<boolean> => networksLeft(this.#paths.networkRun);
+    return hostContext({ stateDirectory: stateDir, listen: listenAddress(''), runtime, ownNetworksLeft, ...known });
   }
 }

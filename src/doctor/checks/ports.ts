@@ -31,13 +31,15 @@ export const dataPathPort: Check = {
   name: 'data-path-port',
   purposes: EVERYWHERE,
   containersOnly: true,
-  run: async ({ host, dataPathPort: port, purpose, manager }) => {
+  run: async ({ host, dataPathPort: port, purpose, manager, ownNetworksLeft }) => {
     const error = await host.bind('udp', '0.0.0.0', port);
     if (error === undefined) return ok(`${port}/udp is free`);
     if (error !== 'EADDRINUSE') return fail(`${port}/udp cannot be opened (${error})`, 'run the daemon as root');
     const owner = await ownerOf(host, 'udp', port);
     const member = purpose === 'doctor' && manager !== undefined;
     if (owner === undefined && member) return ok(`${port}/udp is held by the kernel, for networks of this node`);
+    if (owner === undefined && (await ownNetworksLeft()))
+      return ok(`${port}/udp is held by the kernel, for networks that this host was on before`);
     return fail(
       `${port}/udp is in use by ${owner ?? 'a VXLAN device of the kernel: another swarm or overlay network on this host'}`,
       'end that, or choose another port for the whole swarm with `swarm init --data-path-port`',

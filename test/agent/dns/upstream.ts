@@ -45,16 +45,36 @@ export class Upstream {
   }
 
   async listen(port = 0): Promise<number> {
+    for (let attempt = 1; ; attempt++) {
+      const [socket, server] = [this.#newSocket(), this.#newServer()];
+      try {
+        socket.bind(port, this.address);
+        await once(socket, 'listening');
+        const bound = socket.address().port;
+        server.listen(bound, this.address);
+        await once(server, 'listening');
+        [this.#socket, this.#server] = [socket, server];
+        return bound;
+      } catch (error) {
+        socket.close();
+        server.close();
+        // A port that is free for datagrams may be taken for connections: then another one is.
+        if (port !== 0 || attempt === 10) throw error;
+      }
+    }
+  }
+
+  #newSocket(): Socket {
     const socket = createSocket('udp4');
-    socket.bind(port, this.address);
-    await once(socket, 'listening');
-    this.#socket = socket;
-    const bound = socket.address().port;
     socket.on('message', (message, from) => {
       const answer = this.#answer(message, from, 'udp');
       if (answer !== undefined) socket.send(answer, from.port, from.address);
     });
-    const server = createServer((connection) => {
+    return socket;
+  }
+
+  #newServer(): Server {
+    return createServer((connection) => {
       connection.on('error', () => {});
       connection.on('data', (chunk) => {
         const answer = this.#answer(chunk.subarray(2), { address: '', family: 'IPv4', port: 0, size: 0 }, 'tcp');
@@ -64,10 +84,6 @@ export class Upstream {
         connection.end(Buffer.concat([length, answer]));
       });
     });
-    server.listen(bound, this.address);
-    await once(server, 'listening');
-    this.#server = server;
-    return bound;
   }
 
   /** Sends from the server's address and port, as a forger who knows them would. */

@@ -154,9 +154,9 @@ function checkView(view: StoreState, model: Model): void {
 }
 
 function checkNames(view: StoreState, model: Model): void {
-  for (const table of ['node', 'service'] as const) {
+  for (const table of ['network', 'node', 'service'] as const) {
     const rows = [...model.tables[table].values()].filter((row) => nameOf(table, row) !== '');
-    for (const name of ['Alpha', 'alpha', 'web', 'WEB', 'db', 'w', 'al', 'zebra']) {
+    for (const name of ['Alpha', 'alpha', 'web', 'WEB', 'db', 'w', 'al', 'zebra', 'Front', 'b']) {
       const key = name.toLowerCase();
       assert.deepEqual(ids(view.byName(table, name)), ids(rows.filter((row) => nameOf(table, row) === key)));
       const starting = rows.filter((row) => nameOf(table, row).startsWith(key));
@@ -215,7 +215,7 @@ describe('manager/store: against a naive model', () => {
         checkView(state, model);
         checkView(replica, model);
       }),
-      { numRuns: 150 },
+      { numRuns: 200 },
     );
     assert.ok(accepted > 300, `only ${accepted} groups were accepted`);
     assert.deepEqual([...reasons].sort(), ['bad-field', 'duplicate-name', 'out-of-sequence', 'unknown-object']);

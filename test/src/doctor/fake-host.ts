@@ -45,6 +45,7 @@ export function contextOf(host: Host, more: Partial<DoctorContext> = {}): Doctor
     stateDirectory: '/nonexistent/starling',
     listen: { host: '0.0.0.0', port: 2377 },
     dataPathPort: 4789,
+    ownNetworksLeft: async () => Promise.resolve(false),
     serving: false,
     manager: true,
     managers: [],

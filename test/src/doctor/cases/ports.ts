@@ -48,6 +48,13 @@ export const PORT_CASES: readonly Case[] = [
     context: { purpose: 'doctor' },
     says: /^OK 4789\/udp is held by the kernel, for networks of this node/,
   },
+  {
+    check: 'data-path-port',
+    name: 'networks of an earlier membership',
+    facts: { ports: { 'udp 4789': 'EADDRINUSE' } },
+    context: { purpose: 'join', ownNetworksLeft: async () => Promise.resolve(true) },
+    says: /^OK 4789\/udp is held by the kernel, for networks that this host was on before/,
+  },
   { check: 'manager-port', name: 'no managers', facts: {}, context: { purpose: 'doctor' }, says: undefined },
   {
     check: 'manager-port',

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { deleteLink, listLinks } from '#agent/kernel/netlink-route.ts';
 import { addVxlan } from '#agent/kernel/netlink-vxlan.ts';
 import { removeNetworkNamespace } from '#agent/kernel/netns.ts';
+import { Hosts, VXLAN_PORT } from '#test/agent/network/overlay/hosts.ts';
 import { eventually } from '#test/support/eventually.ts';
-import { Hosts, VXLAN_PORT } from './hosts.ts';
 
 const NETWORKS = 200;
 const TASKS = 3;
