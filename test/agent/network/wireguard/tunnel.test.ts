@@ -14,6 +14,7 @@ import { NetworkNamespace } from '#agent/kernel/netns.ts';
 import { instanceNames } from '#agent/network/instance.ts';
 import { tunnelLinkName } from '#agent/network/wireguard/tunnel.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 import { type Host, type HostName, Wire } from './two-hosts.ts';
 
 const PROGRAMS = { wg: '/usr/bin/wg', wireguardGo: '/usr/bin/wireguard-go' };
@@ -52,6 +53,9 @@ describe('agent/network: the tunnel', function () {
     }
   };
 
+  before(function () {
+    if (!existsSync('/dev/net/tun')) skipBecause(this, '/dev/net/tun is not there');
+  });
   beforeEach(async () => {
     wire = await Wire.make();
     a = wire.program('a');
