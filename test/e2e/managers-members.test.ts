@@ -106,7 +106,13 @@ describe('e2e: members', function () {
       await cluster().loadImage(host);
     }
     await managers().formed();
-    // What they were before is gone for good, and with it what ran there.
+    // What they were before is gone for good, and with it what ran there. They had a moment to come back as that.
+    await cluster().until(
+      async () =>
+        (await cluster().must(['node', 'inspect', '--format', '{{.Status.State}}', ...lost])).trim().split('\n'),
+      (states) => states.every((state) => state === 'down'),
+      'the nodes of before to be down',
+    );
     await cluster().must(['node', 'rm', ...lost]);
     await cluster().settled('web', REPLICAS, 3 * SOON_MS);
     await cluster().mustOn('m3', ['node', 'update', '--label-add', 'by=m3', 'w1']);
