@@ -74,7 +74,8 @@ export interface ResolverConfig {
 
 export const DEFAULT_RESOLVER_CONFIG: ResolverConfig = {
   server: {
-    // Swarm's 600 s are the most hated number of its DNS. Within 5 s nobody notices; an address of a task is for now.
+    // Swarm's 600 s are the most hated number of its DNS. Within 5 s nobody notices. The address of a
+    // task may be another one the next moment.
     stableTtlSeconds: 5,
     movingTtlSeconds: 1,
     negativeTtlSeconds: 1,

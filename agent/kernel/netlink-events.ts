@@ -110,7 +110,7 @@ function dropNoise(descriptor: number, ownPortId: number): void {
   const argument = { length: program.length, instructions };
   checked(
     // The struct is koffi's to lay out: no type of ours stands for it.
-    attachFilter(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, argument as never, koffi.sizeof(filterProgram)),
+    attachFilter(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, argument as never, koffi.sizeof(filterProgram)), // koffi's struct
     'setsockopt',
     'netlink',
   );

@@ -28,7 +28,7 @@ describe("raft-ts: etcd's transcripts", () => {
   else
     it('are replayed', function () {
       console.log(`      skipped: ${ETCD} is not on this machine`);
-      this.skip();
+      this.skip(); // the line above says why
     });
 });
 

@@ -28,6 +28,7 @@ describe('house: casts', () => {
   });
 
   it('the check sees those without one, and takes words for words', () => {
+    // Words that the check looks for, as data: none of these lines is code.
     const lines = [
       'const a = b as unknown as C;',
       '// The types of the library end here.',

@@ -7,5 +7,5 @@ export const SKIPPED = '      skipped: ';
  */
 export function skipBecause(context: Mocha.Context, reason: string): never {
   console.log(`${SKIPPED}${reason}`);
-  context.skip();
+  context.skip(); // the line above says why
 }

@@ -8,7 +8,7 @@ import { type KeyValue, keyValue, toRecord } from './key-values.ts';
 /** What Docker has for single containers only. */
 const CONTAINER_KEYS: ReadonlySet<string> = new Set(['mac-address', 'link-local-ip', 'gw-priority']);
 
-/** The network is as the user named it: not yet an id. */
+/** The network is as the user named it, which may be no id. */
 export function networkAttachment(text: string): NetworkAttachmentSpec {
   if (!/\w+=\w+/.test(text)) return NetworkAttachmentSpec.create({ network: text });
   let network = '';

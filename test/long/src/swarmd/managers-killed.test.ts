@@ -21,6 +21,7 @@ describe('managers that are killed in the middle', function () {
 
   /** Later and later: every step of what takes some hundred milliseconds is met. */
   const momentMs = (round: number): number => 20 + ((round * 137) % 700);
+  // The moment of the kill is what is tested: no event stands for it.
   const moment = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms)); // is what varies
 
   it('while it joins', async () => {
