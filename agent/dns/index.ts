@@ -1,4 +1,4 @@
-export { CONTAINER_NAMESERVER, containerResolvConf } from './book/resolv-conf.ts';
+export { CONTAINER_NAMESERVER, containerResolvConf, type ResolvConf, readResolvConf } from './book/resolv-conf.ts';
 export {
   DEFAULT_RESOLVER_CONFIG,
   DEFAULT_RESOLVER_PROCESS_CONFIG,

@@ -10,7 +10,7 @@ export { DEFAULT_OVERLAY_CONFIG, type OverlayConfig } from './overlay/config.ts'
 export { CommandKernel } from './overlay/kernel/command-kernel.ts';
 export { NetlinkKernel } from './overlay/kernel/netlink-kernel.ts';
 export type { KernelNamespace, NetworkKernel } from './overlay/kernel/network-kernel.ts';
-export { type NetworkView, type Touched, type TouchedItems, touchedBy, type Underlay } from './overlay/network-view.ts';
+export { type Touched, type TouchedItems, touchedBy, type Underlay } from './overlay/network-view.ts';
 export type {
   OverlayAttacher,
   OverlayAttachRequest,

@@ -1,5 +1,5 @@
 /** What a container finds at /etc/hostname, /etc/hosts and /etc/resolv.conf. Pure text work. */
-import { containerResolvConf } from '#agent/dns/index.ts';
+import { containerResolvConf, type ResolvConf, readResolvConf } from '#agent/dns/index.ts';
 import type { AttachRequest, DnsSettings, NameFiles } from './task-network.ts';
 
 const STUB_RESOLVER = '127.0.0.53';
@@ -15,31 +15,8 @@ const HOSTS_HEAD = [
   'ff02::2\tip6-allrouters',
 ];
 
-export interface ResolverSettings {
-  readonly nameservers: readonly string[];
-  readonly search: readonly string[];
-  readonly options: readonly string[];
-}
-
-/** Reads a resolv.conf. Of several `search` or `domain` lines the last one counts, as in the C library. */
-export function parseResolvConf(text: string): ResolverSettings {
-  const nameservers: string[] = [];
-  const options: string[] = [];
-  let search: readonly string[] = [];
-  for (const line of text.split('\n')) {
-    const [keyword, ...values] = line
-      .replace(/[#;].*$/, '')
-      .trim()
-      .split(/\s+/);
-    if (keyword === 'nameserver' && values[0] !== undefined) nameservers.push(values[0]);
-    else if (keyword === 'options') options.push(...values);
-    else if (keyword === 'search' || keyword === 'domain') search = values;
-  }
-  return { nameservers, search, options };
-}
-
 /** Whether the file names only systemd's stub, so that the real resolvers stand in another file. */
-export function isStubResolver(settings: ResolverSettings): boolean {
+export function isStubResolver(settings: ResolvConf): boolean {
   return settings.nameservers.length > 0 && settings.nameservers.every((address) => address === STUB_RESOLVER);
 }
 
@@ -51,11 +28,7 @@ function isLoopback(address: string): boolean {
  * The resolv.conf of a task in its own namespace: the host's, without resolvers on the host's loopback, which no task
  * reaches, and without IPv6 ones, as there is no IPv6 egress; with none left, the fallback.
  */
-export function taskResolvConf(
-  host: ResolverSettings,
-  dns: DnsSettings | undefined,
-  fallback: readonly string[],
-): string {
+export function taskResolvConf(host: ResolvConf, dns: DnsSettings | undefined, fallback: readonly string[]): string {
   const reachable = host.nameservers.filter((address) => !isLoopback(address) && !address.includes(':'));
   const inherited = reachable.length > 0 ? reachable : fallback;
   return formatResolvConf({
@@ -68,7 +41,7 @@ export function taskResolvConf(
 /** In the host's namespace every resolver of the host works: its settings, changed only by the task's own. */
 export function hostModeResolvConf(hostText: string, dns: DnsSettings | undefined): string {
   if (dns === undefined || dns.nameservers.length + dns.search.length + dns.options.length === 0) return hostText;
-  const host = parseResolvConf(hostText);
+  const host = readResolvConf(hostText);
   return formatResolvConf({
     nameservers: chosen(dns.nameservers, host.nameservers),
     search: searchOf(dns, host),
@@ -80,12 +53,12 @@ function chosen(own: readonly string[] | undefined, inherited: readonly string[]
   return own !== undefined && own.length > 0 ? own : inherited;
 }
 
-function searchOf(dns: DnsSettings | undefined, host: ResolverSettings): readonly string[] {
+function searchOf(dns: DnsSettings | undefined, host: ResolvConf): readonly string[] {
   const search = chosen(dns?.search, host.search);
   return search.length === 1 && search[0] === '.' ? [] : search;
 }
 
-function formatResolvConf(settings: ResolverSettings): string {
+function formatResolvConf(settings: ResolvConf): string {
   const lines = settings.nameservers.slice(0, NAMESERVERS_MAX).map((address) => `nameserver ${address}`);
   if (settings.search.length > 0) lines.push(`search ${settings.search.join(' ')}`);
   if (settings.options.length > 0) lines.push(`options ${settings.options.join(' ')}`);
@@ -165,6 +138,6 @@ export function nameFiles(input: NameFilesInput): NameFiles {
     hosts: taskHosts({ hostname: request.hostname, address, extra, hostAddress }),
     resolvConf: input.asksResolver
       ? containerResolvConf(host.realResolvConf, request.dns)
-      : taskResolvConf(parseResolvConf(host.realResolvConf), request.dns, input.fallbackNameservers),
+      : taskResolvConf(readResolvConf(host.realResolvConf), request.dns, input.fallbackNameservers),
   };
 }

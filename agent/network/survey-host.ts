@@ -1,9 +1,9 @@
+import { readResolvConf } from '#agent/dns/index.ts';
 import type { NetlinkSocket } from '../kernel/netlink.ts';
 import { listAddresses, listLinks, listRoutes, MAIN_TABLE } from '../kernel/netlink-route.ts';
 import type { OccupiedPrefix } from './address-plan.ts';
 import { readHostNameFiles } from './host-name-files.ts';
 import { parsePrefix } from './ipv4.ts';
-import { parseResolvConf } from './name-files.ts';
 
 const DEFAULT_MTU = 1500;
 
@@ -28,7 +28,7 @@ export async function surveyHost(socket: NetlinkSocket, ownLink: string): Promis
   for (const route of routes) occupy(route.destination, device(route.linkIndex));
   for (const one of await listAddresses(socket)) occupy(`${one.address}/32`, device(one.linkIndex));
   // Tasks ask the host's resolvers, which often are behind the default route and so in no route of their own.
-  const resolvers = parseResolvConf((await readHostNameFiles()).realResolvConf).nameservers;
+  const resolvers = readResolvConf((await readHostNameFiles()).realResolvConf).nameservers;
   for (const address of resolvers) occupy(`${address}/32`, 'a resolver of this host');
   const uplink = routes.find((route) => route.destination === 'default' && route.table === MAIN_TABLE);
   return { occupied, mtu: links.find((link) => link.index === uplink?.linkIndex)?.mtu ?? DEFAULT_MTU };

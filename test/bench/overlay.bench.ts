@@ -3,9 +3,11 @@
  * routed VXLAN, against a plain VXLAN with bridges between the same hosts, and through a service address, in turns. Then
  * what changes cost: ten thousand services at once, one endpoint among them, a task on two networks. Needs root.
  */
+
 import { performance } from 'node:perf_hooks';
+import type { NetworkView } from '#agent/discovery/index.ts';
 import { runTool } from '#agent/network/overlay/kernel/run-tool.ts';
-import { type NetworkView, touchedBy } from '#agent/network/overlay/network-view.ts';
+import { touchedBy } from '#agent/network/overlay/network-view.ts';
 import { elementsText } from '#agent/network/overlay/repair-router.ts';
 import { RouterModel } from '#agent/network/overlay/router-model.ts';
 import { countChainsText, routerTableText } from '#agent/network/overlay/router-table.ts';

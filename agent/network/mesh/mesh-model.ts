@@ -2,12 +2,14 @@
  * What the routing mesh of this node should be, from the table of the ingress network: which published port leads to
  * which tasks, and which node has which task. Pure.
  */
+
 import { isIPv4 } from 'node:net';
+import type { NetworkView } from '#agent/discovery/index.ts';
 import type { NetworkPeer } from '#gen/swarm/v1/networks.ts';
 import { PortProtocol, PublishMode, TrafficPolicy } from '#gen/swarm/v1/specs.ts';
 import { elementKey } from '../host-table.ts';
 import { networkMtu, nodeLinkAddress, nodeNextHop, routeMtu, subnetsOf } from '../overlay/addressing.ts';
-import type { NetworkView, TouchedItems, Underlay } from '../overlay/network-view.ts';
+import type { TouchedItems, Underlay } from '../overlay/network-view.ts';
 import type { NetworkProtocol, PublishedAt } from '../task-network.ts';
 
 /** A port that every node publishes. */

@@ -1,10 +1,11 @@
 /** The routing mesh of this node: ports that every node publishes, whichever node has the tasks. See docs/mesh.md. */
+import type { NetworkView } from '#agent/discovery/index.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { NetlinkSocket } from '../../kernel/netlink.ts';
 import type { Gateway } from '../gateway.ts';
-import type { NetworkView, TouchedItems, Underlay } from '../overlay/network-view.ts';
+import type { TouchedItems, Underlay } from '../overlay/network-view.ts';
 import type { HostTableFrame, PortPublisher } from '../port-publisher.ts';
 import { MeshGateway } from './mesh-gateway.ts';
 import { MeshModel } from './mesh-model.ts';

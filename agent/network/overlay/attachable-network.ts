@@ -1,6 +1,7 @@
 /** A network as tasks of this node join it: by a router of our own, or by a device of the host. */
+import type { NetworkView } from '#agent/discovery/index.ts';
 import type { KernelNamespace } from './kernel/network-kernel.ts';
-import type { NetworkView, TouchedItems, Underlay } from './network-view.ts';
+import type { TouchedItems, Underlay } from './network-view.ts';
 import type { TaskLink } from './router-model.ts';
 
 /** What was repaired, in words; empty when all was well. */

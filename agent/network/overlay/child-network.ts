@@ -2,6 +2,7 @@
  * A macvlan or ipvlan network: each task gets a device on the network that a device of the host is on, and an address
  * there. The host has no part in what they send.
  */
+import type { NetworkView } from '#agent/discovery/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { NetworkTable } from '#gen/swarm/v1/networks.ts';
 import { canonicalAddress, hostPrefix } from '../../kernel/ip-address.ts';
@@ -10,7 +11,6 @@ import { MTU_OPTION, networkMtu, type Subnet, subnetOf, subnetsOf, taskLinkAddre
 import type { AttachableNetwork, Repaired } from './attachable-network.ts';
 import { isRefusal, type KernelNamespace, type NetworkKernel } from './kernel/network-kernel.ts';
 import type { Item, Operation } from './kernel/operations.ts';
-import type { NetworkView } from './network-view.ts';
 import { deviceInTask, type TaskLink } from './router-model.ts';
 import { configureTask, repairTask } from './task-side.ts';
 

@@ -1,21 +1,5 @@
-/** What a node is told of one network: the messages of proto/swarm/v1/networks.proto, gathered by their ids. */
-import type {
-  NetworkChange,
-  NetworkEndpoint,
-  NetworkPeer,
-  NetworkService,
-  NetworkTable,
-} from '#gen/swarm/v1/networks.ts';
-
-export interface NetworkView {
-  readonly table: NetworkTable;
-  /** By node id; may include this node. */
-  readonly peers: ReadonlyMap<string, NetworkPeer>;
-  /** By service id. */
-  readonly services: ReadonlyMap<string, NetworkService>;
-  /** By task id. */
-  readonly endpoints: ReadonlyMap<string, NetworkEndpoint>;
-}
+/** What the data path makes of the tables of networks: where packets travel, and what a change touches. */
+import type { NetworkChange, NetworkPeer } from '#gen/swarm/v1/networks.ts';
 
 /** Where the packets of a network travel between nodes. */
 export interface Underlay {

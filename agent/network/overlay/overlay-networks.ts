@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { NetworkView } from '#agent/discovery/index.ts';
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -10,7 +11,7 @@ import { ChildNetwork } from './child-network.ts';
 import type { OverlayConfig } from './config.ts';
 import type { KernelNamespace, NetworkKernel } from './kernel/network-kernel.ts';
 import { LinkRecords } from './link-records.ts';
-import type { NetworkView, Touched, TouchedItems, Underlay } from './network-view.ts';
+import type { Touched, TouchedItems, Underlay } from './network-view.ts';
 import type { OverlayAttacher, OverlayAttachRequest, OverlayLink, OverlayMembership } from './overlay-attach.ts';
 import { Router } from './router.ts';
 import { deviceInTask, type TaskLink } from './router-model.ts';

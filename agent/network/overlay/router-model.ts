@@ -2,6 +2,7 @@
  * What the router of one network on this node should be: pure, from what is known of the network and from the tasks that
  * are on it here. Answers each change with what has to be done to the kernel.
  */
+import type { NetworkView } from '#agent/discovery/index.ts';
 import type { NetworkEndpoint, NetworkPeer, NetworkTable } from '#gen/swarm/v1/networks.ts';
 import { canonicalAddress, hostPrefix } from '../../kernel/ip-address.ts';
 import { type FlowFilter, IP_PROTOCOL_UDP } from '../../kernel/netlink-conntrack.ts';
@@ -10,7 +11,7 @@ import { isFamily, networkMtu, nodeLinkAddress, nodeNextHop, routeMtu, type Subn
 import { ItemBook, type ItemDelta } from './item-book.ts';
 import { type Device, type Item, LOOPBACK } from './kernel/operations.ts';
 import { type ElementGroup, LoadBalancer, setsFor } from './load-balancer.ts';
-import type { NetworkView, TouchedItems, Underlay } from './network-view.ts';
+import type { TouchedItems, Underlay } from './network-view.ts';
 import { TASK_DEVICE_LETTER, VXLAN_DEVICE } from './router-table.ts';
 
 /** Invariant: the first device of a router after lo. */

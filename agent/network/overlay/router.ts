@@ -1,5 +1,7 @@
 /** One network on this node: a namespace that is a router between the tasks here and, by VXLAN, the other nodes. */
+
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { NetworkView } from '#agent/discovery/index.ts';
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -11,7 +13,7 @@ import type { OverlayConfig } from './config.ts';
 import type { KernelNamespace, NetworkKernel } from './kernel/network-kernel.ts';
 import { LOCAL_TABLE, LOOPBACK, MAIN_TABLE, type Operation } from './kernel/operations.ts';
 import { SETS } from './load-balancer.ts';
-import type { NetworkView, TouchedItems, Underlay } from './network-view.ts';
+import type { TouchedItems, Underlay } from './network-view.ts';
 import {
   elementsText,
   missingCounts,

@@ -3,7 +3,6 @@
  * everything else. 198.51.100.0/24 lies between them; 203.0.113.1 is an address somewhere out there.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,22 +19,12 @@ import {
 import { createNetworkNamespace, type NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { Nftables } from '#agent/kernel/nftables.ts';
 import type { AttachedNetwork, AttachRequest, HostPort } from '#agent/network/index.ts';
-import { SwarmError, type SwarmErrorInit } from '#common/errors.ts';
-import { withDeadline } from '#common/system/deadline.ts';
+import { NamespaceProgram } from '#test/support/namespace-program.ts';
 import type { Methods } from './namespace-process.ts';
 
 export const HOST_ADDRESS = '198.51.100.2';
 export const OUTSIDE_ADDRESS = '198.51.100.1';
 export const FAR_ADDRESS = '203.0.113.1';
-const CALL_TIMEOUT_MS = 15_000;
-
-type Result<M extends keyof Methods> = Awaited<ReturnType<Methods[M]>>;
-
-interface Answer {
-  readonly id?: number;
-  readonly result?: unknown;
-  readonly error?: SwarmErrorInit;
-}
 
 /** A request for a task with a name and ports like "8080:80", "127.0.0.1:8080:80", "5353:53/udp". */
 export function taskRequest(taskId: string, ...ports: readonly string[]): AttachRequest {
@@ -62,46 +51,9 @@ export function namespaceOf(attachment: AttachedNetwork): string {
 }
 
 /** A process inside a namespace; see namespace-process.ts for what it can do. */
-export class NamespaceProcess {
-  readonly #child: ChildProcess;
-  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
-  readonly #ended: Promise<void>;
-  readonly #ready: Promise<void>;
-  #calls = 0;
-
+export class NamespaceProcess extends NamespaceProgram<Methods> {
   constructor(netnsPath: string) {
-    const script = new URL('./namespace-process.ts', import.meta.url).pathname;
-    this.#child = spawn('nsenter', [`--net=${netnsPath}`, process.execPath, script], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    this.#ended = new Promise((resolve) => this.#child.once('exit', () => resolve()));
-    this.#ready = new Promise((resolve) => this.#child.once('message', () => resolve()));
-    this.#child.on('message', (answer: Answer) => {
-      const waiting = this.#waiting.get(answer.id ?? -1);
-      if (waiting === undefined) return;
-      if (answer.error === undefined) waiting.resolve(answer.result);
-      else waiting.reject(new SwarmError(answer.error));
-    });
-  }
-
-  async call<M extends keyof Methods>(method: M, ...parameters: Parameters<Methods[M]>): Promise<Result<M>> {
-    await withDeadline(this.#ready, CALL_TIMEOUT_MS, 'a process in a namespace to start');
-    const id = ++this.#calls;
-    const answered = new Promise<unknown>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#child.send({ id, method, parameters });
-    });
-    try {
-      return (await withDeadline(answered, CALL_TIMEOUT_MS, `${method} in a namespace`)) as Result<M>;
-    } finally {
-      this.#waiting.delete(id);
-    }
-  }
-
-  /** kill -9. */
-  async kill(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.#ended;
+    super(new URL('./namespace-process.ts', import.meta.url), netnsPath);
   }
 }
 

@@ -1,19 +1,14 @@
 /** Goal: names resolve in tasks as they do in Docker. Method: hosts with the usual kinds of resolv.conf. */
 import assert from 'node:assert/strict';
+import { readResolvConf } from '#agent/dns/index.ts';
 import type { AttachRequest, DnsSettings } from '#agent/network/index.ts';
-import {
-  type HostNameFiles,
-  isStubResolver,
-  nameFiles,
-  parseResolvConf,
-  taskResolvConf,
-} from '#agent/network/name-files.ts';
+import { type HostNameFiles, isStubResolver, nameFiles, taskResolvConf } from '#agent/network/name-files.ts';
 
 const FALLBACK = ['8.8.8.8', '8.8.4.4'];
 const NO_DNS: DnsSettings = { nameservers: [], search: [], options: [] };
 
 function task(text: string, dns = NO_DNS): string {
-  return taskResolvConf(parseResolvConf(text), dns, FALLBACK);
+  return taskResolvConf(readResolvConf(text), dns, FALLBACK);
 }
 
 function filesFor(request: Partial<AttachRequest>, host: Partial<HostNameFiles> = {}): ReturnType<typeof nameFiles> {
@@ -54,9 +49,9 @@ describe('network: name files', () => {
   });
 
   it('knows systemd’s stub', () => {
-    assert.equal(isStubResolver(parseResolvConf('nameserver 127.0.0.53\n')), true);
-    assert.equal(isStubResolver(parseResolvConf('nameserver 127.0.0.53\nnameserver 192.0.2.1\n')), false);
-    assert.equal(isStubResolver(parseResolvConf('')), false);
+    assert.equal(isStubResolver(readResolvConf('nameserver 127.0.0.53\n')), true);
+    assert.equal(isStubResolver(readResolvConf('nameserver 127.0.0.53\nnameserver 192.0.2.1\n')), false);
+    assert.equal(isStubResolver(readResolvConf('')), false);
   });
 
   it('writes the task’s name, its extra hosts, and the host’s address for host-gateway', () => {

@@ -2,17 +2,19 @@
  * A process that a test starts inside a network namespace and talks to over IPC. It plays a host (with a NodeNetwork), a
  * server outside, or a program in a task. Run by fixture.ts.
  */
+
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import type { AttachRequest, ClusterNetworks, NetworkConfig, NetworkView, Underlay } from '#agent/network/index.ts';
+import type { NetworkView } from '#agent/discovery/index.ts';
+import type { AttachRequest, ClusterNetworks, NetworkConfig, Underlay } from '#agent/network/index.ts';
 import { DEFAULT_NETWORK_CONFIG, NodeNetwork } from '#agent/network/index.ts';
-import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { NetworkEndpoint, NetworkPeer, NetworkService, NetworkTable } from '#gen/swarm/v1/networks.ts';
 import { NodeDataPath } from '#gen/swarm/v1/objects.ts';
 import { IpamSubnet, PortConfig, PortProtocol, TrafficPolicy } from '#gen/swarm/v1/specs.ts';
+import { serveMethods } from '#test/support/namespace-program.ts';
 
 export interface NetworkSettings {
   readonly instance: string;
@@ -308,23 +310,4 @@ export const METHODS = {
 
 export type Methods = typeof METHODS;
 
-interface Call {
-  readonly id: number;
-  readonly method: keyof Methods;
-  readonly parameters: readonly unknown[];
-}
-
-process.on('message', (call: Call) => {
-  const method = METHODS[call.method] as (...parameters: readonly unknown[]) => unknown;
-  Promise.resolve()
-    .then(() => method(...call.parameters))
-    .then(
-      (result) => process.send?.({ id: call.id, result }),
-      (error: unknown) => {
-        const { code, reason, message, field, hint } = SwarmError.from(error);
-        process.send?.({ id: call.id, error: { code, reason, message, field, hint } });
-      },
-    );
-});
-process.on('disconnect', () => process.exit());
-process.send?.({ ready: true });
+serveMethods(METHODS);

@@ -2,7 +2,7 @@
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { SwarmError } from '#common/errors.ts';
+import { serveMethods } from '#test/support/namespace-program.ts';
 
 const conversations = new Map<string, Socket>();
 const datagramClients = new Map<string, DatagramSocket>();
@@ -212,20 +212,4 @@ export const METHODS = {
 
 export type Methods = typeof METHODS;
 
-interface Call {
-  readonly id: number;
-  readonly method: keyof Methods;
-  readonly parameters: readonly unknown[];
-}
-
-process.on('message', (call: Call) => {
-  const method = METHODS[call.method] as (...parameters: readonly unknown[]) => unknown;
-  Promise.resolve()
-    .then(() => method(...call.parameters))
-    .then(
-      (result) => process.send?.({ id: call.id, result }),
-      (error: unknown) => process.send?.({ id: call.id, error: SwarmError.from(error).message }),
-    );
-});
-process.on('disconnect', () => process.exit());
-process.send?.({ ready: true });
+serveMethods(METHODS);

@@ -2,79 +2,36 @@
  * Hosts made of network namespaces on one bridge, each with the overlay networks of a node, and a small cluster that
  * tells them all the same. 172.31.0.0/24 and fd31::/64 lie between them.
  */
+
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { NetworkView } from '#agent/discovery/index.ts';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { addAddress, addBridge, addVeth, findLink, setLinkMaster, setLinkUp } from '#agent/kernel/netlink-route.ts';
 import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { DEFAULT_OVERLAY_CONFIG, type OverlayConfig } from '#agent/network/overlay/config.ts';
 import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
 import type { KernelNamespace, NetworkKernel } from '#agent/network/overlay/kernel/network-kernel.ts';
-import type { NetworkView, Underlay } from '#agent/network/overlay/network-view.ts';
+import type { Underlay } from '#agent/network/overlay/network-view.ts';
 import type { OverlayLink } from '#agent/network/overlay/overlay-attach.ts';
 import { OverlayNetworks, type OverlayRestoreReport } from '#agent/network/overlay/overlay-networks.ts';
 import { writeSysctls } from '#agent/network/sysctls.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
-import { withDeadline } from '#common/system/deadline.ts';
 import { NetworkEndpoint, NetworkPeer, NetworkService, NetworkTable } from '#gen/swarm/v1/networks.ts';
 import { NodeDataPath } from '#gen/swarm/v1/objects.ts';
 import { IpamSubnet } from '#gen/swarm/v1/specs.ts';
+import { NamespaceProgram } from '#test/support/namespace-program.ts';
 import type { Methods } from './endpoint-process.ts';
 
-const CALL_TIMEOUT_MS = 20_000;
 export const VXLAN_PORT = 4789;
 
-type Result<M extends keyof Methods> = Awaited<ReturnType<Methods[M]>>;
-
-interface Answer {
-  readonly id?: number;
-  readonly result?: unknown;
-  readonly error?: string;
-}
-
 /** A program in a namespace; see endpoint-process.ts for what it can do. */
-export class Endpoint {
-  readonly #child: ChildProcess;
-  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
-  readonly #ended: Promise<void>;
-  readonly #ready: Promise<void>;
-  #calls = 0;
-
+export class Endpoint extends NamespaceProgram<Methods> {
   constructor(netnsPath: string) {
-    const script = new URL('./endpoint-process.ts', import.meta.url).pathname;
-    this.#child = spawn('nsenter', [`--net=${netnsPath}`, process.execPath, script], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    this.#ended = new Promise((resolve) => this.#child.once('exit', () => resolve()));
-    this.#ready = new Promise((resolve) => this.#child.once('message', () => resolve()));
-    this.#child.on('message', (answer: Answer) => {
-      const waiting = this.#waiting.get(answer.id ?? -1);
-      if (answer.error === undefined) waiting?.resolve(answer.result);
-      else waiting?.reject(new Error(answer.error));
-    });
-  }
-
-  async call<M extends keyof Methods>(method: M, ...parameters: Parameters<Methods[M]>): Promise<Result<M>> {
-    await withDeadline(this.#ready, CALL_TIMEOUT_MS, 'a program in a namespace to start');
-    const id = ++this.#calls;
-    const answered = new Promise<unknown>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#child.send({ id, method, parameters });
-    });
-    try {
-      return (await withDeadline(answered, CALL_TIMEOUT_MS, `${method} in a namespace`)) as Result<M>;
-    } finally {
-      this.#waiting.delete(id);
-    }
-  }
-
-  async kill(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.#ended;
+    super(new URL('./endpoint-process.ts', import.meta.url), netnsPath);
   }
 }
 
