@@ -6,7 +6,7 @@ import { spreadSubdirectories } from '#agent/kernel/spread-directories.ts';
 import type { Clock } from '#common/clock.ts';
 import { invalidField } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
-import { detectCgroups } from './cgroups/cgroups.ts';
+import { detectCgroups } from './cgroups/detect-cgroups.ts';
 import { isCgroupPath } from './cgroups/layout.ts';
 import type { RuntimeConfig } from './config.ts';
 import { probeConmon } from './conmon/probe-conmon.ts';

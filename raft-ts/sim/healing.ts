@@ -6,9 +6,9 @@ import {
   type NodeId,
   quorumSize,
 } from '../src/index.ts';
+import type { Group } from './group.ts';
 import { longestDelay } from './network.ts';
 import { TICK } from './options.ts';
-import type { Simulation } from './simulation.ts';
 
 /** The application proposes, reads and looks after the group this often. */
 const CARE_TIME = 20 * TICK;
@@ -19,7 +19,7 @@ function membersOf({ voters, learners, learnersNext }: Configuration): readonly 
 
 /** The time after the faults: a quorum is up and connected, and has to get somewhere. */
 export class Healing {
-  readonly #simulation: Simulation;
+  readonly #group: Group;
   /** Nodes that stay down: a quorum of the others is enough. */
   readonly #down = new Set<NodeId>();
   readonly #answersBefore: number;
@@ -28,16 +28,16 @@ export class Healing {
   /** No message of the time before healing is under way any more. */
   #drained = false;
 
-  constructor(simulation: Simulation) {
-    this.#simulation = simulation;
-    this.#answersBefore = simulation.answers;
-    this.#committedBefore = simulation.checker.maxCommitted;
+  constructor(group: Group) {
+    this.#group = group;
+    this.#answersBefore = group.answers;
+    this.#committedBefore = group.checker.maxCommitted;
   }
 
   start(): void {
-    const { events, ids, options, random } = this.#simulation;
+    const { events, ids, options, random } = this.#group;
     for (const id of ids) {
-      const member = this.#simulation.member(id);
+      const member = this.#group.member(id);
       member.resume();
       member.start();
     }
@@ -62,31 +62,31 @@ export class Healing {
       applied > this.#committedBefore + 1 &&
       statuses.every((status) => status.applied === applied) &&
       statuses.filter((status) => status.state === 'StateLeader').length === 1 &&
-      this.#simulation.answers > this.#answersBefore
+      this.#group.answers > this.#answersBefore
     );
   }
 
   explain(): string {
-    const states = this.#simulation.upIds.map((id) => {
-      const status = this.#simulation.member(id).status;
+    const states = this.#group.upIds.map((id) => {
+      const status = this.#group.member(id).status;
       return status === undefined
         ? `${id} down`
         : `${id} ${status.state} term ${status.term} lead ${status.lead} commit ${status.commit} applied ${status.applied} last ${status.lastIndex} ${describeConfiguration(status.configuration)}`;
     });
-    const reads = this.#simulation.answers - this.#answersBefore;
+    const reads = this.#group.answers - this.#answersBefore;
     return `committed ${this.#committedBefore} at healing, ${reads} reads answered since; ${states.join('; ')}`;
   }
 
   #upMembers(configuration: Configuration) {
     return membersOf(configuration).flatMap((id) => {
-      const status = this.#simulation.member(id).status;
+      const status = this.#group.member(id).status;
       return status === undefined ? [] : [status];
     });
   }
 
   /** The configuration of the node that has applied most. */
   #latest(): Configuration | undefined {
-    const statuses = this.#simulation.upIds.flatMap((id) => this.#simulation.member(id).status ?? []);
+    const statuses = this.#group.upIds.flatMap((id) => this.#group.member(id).status ?? []);
     const most = Math.max(...statuses.map((status) => status.applied));
     return statuses.find((status) => status.applied === most)?.configuration;
   }
@@ -97,7 +97,7 @@ export class Healing {
     if (latest === undefined || latest.voters.outgoing.length > 0) return undefined;
     for (const status of this.#upMembers(latest)) {
       if (describeConfiguration(status.configuration) !== describeConfiguration(latest)) return undefined;
-      const log = this.#simulation.member(status.id).log;
+      const log = this.#group.member(status.id).log;
       if (log === undefined || log.from(status.applied + 1).some((entry) => entry.type !== 'EntryNormal'))
         return undefined;
     }
@@ -106,26 +106,26 @@ export class Healing {
 
   #stop(id: NodeId): void {
     this.#down.add(id);
-    this.#simulation.member(id).crash();
-    this.#simulation.trace(() => `${id} stays down`);
+    this.#group.member(id).crash();
+    this.#group.trace(() => `${id} stays down`);
   }
 
   #care(): void {
-    const { events, upIds } = this.#simulation;
+    const { events, upIds } = this.#group;
     const settled = this.#settledConfiguration();
     // Who was removed is switched off, as an operator would.
     if (settled !== undefined && this.#drained)
       for (const id of upIds) if (!membersOf(settled).includes(id)) this.#stop(id);
-    for (const id of this.#simulation.upIds) {
-      const member = this.#simulation.member(id);
+    for (const id of this.#group.upIds) {
+      const member = this.#group.member(id);
       if (member.status?.lead === 0) continue;
-      this.#simulation.read(id);
+      this.#group.read(id);
       if (member.status?.state !== 'StateLeader') continue;
       member.input((node) => {
         const { configuration } = node.status();
         // A change may still be on its way to the leader, by messages sent before healing: it ends as it will.
         if (configuration.voters.outgoing.length > 0 && !configuration.autoLeave) node.proposeConfChange(LEAVE_JOINT);
-        node.propose(this.#simulation.nextData(4));
+        node.propose(this.#group.nextData(4));
       });
     }
     events.after(CARE_TIME, () => this.#care());

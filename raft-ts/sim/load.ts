@@ -7,72 +7,72 @@ import {
   type NodeId,
   type Status,
 } from '../src/index.ts';
+import type { Group } from './group.ts';
 import type { Fault } from './options.ts';
-import type { Simulation } from './simulation.ts';
 
-type Happening = (simulation: Simulation) => void;
+type Happening = (group: Group) => void;
 
 /** A node that leads, in its own opinion. */
-function someLeader(simulation: Simulation): NodeId | undefined {
-  const leaders = simulation.upIds.filter((id) => simulation.member(id).status?.state === 'StateLeader');
-  return leaders.length === 0 ? undefined : simulation.random.pick(leaders);
+function someLeader(group: Group): NodeId | undefined {
+  const leaders = group.upIds.filter((id) => group.member(id).status?.state === 'StateLeader');
+  return leaders.length === 0 ? undefined : group.random.pick(leaders);
 }
 
-function propose(simulation: Simulation): void {
-  const { random } = simulation;
-  const at = (random.chance(0.7) ? someLeader(simulation) : undefined) ?? simulation.pickUp();
+function propose(group: Group): void {
+  const { random } = group;
+  const at = (random.chance(0.7) ? someLeader(group) : undefined) ?? group.pickUp();
   if (at === undefined) return;
   const count = random.chance(0.1) ? random.between(2, 12) : 1;
   const size = random.chance(0.2) ? random.between(10, 120) : 4;
-  simulation.member(at).input((node) => {
-    for (let i = 0; i < count; i++) node.propose(simulation.nextData(size));
+  group.member(at).input((node) => {
+    for (let i = 0; i < count; i++) node.propose(group.nextData(size));
   });
 }
 
-function crash(simulation: Simulation): void {
-  const { random } = simulation;
-  const id = random.chance(0.4) ? (someLeader(simulation) ?? simulation.pickUp()) : simulation.pickUp();
+function crash(group: Group): void {
+  const { random } = group;
+  const id = random.chance(0.4) ? (someLeader(group) ?? group.pickUp()) : group.pickUp();
   if (id === undefined) return;
-  const victims = random.chance(0.1) ? simulation.upIds : [id];
+  const victims = random.chance(0.1) ? group.upIds : [id];
   for (const victim of victims) {
-    simulation.member(victim).crash();
-    simulation.later(random.between(1, 400), () => simulation.member(victim).start());
+    group.member(victim).crash();
+    group.later(random.between(1, 400), () => group.member(victim).start());
   }
 }
 
-function pause(simulation: Simulation): void {
-  const id = someLeader(simulation) ?? simulation.pickUp();
+function pause(group: Group): void {
+  const id = someLeader(group) ?? group.pickUp();
   if (id === undefined) return;
-  const member = simulation.member(id);
+  const member = group.member(id);
   member.pause();
-  simulation.trace(() => `${id} is paused`);
-  simulation.later(simulation.random.between(50, 500), () => member.resume());
+  group.trace(() => `${id} is paused`);
+  group.later(group.random.between(50, 500), () => member.resume());
 }
 
-function partition(simulation: Simulation): void {
-  const { random, network, ids } = simulation;
+function partition(group: Group): void {
+  const { random, network, ids } = group;
   const order = random.shuffled(ids);
   const cut = random.between(1, Math.max(1, order.length - 1));
   const [left, right] = [order.slice(0, cut), order.slice(cut)];
   network.partition(left, right);
-  simulation.trace(() => `partition: ${left.join(',')} | ${right.join(',')}`);
-  simulation.later(random.between(30, 500), () => network.mend());
+  group.trace(() => `partition: ${left.join(',')} | ${right.join(',')}`);
+  group.later(random.between(30, 500), () => network.mend());
 }
 
-function cutOneWay(simulation: Simulation): void {
-  const { random, network, ids } = simulation;
-  const from = someLeader(simulation) ?? random.pick(ids);
+function cutOneWay(group: Group): void {
+  const { random, network, ids } = group;
+  const from = someLeader(group) ?? random.pick(ids);
   const inward = random.chance(0.5);
   for (const other of ids)
     if (other !== from && random.chance(0.8))
       network.cut(...(inward ? ([other, from] as const) : ([from, other] as const)));
-  simulation.trace(() => `one-way cut ${inward ? 'to' : 'from'} ${from}`);
-  simulation.later(random.between(30, 500), () => network.mend());
+  group.trace(() => `one-way cut ${inward ? 'to' : 'from'} ${from}`);
+  group.later(random.between(30, 500), () => network.mend());
 }
 
 /** A change that is valid in a configuration. */
-function drawChanges(simulation: Simulation, status: Status): readonly ConfChangeSingle[] {
-  const { random, ids } = simulation;
+function drawChanges(group: Group, status: Status): readonly ConfChangeSingle[] {
+  const { random, ids } = group;
   const { voters, learners } = status.configuration;
   const changes: ConfChangeSingle[] = [];
   const remaining = new Set(voters.incoming);
@@ -90,17 +90,17 @@ function drawChanges(simulation: Simulation, status: Status): readonly ConfChang
   return changes;
 }
 
-function changeMembers(simulation: Simulation): void {
-  const { random } = simulation;
-  const id = someLeader(simulation);
+function changeMembers(group: Group): void {
+  const { random } = group;
+  const id = someLeader(group);
   if (id === undefined) return;
-  simulation.member(id).input((node) => {
+  group.member(id).input((node) => {
     const status = node.status();
     if (status.configuration.voters.outgoing.length > 0) {
       if (!status.configuration.autoLeave) node.proposeConfChange(LEAVE_JOINT);
       return;
     }
-    const changes = drawChanges(simulation, status);
+    const changes = drawChanges(group, status);
     const [first] = changes;
     if (first === undefined) return;
     const transition = random.pick<ConfChangeTransition>([
@@ -114,33 +114,33 @@ function changeMembers(simulation: Simulation): void {
   });
 }
 
-function transfer(simulation: Simulation): void {
-  const { random, ids } = simulation;
-  const at = someLeader(simulation) ?? simulation.pickUp();
+function transfer(group: Group): void {
+  const { random, ids } = group;
+  const at = someLeader(group) ?? group.pickUp();
   if (at === undefined) return;
   const to = random.pick(ids);
-  simulation.trace(() => `transfer to ${to} asked of ${at}`);
-  simulation.member(at).input((node) => node.transferLeader(to));
+  group.trace(() => `transfer to ${to} asked of ${at}`);
+  group.member(at).input((node) => node.transferLeader(to));
 }
 
-function onSome(run: (simulation: Simulation, id: NodeId) => void): Happening {
-  return (simulation) => {
-    const id = simulation.pickUp();
-    if (id !== undefined) run(simulation, id);
+function onSome(run: (group: Group, id: NodeId) => void): Happening {
+  return (group) => {
+    const id = group.pickUp();
+    if (id !== undefined) run(group, id);
   };
 }
 
 /** One of each kind. */
 export const HAPPENINGS: Readonly<Record<Fault, Happening>> = {
   propose,
-  read: onSome((simulation, id) => simulation.read(id)),
+  read: onSome((group, id) => group.read(id)),
   crash,
   pause,
   partition,
   cutOneWay,
   changeMembers,
   transfer,
-  campaign: onSome((simulation, id) => simulation.member(id).input((node) => node.campaign())),
-  forgetLeader: onSome((simulation, id) => simulation.member(id).input((node) => node.forgetLeader())),
-  compact: onSome((simulation, id) => simulation.member(id).compact(simulation.random.below(20))),
+  campaign: onSome((group, id) => group.member(id).input((node) => node.campaign())),
+  forgetLeader: onSome((group, id) => group.member(id).input((node) => node.forgetLeader())),
+  compact: onSome((group, id) => group.member(id).compact(group.random.below(20))),
 };

@@ -1,6 +1,6 @@
 /** What a user is told when a transition of the membership is refused, or has gone only half way. */
 import { SwarmError } from '#common/errors.ts';
-import type { MembershipState } from './membership.ts';
+import type { MembershipState } from './membership-state.ts';
 
 /** The host is a member, but one of its parts does not work. */
 export function joinedWithout(error: SwarmError, part: 'manager' | 'agent'): SwarmError {

@@ -29,15 +29,9 @@ import { asFullDisk, hasRoom } from './full-disk.ts';
 import { joinSwarm } from './join-swarm.ts';
 import { endAgent, forgetMembership, leaveTheLog } from './leave-swarm.ts';
 import { cannotServe, joinedWithout, leaveRefusal, notForcible } from './membership-errors.ts';
+import type { MembershipState } from './membership-state.ts';
 import { readSaved, restoreCluster } from './restore-cluster.ts';
 import { changeRole, toldRole } from './role-change.ts';
-
-export type MembershipState =
-  | { readonly kind: 'inactive' }
-  | { readonly kind: 'pending' }
-  | ActiveNode
-  | { readonly kind: 'leaving' }
-  | { readonly kind: 'error'; readonly error: SwarmError };
 
 export interface InitResult {
   readonly nodeId: string;

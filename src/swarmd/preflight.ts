@@ -14,7 +14,7 @@ import {
   runChecks,
 } from '#src/doctor/index.ts';
 import { CLUSTER_PORT, listenAddress } from './addresses.ts';
-import type { MembershipState } from './membership.ts';
+import type { MembershipState } from './membership-state.ts';
 import type { DaemonOptions } from './options.ts';
 import type { Paths } from './paths.ts';
 

@@ -1,8 +1,5 @@
 /** The seam to the kernel's resource groups: one interface over v2 and v1. */
-import { readFile } from 'node:fs/promises';
-import { CgroupsV1 } from './cgroups-v1.ts';
-import { CgroupsV2 } from './cgroups-v2.ts';
-import { type CgroupLayout, readCgroupLayout } from './layout.ts';
+import type { CgroupLayout } from './layout.ts';
 import type { CgroupStatistics } from './statistics.ts';
 
 /** Undefined leaves a value alone; `null` lifts the limit. */
@@ -39,10 +36,4 @@ export interface Cgroups {
   accountsForSwap(parent: string): Promise<boolean>;
   /** Names of the groups directly below, in whichever hierarchy. */
   children(path: string): Promise<readonly string[]>;
-}
-
-/** The driver for this machine, by what this process sees mounted. */
-export async function detectCgroups(): Promise<Cgroups> {
-  const layout = readCgroupLayout(await readFile('/proc/self/mountinfo', 'utf8'));
-  return layout.mode === 'v2' ? new CgroupsV2(layout) : new CgroupsV1(layout);
 }

@@ -11,7 +11,8 @@ import { redactCluster, validateNetworkDefaults } from '#manager/control/index.t
 import type { Handlers } from '#proto/grpc/methods.ts';
 import type { DaemonParts } from '../daemon-parts.ts';
 import type { ManagerRole } from '../manager-role.ts';
-import type { Membership, MembershipState } from '../membership.ts';
+import type { Membership } from '../membership.ts';
+import type { MembershipState } from '../membership-state.ts';
 import type { Preflight } from '../preflight.ts';
 import { FEATURE_LEVEL, VERSION } from '../version.ts';
 

@@ -5,7 +5,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { detectCgroups } from '#agent/runtime/cgroups/cgroups.ts';
+import { detectCgroups } from '#agent/runtime/cgroups/detect-cgroups.ts';
 import {
   type ContainerExit,
   type ContainerRuntime,

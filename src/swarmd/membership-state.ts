@@ -1,0 +1,10 @@
+import type { SwarmError } from '#common/errors.ts';
+import type { ActiveNode } from './active-node.ts';
+
+/** What this host is to a swarm. Only `Membership` changes it. */
+export type MembershipState =
+  | { readonly kind: 'inactive' }
+  | { readonly kind: 'pending' }
+  | ActiveNode
+  | { readonly kind: 'leaving' }
+  | { readonly kind: 'error'; readonly error: SwarmError };
