@@ -36,8 +36,7 @@ export interface SeedFailure {
   readonly text: string;
 }
 
-/** Exit codes: 0 all passed, 1 a failure was found, 2 misuse. */
-export async function runCommandLine(simulator: Simulator, args: readonly string[]): Promise<number> {
+function parse(simulator: Simulator, args: readonly string[]) {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -48,12 +47,30 @@ export async function runCommandLine(simulator: Simulator, args: readonly string
       mutant: { type: 'string' },
     },
   });
-  const seed = Number(values.seed);
-  const runs = Number(values.runs);
-  if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(runs) || runs < 1) {
-    console.error(`usage: ${simulator.name} [--seed S] [--runs N] [--trace] [--mutants]`);
+  return { values, seed: Number(values.seed), runs: Number(values.runs) };
+}
+
+/** What is asked for, or what is wrong with it. */
+function readArguments(simulator: Simulator, args: readonly string[]): ReturnType<typeof parse> | string {
+  try {
+    const asked = parse(simulator, args);
+    if (!Number.isSafeInteger(asked.seed)) return `--seed ${asked.values.seed}: is not a whole number`;
+    if (!Number.isSafeInteger(asked.runs) || asked.runs < 1)
+      return `--runs ${asked.values.runs}: is not a whole number above 0`;
+    return asked;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Exit codes: 0 all passed, 1 a failure was found, 2 misuse. */
+export async function runCommandLine(simulator: Simulator, args: readonly string[]): Promise<number> {
+  const asked = readArguments(simulator, args);
+  if (typeof asked === 'string') {
+    console.error(`${asked}\nusage: ${simulator.name} [--seed S] [--runs N] [--trace] [--mutants | --mutant NAME]`);
     return 2;
   }
+  const { values, seed, runs } = asked;
   if (values.mutants) return runMutants(simulator, seed);
   const mutant = simulator.mutants.find((one) => one.name === values.mutant);
   if (values.mutant !== undefined && mutant === undefined) {
