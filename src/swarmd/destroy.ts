@@ -55,7 +55,9 @@ async function removeContainers(options: DaemonOptions, logger: Logger): Promise
     clock: systemClock,
     logger,
   });
-  await (await openClusterNetworking(options, paths, logger, () => {})).leave();
+  const networking = await openClusterNetworking(options, paths, logger, () => {});
+  await networking.leave();
+  await networking.close();
   await network.destroy();
   if (failures.length > 0)
     throw new SwarmError({
