@@ -20,6 +20,8 @@ const ROUTER_SETTINGS: readonly Sysctl[] = [
   ['ipv4/conf/default/send_redirects', '0'],
   ['ipv4/conf/all/accept_redirects', '0'],
   ['ipv4/conf/default/accept_redirects', '0'],
+  // A namespace begins with what the host has; for this one `all` alone decides.
+  ['ipv4/conf/all/accept_source_route', '0'],
   // The stricter of `all` and the device counts, and 2 would be looser: every device has 1.
   ['ipv4/conf/all/rp_filter', '0'],
   ['ipv4/conf/default/rp_filter', '1'],

@@ -4,12 +4,30 @@
  * host's own table, which has its own tests.)
  */
 import assert from 'node:assert/strict';
+import { AF_INET6 } from '#agent/kernel/ip-address.ts';
 import type { NetlinkRequest } from '#agent/kernel/netlink.ts';
-import { addAddress, deleteAddress, replaceNeighbour, replaceRoute } from '#agent/kernel/netlink-route.ts';
-import { nodeLinkAddress } from '#agent/network/overlay/addressing.ts';
+import {
+  addAddress,
+  deleteAddress,
+  listAddresses,
+  replaceNeighbour,
+  replaceRoute,
+} from '#agent/kernel/netlink-route.ts';
+import { NetworkNamespace } from '#agent/kernel/netns.ts';
+import { nodeLinkAddress, ROUTER_LINK_ADDRESS, taskLinkAddress } from '#agent/network/overlay/addressing.ts';
+import { writeSysctls } from '#agent/network/sysctls.ts';
 import { eventually } from '#test/support/eventually.ts';
-import { vxlanPacket } from './frames.ts';
+import { PacketSocket } from '#test/support/packet-socket.ts';
+import {
+  datagramFrame,
+  gratuitousArp,
+  icmpRedirect,
+  neighbourAdvertisement,
+  routerAdvertisement,
+  vxlanPacket,
+} from '../frames.ts';
 import { type Endpoint, Hosts } from './hosts.ts';
+import { stateAt } from './state.ts';
 
 const RED = 'red';
 const BLUE = 'blue';
@@ -70,6 +88,8 @@ describe('overlay: security', function () {
     const [before, before6] = [await victim.call('heard', 'victim'), await victim.call('heard', 'victim-6')];
     for (const source of forged)
       assert.equal(await attacker.call('askDatagram', '10.0.1.11', 53, 1, source, 300), 'timeout', source);
+    // In fragments, of which only the first says what it is.
+    assert.equal(await attacker.call('askDatagram', '10.0.1.11', 53, 4_000, forged[0], 300), 'timeout');
     for (const source of forged6)
       assert.equal(await attacker.call('askDatagram', 'fd00:1::11', 54, 1, source, 300), 'timeout', source);
     assert.equal(await victim.call('heard', 'victim'), before);
@@ -89,6 +109,91 @@ describe('overlay: security', function () {
     await inTask('attacker', addAddress(ETH0, '10.0.1.11/32'));
     assert.equal(await far.call('ask', '10.0.1.11', 80), 'victim 10.0.1.12');
     assert.equal(await victim.call('ask', '10.0.1.12', 80), 'far 10.0.1.11');
+  });
+
+  /** Frames from the attacker's device, all of which get to the router. */
+  async function forgeFrames(frames: readonly Buffer[]): Promise<void> {
+    const device = PacketSocket.open(hosts.taskPath('attacker'), ETH0);
+    const router = PacketSocket.open(hosts.routerPath(1, 'net-4097'), 0);
+    const waiting = frames.map((frame) => frame.toString('hex'));
+    router.watch((frame) => {
+      const at = waiting.indexOf(frame.toString('hex'));
+      if (at >= 0) waiting.splice(at, 1);
+    });
+    try {
+      for (const frame of frames) device.send(frame);
+      await eventually('the frames to be at the router', () => waiting.length === 0);
+    } finally {
+      device.close();
+      router.close();
+    }
+  }
+
+  it('nobody believes what a task says of others by ARP, ND, router advertisements and redirects', async () => {
+    const path = hosts.routerPath(1, 'net-4097');
+    const whole = await stateAt(path);
+    const from = taskLinkAddress(['10.0.1.10']);
+    const everybody = '33:33:00:00:00:01';
+    const lies = { to: everybody, from, source: 'fe80::53', destination: 'ff02::1' };
+    await forgeFrames([
+      ...['10.0.1.11', '10.0.1.12', '10.0.1.1', '169.254.0.2'].map((address) => gratuitousArp(from, address)),
+      neighbourAdvertisement(lies, 'fd00:1::11'),
+      neighbourAdvertisement({ ...lies, to: ROUTER_LINK_ADDRESS }, 'fd00:1::12'),
+      neighbourAdvertisement({ ...lies, to: ROUTER_LINK_ADDRESS, destination: 'fe80::1' }, 'fe80::2:2'),
+      routerAdvertisement(lies, '2001:db8:666::'),
+      routerAdvertisement({ ...lies, to: ROUTER_LINK_ADDRESS, destination: 'fe80::1' }, '2001:db8:666::'),
+      icmpRedirect(
+        { to: ROUTER_LINK_ADDRESS, from, source: '10.0.1.10', destination: '10.0.1.1' },
+        '10.0.1.12',
+        '10.0.1.10',
+      ),
+    ]);
+    assert.equal(await stateAt(path), whole);
+    await hosts.inside(hosts.taskPath('victim'), async (socket) => {
+      const addresses = (await listAddresses(socket, AF_INET6)).map((one) => one.address);
+      assert.ok(!addresses.some((address) => address.startsWith('2001:db8')), addresses.join());
+    });
+    assert.equal(await far.call('ask', '10.0.1.11', 80), 'victim 10.0.1.12');
+    assert.equal(await victim.call('ask', '10.0.1.12', 80), 'far 10.0.1.11');
+    assert.equal(await far.call('askDatagram', 'fd00:1::11', 54), 'victim-6 fd00:1::12 1');
+  });
+
+  it('frames from another’s device address, to everybody’s, or by a way of their own are worth nothing', async () => {
+    const own = { to: ROUTER_LINK_ADDRESS, from: taskLinkAddress(['10.0.1.10']) };
+    const ends = { ...own, source: '10.0.1.10', destination: '10.0.1.11' };
+    const seen: string[] = [];
+    const wire = PacketSocket.open(hosts.taskPath('victim'), ETH0);
+    // Past Ethernet and IP: the port tells them apart.
+    wire.watch((frame) => seen.push(frame.subarray(34).toString('hex').slice(0, 8)));
+    const before = await victim.call('heard', 'victim');
+    try {
+      await forgeFrames([
+        datagramFrame({ ...ends, from: taskLinkAddress(['10.0.1.12']), source: '10.0.1.12' }, 1001),
+        datagramFrame({ ...ends, to: 'ff:ff:ff:ff:ff:ff' }, 1002),
+        datagramFrame({ ...ends, to: taskLinkAddress(['10.0.1.11']) }, 1003),
+        datagramFrame(ends, 1004, '10.0.1.1'),
+        datagramFrame({ ...ends, destination: '255.255.255.255' }, 1005),
+        datagramFrame({ ...ends, destination: '224.0.0.1' }, 1006),
+        // What device a task claims to have is nobody's business as long as the address is its own.
+        datagramFrame({ ...ends, from: '02:00:00:00:00:99' }, 53),
+      ]);
+      await eventually('the last one to be delivered', async () => (await victim.call('heard', 'victim')) > before);
+    } finally {
+      wire.close();
+    }
+    assert.deepEqual(
+      seen.filter((head) => head.startsWith('1092')),
+      ['10920035'],
+    );
+  });
+
+  it('a host that allows source routes does not hand that on to routers', async () => {
+    const setting = 'ipv4/conf/all/accept_source_route';
+    const namespace = NetworkNamespace.open(hosts.routerPath(1, 'net-4097'));
+    namespace.run(() => writeSysctls([[setting, '1']]));
+    namespace.close();
+    const { repaired } = await hosts.node(1).reconcile();
+    assert.ok(repaired.includes(`network ${RED}: setting net/${setting}`), repaired.join());
   });
 
   it('a task does not reach another network through the router', async () => {
