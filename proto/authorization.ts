@@ -10,6 +10,8 @@ const OPERATORS: readonly CallerClass[] = ['local', 'manager'];
 const NODES: readonly CallerClass[] = ['manager', 'worker'];
 /** Managers among themselves. */
 const MANAGERS: readonly CallerClass[] = ['manager'];
+/** Who runs containers: the user of a node, and the node in that user's place. */
+const RUNNERS: readonly CallerClass[] = ['local', 'manager', 'worker'];
 const EVERYONE: readonly CallerClass[] = ['local', 'manager', 'worker', 'anonymous'];
 
 /**
@@ -41,8 +43,17 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.ControlService/UpdateNetwork': OPERATORS,
   '/swarm.v1.ControlService/RemoveNetwork': OPERATORS,
 
+  // What a worker gets of it is of its own node alone.
+  '/swarm.v1.ContainerService/RunContainer': RUNNERS,
+  '/swarm.v1.ContainerService/GetContainer': RUNNERS,
+  '/swarm.v1.ContainerService/ListContainers': RUNNERS,
+  '/swarm.v1.ContainerService/StopContainer': RUNNERS,
+  '/swarm.v1.ContainerService/RemoveContainer': RUNNERS,
+  '/swarm.v1.ContainerService/FollowContainer': LOCAL,
+
   '/swarm.v1.WatchService/Watch': OPERATORS,
   '/swarm.v1.LogsService/SubscribeLogs': OPERATORS,
+  '/swarm.v1.DoctorService/CheckNetworks': OPERATORS,
 
   '/swarm.v1.DispatcherService/Session': NODES,
   '/swarm.v1.LogBrokerService/ListenSubscriptions': NODES,
@@ -96,7 +107,12 @@ const FORWARDED: ReadonlySet<string> = new Set<MethodPath>([
   '/swarm.v1.ControlService/UpdateNetwork',
   '/swarm.v1.ControlService/RemoveNetwork',
 
+  '/swarm.v1.ContainerService/RunContainer',
+  '/swarm.v1.ContainerService/StopContainer',
+  '/swarm.v1.ContainerService/RemoveContainer',
+
   '/swarm.v1.LogsService/SubscribeLogs',
+  '/swarm.v1.DoctorService/CheckNetworks',
 
   '/swarm.v1.MembershipService/JoinLog',
   '/swarm.v1.MembershipService/LeaveLog',

@@ -12,6 +12,7 @@ export const EMPTY_VIEW: StoreView = {
   revisionsOfService: () => [],
   revision: () => undefined,
   serviceByName: () => undefined,
+  oneOffByName: () => undefined,
   byIdPrefix: () => [],
   cluster: () => undefined,
 };

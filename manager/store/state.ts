@@ -75,6 +75,10 @@ export class StoreState implements IndexedStoreView {
     return this.#only('service', 'name', name.toLowerCase());
   }
 
+  oneOffByName(name: string): Task | undefined {
+    return this.#only('task', 'name', name.toLowerCase());
+  }
+
   byName<Name extends NamedTable>(table: Name, name: string): readonly Tables[Name][] {
     const key = name.toLowerCase();
     return this.#byNameFrom(table, key, (other) => other === key, Number.POSITIVE_INFINITY);

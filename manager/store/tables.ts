@@ -41,7 +41,7 @@ export const TABLES = {
   task: {
     label: 'task',
     create: Task.create,
-    unique: {},
+    unique: { name: (task) => task.oneOff?.name.toLowerCase() || undefined },
     multiple: {
       service: (task) => task.serviceId || undefined,
       slot: (task) => (task.slot === 0 ? undefined : numberKey(task.serviceId, task.slot)),

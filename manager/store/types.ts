@@ -64,6 +64,8 @@ export interface StoreView {
   revision(serviceId: string, number: number): Revision | undefined;
   /** Names are compared without regard to case. */
   serviceByName(name: string): Service | undefined;
+  /** The container of `swarm run` with that name, without regard to case. */
+  oneOffByName(name: string): Task | undefined;
   /** Objects whose id begins with the prefix, at most `limit` of them. */
   byIdPrefix<Name extends TableName>(table: Name, prefix: string, limit: number): readonly Tables[Name][];
   /** The one cluster object; undefined before the swarm is initialised. */

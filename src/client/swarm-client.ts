@@ -1,6 +1,8 @@
 import { CertificateAuthorityService } from '#gen/swarm/v1/ca.ts';
+import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { DispatcherService } from '#gen/swarm/v1/dispatcher.ts';
+import { DoctorService } from '#gen/swarm/v1/doctor.ts';
 import { HealthService } from '#gen/swarm/v1/health.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
 import { LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
@@ -15,8 +17,10 @@ import type { Target, Transport } from '#proto/grpc/transport.ts';
 /** The services of the contract by the name they have on a client. */
 const SERVICES = {
   control: ControlService,
+  containers: ContainerService,
   watch: WatchService,
   logs: LogsService,
+  doctor: DoctorService,
   health: HealthService,
   node: NodeService,
   images: ImageService,

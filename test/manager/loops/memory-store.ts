@@ -66,6 +66,10 @@ export class MemoryStore implements StoreView {
     return undefined;
   }
 
+  oneOffByName(name: string): Task | undefined {
+    return [...this.#tables.task.values()].find((task) => task.oneOff?.name === name);
+  }
+
   byIdPrefix<Name extends TableName>(table: Name, prefix: string, limit: number): readonly Tables[Name][] {
     return [...this.all(table)].filter((object) => object.id.startsWith(prefix)).slice(0, limit);
   }
