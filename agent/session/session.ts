@@ -20,6 +20,7 @@ import {
   type SessionResponse,
   type SessionWelcome,
 } from '#gen/swarm/v1/dispatcher.ts';
+import type { NetworkCheck, NetworkCheckReport } from '#gen/swarm/v1/doctor.ts';
 import type { AppliedNetworks, NetworkChanges } from '#gen/swarm/v1/networks.ts';
 import type { ManagerPeer, Node, NodeDescription, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { SessionConfig } from './config.ts';
@@ -50,6 +51,8 @@ export interface SessionOptions {
   readonly onNode: (node: Node) => void;
   /** What the node is to know of networks. Acknowledged by `confirmNetworks`, whenever it has been applied. */
   readonly onNetworks: (changes: NetworkChanges) => void;
+  /** Looks at the node's networks for the leader; undefined: this node cannot. What it throws is logged. */
+  readonly checkNetworks?: ((check: NetworkCheck) => Promise<NetworkCheckReport>) | undefined;
   /** A session stands. */
   readonly onEstablished: () => void;
   /** This node was removed from the cluster; the session ends for good. */
@@ -173,7 +176,11 @@ export class Session {
       this.#send({
         message: {
           kind: 'hello',
-          value: AgentHello.create({ description, advertiseAddress: this.#options.advertiseAddress() }),
+          value: AgentHello.create({
+            description,
+            advertiseAddress: this.#options.advertiseAddress(),
+            checksNetworks: this.#options.checkNetworks !== undefined,
+          }),
         },
       });
       const assignments = new AssignmentCollector();
@@ -233,10 +240,28 @@ export class Session {
       case 'networks':
         this.#options.onNetworks(message.value);
         return true;
+      case 'networkCheck':
+        this.#checkNetworks(message.value);
+        return true;
       case 'heartbeatAck':
       case undefined: // a message of a newer manager
         return true;
     }
+  }
+
+  /** Goes on beside everything else; what it finds is of use to the session that asked. */
+  #checkNetworks(check: NetworkCheck): void {
+    const { checkNetworks, logger } = this.#options;
+    const session = this.#established;
+    if (checkNetworks === undefined) return;
+    checkNetworks(check).then(
+      (value) => {
+        if (session !== undefined && this.#established === session)
+          this.#send({ message: { kind: 'networkCheckReport', value } });
+      },
+      (thrown: unknown) =>
+        logger.warn('networks were not looked at', { check: check.id, error: SwarmError.from(thrown).message }),
+    );
   }
 
   #welcome(welcome: SessionWelcome, address: string): void {
