@@ -44,7 +44,10 @@ function elementsText(members: ReadonlySet<string>): string {
   return members.size === 0 ? '' : `elements = { ${[...members].join(', ')} };`;
 }
 
-/** Replaces the whole table in one transaction. */
+/**
+ * Replaces the whole table in one transaction. What the host keeps is not only what is sent to its own addresses:
+ * VXLAN's socket hears broadcasts and multicasts as well. What it forwards to others (unicast) is their affair.
+ */
 export function guardTableText(settings: GuardTableSettings, members: SetMembers): string {
   const { names, plainPort, encryptedPort, tunnelLink } = settings;
   const table = guardTableName(names);
@@ -60,8 +63,8 @@ table inet ${table} {
   chain arriving {
     type filter hook prerouting priority -300; policy accept;
     iifname "${names.hostLink}" udp dport { ${plainPort}, ${encryptedPort} } drop
-    ${plain} fib daddr type local ip saddr != @nodes4 drop
-    ${plain} fib daddr type local ip6 saddr != @nodes6 drop
+    ${plain} fib daddr type != unicast ip saddr != @nodes4 drop
+    ${plain} fib daddr type != unicast ip6 saddr != @nodes6 drop
     ${encrypted} iifname != "${tunnelLink}" drop
     ${encrypted} ip saddr != @tunnel drop
     ${encrypted} meta nfproto ipv6 drop

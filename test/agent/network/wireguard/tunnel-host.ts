@@ -100,23 +100,26 @@ const METHODS = {
     }),
   /** Datagrams at a port, from whomever. */
   async listen(host: string, port: number): Promise<void> {
-    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    const isIPv6 = host.includes(':');
+    const socket = createSocket({ type: isIPv6 ? 'udp6' : 'udp4', ipv6Only: isIPv6 });
     socket.on('message', (message) => void heard.push(message.toString()));
     socket.bind(port, host);
     await once(socket, 'listening');
   },
   heard: (): readonly string[] => heard,
-  /** Sends a datagram; "" or the errno. */
+  /** Sends a datagram, also to everybody; "" or the errno. */
   send: (host: string, port: number, text: string, from?: string): Promise<string> =>
     new Promise((resolve) => {
       const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
-      const send = (): void =>
-        socket.send(text, port, host, (error) => {
-          socket.close();
-          resolve(error === null ? '' : 'code' in error ? String(error.code) : error.message);
-        });
-      if (from === undefined) send();
-      else socket.bind({ address: from }, send);
+      const done = (error: NodeJS.ErrnoException | null): void => {
+        socket.close();
+        resolve(error === null ? '' : (error.code ?? error.message));
+      };
+      socket.on('error', done);
+      socket.bind(from === undefined ? {} : { address: from }, () => {
+        if (!host.includes(':')) socket.setBroadcast(true);
+        socket.send(text, port, host, done);
+      });
     }),
 };
 
