@@ -1,7 +1,7 @@
 /** Devices that share a parent device of the host, each with an address of its own on the parent's network. */
 import type { NetlinkRequest } from './netlink.ts';
 import { attributeU16, attributeU32 } from './netlink-codec.ts';
-import { addLink } from './netlink-route.ts';
+import { addLink } from './netlink-link.ts';
 
 const IFLA_MACVLAN_MODE = 1;
 const IFLA_IPVLAN_MODE = 1;

@@ -10,7 +10,7 @@ import {
   parseAttributes,
   u32Of,
 } from './netlink-codec.ts';
-import { addLink, type Link } from './netlink-route.ts';
+import { addLink, type Link } from './netlink-link.ts';
 
 const AF_BRIDGE = 7;
 const RTM_NEWNEIGH = 28;

@@ -10,26 +10,12 @@ import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { hasErrno } from '../kernel/libc.ts';
 import { NETLINK_NETFILTER, NetlinkSocket } from '../kernel/netlink.ts';
+import { addAddress, listAddresses } from '../kernel/netlink-address.ts';
 import { IP_PROTOCOL_TCP, isOpen, listFlows } from '../kernel/netlink-conntrack.ts';
-import {
-  addAddress,
-  addRule,
-  addVeth,
-  deleteLink,
-  deleteRoute,
-  deleteRule,
-  findLink,
-  type Link,
-  listAddresses,
-  listLinks,
-  listRoutes,
-  listRules,
-  type PolicyRule,
-  type Route,
-  replaceNeighbour,
-  replaceRoute,
-  setLinkUp,
-} from '../kernel/netlink-route.ts';
+import { addVeth, deleteLink, findLink, type Link, listLinks, setLinkUp } from '../kernel/netlink-link.ts';
+import { replaceNeighbour } from '../kernel/netlink-neighbour.ts';
+import { deleteRoute, listRoutes, type Route, replaceRoute } from '../kernel/netlink-route.ts';
+import { addRule, deleteRule, listRules, type PolicyRule } from '../kernel/netlink-rule.ts';
 import {
   createNetworkNamespace,
   isNetworkNamespace,

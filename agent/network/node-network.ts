@@ -4,7 +4,7 @@ import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
-import { deleteLink } from '../kernel/netlink-route.ts';
+import { deleteLink } from '../kernel/netlink-link.ts';
 import { isNetworkNamespace, listNetworkNamespaces, removeNetworkNamespace } from '../kernel/netns.ts';
 import { addressOf, ownAddress, placeOf } from './attachment-addresses.ts';
 import { type AttachmentRecord, AttachmentRecords, checkTaskId } from './attachment-records.ts';

@@ -1,6 +1,8 @@
 import { readResolvConf } from '#agent/dns/index.ts';
 import type { NetlinkSocket } from '../kernel/netlink.ts';
-import { listAddresses, listLinks, listRoutes, MAIN_TABLE } from '../kernel/netlink-route.ts';
+import { listAddresses } from '../kernel/netlink-address.ts';
+import { listLinks } from '../kernel/netlink-link.ts';
+import { listRoutes, MAIN_TABLE } from '../kernel/netlink-route.ts';
 import type { OccupiedPrefix } from './address-plan.ts';
 import { readHostNameFiles } from './host-name-files.ts';
 import { parsePrefix } from './ipv4.ts';

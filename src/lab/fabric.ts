@@ -1,15 +1,8 @@
 /** The wires of a lab: a bridge in a namespace of its own, one port per host, and cuts between them. */
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
-import {
-  addAddress,
-  addBridge,
-  addVeth,
-  deleteLink,
-  findLink,
-  replaceRoute,
-  setLinkMaster,
-  setLinkUp,
-} from '#agent/kernel/netlink-route.ts';
+import { addAddress } from '#agent/kernel/netlink-address.ts';
+import { addBridge, addVeth, deleteLink, findLink, setLinkMaster, setLinkUp } from '#agent/kernel/netlink-link.ts';
+import { replaceRoute } from '#agent/kernel/netlink-route.ts';
 import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { Nftables } from '#agent/kernel/nftables.ts';
 import { assert } from '#common/errors.ts';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { deleteLink, listLinks } from '#agent/kernel/netlink-route.ts';
+import { deleteLink, listLinks } from '#agent/kernel/netlink-link.ts';
 import { addVxlan } from '#agent/kernel/netlink-vxlan.ts';
 import { removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { Hosts, VXLAN_PORT } from '#test/agent/network/overlay/hosts.ts';

@@ -2,7 +2,8 @@
 import { isIP } from 'node:net';
 import { AF_INET, AF_INET6, canonicalAddress, familyOf } from '../../kernel/ip-address.ts';
 import { NetlinkSocket } from '../../kernel/netlink.ts';
-import { listAddresses, listLinks } from '../../kernel/netlink-route.ts';
+import { listAddresses } from '../../kernel/netlink-address.ts';
+import { listLinks } from '../../kernel/netlink-link.ts';
 
 /** Of a network whose device cannot be found: what every link carries. */
 const MTU_UNKNOWN = 1500;

@@ -5,21 +5,10 @@
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { NetlinkRequest, NetlinkSocket } from '../../kernel/netlink.ts';
-import {
-  addRule,
-  deleteLink,
-  deleteNeighbour,
-  deleteRoute,
-  findLink,
-  listNeighbours,
-  listRoutes,
-  listRules,
-  MAIN_TABLE,
-  type PolicyRule,
-  replaceNeighbour,
-  replaceRoute,
-  setLinkUp,
-} from '../../kernel/netlink-route.ts';
+import { deleteLink, findLink, setLinkUp } from '../../kernel/netlink-link.ts';
+import { deleteNeighbour, listNeighbours, replaceNeighbour } from '../../kernel/netlink-neighbour.ts';
+import { deleteRoute, listRoutes, MAIN_TABLE, replaceRoute } from '../../kernel/netlink-route.ts';
+import { addRule, listRules, type PolicyRule } from '../../kernel/netlink-rule.ts';
 import {
   addVxlan,
   deleteForwarding,

@@ -6,20 +6,9 @@ import { access, constants, rm, writeFile } from 'node:fs/promises';
 import { SwarmError } from '#common/errors.ts';
 import { setLinkMtu } from '../../kernel/link-mtu.ts';
 import type { NetlinkSocket } from '../../kernel/netlink.ts';
-import {
-  addAddress,
-  addLink,
-  deleteAddress,
-  deleteLink,
-  deleteRoute,
-  findLink,
-  type Link,
-  listAddresses,
-  listRoutes,
-  MAIN_TABLE,
-  replaceRoute,
-  setLinkUp,
-} from '../../kernel/netlink-route.ts';
+import { addAddress, deleteAddress, listAddresses } from '../../kernel/netlink-address.ts';
+import { addLink, deleteLink, findLink, type Link, setLinkUp } from '../../kernel/netlink-link.ts';
+import { deleteRoute, listRoutes, MAIN_TABLE, replaceRoute } from '../../kernel/netlink-route.ts';
 import { type ProcessResult, runProcess } from '../../kernel/run-process.ts';
 import type { WireGuardConfig } from './config.ts';
 import { parseDump, type TunnelState } from './tunnel-settings.ts';

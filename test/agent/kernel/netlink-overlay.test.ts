@@ -9,27 +9,13 @@ import { join } from 'node:path';
 import { AF_INET6, addressBytes, addressText, canonicalAddress } from '#agent/kernel/ip-address.ts';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
+import { addAddress, deleteAddress, listAddresses } from '#agent/kernel/netlink-address.ts';
 import { type NetworkEvent, watchNetwork } from '#agent/kernel/netlink-events.ts';
+import { addVeth, deleteLink, findLink, setLinkDown, setLinkUp } from '#agent/kernel/netlink-link.ts';
 import { addIpvlan, addMacvlan } from '#agent/kernel/netlink-macvlan.ts';
-import {
-  addAddress,
-  addRule,
-  addVeth,
-  deleteAddress,
-  deleteLink,
-  deleteNeighbour,
-  deleteRoute,
-  deleteRule,
-  findLink,
-  listAddresses,
-  listNeighbours,
-  listRoutes,
-  listRules,
-  replaceNeighbour,
-  replaceRoute,
-  setLinkDown,
-  setLinkUp,
-} from '#agent/kernel/netlink-route.ts';
+import { deleteNeighbour, listNeighbours, replaceNeighbour } from '#agent/kernel/netlink-neighbour.ts';
+import { deleteRoute, listRoutes, replaceRoute } from '#agent/kernel/netlink-route.ts';
+import { addRule, deleteRule, listRules } from '#agent/kernel/netlink-rule.ts';
 import {
   addVxlan,
   deleteForwarding,

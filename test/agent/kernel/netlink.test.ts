@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { NETLINK_NETFILTER, NetlinkSocket } from '#agent/kernel/netlink.ts';
+import { addAddress, listAddresses } from '#agent/kernel/netlink-address.ts';
 import {
   attributeText,
   attributeU32,
@@ -18,24 +19,18 @@ import {
 } from '#agent/kernel/netlink-codec.ts';
 import { forgetFlowsTo } from '#agent/kernel/netlink-conntrack.ts';
 import {
-  addAddress,
   addBridge,
-  addRule,
   addVeth,
   deleteLink,
-  deleteRoute,
-  deleteRule,
   findLink,
-  listAddresses,
   listLinks,
-  listRoutes,
-  listRules,
-  replaceNeighbour,
-  replaceRoute,
   setLinkDown,
   setLinkMaster,
   setLinkUp,
-} from '#agent/kernel/netlink-route.ts';
+} from '#agent/kernel/netlink-link.ts';
+import { replaceNeighbour } from '#agent/kernel/netlink-neighbour.ts';
+import { deleteRoute, listRoutes, replaceRoute } from '#agent/kernel/netlink-route.ts';
+import { addRule, deleteRule, listRules } from '#agent/kernel/netlink-rule.ts';
 import { createNetworkNamespace, type NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { SwarmError } from '#common/errors.ts';
 

@@ -7,15 +7,10 @@ import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
-import {
-  addAddress,
-  addVeth,
-  listLinks,
-  listRoutes,
-  listRules,
-  replaceRoute,
-  setLinkUp,
-} from '#agent/kernel/netlink-route.ts';
+import { addAddress } from '#agent/kernel/netlink-address.ts';
+import { addVeth, listLinks, setLinkUp } from '#agent/kernel/netlink-link.ts';
+import { listRoutes, replaceRoute } from '#agent/kernel/netlink-route.ts';
+import { listRules } from '#agent/kernel/netlink-rule.ts';
 import { createNetworkNamespace, type NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { Nftables } from '#agent/kernel/nftables.ts';
 import type { AttachedNetwork, AttachRequest, HostPort } from '#agent/network/index.ts';

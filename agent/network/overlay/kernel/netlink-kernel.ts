@@ -2,28 +2,14 @@
 import { SwarmError } from '#common/errors.ts';
 import { AF_UNSPEC } from '../../../kernel/ip-address.ts';
 import { NETLINK_NETFILTER, type NetlinkRequest, NetlinkSocket } from '../../../kernel/netlink.ts';
+import { addAddress, deleteAddress, listAddresses } from '../../../kernel/netlink-address.ts';
 import { type FlowFilter, forgetAll, isOpen, listFlows } from '../../../kernel/netlink-conntrack.ts';
 import { type NetworkEvent, type NetworkWatch, watchNetwork } from '../../../kernel/netlink-events.ts';
+import { addVeth, deleteLink, findLink, listLinks, setLinkUp } from '../../../kernel/netlink-link.ts';
 import { addIpvlan, addMacvlan } from '../../../kernel/netlink-macvlan.ts';
-import {
-  addAddress,
-  addRule,
-  addVeth,
-  deleteAddress,
-  deleteLink,
-  deleteNeighbour,
-  deleteRoute,
-  deleteRule,
-  findLink,
-  listAddresses,
-  listLinks,
-  listNeighbours,
-  listRoutes,
-  listRules,
-  replaceNeighbour,
-  replaceRoute,
-  setLinkUp,
-} from '../../../kernel/netlink-route.ts';
+import { deleteNeighbour, listNeighbours, replaceNeighbour } from '../../../kernel/netlink-neighbour.ts';
+import { deleteRoute, listRoutes, replaceRoute } from '../../../kernel/netlink-route.ts';
+import { addRule, deleteRule, listRules } from '../../../kernel/netlink-rule.ts';
 import {
   addVxlan,
   deleteForwarding,

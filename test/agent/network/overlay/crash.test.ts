@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
-import { listLinks } from '#agent/kernel/netlink-route.ts';
+import { listLinks } from '#agent/kernel/netlink-link.ts';
 import { NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
 import { eventually } from '#test/support/eventually.ts';

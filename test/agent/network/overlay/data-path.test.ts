@@ -3,7 +3,7 @@
  * IPv6 alike, and nobody else does. Method: three hosts on a bridge, real sockets in tasks' namespaces.
  */
 import assert from 'node:assert/strict';
-import { deleteLink } from '#agent/kernel/netlink-route.ts';
+import { deleteLink } from '#agent/kernel/netlink-link.ts';
 import { addVxlan } from '#agent/kernel/netlink-vxlan.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { type Endpoint, Hosts } from './hosts.ts';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { deleteLink } from '#agent/kernel/netlink-route.ts';
+import { deleteLink } from '#agent/kernel/netlink-link.ts';
 import { SwarmError } from '#common/errors.ts';
 import { Hosts } from './hosts.ts';
 

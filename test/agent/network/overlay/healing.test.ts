@@ -4,7 +4,7 @@
  * the kernel's events within a moment, all of it by a comparison.
  */
 import assert from 'node:assert/strict';
-import { setLinkDown } from '#agent/kernel/netlink-route.ts';
+import { setLinkDown } from '#agent/kernel/netlink-link.ts';
 import { NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
 import type { KernelNamespace } from '#agent/network/overlay/kernel/network-kernel.ts';

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { deleteLink } from '#agent/kernel/netlink-route.ts';
+import { deleteLink } from '#agent/kernel/netlink-link.ts';
 import { CommandKernel } from '#agent/network/overlay/kernel/command-kernel.ts';
 import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
 import type { NetworkKernel } from '#agent/network/overlay/kernel/network-kernel.ts';

@@ -6,13 +6,9 @@
 import assert from 'node:assert/strict';
 import { AF_INET6 } from '#agent/kernel/ip-address.ts';
 import type { NetlinkRequest } from '#agent/kernel/netlink.ts';
-import {
-  addAddress,
-  deleteAddress,
-  listAddresses,
-  replaceNeighbour,
-  replaceRoute,
-} from '#agent/kernel/netlink-route.ts';
+import { addAddress, deleteAddress, listAddresses } from '#agent/kernel/netlink-address.ts';
+import { replaceNeighbour } from '#agent/kernel/netlink-neighbour.ts';
+import { replaceRoute } from '#agent/kernel/netlink-route.ts';
 import { NetworkNamespace } from '#agent/kernel/netns.ts';
 import { nodeLinkAddress, ROUTER_LINK_ADDRESS, taskLinkAddress } from '#agent/network/overlay/addressing.ts';
 import { writeSysctls } from '#agent/network/sysctls.ts';

@@ -3,7 +3,7 @@
  * says so; addresses and subnets change under running tasks. Method: underlays of other kinds and sizes, real traffic.
  */
 import assert from 'node:assert/strict';
-import { listLinks } from '#agent/kernel/netlink-route.ts';
+import { listLinks } from '#agent/kernel/netlink-link.ts';
 import { type Endpoint, Hosts, type HostsOptions } from './hosts.ts';
 
 async function pair(options: Partial<HostsOptions>, driverOptions: Readonly<Record<string, string>> = {}) {
