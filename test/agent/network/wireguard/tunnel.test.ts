@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { addAddress } from '#agent/kernel/netlink-address.ts';
 import { deleteLink, findLink, setLinkDown, setLinkUp } from '#agent/kernel/netlink-link.ts';
+import { replaceRoute } from '#agent/kernel/netlink-route.ts';
 import { addVxlan, replaceForwarding } from '#agent/kernel/netlink-vxlan.ts';
 import { NetworkNamespace } from '#agent/kernel/netns.ts';
 import { instanceNames } from '#agent/network/instance.ts';
@@ -183,9 +184,19 @@ describe('agent/network: the tunnel', function () {
       await join2();
       await protect();
       const stranger = wire.program('stranger');
+      await inside('stranger', (socket) => socket.execute([replaceRoute({ destination: 'default', linkIndex: 2 })]));
       for (const port of [plain, encrypted]) await b.call('listen', '0.0.0.0', port);
       await stranger.call('send', wire.address('b'), plain, 'forged');
+      await stranger.call('send', wire.address('b'), plain, 'forged in fragments'.padEnd(4_000, '.'));
+      for (const everybody of ['172.31.7.255', '255.255.255.255', '224.0.0.1'])
+        for (const port of [plain, encrypted])
+          assert.equal(await stranger.call('send', everybody, port, `forged to ${everybody}`), '');
       await stranger.call('send', wire.address('b'), encrypted, 'forged and encrypted');
+      for (const port of [plain, encrypted]) await b.call('listen', '::', port);
+      await stranger.call('send', wire.address('b', true), plain, 'forged over IPv6');
+      await stranger.call('send', wire.address('b', true), plain, 'forged over IPv6 in fragments'.padEnd(4_000, '.'));
+      await stranger.call('send', wire.address('b', true), encrypted, 'forged and encrypted over IPv6');
+      assert.equal(await stranger.call('send', 'ff02::1%2', plain, 'forged to everybody over IPv6'), '');
       await inside('stranger', (socket) => socket.execute([addAddress(1, `${INNER.a}/32`)]));
       await inside('b', (socket) => socket.execute([addAddress(2, '100.127.0.9/24')])); // no reverse path filter helps
       await stranger.call('send', wire.address('b'), encrypted, 'forged from inside', INNER.a);
