@@ -166,7 +166,8 @@ export function countTasks(view: StoreView, service: Service): ServiceTaskCounts
   for (const task of view.tasksOfService(service.id)) {
     if (task.desiredState > TaskState.RUNNING) continue;
     // A global task stays wanted on a node that is down: nobody knows of it, and nothing replaces it.
-    if (view.get('node', task.nodeId)?.status?.state === NodeState.DOWN) continue;
+    const nodeState = view.get('node', task.nodeId)?.status?.state;
+    if (nodeState === NodeState.DOWN || nodeState === NodeState.DISCONNECTED) continue;
     wanted++;
     if (task.status?.state === TaskState.RUNNING) running++;
   }

@@ -77,24 +77,34 @@ export function isLive(task: Task): boolean {
   return task.nodeId !== '' && state >= TaskState.ASSIGNED && state <= TaskState.RUNNING;
 }
 
-/** What did not answer for long, or has left, gets no new connections; whether its tasks run on, nobody knows. */
-export function isDown(node: Node | undefined): boolean {
-  const state = node?.status?.state;
-  return node === undefined || state === NodeState.DOWN || state === NodeState.DISCONNECTED;
+/**
+ * Gone from the swarm, or silent for so long that its connections are best given up: whether its tasks run on, nobody
+ * knows, and others take their place.
+ */
+export function isLost(node: Node | undefined): boolean {
+  return node === undefined || node.status?.state === NodeState.DOWN;
+}
+
+/** It takes its leave: its tasks get no new connections, and end those that they have. */
+export function isLeaving(node: Node | undefined): boolean {
+  return node?.status?.state === NodeState.DISCONNECTED;
 }
 
 /** New connections may go to it. */
-export function isServing(task: Task, node: Node | undefined): boolean {
-  return isLive(task) && task.status?.state === TaskState.RUNNING && isWanted(task) && !isDown(node);
+function isServing(task: Task, node: Node | undefined): boolean {
+  return (
+    isLive(task) && task.status?.state === TaskState.RUNNING && isWanted(task) && !isLost(node) && !isLeaving(node)
+  );
 }
 
 /** Not about to stop. */
-export function isWanted(task: Task): boolean {
+function isWanted(task: Task): boolean {
   return task.desiredState <= TaskState.RUNNING;
 }
 
-/** `<service>.<slot>.<task>`, for a task of a global service `<service>.<node>.<task>`. */
+/** `<service>.<slot>.<task>`, for a task of a global service `<service>.<node>.<task>`; its own for one of no service. */
 function containerName(task: Task, spec: ServiceSpec | undefined): string {
+  if (task.oneOff !== undefined) return task.oneOff.name;
   if (spec === undefined) return task.id;
   return `${spec.name}.${task.slot === 0 ? task.nodeId : task.slot}.${task.id}`;
 }
@@ -102,11 +112,13 @@ function containerName(task: Task, spec: ServiceSpec | undefined): string {
 export interface EndpointContext {
   readonly attachment: NetworkAttachment;
   readonly node: Node | undefined;
-  /** Of the revision that the task runs; undefined for a container of `swarm run`. */
+  /** Of the revision that the task runs. */
   readonly spec: ServiceSpec | undefined;
 }
 
-export function endpointEntry(task: Task, { attachment, node, spec }: EndpointContext): NetworkEndpoint {
+/** Undefined where the node is lost: nothing leads there any more, and who is connected learns it at once. */
+export function endpointEntry(task: Task, { attachment, node, spec }: EndpointContext): NetworkEndpoint | undefined {
+  if (isLost(node)) return undefined;
   return NetworkEndpoint.create({
     taskId: task.id,
     serviceId: task.serviceId,

@@ -13,6 +13,11 @@ export class NetworkEntries {
   readonly peers = new Map<string, NetworkPeer>();
   readonly services = new Map<string, NetworkService>();
   readonly endpoints = new Map<string, NetworkEndpoint>();
+  /**
+   * Node of each live task that has an address of the network. Not told to anybody. Invariant: holds every task that has
+   * an endpoint, and besides them those of nodes that are down.
+   */
+  readonly attached = new Map<string, string>();
   #table: NetworkTable;
 
   constructor(table: NetworkTable) {

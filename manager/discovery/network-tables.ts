@@ -5,7 +5,16 @@
 import { NetworkChange, NetworkEndpoint, NetworkPeer, NetworkService, NetworkTable } from '#gen/swarm/v1/networks.ts';
 import type { NetworkAttachment, Node, Task } from '#gen/swarm/v1/objects.ts';
 import type { StoreEvent, StoreView } from '#manager/store/index.ts';
-import { endpointEntry, isDown, isLive, networksOfService, peerOf, serviceEntry, tableOf } from './entries.ts';
+import {
+  endpointEntry,
+  isLeaving,
+  isLive,
+  isLost,
+  networksOfService,
+  peerOf,
+  serviceEntry,
+  tableOf,
+} from './entries.ts';
 import { type ChangeItem, NetworkEntries, sameMessage } from './network-entries.ts';
 import { PairCounts } from './pair-counts.ts';
 
@@ -33,11 +42,11 @@ class Dirty {
 
 export class NetworkTables {
   readonly #networks = new Map<string, NetworkEntries>();
-  /** Networks in which the task has an endpoint. Invariant: no empty list. */
+  /** Networks that the task, which is live, has an address of. Invariant: no empty list. */
   readonly #taskNetworks = new Map<string, readonly string[]>();
   /** Networks in which the service has an entry. Invariant: no empty list. */
   readonly #serviceNetworks = new Map<string, readonly string[]>();
-  /** Node and network: the endpoints of the network on the node. */
+  /** Node and network: the live tasks on the node that have an address of the network, also while the node is down. */
   readonly #nodeNetworks = new PairCounts();
   /** Node and network: one where the node is a peer. */
   readonly #nodePeers = new PairCounts();
@@ -67,7 +76,10 @@ export class NetworkTables {
     return this.#networks.get(networkId)?.complete() ?? [];
   }
 
-  /** Networks whose tables the node needs: those that its tasks are on, and ingress. */
+  /**
+   * Networks whose tables the node needs: those that its tasks are on, and ingress. A node that is down keeps its needs
+   * as long as its tasks count as live: cut off, it may be running them, and it is to find its networks when it is back.
+   */
   neededBy(nodeId: string): ReadonlySet<string> {
     const needed = new Set(this.#nodeNetworks.of(nodeId));
     if (this.#ingressId !== undefined) needed.add(this.#ingressId);
@@ -81,7 +93,8 @@ export class NetworkTables {
 
   /** Networks in whose tables the task is. */
   networksOfTask(taskId: string): readonly string[] {
-    return this.#taskNetworks.get(taskId) ?? [];
+    const networks = this.#taskNetworks.get(taskId) ?? [];
+    return networks.filter((id) => this.#networks.get(id)?.endpoints.has(taskId) === true);
   }
 
   #refresh(dirty: Dirty, view: StoreView): NetworkTableChanges {
@@ -110,7 +123,7 @@ export class NetworkTables {
   }
 
   #dropNetwork(id: string, entries: NetworkEntries, dirty: Dirty): void {
-    for (const { taskId, nodeId } of entries.endpoints.values()) {
+    for (const [taskId, nodeId] of entries.attached) {
       setList(this.#taskNetworks, taskId, without(this.#taskNetworks.get(taskId), id));
       this.#nodeNetworks.subtract(nodeId, id);
     }
@@ -145,30 +158,36 @@ export class NetworkTables {
     const task = view.get('task', id);
     const attachments = task !== undefined && isLive(task) ? task.networks.filter(hasAddress) : [];
     const now: string[] = [];
-    for (const networkId of new Set([...this.networksOfTask(id), ...attachments.map(({ network }) => network)])) {
+    const before = this.#taskNetworks.get(id) ?? [];
+    for (const networkId of new Set([...before, ...attachments.map(({ network }) => network)])) {
       const entries = this.#networks.get(networkId);
       if (entries === undefined) continue;
       const attachment = attachments.find(({ network }) => network === networkId);
-      const entry = task && attachment ? endpointOf(task, attachment, view) : undefined;
-      if (entry !== undefined) now.push(networkId);
-      const old = entries.endpoints.get(id);
-      if (sameMessage(NetworkEndpoint, old, entry)) continue;
+      const isAttached = task !== undefined && attachment !== undefined;
+      if (isAttached) now.push(networkId);
+      this.#attach(id, isAttached ? task.nodeId : undefined, entries, dirty);
+      const entry = isAttached ? endpointOf(task, attachment, view) : undefined;
+      if (sameMessage(NetworkEndpoint, entries.endpoints.get(id), entry)) continue;
       setOrDelete(entries.endpoints, id, entry);
-      if (old?.nodeId !== entry?.nodeId) this.#moved(networkId, old?.nodeId, entry?.nodeId, dirty);
       const value = entry ?? NetworkEndpoint.create({ taskId: id });
       dirty.note(networkId, entry === undefined, { kind: 'endpoint', value });
     }
     setList(this.#taskNetworks, id, now);
   }
 
-  #moved(networkId: string, from: string | undefined, to: string | undefined, dirty: Dirty): void {
-    if (from !== undefined) {
-      this.#nodeNetworks.subtract(from, networkId);
-      dirty.nodes.add(from);
+  /** The task has an address of the network, on that node; undefined: not any more. */
+  #attach(taskId: string, nodeId: string | undefined, entries: NetworkEntries, dirty: Dirty): void {
+    const before = entries.attached.get(taskId);
+    if (before === nodeId) return;
+    const { networkId } = entries.table;
+    setOrDelete(entries.attached, taskId, nodeId);
+    if (before !== undefined) {
+      this.#nodeNetworks.subtract(before, networkId);
+      dirty.nodes.add(before);
     }
-    if (to === undefined) return;
-    this.#nodeNetworks.add(to, networkId);
-    dirty.nodes.add(to);
+    if (nodeId === undefined) return;
+    this.#nodeNetworks.add(nodeId, networkId);
+    dirty.nodes.add(nodeId);
   }
 
   #refreshPeer(id: string, dirty: Dirty, view: StoreView): void {
@@ -207,7 +226,7 @@ function noteEvent(event: StoreEvent, dirty: Dirty, view: StoreView): void {
     case 'node':
       if (event.kind === 'update' && sameNode(event.old, event.object)) return;
       dirty.nodes.add(event.object.id);
-      if (event.kind === 'update' && isDown(event.old) === isDown(event.object)) return;
+      if (event.kind === 'update' && sameReach(event.old, event.object)) return;
       for (const task of view.tasksOfNode(event.object.id)) dirty.tasks.add(task.id);
       return;
     case 'revision': // is there before its tasks, and does not change
@@ -234,10 +253,15 @@ function sameList(a: readonly string[], b: readonly string[]): boolean {
 }
 
 function sameNode(old: Node, node: Node): boolean {
-  return isDown(old) === isDown(node) && sameMessage(NetworkPeer, peerOf(old), peerOf(node));
+  return sameReach(old, node) && sameMessage(NetworkPeer, peerOf(old), peerOf(node));
 }
 
-function endpointOf(task: Task, attachment: NetworkAttachment, view: StoreView): NetworkEndpoint {
+/** What becomes of the endpoints on the node is the same. */
+function sameReach(old: Node, node: Node): boolean {
+  return isLost(old) === isLost(node) && isLeaving(old) === isLeaving(node);
+}
+
+function endpointOf(task: Task, attachment: NetworkAttachment, view: StoreView): NetworkEndpoint | undefined {
   const { spec } = view.revision(task.serviceId, task.revision) ?? {};
   return endpointEntry(task, { attachment, node: view.get('node', task.nodeId), spec });
 }

@@ -7,6 +7,11 @@ export interface DispatcherConfig {
   readonly downAfterPeriods: number;
   /** After a change of leader nodes get this many periods to find the new one. */
   readonly unknownAfterPeriods: number;
+  /**
+   * A node that took its leave is down after this: until then its tasks keep the connections that they have. As long as
+   * a host that goes down gives its tasks to end.
+   */
+  readonly leavingMs: number;
   /** Changes wait this long for company, so that a burst of commits becomes one message. Adds to start latency. */
   readonly assignmentDelayMs: number;
   /** Changes in one message of assignments: 500 tasks with a revision each stay below the message limit. */
@@ -29,6 +34,7 @@ export const DISPATCHER_DEFAULTS: DispatcherConfig = {
   heartbeatsPerSecondMax: 2_000,
   downAfterPeriods: 5,
   unknownAfterPeriods: 15,
+  leavingMs: 60_000,
   assignmentDelayMs: 2,
   assignmentChangesMax: 500,
   assignmentBytesMax: 2 * 1024 * 1024,

@@ -58,6 +58,8 @@ export class DispatcherSession {
   #pendingNetworks: NetworkChange[] = [];
   /** Commit that the tables stand for once what is pending was sent. */
   #networksVersion = 0;
+  /** Whether the complete set was sent. Invariant: before it, nothing is noted and nothing else of it is sent. */
+  #begun = false;
   #ended = false;
 
   constructor({ nodeId, sessionId, output, config, networks, isHeld }: SessionOptions) {
@@ -79,6 +81,7 @@ export class DispatcherSession {
 
   /** Everything anew. Networks come first: the tasks need them. */
   sendComplete(view: StoreView): void {
+    this.#begun = true;
     this.#pending = [];
     this.#pendingNetworks = [];
     this.#networksVersion = view.version;
@@ -88,17 +91,20 @@ export class DispatcherSession {
 
   /** Takes note of what a commit did to the node's tasks. */
   observe({ events }: CommitEvents, view: StoreView): void {
+    if (!this.#begun) return;
     for (const change of this.#builder.increment(events, view)) this.#pending.push(change);
   }
 
   /** Takes note of what a commit did to networks. `mayNeedOthers` as in `NetworkFeed`. */
   observeNetworks(version: number, changes: NetworkTableChanges, mayNeedOthers: boolean): void {
+    if (!this.#begun) return;
     for (const change of this.#networks?.increment(changes, mayNeedOthers) ?? []) this.#pendingNetworks.push(change);
     this.#networksVersion = version;
   }
 
   /** The node may know now what became of a task. */
   release(task: Task, view: StoreView): void {
+    if (!this.#begun) return;
     for (const change of this.#builder.release(task, view)) this.#pending.push(change);
   }
 

@@ -23,13 +23,15 @@ import { ChangeWriter, type DispatcherStore, type NodeEdit } from './change-writ
 import type { DispatcherConfig } from './config.ts';
 import { DispatcherSession, type SessionOutput } from './dispatcher-session.ts';
 import { NetworkFeed } from './network-feed.ts';
-import { NodeTracker } from './node-tracker.ts';
+import { type HeardElsewhere, NodeTracker } from './node-tracker.ts';
 import { TaskWithdrawal } from './task-withdrawal.ts';
 
 export interface DispatcherOptions {
   readonly store: DispatcherStore;
   /** Where agents may turn to: the managers that have a vote. */
   readonly managers: () => readonly ManagerPeer[];
+  /** When the manager on a node was last heard of by the others; undefined for a node without, and where nobody knows. */
+  readonly managerHeardMs?: HeardElsewhere;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -79,6 +81,7 @@ export class Dispatcher {
     const now = this.#options.clock.monotonic();
     for (const node of view.all('node')) {
       const state = node.status?.state;
+      if (state === NodeState.DISCONNECTED) this.#tracker.leaving(node.id, now);
       if (state !== NodeState.READY && state !== NodeState.UNKNOWN) continue;
       this.#tracker.expect(node.id, now);
       if (state === NodeState.READY)
@@ -155,7 +158,8 @@ export class Dispatcher {
   }
 
   /**
-   * An agent has opened a stream and said hello. Its node is the one of its certificate.
+   * An agent has opened a stream and said hello. Its node is the one of its certificate. What it has to run and to know
+   * it is told once its node counts as ready: while the node is down, its own tasks are not in the tables.
    * @throws SwarmError `not-leader` where this manager does not lead.
    */
   open(nodeId: string, hello: AgentHello, address: string, output: SessionOutput): DispatcherSession {
@@ -184,7 +188,10 @@ export class Dispatcher {
       ...this.#described(current, hello.description),
       status: this.#status(current, NodeState.READY, '', hello.advertiseAddress || address),
     });
-    this.#writer.editNode(nodeId, ready, { failed: () => this.#notWritten(session) });
+    this.#writer.editNode(nodeId, ready, {
+      committed: () => this.#begin(session),
+      failed: () => this.#notWritten(session),
+    });
     const managers = ManagerList.create({ managers: this.#options.managers() });
     session.send(
       SessionResponse.create({
@@ -200,8 +207,12 @@ export class Dispatcher {
         },
       }),
     );
-    session.sendComplete(view);
     return session;
+  }
+
+  /** The tables know that the node is there. */
+  #begin(session: DispatcherSession): void {
+    if (this.#sessions.get(session.nodeId) === session) session.sendComplete(this.#options.store.view());
   }
 
   /** A message of an open session. */
@@ -266,11 +277,14 @@ export class Dispatcher {
   }
 
   #leaving(session: DispatcherSession, leaving: AgentLeaving): void {
-    this.#tracker.forget(session.nodeId);
-    this.#sessions.delete(session.nodeId);
+    const { nodeId } = session;
+    this.#sessions.delete(nodeId);
     session.lost();
     const reason = leaving.reason === '' ? 'the node is going down' : leaving.reason;
-    this.#setState(session.nodeId, NodeState.DOWN, reason);
+    if (leaving.removed) this.#tracker.forget(nodeId);
+    // Its tasks end in order: what they have begun, they may finish.
+    else this.#tracker.leaving(nodeId, this.#options.clock.monotonic());
+    this.#setState(nodeId, leaving.removed ? NodeState.DOWN : NodeState.DISCONNECTED, reason);
   }
 
   #nodeChanged(node: Node, removed: boolean): void {
@@ -296,7 +310,10 @@ export class Dispatcher {
     const edit: NodeEdit = (node) => {
       // The node came back while this was waiting to be written.
       if (state !== NodeState.READY && this.#sessions.has(nodeId)) return undefined;
-      return { ...node, status: this.#status(node, state, message, node.status?.address ?? '') };
+      // Why it went says more than that it has gone.
+      const left = state === NodeState.DOWN && node.status?.state === NodeState.DISCONNECTED;
+      const why = left ? (node.status?.message ?? message) : message;
+      return { ...node, status: this.#status(node, state, why, node.status?.address ?? '') };
     };
     // Its time has to run out once more, or nobody would look at it again.
     const failed = (): void => this.#tracker.heard(nodeId, this.#options.clock.monotonic());
@@ -328,8 +345,9 @@ export class Dispatcher {
     const now = this.#options.clock.monotonic();
     const heldUpMs = now - this.#lastCheckMs - everyMs;
     this.#lastCheckMs = now;
-    if (heldUpMs > this.#tracker.periodMs) this.#tracker.excuse(heldUpMs);
-    for (const nodeId of this.#tracker.expire(now)) {
+    const wasHeldUp = heldUpMs > this.#tracker.periodMs;
+    if (wasHeldUp) this.#tracker.excuse(heldUpMs);
+    for (const nodeId of this.#tracker.expire(now, wasHeldUp ? undefined : this.#options.managerHeardMs)) {
       const session = this.#sessions.get(nodeId);
       this.#sessions.delete(nodeId);
       session?.end(SessionEndReason.MISSED_HEARTBEATS, 'no heartbeat came in time');

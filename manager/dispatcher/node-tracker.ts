@@ -6,7 +6,12 @@ import type { DispatcherConfig } from './config.ts';
 
 interface TrackedNode {
   deadlineMs: number;
+  /** It has not shown itself to this leader yet. */
+  readonly expected: boolean;
 }
+
+/** When a node was last heard of in another way than by its session, on the same clock; undefined: there is none. */
+export type HeardElsewhere = (nodeId: string) => number | undefined;
 
 export class NodeTracker {
   readonly #config: DispatcherConfig;
@@ -35,12 +40,17 @@ export class NodeTracker {
 
   /** A sign of life. */
   heard(nodeId: string, nowMs: number): void {
-    this.#nodes.set(nodeId, { deadlineMs: nowMs + this.graceMs });
+    this.#nodes.set(nodeId, { deadlineMs: nowMs + this.graceMs, expected: false });
   }
 
   /** A node that an earlier leader knew: it gets longer, to find this one. */
   expect(nodeId: string, nowMs: number): void {
-    this.#nodes.set(nodeId, { deadlineMs: nowMs + this.periodMs * this.#config.unknownAfterPeriods });
+    this.#nodes.set(nodeId, { deadlineMs: nowMs + this.periodMs * this.#config.unknownAfterPeriods, expected: true });
+  }
+
+  /** A node that has taken its leave: so long it may be ending its tasks. */
+  leaving(nodeId: string, nowMs: number): void {
+    this.#nodes.set(nodeId, { deadlineMs: nowMs + this.#config.leavingMs, expected: false });
   }
 
   clear(): void {
@@ -51,10 +61,16 @@ export class NodeTracker {
     this.#nodes.delete(nodeId);
   }
 
-  /** Nodes whose time is up; they are forgotten. */
-  expire(nowMs: number): readonly string[] {
+  /**
+   * Nodes whose time is up; they are forgotten. One that an earlier leader knew gets no more time than any other where
+   * it is silent elsewhere, too: a host that died together with the leadership it had is not looking for the new leader.
+   */
+  expire(nowMs: number, heardElsewhere: HeardElsewhere = () => undefined): readonly string[] {
     const expired: string[] = [];
-    for (const [nodeId, { deadlineMs }] of this.#nodes) if (deadlineMs <= nowMs) expired.push(nodeId);
+    for (const [nodeId, { deadlineMs, expected }] of this.#nodes) {
+      const heardMs = expected ? heardElsewhere(nodeId) : undefined;
+      if (deadlineMs <= nowMs || (heardMs !== undefined && heardMs + this.graceMs <= nowMs)) expired.push(nodeId);
+    }
     for (const nodeId of expired) this.#nodes.delete(nodeId);
     return expired;
   }

@@ -105,6 +105,7 @@ export class ManagerRole {
     this.dispatcher = new Dispatcher({
       store,
       managers,
+      managerHeardMs: (nodeId) => this.#managerHeardMs(nodeId),
       clock,
       random,
       logger: logger.with({ part: 'dispatcher' }),
@@ -332,6 +333,12 @@ export class ManagerRole {
     else if (leadership.state === 'none') logger.info('no manager leads');
     else if (leadership.state === 'follower' && leadership.leader !== undefined)
       logger.info('another manager leads', { leader: leadership.leader, term: leadership.term });
+  }
+
+  #managerHeardMs(nodeId: string): number | undefined {
+    const member = this.log.members().find((one) => one.nodeId === nodeId && !one.self);
+    const heardMs = member === undefined ? undefined : this.transport.peer(member.raftId)?.lastHeardMs;
+    return heardMs === undefined || heardMs === -Infinity ? undefined : heardMs;
   }
 
   #logFigures(): LogFigures {

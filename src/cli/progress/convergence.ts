@@ -103,7 +103,9 @@ function replicasOf({ spec }: Service): number {
 
 /** The task that counts for each slot (or node), by slot. */
 function currentTasks({ service, tasks, nodes }: Snapshot): ReadonlyMap<string, CurrentTask> {
-  const lost = new Set(nodes.filter((node) => node.status?.state === NodeState.DOWN).map((node) => node.id));
+  const isLost = ({ status }: Node): boolean =>
+    status?.state === NodeState.DOWN || status?.state === NodeState.DISCONNECTED;
+  const lost = new Set(nodes.filter(isLost).map((node) => node.id));
   const known = new Set(nodes.map((node) => node.id));
   const chosen = new Map<string, Task>();
   const failures = new Map<string, Task>();

@@ -79,7 +79,8 @@ async function look(api: SwarmApi, id: string, role: RoleWait['role']): Promise<
 }
 
 function missingForManager({ role, status, managerStatus }: Node): string | undefined {
-  if (status?.state === NodeState.DOWN) return 'waiting for the node, which is down';
+  if (status?.state === NodeState.DOWN || status?.state === NodeState.DISCONNECTED)
+    return 'waiting for the node, which is down';
   if (role !== NodeRole.MANAGER) return 'waiting for the node to take a certificate with its new role';
   if (managerStatus === undefined) return 'waiting for the node to join the log of the managers';
   if (managerStatus.learner) return 'waiting for the node to catch up with the log of the managers';

@@ -95,7 +95,7 @@ const step = fc.oneof(
   fc.record({
     table: fc.constant('node' as const),
     id: fc.constantFrom(...NODES),
-    state: fc.constantFrom<NodeState>(NodeState.READY, NodeState.DOWN, NodeState.UNKNOWN),
+    state: fc.constantFrom<NodeState>(NodeState.READY, NodeState.DOWN, NodeState.UNKNOWN, NodeState.DISCONNECTED),
     index: fc.constantFrom(0, 1, 2),
   }),
   fc.record({
@@ -147,18 +147,34 @@ function commit(view: MemoryView, wishes: readonly Step[], remove: boolean): voi
   if (changes.size > 0) view.commit([...changes.values()]);
 }
 
-/** The endpoints of a network as the rule says it, without any caching. */
+/** Live tasks on a network as the rule says it, without any caching. */
+function attachedByRule(view: StoreView, networkId: string): readonly Task[] {
+  return [...view.all('task')].filter((task) => {
+    const state = task.status?.state ?? TaskState.NEW;
+    const live = task.nodeId !== '' && state >= TaskState.ASSIGNED && state <= TaskState.RUNNING;
+    return live && task.networks.some((one) => one.network === networkId);
+  });
+}
+
+/** The endpoints of a network, and whether they serve: none of a node that is down. */
 function endpointsByRule(view: StoreView, networkId: string): ReadonlyMap<string, boolean> {
   const found = new Map<string, boolean>();
-  for (const task of view.all('task')) {
-    const state = task.status?.state ?? TaskState.NEW;
-    if (task.nodeId === '' || state < TaskState.ASSIGNED || state > TaskState.RUNNING) continue;
-    if (!task.networks.some((one) => one.network === networkId)) continue;
+  for (const task of attachedByRule(view, networkId)) {
     const nodeState = view.get('node', task.nodeId)?.status?.state;
-    const up = nodeState === NodeState.READY || nodeState === NodeState.UNKNOWN;
-    found.set(task.id, state === TaskState.RUNNING && task.desiredState === TaskState.RUNNING && up);
+    if (nodeState === undefined || nodeState === NodeState.DOWN) continue;
+    const takesMore = nodeState === NodeState.READY || nodeState === NodeState.UNKNOWN;
+    const runs = task.status?.state === TaskState.RUNNING && task.desiredState === TaskState.RUNNING;
+    found.set(task.id, runs && takesMore);
   }
   return found;
+}
+
+/** Nodes that take part, which a node that is down does as long as its tasks count as live. */
+function peersByRule(view: StoreView, networkId: string): readonly string[] {
+  const attached = new Set(attachedByRule(view, networkId).map(({ nodeId }) => nodeId));
+  return [...view.all('node')]
+    .filter(({ id, index }) => index > 0 && (networkId === 'ingress' || attached.has(id)))
+    .map(({ id }) => id);
 }
 
 describe('manager/discovery: network tables', () => {
@@ -200,14 +216,15 @@ describe('manager/discovery: network tables', () => {
               for (const { item } of fresh.complete(id))
                 if (item?.kind === 'endpoint') endpoints.set(item.value.taskId, item.value.serving);
               assert.deepEqual(endpoints, endpointsByRule(view, id));
+              assert.deepEqual([...fresh.peersOf(id)].sort(), [...peersByRule(view, id)].sort());
+              for (const { id: taskId } of view.all('task'))
+                assert.equal(followed.networksOfTask(taskId).includes(id), endpoints.has(taskId));
             }
             for (const nodeId of NODES) {
               assert.deepEqual(followed.neededBy(nodeId), fresh.neededBy(nodeId));
               const needed = NETWORKS.filter((id) => {
                 if (view.get('network', id)?.subnets.length !== 1) return false;
-                const here = [...endpointsByRule(view, id).keys()].some(
-                  (taskId) => view.get('task', taskId)?.nodeId === nodeId,
-                );
+                const here = attachedByRule(view, id).some((task) => task.nodeId === nodeId);
                 return id === 'ingress' || here;
               });
               assert.deepEqual([...fresh.neededBy(nodeId)].sort(), needed.sort());

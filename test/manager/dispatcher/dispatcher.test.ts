@@ -45,9 +45,10 @@ describe('manager/dispatcher: its end', () => {
   /** All is written that was to be: this store needs no more than the promises that are under way. */
   const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-  it('leaves no timer, and ends the sessions', () => {
+  it('leaves no timer, and ends the sessions', async () => {
     dispatcher.start(view);
     const told = session();
+    await settled();
     view.onCommit((commit) => dispatcher.observe(commit, view));
     view.commit([{ kind: 'create', table: 'task', object: Task.create({ id: 't', nodeId: 'n' }) }]);
     dispatcher.stop('it is over');

@@ -3,149 +3,19 @@
  * Method: the real dispatcher under a manual clock, with sessions whose messages are recorded and answered by the test.
  */
 import assert from 'node:assert/strict';
-import { ManualClock } from '#common/clock.ts';
-import { silentLogger } from '#common/log.ts';
-import { SeededRandom } from '#common/random.ts';
-import { AgentHello, SessionRequest, type SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
+import { SessionRequest } from '#gen/swarm/v1/dispatcher.ts';
 import { AppliedNetworks } from '#gen/swarm/v1/networks.ts';
-import {
-  Cluster,
-  Network,
-  NetworkAttachment,
-  Node,
-  NodeDataPath,
-  NodeDescription,
-  NodeState,
-  NodeStatus,
-  Revision,
-  Task,
-  TaskState,
-  TaskStatus,
-} from '#gen/swarm/v1/objects.ts';
-import { ClusterSpec, IpamSubnet, NetworkConfig, NetworkSpec, ServiceSpec } from '#gen/swarm/v1/specs.ts';
-import { DISPATCHER_DEFAULTS, Dispatcher, type DispatcherSession } from '#manager/dispatcher/index.ts';
-import type { Change } from '#manager/store/index.ts';
-import { MemoryView } from '#test/fixtures/memory-view.ts';
+import { NodeState, NodeStatus, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { ClusterSpec, NetworkConfig } from '#gen/swarm/v1/specs.ts';
+import { DISPATCHER_DEFAULTS } from '#manager/dispatcher/index.ts';
+import { RecordedSwarm, taskOn } from './recorded-swarm.ts';
 
 const DEADLINE_MS = DISPATCHER_DEFAULTS.withdrawDeadlineMs;
 
-function nodeOf(id: string, index: number, featureLevel = 3): Node {
-  const dataPath = NodeDataPath.create({ address: `192.0.2.${index}` });
-  const description = NodeDescription.create({ hostname: id, dataPath, featureLevel });
-  return Node.create({ id, index, description, status: NodeStatus.create({ state: NodeState.READY }) });
-}
-
-function taskOn(nodeId: string, id: string, init: Partial<Task> = {}): Task {
-  return Task.create({
-    id,
-    serviceId: 's',
-    revision: 1,
-    nodeId,
-    slot: 1,
-    desiredState: TaskState.RUNNING,
-    status: TaskStatus.create({ state: TaskState.RUNNING }),
-    networks: [NetworkAttachment.create({ network: 'front', addresses: ['10.0.1.9'] })],
-    ...init,
-  });
-}
-
-class Swarm {
-  readonly clock = new ManualClock();
-  readonly view = new MemoryView();
-  readonly dispatcher = new Dispatcher({
-    store: { view: () => this.view, decide: async (decide) => this.view.commit(decide(this.view)) },
-    managers: () => [],
-    clock: this.clock,
-    random: new SeededRandom(1),
-    logger: silentLogger,
-    config: DISPATCHER_DEFAULTS,
-  });
-  readonly heard = new Map<string, SessionResponse[]>();
-
-  constructor() {
-    const spec = NetworkSpec.create({ name: 'front' });
-    const subnets = [IpamSubnet.create({ subnet: '10.0.1.0/24', gateway: '10.0.1.1' })];
-    const revision = Revision.create({ id: 'r', serviceId: 's', number: 1, spec: ServiceSpec.create({ name: 'web' }) });
-    this.view.commit([
-      { kind: 'create', table: 'cluster', object: Cluster.create({ id: 'c', spec: ClusterSpec.create() }) },
-      { kind: 'create', table: 'network', object: Network.create({ id: 'front', spec, subnets, vni: 4097 }) },
-      { kind: 'create', table: 'revision', object: revision },
-      { kind: 'create', table: 'node', object: nodeOf('n1', 1) },
-      { kind: 'create', table: 'node', object: nodeOf('n2', 2) },
-      { kind: 'create', table: 'node', object: nodeOf('old', 3, 2) },
-      { kind: 'create', table: 'node', object: nodeOf('elsewhere', 4) },
-      { kind: 'create', table: 'task', object: taskOn('n1', 't1') },
-      { kind: 'create', table: 'task', object: taskOn('n2', 't2') },
-      { kind: 'create', table: 'task', object: taskOn('old', 't3') },
-      { kind: 'create', table: 'task', object: taskOn('elsewhere', 't4', { networks: [] }) },
-    ]);
-    this.view.onCommit((commit, view) => this.dispatcher.observe(commit, view));
-    this.dispatcher.start(this.view);
-  }
-
-  async open(nodeId: string): Promise<DispatcherSession> {
-    const heard: SessionResponse[] = [];
-    this.heard.set(nodeId, heard);
-    const hello = AgentHello.create({ description: this.view.get('node', nodeId)?.description });
-    const output = { send: (message: SessionResponse) => void heard.push(message), end: () => {} };
-    const session = this.dispatcher.open(nodeId, hello, '192.0.2.1', output);
-    await this.pass(5);
-    return session;
-  }
-
-  async pass(durationMs: number): Promise<void> {
-    this.clock.advance(durationMs);
-    for (let round = 0; round < 10; round++) await new Promise((resolve) => setImmediate(resolve));
-  }
-
-  async update(changes: readonly Change[]): Promise<void> {
-    this.view.commit(changes);
-    await this.pass(5);
-  }
-
-  async stop(taskId: string): Promise<void> {
-    await this.update([this.changed(taskId, { desiredState: TaskState.SHUTDOWN })]);
-  }
-
-  changed(taskId: string, fields: Partial<Task>): Change {
-    const task = this.view.get('task', taskId);
-    assert.ok(task !== undefined);
-    return { kind: 'update', table: 'task', object: { ...task, ...fields } };
-  }
-
-  /** The newest desired state that the node was told of a task. */
-  told(nodeId: string, taskId: string): TaskState | undefined {
-    let told: TaskState | undefined;
-    for (const { message } of this.heard.get(nodeId) ?? [])
-      for (const { item } of message?.kind === 'assignments' ? message.value.changes : [])
-        if (item?.kind === 'task' && item.value.id === taskId) told = item.value.desiredState;
-    return told;
-  }
-
-  /** Whether the node's table lets new connections go to the task; undefined where it does not know it. */
-  serving(nodeId: string, taskId: string): boolean | undefined {
-    let serving: boolean | undefined;
-    for (const { message } of this.heard.get(nodeId) ?? [])
-      for (const { item } of message?.kind === 'networks' ? message.value.changes : [])
-        if (item?.kind === 'endpoint' && item.value.taskId === taskId) serving = item.value.serving;
-    return serving;
-  }
-
-  /** The agent says that it has applied all that it was told. */
-  async confirm(session: DispatcherSession): Promise<void> {
-    let version = 0;
-    for (const { message } of this.heard.get(session.nodeId) ?? [])
-      if (message?.kind === 'networks') version = message.value.version;
-    const message = { kind: 'appliedNetworks' as const, value: AppliedNetworks.create({ version }) };
-    this.dispatcher.receive(session, SessionRequest.create({ message }));
-    await this.pass(5);
-  }
-}
-
 describe('dispatcher: acknowledged withdrawal', () => {
-  let swarm: Swarm;
+  let swarm: RecordedSwarm;
   beforeEach(() => {
-    swarm = new Swarm();
+    swarm = new RecordedSwarm();
   });
   afterEach(() => swarm.dispatcher.stop('the test is over'));
 

@@ -44,7 +44,8 @@ async function changeRoles({ context, flags, arguments: references }: Invocation
     await failures.attempt(async () => {
       const node = await declareRole(context, api, reference, role);
       if (node === undefined) return;
-      const isAway = role === NodeRole.MANAGER && node.status?.state === NodeState.DOWN;
+      const state = node.status?.state;
+      const isAway = role === NodeRole.MANAGER && (state === NodeState.DOWN || state === NodeState.DISCONNECTED);
       if (isAway) warnOfAbsence(context, reference);
       const waits = !flags.isSet(DETACH) && !isInterrupted && !isAway;
       if (waits) isInterrupted = (await waitForRole({ context, node, reference, role })) === 'interrupted';
