@@ -1,9 +1,9 @@
 /** What the kernel tells of a namespace: devices that change, and addresses, routes and neighbours that go. */
-import koffi from 'koffi';
 import { checked, closeDescriptor, hasErrno, KernelError, lastErrno, libcFunction, watchReadable } from './libc.ts';
 import { NETLINK_ROUTE, openNetlinkDescriptor } from './netlink.ts';
 import { addressOf, type ParsedMessage, parseAttributes, parseMessages, textOf } from './netlink-codec.ts';
 import type { NetworkNamespace } from './netns.ts';
+import { ACCEPT, attachSocketFilter, instruction, JUMP_EQUAL, LOAD_HALF, LOAD_WORD, REFUSE } from './socket-filter.ts';
 
 const AF_NETLINK = 16;
 const MSG_DONTWAIT = 0x40;
@@ -54,34 +54,11 @@ const KINDS: ReadonlyMap<number, MessageKind> = new Map([
   ...pair('neighbour', 28, 12, 1),
 ]);
 
-const SOL_SOCKET = 1;
-const SO_ATTACH_FILTER = 26;
 const RTM_NEWLINK = 16;
 const RTM_DELETIONS = [17, 21, 25, 29];
 /** Offsets in the header of a message. */
 const TYPE_AT = 4;
 const PORT_ID_AT = 12;
-const ACCEPT_BYTES = 0xffffffff;
-
-// struct sock_fprog
-const filterProgram = koffi.struct('starling_sock_fprog', { length: 'uint16', instructions: 'void *' });
-const attachFilter = libcFunction<[number, number, number, never, number]>('setsockopt', 'int', [
-  'int',
-  'int',
-  'int',
-  'starling_sock_fprog *',
-  'uint',
-]);
-
-/** struct sock_filter */
-function instruction(code: number, jumpTrue: number, jumpFalse: number, value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeUInt16LE(code, 0);
-  bytes.writeUInt8(jumpTrue, 2);
-  bytes.writeUInt8(jumpFalse, 3);
-  bytes.writeUInt32LE(value, 4);
-  return bytes;
-}
 
 /** Numbers are loaded in network order, but netlink has them in the machine's. */
 function swapped(value: number, bytes: 2 | 4): number {
@@ -90,30 +67,19 @@ function swapped(value: number, bytes: 2 | 4): number {
   return buffer.readUIntBE(0, bytes);
 }
 
-/**
- * The kernel drops what nobody wants to know before it wakes anybody: tens of thousands of routes that we add ourselves
- * are not worth a word.
- */
+/** Tens of thousands of routes that we add ourselves are not worth a word. */
 function dropNoise(descriptor: number, ownPortId: number): void {
-  const [loadHalf, loadWord, jumpEqual, answer] = [0x28, 0x20, 0x15, 0x06] as const;
   const types = [RTM_NEWLINK, ...RTM_DELETIONS];
   const program = [
-    instruction(loadWord, 0, 0, PORT_ID_AT),
+    instruction(LOAD_WORD, 0, 0, PORT_ID_AT),
     // To the refusal, over the types and the load before them.
-    instruction(jumpEqual, types.length + 1, 0, swapped(ownPortId, 4)),
-    instruction(loadHalf, 0, 0, TYPE_AT),
-    ...types.map((type, index) => instruction(jumpEqual, types.length - index, 0, swapped(type, 2))),
-    instruction(answer, 0, 0, 0),
-    instruction(answer, 0, 0, ACCEPT_BYTES),
+    instruction(JUMP_EQUAL, types.length + 1, 0, swapped(ownPortId, 4)),
+    instruction(LOAD_HALF, 0, 0, TYPE_AT),
+    ...types.map((type, index) => instruction(JUMP_EQUAL, types.length - index, 0, swapped(type, 2))),
+    REFUSE,
+    ACCEPT,
   ];
-  const instructions = Buffer.concat(program);
-  const argument = { length: program.length, instructions };
-  checked(
-    // The struct is koffi's to lay out: no type of ours stands for it.
-    attachFilter(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, argument as never, koffi.sizeof(filterProgram)), // koffi's struct
-    'setsockopt',
-    'netlink',
-  );
+  attachSocketFilter(descriptor, program, 'netlink');
 }
 
 export interface NetworkWatch {
