@@ -35,7 +35,7 @@ export class SimDisk {
   }
 
   get isEmpty(): boolean {
-    return this.#content.files().size === 0;
+    return this.#content.isEmpty;
   }
 
   /** The disk as a process sees it. */

@@ -23,34 +23,85 @@ type NameChange =
   | { readonly kind: 'remove'; readonly path: string };
 
 class StoredFile {
-  content: Uint8Array;
-  /** What survives any crash. Invariant: `durable` with all of `unsynced` done to it is `content`. */
-  durable: Uint8Array;
-  unsynced: ContentChange[] = [];
+  readonly #content: FileBytes;
+  /** What survives any crash. Invariant: `#durable` with all of `#unsynced` done to it is `#content`. */
+  readonly #durable: FileBytes;
+  #unsynced: ContentChange[] = [];
 
   constructor(content: Uint8Array) {
-    this.content = content;
-    this.durable = content;
+    this.#content = new FileBytes(content);
+    this.#durable = new FileBytes(content);
+  }
+
+  get size(): number {
+    return this.#content.size;
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    return this.#content.read(offset, length);
   }
 
   change(change: ContentChange): void {
-    this.content = changed(this.content, change);
-    this.unsynced.push(change);
+    this.#content.change(change);
+    this.#unsynced.push(change);
   }
 
   sync(): void {
-    this.durable = this.content;
-    this.unsynced = [];
+    for (const change of this.#unsynced) this.#durable.change(change);
+    this.#unsynced = [];
   }
 
   /** The content after a crash: each unsynced change happened or not, each sector of a write by itself. */
   survivor(random: Random): Uint8Array {
     // Besides the arbitrary mixtures: nothing of it, and all of it, which are the commonest.
     const share = [0, 1, 0.5, 0.9][randomInt(random, 4)] ?? 0.5;
-    let content = this.durable;
-    for (const change of this.unsynced)
-      for (const part of partsOf(change)) if (random.next() < share) content = changed(content, part);
-    return content;
+    const content = new FileBytes(this.#durable.read(0, this.#durable.size));
+    for (const change of this.#unsynced)
+      for (const part of partsOf(change)) if (random.next() < share) content.change(part);
+    return content.read(0, content.size);
+  }
+}
+
+/** Bytes that are changed in place: a write costs its own length, not that of the file. */
+class FileBytes {
+  /** Invariant: the bytes behind `#size` are 0. */
+  #bytes: Uint8Array;
+  #size: number;
+  /** Not while somebody else may hold the bytes. */
+  #isOwn = false;
+
+  constructor(content: Uint8Array) {
+    this.#bytes = content;
+    this.#size = content.length;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    return this.#bytes.slice(offset, Math.min(this.#size, offset + length));
+  }
+
+  change(change: ContentChange): void {
+    if ('size' in change) {
+      this.#reserve(change.size);
+      if (change.size < this.#size) this.#bytes.fill(0, change.size, this.#size);
+      this.#size = change.size;
+      return;
+    }
+    const end = change.offset + change.data.length;
+    this.#reserve(end);
+    this.#bytes.set(change.data, change.offset);
+    this.#size = Math.max(this.#size, end);
+  }
+
+  #reserve(size: number): void {
+    if (this.#isOwn && size <= this.#bytes.length) return;
+    const grown = new Uint8Array(size <= this.#bytes.length ? this.#bytes.length : Math.max(size, 2 * this.#size));
+    grown.set(this.#bytes.subarray(0, this.#size));
+    this.#bytes = grown;
+    this.#isOwn = true;
   }
 }
 
@@ -64,18 +115,6 @@ function partsOf(change: ContentChange): readonly ContentChange[] {
     from = to;
   }
   return parts;
-}
-
-function changed(content: Uint8Array, change: ContentChange): Uint8Array {
-  if ('size' in change) {
-    const resized = new Uint8Array(change.size);
-    resized.set(content.subarray(0, change.size));
-    return resized;
-  }
-  const result = new Uint8Array(Math.max(content.length, change.offset + change.data.length));
-  result.set(content);
-  result.set(change.data, change.offset);
-  return result;
 }
 
 /**
@@ -122,9 +161,13 @@ export class MemoryDisk implements Disk {
     return this.#isDown;
   }
 
-  /** Content of all files as the running system sees it. */
+  get isEmpty(): boolean {
+    return this.#names.size === 0;
+  }
+
+  /** Content of all files as the running system sees it; a copy. */
   files(): ReadonlyMap<string, Uint8Array> {
-    return new Map([...this.#names].map(([path, file]) => [path, file.content]));
+    return new Map([...this.#names].map(([path, file]) => [path, file.read(0, file.size)]));
   }
 
   /** The disk as it is found after the power came back; this one answers no more. */
@@ -202,7 +245,7 @@ export class MemoryDisk implements Disk {
 
   #handle(opened: { readonly path: string }, file: StoredFile, isDurable: boolean): DiskFile {
     return {
-      read: (offset, length) => this.#operate(() => file.content.slice(offset, offset + length)),
+      read: (offset, length) => this.#operate(() => file.read(offset, length)),
       write: (offset, data) =>
         this.#operate(
           (failing) =>
@@ -221,7 +264,7 @@ export class MemoryDisk implements Disk {
           () => file.sync(),
         ),
       truncate: (size) => this.#operate(() => file.change({ size })),
-      size: () => this.#operate(() => file.content.length),
+      size: () => this.#operate(() => file.size),
       close: () => {
         // As with close(2), also where it fails.
         this.#open.delete(opened);
@@ -234,8 +277,8 @@ export class MemoryDisk implements Disk {
     const { capacityBytes } = this.#options;
     if (capacityBytes !== undefined) {
       let used = 0;
-      for (const other of this.#names.values()) used += other.content.length;
-      const grownBy = offset + data.length - file.content.length;
+      for (const other of this.#names.values()) used += other.size;
+      const grownBy = offset + data.length - file.size;
       const room = capacityBytes - used;
       if (grownBy > room) {
         const fits = data.slice(0, Math.max(0, data.length - (grownBy - Math.max(0, room))));
