@@ -80,6 +80,17 @@ export class Worker {
     return [...this.#tasks].map(([taskId, { machine }]) => ({ taskId, status: machine.status }));
   }
 
+  /** The last status of one task; undefined for one that this node does not have. */
+  status(taskId: string): TaskStatus | undefined {
+    return this.#tasks.get(taskId)?.machine.status;
+  }
+
+  /** Calls back after every change of any task, until the returned function is called. */
+  onChange(callback: () => void): () => void {
+    this.#watchers.add(callback);
+    return () => this.#watchers.delete(callback);
+  }
+
   /** The assignments held, for executors' images in use, logs and facts about the node. */
   assignments(): readonly TaskAssignment[] {
     return [...this.#tasks.values()].map((task) => task.machine.assignment);
