@@ -23,6 +23,9 @@ export const LIMITS = {
   REPLICAS_PER_SERVICE: 100_000,
   SERVICES_PER_CLUSTER: 10_000,
   NODES_PER_CLUSTER: 10_000,
+  /** Containers of `swarm run` on a node: those that have not ended, and those that have and are still shown. */
+  CONTAINERS_PER_NODE: 100,
+  ENDED_CONTAINERS_PER_NODE: 20,
   SECRET_BYTES: 500 * 1024,
   CONFIG_BYTES: 1000 * 1024,
   REVISIONS_KEPT: 10,

@@ -2,12 +2,13 @@
  * The agent's half of the log broker: hears of subscriptions and sends what the executor has of the tasks. Every task
  * is read by itself, so that one that cannot be read does not hold up the others.
  */
-import type { Executor, LogLine, LogQuery } from '#agent/executor/index.ts';
+import type { Executor, LogQuery } from '#agent/executor/index.ts';
 import { type BackoffOptions, backoffDelay } from '#common/backoff.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
+import { mergeAsync, withPauses } from '#common/system/async-merge.ts';
 import {
   type ListenSubscriptionsResponse,
   type LogMessage,
@@ -137,7 +138,7 @@ export class LogPublisher {
       const query = queryOf(subscription.options, positions.get(taskId));
       return this.#readTask(taskId, subscription, query, signal);
     });
-    for await (const request of merge(sources)) yield request;
+    for await (const request of mergeAsync(sources)) yield request;
     yield PublishLogsRequest.create({ subscriptionId, done: true });
   }
 
@@ -151,7 +152,7 @@ export class LogPublisher {
     let messages: LogMessage[] = [];
     let bytes = 0;
     try {
-      for await (const line of batched(this.#options.executor.logs(taskId, query, signal))) {
+      for await (const line of withPauses(this.#options.executor.logs(taskId, query, signal))) {
         if (line === 'pause') {
           if (messages.length > 0) yield PublishLogsRequest.create({ subscriptionId, messages });
           messages = [];
@@ -201,46 +202,4 @@ function queryOf(options: LogOptions | undefined, lastUs: number | undefined): L
 
 function nanosecondsOf(us: number | undefined): number | undefined {
   return us === undefined || us === 0 ? undefined : us * 1000;
-}
-
-/** The lines, with 'pause' wherever the source has nothing more at the moment: the time to send what was gathered. */
-async function* batched(lines: AsyncIterable<LogLine>): AsyncGenerator<LogLine | 'pause'> {
-  const iterator = lines[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const next = iterator.next();
-      const idle = new Promise<'idle'>((resolve) => setImmediate(() => resolve('idle')));
-      if ((await Promise.race([next, idle])) === 'idle') yield 'pause';
-      const result = await next;
-      if (result.done === true) return;
-      yield result.value;
-    }
-  } finally {
-    await iterator.return?.();
-  }
-}
-
-/** Whatever comes first from any of the sources. */
-async function* merge<T>(sources: readonly AsyncGenerator<T>[]): AsyncGenerator<T> {
-  type Arrival = { readonly source: AsyncGenerator<T>; readonly result: IteratorResult<T, unknown> };
-  const waiting = new Map<AsyncGenerator<T>, Promise<Arrival>>();
-  const ask = (source: AsyncGenerator<T>): void => {
-    waiting.set(
-      source,
-      source.next().then((result) => ({ source, result })),
-    );
-  };
-  for (const source of sources) ask(source);
-  try {
-    while (waiting.size > 0) {
-      const { source, result } = await Promise.race(waiting.values());
-      if (result.done === true) waiting.delete(source);
-      else {
-        ask(source);
-        yield result.value;
-      }
-    }
-  } finally {
-    await Promise.allSettled([...waiting.keys()].map((source) => source.return(undefined)));
-  }
 }

@@ -32,6 +32,8 @@ export function familiesOf(network: Pick<Network, 'spec'>): readonly IpFamily[] 
 export interface Attachment {
   readonly network: string;
   readonly addresses: readonly string[];
+  /** Further names there. */
+  readonly aliases?: readonly string[];
 }
 
 /** Networks of the cluster that tasks of the service join, without ingress. */

@@ -74,7 +74,7 @@ class TaskPlanner {
     else this.attach({ network: ingress.id, addresses: [] });
   }
 
-  attach({ network: id, addresses: fixed }: Attachment): void {
+  attach({ network: id, addresses: fixed, aliases = [] }: Attachment): void {
     const network = this.#desk.network(id);
     const book = this.#desk.ledger.book(id);
     if (network === undefined || !book.covers(familiesOf(network))) {
@@ -90,7 +90,9 @@ class TaskPlanner {
       if (address === undefined) return;
       addresses.push(address);
     }
-    this.networks.push(NetworkAttachment.create({ network: id, addresses }));
+    // The names of a service are with the service.
+    const names = this.#task.oneOff === undefined ? [] : aliases;
+    this.networks.push(NetworkAttachment.create({ network: id, addresses, aliases: names }));
   }
 
   #anyAddress(network: Network, family: IpFamily): string | undefined {
@@ -115,7 +117,8 @@ class TaskPlanner {
       this.#want('fixed', network, addressOutside(name, address));
       return undefined;
     }
-    const own = new Set([this.#task.id, fixedHolder(this.#task.serviceId)]);
+    const own = new Set([this.#task.id]);
+    if (this.#task.serviceId !== '') own.add(fixedHolder(this.#task.serviceId));
     const others = [...this.#desk.ledger.book(network.id).holdersOf(address)].sort();
     const inTheWay = others.filter((holder) => !own.has(holder) && !this.#takesFrom(holder, network.id));
     for (const holder of inTheWay) this.#want('fixed', network, addressHeld(name, address, this.#describe(holder)));
@@ -129,6 +132,7 @@ class TaskPlanner {
   #takesFrom(holder: string, networkId: string): boolean {
     const before = this.losers.get(holder) ?? this.#desk.task(holder);
     if (before === undefined || before.serviceId !== this.#task.serviceId || !isLive(before)) return false;
+    if (before.oneOff !== undefined) return false; // nothing takes its place
     if (before.desiredState <= TaskState.RUNNING || !isLost(this.#desk.node(before.nodeId))) return false;
     const networks = before.networks.filter(({ network }) => network !== networkId);
     this.losers.set(holder, { ...before, networks });
@@ -139,6 +143,8 @@ class TaskPlanner {
     if (holder === 'reserved') return 'the network itself';
     const serviceId = isFixedHolder(holder) ? holder.slice(fixedHolder('').length) : holder;
     const service = this.#desk.service(serviceId);
+    const container = this.#desk.task(holder)?.oneOff;
+    if (container !== undefined) return `container ${container.name}`;
     return service === undefined ? `task ${holder}` : `service ${service.spec?.name ?? serviceId}`;
   }
 

@@ -6,6 +6,17 @@ import { assert, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
+import type {
+  GetContainerRequest,
+  GetContainerResponse,
+  ListContainersResponse,
+  RemoveContainerRequest,
+  RemoveContainerResponse,
+  RunContainerRequest,
+  RunContainerResponse,
+  StopContainerRequest,
+  StopContainerResponse,
+} from '#gen/swarm/v1/containers.ts';
 import {
   type CreateNetworkRequest,
   type CreateNetworkResponse,
@@ -54,6 +65,7 @@ import { findTaskUse, usageOf } from './network-users.ts';
 import { createNetwork, isDangling, networksMatching, removeNetwork, updateNetwork } from './networks.ts';
 import { type ManagerMember, withManagerStatus } from './node-roles.ts';
 import { removeNode, updateNode } from './nodes.ts';
+import { createOneOff, findOneOff, listOneOffs, type RunCaller, removeOneOff, stopOneOff } from './one-offs.ts';
 import { redactCluster, redactNode, redactRevision, redactService } from './redact.ts';
 import { findNetwork, findNode, findService, findTask } from './references.ts';
 import { countTasks, createService, type Decision, removeService, updateService } from './services.ts';
@@ -255,6 +267,43 @@ export class ControlApi {
     const matching = tasksMatching(view, request);
     for (const page of pages(matching, request.withSpec ? 100 : LIMITS.LIST_PAGE))
       yield { tasks: page.map((task) => taskView(view, task, request.withSpec)) };
+  }
+
+  // Containers of `swarm run`
+
+  async runContainer(caller: RunCaller, request: RunContainerRequest): Promise<RunContainerResponse> {
+    const { random, now } = this.#options;
+    const { result, view } = await this.#write(caller, (current) =>
+      createOneOff(current, request, caller, random, now()),
+    );
+    return { container: taskView(view, view.get('task', result.id) ?? result, false) };
+  }
+
+  async getContainer(caller: RunCaller, request: GetContainerRequest): Promise<GetContainerResponse> {
+    const view = this.#view();
+    return { container: taskView(view, findOneOff(view, request.reference, caller), true) };
+  }
+
+  async *listContainers(caller: RunCaller): AsyncGenerator<ListContainersResponse> {
+    const view = this.#view();
+    for (const page of pages(listOneOffs(view, caller), LIMITS.LIST_PAGE))
+      yield { containers: page.map((task) => taskView(view, task, false)) };
+  }
+
+  async stopContainer(caller: RunCaller, request: StopContainerRequest): Promise<StopContainerResponse> {
+    const { result } = await this.#write(caller, (view) => {
+      const task = findOneOff(view, request.reference, caller);
+      return { result: task.id, changes: stopOneOff(task) };
+    });
+    return { id: result };
+  }
+
+  async removeContainer(caller: RunCaller, request: RemoveContainerRequest): Promise<RemoveContainerResponse> {
+    const { result } = await this.#write(caller, (view) => {
+      const task = findOneOff(view, request.reference, caller);
+      return { result: task.id, changes: removeOneOff(task, request.force) };
+    });
+    return { id: result };
   }
 
   // Networks

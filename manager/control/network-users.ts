@@ -39,8 +39,20 @@ export function servicesOn(view: StoreView, network: Network): readonly Service[
   );
 }
 
+/** Names of containers of `swarm run` that are on the network, or about to be. */
+function containersOn(view: StoreView, network: Network): readonly string[] {
+  const names: string[] = [];
+  for (const { spec, number } of view.revisionsOfService('')) {
+    if (spec === undefined || !attachmentsOf(spec).some((one) => one.network === network.id)) continue;
+    const task = view.oneOffByName(spec.name);
+    if (task?.revision === number && isLive(task)) names.push(spec.name);
+  }
+  return names;
+}
+
 export function isUsed(view: StoreView, network: Network, taskUse: TaskUse): boolean {
-  return (taskUse.get(network.id)?.length ?? 0) > 0 || servicesOn(view, network).length > 0;
+  if ((taskUse.get(network.id)?.length ?? 0) > 0) return true;
+  return servicesOn(view, network).length > 0 || containersOn(view, network).length > 0;
 }
 
 /** Names in a refusal; the rest is counted. */
@@ -49,10 +61,11 @@ const NAMED_MAX = 5;
 export function refuseInUse(view: StoreView, network: Network, taskUse: TaskUse): void {
   const name = network.spec?.name ?? network.id;
   const services = servicesOn(view, network).map((service) => service.spec?.name ?? service.id);
+  const containers = containersOn(view, network);
   const tasks = (taskUse.get(network.id) ?? [])
     .filter(({ id }) => {
       const now = view.get('task', id);
-      return now !== undefined && isLive(now);
+      return now !== undefined && now.oneOff === undefined && isLive(now);
     })
     .map((task) => taskName(view, task));
   const inUse = (who: string, hint: string): SwarmError =>
@@ -68,6 +81,9 @@ export function refuseInUse(view: StoreView, network: Network, taskUse: TaskUse)
       `service ${list(services)}`,
       `remove the service, or take the network from it: swarm service update ${takeAway} SERVICE`,
     );
+  const [container] = containers;
+  if (container !== undefined)
+    throw inUse(`container ${list(containers)}`, `end it first: swarm task rm --force ${container}`);
   if (tasks.length > 0)
     throw inUse(`task ${list(tasks)}`, 'wait until it has ended: `swarm node ps` shows where it is');
 }
@@ -103,6 +119,7 @@ function userOf(view: StoreView, network: Network, task: Task): NetworkUser {
   return NetworkUser.create({
     serviceId: task.serviceId,
     serviceName: view.get('service', task.serviceId)?.spec?.name ?? '',
+    containerName: task.oneOff?.name ?? '',
     taskId: task.id,
     slot: task.slot,
     nodeId: task.nodeId,

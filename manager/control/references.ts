@@ -50,7 +50,8 @@ export function findService(view: StoreView, reference: string): Service {
 
 export function findTask(view: StoreView, reference: string): Task {
   checkReference('task', reference);
-  return view.get('task', reference) ?? one('task', reference, view.byIdPrefix('task', reference, MATCHES_MAX));
+  const exact = view.get('task', reference) ?? view.oneOffByName(reference);
+  return exact ?? one('task', reference, view.byIdPrefix('task', reference, MATCHES_MAX));
 }
 
 /** Names are compared without regard to case, as the store does. */

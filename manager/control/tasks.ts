@@ -7,8 +7,9 @@ import type { StoreView } from '#manager/store/index.ts';
 import { allLabels, anyContained, anyPrefix } from './filters.ts';
 import { redactSpec } from './redact.ts';
 
-/** "web.3" for a replicated service, "web.<node id>" for a global one. */
+/** "web.3" for a replicated service, "web.<node id>" for a global one; its own name for a container of `swarm run`. */
 export function taskName(view: StoreView, task: Task): string {
+  if (task.oneOff !== undefined) return task.oneOff.name;
   const service = view.get('service', task.serviceId)?.spec?.name ?? task.serviceId;
   return `${service}.${task.slot > 0 ? task.slot : task.nodeId}`;
 }
@@ -68,5 +69,6 @@ function candidates(view: StoreView, request: ListTasksRequest): readonly Task[]
 }
 
 function labelsOf(view: StoreView, task: Task): Readonly<Record<string, string>> {
+  if (task.oneOff !== undefined) return view.revision('', task.revision)?.spec?.task?.container?.labels ?? {};
   return view.get('service', task.serviceId)?.spec?.labels ?? {};
 }

@@ -10,6 +10,15 @@ export interface OrchestratorConfig {
   /** A task that ends this soon after its node came back ended with the node, not by itself. */
   readonly nodeReturnMs: number;
   readonly reaper: ReaperConfig;
+  readonly oneOff: OneOffConfig;
+}
+
+/** Containers of `swarm run`. */
+export interface OneOffConfig {
+  /** Without addresses and room on its node for this long, a container is given up. */
+  readonly placeWithinMs: number;
+  /** One that goes by itself is kept this long after its end. */
+  readonly autoRemoveAfterMs: number;
 }
 
 export interface RestartConfig {
@@ -57,5 +66,12 @@ export const DEFAULT_ORCHESTRATOR_CONFIG: OrchestratorConfig = {
     looksPerSlice: 1000,
     // Swarm's figure.
     orphanAfterMs: 24 * 60 * 60_000,
+  },
+  oneOff: {
+    // Somebody waits in front of it, and is told for what meanwhile. Longer than a change of leader and an address that
+    // a stopping task gives back.
+    placeWithinMs: 30_000,
+    // Whoever follows it reads the last of its output and takes it away; this is for those who do not.
+    autoRemoveAfterMs: 10_000,
   },
 };

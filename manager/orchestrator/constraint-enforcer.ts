@@ -101,7 +101,9 @@ function isEnforced(node: Node): boolean {
   return active && !isLost(node);
 }
 
+/** What has no service has no replacement: it stays, and counts. */
 function isEvictable(task: Task): boolean {
+  if (task.oneOff !== undefined) return false;
   return isWanted(task) && task.evictReason === '' && stateOf(task) <= TaskState.RUNNING;
 }
 

@@ -5,6 +5,7 @@ import type { Loop } from '#manager/store/index.ts';
 import { DEFAULT_ORCHESTRATOR_CONFIG, type OrchestratorConfig } from './config.ts';
 import { ConstraintEnforcer } from './constraint-enforcer.ts';
 import { globalMode } from './global-mode.ts';
+import { OneOffLoop } from './one-off-loop.ts';
 import { replicatedMode } from './replicated-mode.ts';
 import { ServiceLoop } from './service-loop.ts';
 import { TaskReaper } from './task-reaper.ts';
@@ -28,5 +29,6 @@ export function createLoops(options: LoopsOptions): readonly Loop[] {
     new Scheduler(scheduler),
     new ConstraintEnforcer(orchestrator),
     new TaskReaper(orchestrator),
+    new OneOffLoop(orchestrator),
   ];
 }

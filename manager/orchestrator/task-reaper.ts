@@ -119,6 +119,7 @@ export class TaskReaper implements Loop {
   }
 
   #queue(task: Task): void {
+    if (task.oneOff !== undefined) return; // those of no service have a loop of their own
     const nodeId = task.slot > 0 ? '' : task.nodeId;
     const { serviceId, slot } = task;
     this.#slots.set(`${serviceId}/${slot}/${nodeId}`, { serviceId, slot, nodeId });

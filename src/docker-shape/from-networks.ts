@@ -151,7 +151,8 @@ function tasksOf(usage: NetworkUsage | undefined): readonly NetworkUser[] {
   return (usage?.users ?? []).filter(({ taskId }) => taskId !== '');
 }
 
-export function containerName({ serviceName, slot, nodeId, taskId }: NetworkUser): string {
+export function containerName({ containerName: own, serviceName, slot, nodeId, taskId }: NetworkUser): string {
+  if (own !== '') return own;
   return `${serviceName}.${slot === 0 ? nodeId : slot}.${taskId}`;
 }
 

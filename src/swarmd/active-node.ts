@@ -2,7 +2,9 @@
 import { PatientDatabase, SqliteDatabase } from '#agent/database/index.ts';
 import type { IdentityStore, LoadedIdentity } from '#agent/identity/index.ts';
 import { SwarmError } from '#common/errors.ts';
+import type { ContainerService } from '#gen/swarm/v1/containers.ts';
 import type { Node } from '#gen/swarm/v1/objects.ts';
+import type { Client } from '#proto/grpc/methods.ts';
 import { hostOf } from './addresses.ts';
 import { AgentRole, LOCAL_MANAGER } from './agent-role.ts';
 import type { DaemonConfig } from './config.ts';
@@ -74,6 +76,21 @@ export class ActiveNode {
     return this.agent.managers
       .filter((manager) => manager.nodeId !== nodeId && manager.address !== own)
       .map(({ address }) => address);
+  }
+
+  /**
+   * The manager that this node's session is with, as this node calls it.
+   * @throws SwarmError `connection-failed` while there is no session
+   */
+  containersAtManager(): Client<typeof ContainerService> {
+    const { link, lastError } = this.agent.session;
+    if (link !== undefined && link.address !== LOCAL_MANAGER) return this.#connections.containers(link.address);
+    throw new SwarmError({
+      code: 'unavailable',
+      reason: 'connection-failed',
+      message: `this node has no session with a manager${lastError === undefined ? '' : `: ${lastError.message}`}`,
+      hint: 'try again in a moment; `swarm info` says what is wrong',
+    });
   }
 
   /** Brings up what the certificate's role asks for. The manager gets a head start; the agent does not depend on it. */

@@ -2,6 +2,7 @@
 import { peerIdentity } from '#certs/peer.ts';
 import type { Logger } from '#common/log.ts';
 import { CertificateAuthorityService } from '#gen/swarm/v1/ca.ts';
+import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { DispatcherService } from '#gen/swarm/v1/dispatcher.ts';
 import { HealthService } from '#gen/swarm/v1/health.ts';
@@ -12,6 +13,7 @@ import { type GrpcPeerTransport, raftHandlers } from '#manager/raft/index.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
 import { admitNode, roleOfNode, strangerProblem } from './admit-node.ts';
 import { caHandlers } from './handlers/ca-handlers.ts';
+import { containerHandlers } from './handlers/container-handlers.ts';
 import { controlHandlers } from './handlers/control-handlers.ts';
 import { dispatcherHandlers } from './handlers/dispatcher-handlers.ts';
 import { healthHandlers } from './handlers/health-handlers.ts';
@@ -53,6 +55,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   });
   server.addService(CertificateAuthorityService, caHandlers(manager));
   server.addService(ControlService, controlHandlers(manager));
+  server.addService(ContainerService, containerHandlers(manager));
   server.addService(DispatcherService, dispatcherHandlers(manager));
   server.addService(LogBrokerService, logBrokerHandlers(manager));
   server.addService(LogsService, logsHandlers(manager));

@@ -12,6 +12,7 @@ import { InitSwarmRequest } from '#gen/swarm/v1/node.ts';
 import type { RpcServer } from '#proto/grpc/server.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import type { Engine } from './engine.ts';
+import { localContainerHandlers } from './handlers/local-container-handlers.ts';
 import { notAManager } from './handlers/manager-access.ts';
 import { nodeHandlers } from './handlers/node-handlers.ts';
 import { snapshotHandlers } from './handlers/snapshot-handlers.ts';
@@ -86,6 +87,7 @@ export class Daemon {
       membership,
       node,
       images: engine.imageHandlers,
+      containers: localContainerHandlers({ membership, executor: engine.executor }),
       snapshots,
       logger,
     });

@@ -1,5 +1,6 @@
 /** The local API: everything, for root of this host, on a socket. */
 import type { Logger } from '#common/log.ts';
+import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { HealthService } from '#gen/swarm/v1/health.ts';
 import type { ImageService } from '#gen/swarm/v1/images.ts';
@@ -21,6 +22,7 @@ export interface LocalServerOptions {
   readonly membership: Membership;
   readonly node: Handlers<typeof NodeService>;
   readonly images: Handlers<typeof ImageService> | undefined;
+  readonly containers: Handlers<typeof ContainerService>;
   readonly snapshots: Handlers<typeof SnapshotService>;
   readonly logger: Logger;
 }
@@ -31,6 +33,7 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Rpc
   const manager = () => membership.manager();
   server.addService(NodeService, options.node);
   server.addService(ControlService, controlHandlers(manager));
+  server.addService(ContainerService, options.containers);
   server.addService(SnapshotService, options.snapshots);
   server.addService(LogsService, logsHandlers(manager));
   server.addService(WatchService, watchHandlers(manager));

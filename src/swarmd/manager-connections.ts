@@ -4,10 +4,12 @@ import type { LoadedIdentity } from '#agent/identity/index.ts';
 import type { BrokerConnection } from '#agent/publisher/index.ts';
 import type { DispatcherStream } from '#agent/session/index.ts';
 import { NodeChannelCredentials, type TlsIdentity } from '#certs/tls.ts';
+import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { DispatcherService, type SessionRequest, type SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
 import { LogBrokerService } from '#gen/swarm/v1/logs.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
+import type { Client } from '#proto/grpc/methods.ts';
 
 export class ManagerConnections {
   readonly #clusterId: string;
@@ -43,6 +45,10 @@ export class ManagerConnections {
         await client.publishLogs(messages, { signal });
       },
     };
+  }
+
+  containers(address: string): Client<typeof ContainerService> {
+    return createClient(ContainerService, this.#transport(address));
   }
 
   /**

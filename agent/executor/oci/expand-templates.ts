@@ -7,9 +7,10 @@ export interface TemplateContext {
   readonly serviceLabels: Readonly<Record<string, string>>;
 }
 
-/** `service.slot.task`, for global services `service.node.task`. */
+/** `service.slot.task`, for global services `service.node.task`; its own name for a container of `swarm run`. */
 export function taskName(assignment: TaskAssignment): string {
   const { task, spec, node } = assignment;
+  if (task.oneOff !== undefined) return task.oneOff.name;
   return `${spec.name}.${task.slot > 0 ? task.slot : node.id}.${task.id}`;
 }
 
