@@ -26,3 +26,9 @@ export function placeOf(record: AttachmentRecord, gateway: Gateway): readonly Ta
   const address = addressOf(record, gateway);
   return address === undefined || networks === undefined ? [] : [{ taskId, address, networks, dns }];
 }
+
+/** Addresses from which the task reaches nothing outside: all that it has there when it is confined. */
+export function confinedAddresses(record: AttachmentRecord, gateway: Gateway): readonly string[] {
+  if (record.confined !== true) return [];
+  return [addressOf(record, gateway), record.ingressAddress].filter((address) => address !== undefined);
+}

@@ -3,7 +3,7 @@ import { isIPv4 } from 'node:net';
 import { containerDns } from '#agent/dns/index.ts';
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
-import { addressOf, placeOf } from './attachment-addresses.ts';
+import { addressOf, confinedAddresses, placeOf } from './attachment-addresses.ts';
 import type { AttachmentRecord } from './attachment-records.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import type { Gateway } from './gateway.ts';
@@ -69,7 +69,8 @@ export class TaskMembership {
     const ingressAddress = networks
       .find((one) => cluster.isIngress(one.networkId) === true)
       ?.addresses.find((address) => isIPv4(address));
-    const confined = ingressAddress === undefined && links.length > 0 && links.every((link) => link.internal);
+    // Published ports are no way out: what comes in by them is answered, and that is all.
+    const confined = links.length > 0 && links.every((link) => link.internal);
     const record: AttachmentRecord = {
       ...draft,
       networks,
@@ -78,10 +79,9 @@ export class TaskMembership {
       ...(dns === undefined ? {} : { dns }),
       ...(ingressAddress === undefined ? {} : { ingressAddress }),
     };
-    const address = addressOf(record, gateway);
-    assert(address !== undefined, 'a task on networks of the cluster is on the gateway network');
+    assert(addressOf(record, gateway) !== undefined, 'a task on networks of the cluster is on the gateway network');
     try {
-      if (confined) await gateway.confine(address, true);
+      for (const one of confinedAddresses(record, gateway)) await gateway.confine(one, true);
       if (ingressAddress !== undefined) {
         mesh.setLocal(ingressAddress, true);
         await giveIngressAddress(directory, number, gateway, ingressAddress);
@@ -105,8 +105,7 @@ export class TaskMembership {
     if (cluster === undefined || record.mode !== 'gateway') return;
     await cluster.overlay.detach(record.taskId);
     await cluster.gone(record.taskId);
-    const address = addressOf(record, gateway);
-    if (record.confined === true && address !== undefined) await gateway.confine(address, false);
+    for (const one of confinedAddresses(record, gateway)) await gateway.confine(one, false);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { createSocket } from 'node:dgram';
+import { Resolver } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import type { NetworkView } from '#agent/discovery/index.ts';
@@ -282,6 +283,27 @@ export const METHODS = {
     } finally {
       socket.close();
     }
+  },
+
+  /** A datagram with any content, as hex, to anybody; "" or the errno. */
+  async sendRaw(host: string, port: number, hex: string, source = '0.0.0.0'): Promise<string> {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind({ address: source }, resolve));
+    socket.setBroadcast(true);
+    return new Promise((resolve) => {
+      const done = (error: NodeJS.ErrnoException | null): void => {
+        socket.close();
+        resolve(error?.code ?? '');
+      };
+      socket.send(Buffer.from(hex, 'hex'), port, host, done);
+    });
+  },
+
+  /** The IPv4 addresses of a name, or what came instead of an answer: "ENOTFOUND", "EREFUSED", ... */
+  async resolveName(name: string, server = '127.0.0.11'): Promise<readonly string[]> {
+    const resolver = new Resolver({ timeout: 1000, tries: 1 });
+    resolver.setServers([server]);
+    return resolver.resolve4(name).catch((error: NodeJS.ErrnoException) => [error.code ?? error.message]);
   },
 
   /** Milliseconds of each of so many attaches, and of each of their detaches. */
