@@ -1,11 +1,22 @@
 /** A network as tasks of this node join it: by a router of our own, or by a device of the host. */
 import type { NetworkView } from '#agent/discovery/index.ts';
+import type { ProbePlace } from '../probe/network-probe.ts';
 import type { KernelNamespace } from './kernel/network-kernel.ts';
 import type { TouchedItems, Underlay } from './network-view.ts';
 import type { TaskLink } from './router-model.ts';
 
 /** What was repaired, in words; empty when all was well. */
 export type Repaired = readonly string[];
+
+/** A network of this node as it is, for who looks into a problem. */
+export interface NetworkSurvey {
+  /** What the kernel has otherwise than it should, in words. */
+  readonly differences: readonly string[];
+  /** Largest packet of tasks, in bytes. */
+  readonly mtu: number;
+  /** How other nodes are reached; undefined: the network ends at this node. */
+  readonly ways: { readonly place: ProbePlace; readonly underlay: Underlay } | undefined;
+}
 
 export interface AttachableNetwork {
   /** For words: "network web". */
@@ -34,6 +45,8 @@ export interface AttachableNetwork {
   prefixes(link: TaskLink): readonly string[];
   /** Compares with the kernel and puts right what differs, inside tasks too. */
   repair(): Promise<Repaired>;
+  /** The same comparison, and nothing is put right: what differs, in words. */
+  survey(): Promise<NetworkSurvey>;
   /** Lets go; tasks notice nothing. */
   close(): Promise<void>;
   /** Nothing of it stays. */

@@ -8,10 +8,12 @@ import type { NetworkTable } from '#gen/swarm/v1/networks.ts';
 import { canonicalAddress, hostPrefix } from '../../kernel/ip-address.ts';
 import { IPVLAN_MODES, type IpvlanMode, MACVLAN_MODES, type MacvlanMode } from '../../kernel/netlink-macvlan.ts';
 import { MTU_OPTION, networkMtu, type Subnet, subnetOf, subnetsOf, taskLinkAddress } from './addressing.ts';
-import type { AttachableNetwork, Repaired } from './attachable-network.ts';
+import type { AttachableNetwork, NetworkSurvey, Repaired } from './attachable-network.ts';
 import { isRefusal, type KernelNamespace, type NetworkKernel } from './kernel/network-kernel.ts';
 import type { Item, Operation } from './kernel/operations.ts';
+import { summary } from './repair-router.ts';
 import { deviceInTask, type TaskLink } from './router-model.ts';
+import { insideTask } from './survey-router.ts';
 import { configureTask, repairTask } from './task-side.ts';
 
 /** Routing tables inside tasks, by position: answers from an address leave by its own device. */
@@ -132,6 +134,17 @@ export class ChildNetwork implements AttachableNetwork {
       repaired.push(...words.map((what) => `${this.name}: ${what}`));
     }
     return repaired;
+  }
+
+  async survey(): Promise<NetworkSurvey> {
+    const differences: string[] = [];
+    for (const link of [...this.links.values()])
+      differences.push(...(await insideTask(this.#options.kernel, link, this.#items(link))));
+    return {
+      differences: summary(differences, 'differences'),
+      mtu: networkMtu(this.#table, undefined),
+      ways: undefined,
+    };
   }
 
   async close(): Promise<void> {}

@@ -5,8 +5,9 @@ import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { NetworkTable } from '#gen/swarm/v1/networks.ts';
+import { canonicalAddress } from '../../kernel/ip-address.ts';
 import { checkTaskId } from '../attachment-records.ts';
-import type { AttachableNetwork, Repaired } from './attachable-network.ts';
+import type { AttachableNetwork, NetworkSurvey, Repaired } from './attachable-network.ts';
 import { ChildNetwork } from './child-network.ts';
 import type { OverlayConfig } from './config.ts';
 import type { KernelNamespace, NetworkKernel } from './kernel/network-kernel.ts';
@@ -51,6 +52,13 @@ export interface OverlayReconcileReport {
   /** What was found missing or changed and has been put right since the last report; empty when all was well. */
   readonly repaired: Repaired;
   readonly problems: readonly OverlayProblem[];
+}
+
+export interface OverlaySurvey extends NetworkSurvey {
+  /** Why the network could not be made. */
+  readonly problem: string | undefined;
+  /** Namespace of a task that is on the network here. */
+  readonly askerPath: string | undefined;
 }
 
 const SCRATCH = 'scratch';
@@ -160,6 +168,19 @@ export class OverlayNetworks implements OverlayAttacher {
     this.#repaired = [];
     for (const [networkId, network] of [...this.#networks]) repaired.push(...(await this.#repair(networkId, network)));
     return { repaired, problems: this.#listProblems() };
+  }
+
+  /** Compares a network with the kernel and changes nothing. Undefined for one that is not on this node. */
+  async survey(networkId: string): Promise<OverlaySurvey | undefined> {
+    const view = this.#views.get(networkId);
+    const network = this.#networks.get(networkId);
+    if (view === undefined || network === undefined) return undefined;
+    const problem = this.#problems.get(networkId);
+    const survey = await network.survey();
+    const [asker] = network.links.values();
+    const absent = notAttached(view, this.#options.nodeId, network.links);
+    const differences = [...absent, ...survey.differences];
+    return { ...survey, differences, problem, askerPath: asker?.netnsPath };
   }
 
   /** Lets go without changing what tasks see: their networks go on working. */
@@ -416,6 +437,17 @@ export class OverlayNetworks implements OverlayAttacher {
     this.#lanes.set(lane, settled);
     return done;
   }
+}
+
+/** Tasks that serve on this node, so the table says, and that the network does not lead to. */
+function notAttached({ endpoints }: NetworkView, nodeId: string, links: ReadonlyMap<string, TaskLink>): Repaired {
+  const wrong = (taskId: string, addresses: readonly string[]): boolean => {
+    const given = links.get(taskId)?.addresses.map(canonicalAddress);
+    return given === undefined || !addresses.every((address) => given.includes(canonicalAddress(address)));
+  };
+  return [...endpoints.values()]
+    .filter((one) => one.nodeId === nodeId && one.serving && wrong(one.taskId, one.addresses))
+    .map(({ taskId, addresses }) => `task ${taskId} is not attached at ${addresses.join(', ')}`);
 }
 
 /** Of the namespace's file. Numbers of VXLAN are unique in the cluster; networks of one node go by their ids. */

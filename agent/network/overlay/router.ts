@@ -8,7 +8,7 @@ import type { Logger } from '#common/log.ts';
 import { canonicalAddress, hostPrefix } from '../../kernel/ip-address.ts';
 import type { NetworkEvent, NetworkWatch } from '../../kernel/netlink-events.ts';
 import { ROUTER_LINK_ADDRESS, subnetOf, taskLinkAddress } from './addressing.ts';
-import type { AttachableNetwork, Repaired } from './attachable-network.ts';
+import type { AttachableNetwork, NetworkSurvey, Repaired } from './attachable-network.ts';
 import type { OverlayConfig } from './config.ts';
 import type { KernelNamespace, NetworkKernel } from './kernel/network-kernel.ts';
 import { LOCAL_TABLE, LOOPBACK, MAIN_TABLE, type Operation } from './kernel/operations.ts';
@@ -35,6 +35,7 @@ import {
   sameSkeleton,
   TASK_DEVICE_LETTER,
 } from './router-table.ts';
+import { routerDifferences, waysOf } from './survey-router.ts';
 import { configureTask, repairTask, taskItems } from './task-side.ts';
 
 /** Devices of one router are numbered; interface indexes go further than anybody has tasks. */
@@ -165,6 +166,19 @@ export class Router implements AttachableNetwork {
 
   repair(): Promise<Repaired> {
     return this.#inTurn(() => this.#repairAll());
+  }
+
+  survey(): Promise<NetworkSurvey> {
+    const { kernel, path, nodeId } = this.#options;
+    return this.#inTurn(async () => {
+      const { mtu } = this.#model;
+      if (this.#namespace === undefined || !(await kernel.exists(path)))
+        return { differences: ['namespace'], mtu, ways: undefined };
+      const whole = await this.#learnWhole(routerTableText({ subnets: this.#model.subnets }));
+      const taskItemsOf = (link: TaskLink): ReturnType<typeof taskItems> => this.#taskItems(link);
+      const differences = await routerDifferences({ scene: this.#scene(), kernel, whole, taskItems: taskItemsOf });
+      return { differences, mtu, ways: waysOf(this.#model, this.#view, nodeId, path) };
+    });
   }
 
   async close(): Promise<void> {
@@ -347,11 +361,16 @@ export class Router implements AttachableNetwork {
     return repaired.map((what) => `${this.name}: ${what}`);
   }
 
+  async #learnWhole(text: string): Promise<Listing> {
+    if (this.#whole?.text !== text) this.#whole = { text, listing: await this.#options.learnListing(text) };
+    return this.#whole.listing;
+  }
+
   async #repairTable({ namespace, model }: RepairScene): Promise<readonly string[]> {
     const text = routerTableText({ subnets: model.subnets });
     const listing = parseListing(await namespace.ruleset());
     const isEmpty = listing.size === 0;
-    if (this.#whole?.text !== text && !isEmpty) this.#whole = { text, listing: await this.#options.learnListing(text) };
+    if (!isEmpty) await this.#learnWhole(text);
     const counts = countChains(listing);
     if (!isEmpty && counts !== undefined && this.#whole !== undefined && sameSkeleton(listing, this.#whole.listing)) {
       this.#counts = counts;

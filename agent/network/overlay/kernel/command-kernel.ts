@@ -114,7 +114,7 @@ class CommandNamespace implements KernelNamespace {
     return items;
   }
 
-  async ensureSettings(settings: readonly Sysctl[]): Promise<readonly string[]> {
+  async ensureSettings(settings: readonly Sysctl[], mode?: 'look only'): Promise<readonly string[]> {
     if (settings.length === 0) return [];
     const names = settings.map(([name]) => `net/${name}`);
     // Names are printed with dots; a setting that the kernel does not have is left out.
@@ -124,7 +124,7 @@ class CommandNamespace implements KernelNamespace {
       const found = current.get(`net.${name.replaceAll('/', '.')}`);
       return found !== undefined && found.trim().replaceAll('\t', ' ') !== value;
     });
-    if (differing.length > 0)
+    if (differing.length > 0 && mode === undefined)
       await this.#read(['sysctl', '-q', '-w', ...differing.map(([name, value]) => `net/${name}=${value}`)]);
     return differing.map(([name]) => name);
   }

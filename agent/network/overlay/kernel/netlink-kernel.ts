@@ -130,13 +130,13 @@ class NetlinkNamespace implements KernelNamespace {
     return items;
   }
 
-  async ensureSettings(settings: readonly Sysctl[]): Promise<readonly string[]> {
+  async ensureSettings(settings: readonly Sysctl[], mode?: 'look only'): Promise<readonly string[]> {
     return this.#namespace.run(() => {
       const differing = settings.filter(([name, value]) => {
         const current = readPseudoFile(sysctlPath(name), SETTING_BYTES_MAX);
         return current !== undefined && current.trim().replaceAll('\t', ' ') !== value;
       });
-      writeSysctls(differing);
+      if (mode === undefined) writeSysctls(differing);
       return differing.map(([name]) => name);
     });
   }

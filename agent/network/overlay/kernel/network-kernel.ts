@@ -30,7 +30,7 @@ export interface KernelNamespace {
   /** Everything that somebody put here, of both families: what the kernel made by itself is left out. */
   items(): Promise<readonly Item[]>;
   /** Sets what differs, and says the names of those. A setting that the kernel does not have is passed over. */
-  ensureSettings(settings: readonly Sysctl[]): Promise<readonly string[]>;
+  ensureSettings(settings: readonly Sysctl[], mode?: 'look only'): Promise<readonly string[]>;
   /** Runs nftables text as one transaction. */
   load(what: string, text: string): Promise<void>;
   /** `list ruleset` without elements and counters, symbols as numbers. */

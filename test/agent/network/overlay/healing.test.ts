@@ -9,6 +9,7 @@ import { NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts
 import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
 import type { KernelNamespace } from '#agent/network/overlay/kernel/network-kernel.ts';
 import { SETS } from '#agent/network/overlay/load-balancer.ts';
+import type { OverlaySurvey } from '#agent/network/overlay/overlay-networks.ts';
 import { writeSysctls } from '#agent/network/sysctls.ts';
 import { randomInt, SeededRandom } from '#common/random.ts';
 import { eventually } from '#test/support/eventually.ts';
@@ -64,9 +65,22 @@ describe('overlay: healing', function () {
 
   after(() => hosts?.destroy());
 
+  async function surveyed(): Promise<OverlaySurvey> {
+    const survey = await hosts.node(1).survey(NET);
+    assert.ok(survey !== undefined);
+    return survey;
+  }
+
   /** Wants it noticed, named, and put right so that nothing differs from before. */
   async function heals(expected: RegExp): Promise<void> {
-    assert.notEqual(await stateAt(router()).catch(() => ''), whole, 'the damage is there');
+    const damaged = await stateAt(router()).catch(() => '');
+    assert.notEqual(damaged, whole, 'the damage is there');
+    const { differences } = await surveyed();
+    assert.ok(
+      differences.some((what) => expected.test(what)),
+      `seen without being touched: ${JSON.stringify(differences)}`,
+    );
+    assert.equal(await stateAt(router()).catch(() => ''), damaged);
     const { repaired, problems } = await hosts.node(1).reconcile();
     assert.deepEqual(problems, []);
     assert.ok(
@@ -75,6 +89,7 @@ describe('overlay: healing', function () {
     );
     assert.equal(await stateAt(router()), whole);
     assert.deepEqual((await hosts.node(1).reconcile()).repaired, []);
+    assert.deepEqual((await surveyed()).differences, []);
   }
 
   const nft = (text: string) => () => within(router(), (namespace) => namespace.load('damage', text));
@@ -128,6 +143,8 @@ describe('overlay: healing', function () {
       ]),
     );
     namespace.close();
+    const { differences } = await surveyed();
+    assert.ok(differences.includes('setting net/ipv4/ip_forward'), differences.join());
     const { repaired } = await hosts.node(1).reconcile();
     assert.ok(
       repaired.some((words) => words.includes('ip_forward')),
@@ -145,6 +162,8 @@ describe('overlay: healing', function () {
       const items = (await task.items()).filter((item) => item.kind !== 'forwarding');
       await task.change(items.map((item) => ({ do: 'delete', item })));
     });
+    const { differences } = await surveyed();
+    assert.ok(differences.includes('route to 10.0.1.0/24 of task client'), differences.join());
     const { repaired } = await hosts.node(1).reconcile();
     assert.ok(
       repaired.some((words) => words.includes('route to 10.0.1.0/24 of task client')),
