@@ -22,6 +22,8 @@ function countRule(family: 'ip' | 'ip6', count: number): string {
  * - pre: a service address becomes that of a backend, on the client's node; other nodes have done it before they send.
  * - post: a task that is its own backend would answer itself past the router: it sees the gateway as the client.
  * - forward: what comes from another node ends here; nodes that disagree about where a task is do not make a loop.
+ * - nowhere: who goes on with a connection to an address that nobody has any more learns it at once. Of TCP, since there
+ *   the kernel's own word (unreachable) ends no connection that was open. Such a connection was forgotten, so it is new.
  * - input: only tasks of this node talk to the router itself (refusals, echo).
  */
 function familyText({ family, address, gateways }: Family): string {
@@ -42,6 +44,10 @@ table ${family} ${ROUTER_TABLE} {
   chain pre {
     type nat hook prerouting priority -100; policy accept;
     iifname != "${VXLAN_DEVICE}" ${family} daddr vmap @vips
+  }
+  chain nowhere {
+    type filter hook prerouting priority -90; policy accept;
+    iifname != "${VXLAN_DEVICE}" tcp flags & syn == 0 ct state new fib daddr oif missing reject with tcp reset
   }
   chain post {
     type nat hook postrouting priority 100; policy accept;

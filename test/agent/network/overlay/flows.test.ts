@@ -86,24 +86,28 @@ for (const [family, vip, prefix] of [
         assert.match(await client.call('say', name, 'hello?'), /^(ECONNRESET|closed)$/);
     });
 
-    it('a host that dies takes its backends’ connections along', async () => {
+    it('a host that dies takes its backends’ connections along, also when it was only cut off', async () => {
       await backend('one', 2, 11);
       await backend('two', 1, 12);
       hosts.setServing('two', false);
       await hosts.sync();
       assert.equal(who(await near.call('converse', 'c', vip, 80)), 'one');
+      assert.equal(who(await near.call('converse', 'd', `${prefix}11`, 80)), 'one');
       hosts.setServing('two', true);
       const lost = hosts.tasks.get('one');
       hosts.tasks.delete('one');
-      hosts.gone.add(2);
-      await hosts.sync();
-      const begin = performance.now();
-      assert.match(await near.call('say', 'c', 'hello?'), /^(ECONNRESET|closed)$/);
-      assert.ok(performance.now() - begin < 1000);
+      // The host itself is told of nothing, and its tasks are as they were.
+      assert.deepEqual(await hosts.node(1).apply(hosts.views(1)), []);
+      for (const name of ['c', 'd']) {
+        const begin = performance.now();
+        assert.match(await near.call('say', name, 'hello?'), /^(ECONNRESET|closed)$/, name);
+        assert.ok(performance.now() - begin < 1000);
+      }
+      assert.match(await near.call('ask', `${prefix}11`, 80), /EHOSTUNREACH|ENETUNREACH|ECONNREFUSED/);
       assert.equal(who(await near.call('ask', vip, 80)), 'two');
-      hosts.gone.delete(2);
       if (lost !== undefined) hosts.tasks.set('one', lost);
       await hosts.sync();
+      assert.equal(who(await near.call('ask', `${prefix}11`, 80)), 'one', 'it is back');
     });
 
     it('a client that was refused is led to the first backend, from the same port', async () => {
