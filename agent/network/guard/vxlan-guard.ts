@@ -54,6 +54,11 @@ export class VxlanGuard {
     });
   }
 
+  /** Whether nobody has changed the table. */
+  isWhole(): Promise<boolean> {
+    return this.#inTurn(async () => this.#listing !== undefined && (await this.#list()) === this.#listing);
+  }
+
   /** Lets go; the table stays. */
   close(): Promise<void> {
     return this.#inTurn(() => this.#nftables.close());

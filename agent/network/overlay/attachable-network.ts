@@ -14,8 +14,12 @@ export interface NetworkSurvey {
   readonly differences: readonly string[];
   /** Largest packet of tasks, in bytes. */
   readonly mtu: number;
-  /** How other nodes are reached; undefined: the network ends at this node. */
-  readonly ways: { readonly place: ProbePlace; readonly underlay: Underlay } | undefined;
+}
+
+/** How the other nodes of a network are reached. */
+export interface NetworkWays {
+  readonly place: ProbePlace;
+  readonly underlay: Underlay;
 }
 
 export interface AttachableNetwork {
@@ -47,6 +51,8 @@ export interface AttachableNetwork {
   repair(): Promise<Repaired>;
   /** The same comparison, and nothing is put right: what differs, in words. */
   survey(): Promise<NetworkSurvey>;
+  /** Undefined: the network ends at this node. */
+  ways(): NetworkWays | undefined;
   /** Lets go; tasks notice nothing. */
   close(): Promise<void>;
   /** Nothing of it stays. */

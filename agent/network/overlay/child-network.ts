@@ -143,8 +143,11 @@ export class ChildNetwork implements AttachableNetwork {
     return {
       differences: summary(differences, 'differences'),
       mtu: networkMtu(this.#table, undefined),
-      ways: undefined,
     };
+  }
+
+  ways(): undefined {
+    return undefined;
   }
 
   async close(): Promise<void> {}

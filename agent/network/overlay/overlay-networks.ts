@@ -7,7 +7,7 @@ import type { Logger } from '#common/log.ts';
 import type { NetworkTable } from '#gen/swarm/v1/networks.ts';
 import { canonicalAddress } from '../../kernel/ip-address.ts';
 import { checkTaskId } from '../attachment-records.ts';
-import type { AttachableNetwork, NetworkSurvey, Repaired } from './attachable-network.ts';
+import type { AttachableNetwork, NetworkSurvey, NetworkWays, Repaired } from './attachable-network.ts';
 import { ChildNetwork } from './child-network.ts';
 import type { OverlayConfig } from './config.ts';
 import type { KernelNamespace, NetworkKernel } from './kernel/network-kernel.ts';
@@ -181,6 +181,11 @@ export class OverlayNetworks implements OverlayAttacher {
     const absent = notAttached(view, this.#options.nodeId, network.links);
     const differences = [...absent, ...survey.differences];
     return { ...survey, differences, problem, askerPath: asker?.netnsPath };
+  }
+
+  /** How other nodes are reached on the network; undefined where it ends at this node, or is not here. */
+  ways(networkId: string): NetworkWays | undefined {
+    return this.#networks.get(networkId)?.ways();
   }
 
   /** Lets go without changing what tasks see: their networks go on working. */

@@ -8,7 +8,7 @@ import type { Logger } from '#common/log.ts';
 import { canonicalAddress, hostPrefix } from '../../kernel/ip-address.ts';
 import type { NetworkEvent, NetworkWatch } from '../../kernel/netlink-events.ts';
 import { ROUTER_LINK_ADDRESS, subnetOf, taskLinkAddress } from './addressing.ts';
-import type { AttachableNetwork, NetworkSurvey, Repaired } from './attachable-network.ts';
+import type { AttachableNetwork, NetworkSurvey, NetworkWays, Repaired } from './attachable-network.ts';
 import type { OverlayConfig } from './config.ts';
 import type { KernelNamespace, NetworkKernel } from './kernel/network-kernel.ts';
 import { LOCAL_TABLE, LOOPBACK, MAIN_TABLE, type Operation } from './kernel/operations.ts';
@@ -35,8 +35,9 @@ import {
   sameSkeleton,
   TASK_DEVICE_LETTER,
 } from './router-table.ts';
-import { routerDifferences, waysOf } from './survey-router.ts';
+import { routerDifferences } from './survey-router.ts';
 import { configureTask, repairTask, taskItems } from './task-side.ts';
+import { waysOf } from './ways.ts';
 
 /** Devices of one router are numbered; interface indexes go further than anybody has tasks. */
 const NUMBER_MAX = 60_000;
@@ -169,16 +170,22 @@ export class Router implements AttachableNetwork {
   }
 
   survey(): Promise<NetworkSurvey> {
-    const { kernel, path, nodeId } = this.#options;
+    const { kernel, path } = this.#options;
     return this.#inTurn(async () => {
       const { mtu } = this.#model;
-      if (this.#namespace === undefined || !(await kernel.exists(path)))
-        return { differences: ['namespace'], mtu, ways: undefined };
+      if (this.#namespace === undefined || !(await kernel.exists(path))) return { differences: ['namespace'], mtu };
       const whole = await this.#learnWhole(routerTableText({ subnets: this.#model.subnets }));
       const taskItemsOf = (link: TaskLink): ReturnType<typeof taskItems> => this.#taskItems(link);
       const differences = await routerDifferences({ scene: this.#scene(), kernel, whole, taskItems: taskItemsOf });
-      return { differences, mtu, ways: waysOf(this.#model, this.#view, nodeId, path) };
+      return { differences, mtu };
     });
+  }
+
+  ways(): NetworkWays | undefined {
+    const { underlay, nodeIndex, mtu } = this.#model;
+    if (underlay === undefined || nodeIndex === undefined) return undefined;
+    const { path: netnsPath, nodeId } = this.#options;
+    return waysOf({ netnsPath, linkIndex: VXLAN.index, nodeIndex }, { view: this.#view, nodeId, underlay, mtu });
   }
 
   async close(): Promise<void> {

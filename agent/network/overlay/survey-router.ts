@@ -1,11 +1,7 @@
 /** Compares a router with its model as repairing does, and changes nothing: what differs, in words. */
-import type { NetworkView } from '#agent/discovery/index.ts';
-import type { ProbePlace } from '../probe/network-probe.ts';
-import { routeMtu } from './addressing.ts';
 import { LookOnlyNamespace } from './kernel/look-only-namespace.ts';
 import type { NetworkKernel } from './kernel/network-kernel.ts';
 import { type Item, LOOPBACK } from './kernel/operations.ts';
-import type { Underlay } from './network-view.ts';
 import {
   type RepairScene,
   repairDeviceSettings,
@@ -16,7 +12,7 @@ import {
   repairVxlan,
   summary,
 } from './repair-router.ts';
-import { type RouterModel, type TaskLink, VXLAN } from './router-model.ts';
+import type { TaskLink } from './router-model.ts';
 import { countChains, type Listing, parseListing, sameSkeleton } from './router-table.ts';
 import { repairTask } from './task-side.ts';
 
@@ -74,23 +70,4 @@ export async function insideTask(
   } finally {
     await task.close();
   }
-}
-
-/** Where packets that test the way to other nodes leave; undefined where this network has no such way. */
-export function waysOf(
-  model: RouterModel,
-  { peers }: NetworkView,
-  nodeId: string,
-  netnsPath: string,
-): { readonly place: ProbePlace; readonly underlay: Underlay } | undefined {
-  const { underlay, nodeIndex } = model;
-  if (underlay === undefined || nodeIndex === undefined) return undefined;
-  const reachable = [...peers.values()].filter(
-    (peer) => peer.nodeId !== nodeId && underlay.peerAddress(peer) !== undefined,
-  );
-  const targets = reachable.map((peer) => {
-    const mtu = routeMtu(model.mtu, underlay.peerMtu(peer), underlay) ?? model.mtu;
-    return [peer.nodeId, { index: peer.index, mtu }] as const;
-  });
-  return { place: { netnsPath, linkIndex: VXLAN.index, nodeIndex, peers: new Map(targets) }, underlay };
 }

@@ -11,7 +11,7 @@ import { addLink, deleteLink, findLink, type Link, setLinkUp } from '../../kerne
 import { deleteRoute, listRoutes, MAIN_TABLE, replaceRoute } from '../../kernel/netlink-route.ts';
 import { type ProcessResult, runProcess } from '../../kernel/run-process.ts';
 import type { WireGuardConfig } from './config.ts';
-import { parseDump, type TunnelState } from './tunnel-settings.ts';
+import { parseDump, parseHandshakes, type TunnelState } from './tunnel-settings.ts';
 
 /** Absolute paths; undefined where the program is not installed. */
 export interface WireGuardPrograms {
@@ -69,8 +69,24 @@ export class TunnelDevice {
 
   /** Undefined when the device does not answer: its process is gone or hangs. */
   async state(): Promise<TunnelState | undefined> {
+    const dump = await this.#dump();
+    return dump === undefined ? undefined : parseDump(dump);
+  }
+
+  /** See `parseHandshakes`; undefined when the device does not answer. */
+  async handshakes(): Promise<ReadonlyMap<string, number> | undefined> {
+    const dump = await this.#dump();
+    return dump === undefined ? undefined : parseHandshakes(dump);
+  }
+
+  async #dump(): Promise<string | undefined> {
     const { exitCode, stdout } = await this.#wg(['show', this.#options.name, 'dump']);
-    return exitCode === 0 ? parseDump(stdout) : undefined;
+    return exitCode === 0 ? stdout : undefined;
+  }
+
+  /** Undefined when there is none. */
+  find(): Promise<Link | undefined> {
+    return findLink(this.#socket, this.#options.name);
   }
 
   /** Makes keys and peers those of the text; sessions of peers that stay go on. */
@@ -85,8 +101,8 @@ export class TunnelDevice {
     }
   }
 
-  /** Up, with this address and routes to these others, and no more. Returns whether anything had to change. */
-  async route(link: Link, own: string, others: ReadonlySet<string>): Promise<boolean> {
+  /** Up, with this address and routes to these others, and no more. Returns whether anything had to change, or has to. */
+  async route(link: Link, own: string, others: ReadonlySet<string>, mode?: 'look only'): Promise<boolean> {
     const routes = (await listRoutes(this.#socket)).filter(
       (route) => route.linkIndex === link.index && route.table === MAIN_TABLE,
     );
@@ -98,6 +114,7 @@ export class TunnelDevice {
     const foreign = addresses.filter(({ address }) => address !== own);
     const hasOwn = addresses.some(({ address }) => address === own);
     if (link.up && hasOwn && missing.length + obsolete.length + foreign.length === 0) return false;
+    if (mode !== undefined) return true;
     await this.#socket.execute([
       ...foreign.map(({ address }) => deleteAddress(link.index, `${address}/32`)),
       ...(hasOwn ? [] : [addAddress(link.index, `${own}/32`)]),

@@ -64,6 +64,16 @@ export function parseDump(text: string): TunnelState {
   return { publicKey, listenPort: Number(listenPort), allowed };
 }
 
+/** Of the same answer: when keys were last agreed on, in seconds of the clock, by allowed address; 0: never. */
+export function parseHandshakes(text: string): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  for (const line of text.split('\n').slice(1)) {
+    const [, , , addresses = '(none)', handshake = '0'] = line.split('\t');
+    if (addresses !== '(none)') found.set(addresses.replace(/\/32$/, ''), Number(handshake));
+  }
+  return found;
+}
+
 export function wantedState(publicKey: Buffer, listenPort: number, peers: readonly TunnelPeer[]): TunnelState {
   const allowed = new Map<string, string | undefined>();
   for (const { address, keys } of peers)

@@ -108,6 +108,39 @@ export class Tunnel {
     return this.#inTurn(() => (this.#members === undefined ? Promise.resolve([]) : this.#apply(this.#members)));
   }
 
+  /** The same comparison, and nothing is repaired: what differs, in words. */
+  survey(): Promise<readonly string[]> {
+    return this.#inTurn(async () => {
+      const { config } = this.#options;
+      const [key] = this.#keys;
+      if (this.#members === undefined || key === undefined) return [];
+      const link = await this.#device.find();
+      if (link === undefined) return ['tunnel device'];
+      const { index } = this.#members;
+      const peers = this.#peersOf(this.#members);
+      const state = await this.#device.state();
+      const differences: string[] = [];
+      if (state === undefined) differences.push('tunnel device: its process does not answer');
+      else if (!sameState(state, wantedState(key.publicKey, config.listenPort, peers)))
+        differences.push('keys and peers of the tunnel');
+      const others = new Set(peers.map(({ address }) => address));
+      if (await this.#device.route(link, tunnelAddress(config, index), others, 'look only'))
+        differences.push('address and routes of the tunnel');
+      return differences;
+    });
+  }
+
+  /** How long ago keys were agreed on, in milliseconds, by address inside the tunnel; 0: never. */
+  handshakeAges(): Promise<ReadonlyMap<string, number>> {
+    return this.#inTurn(async () => {
+      const found = this.#members === undefined ? undefined : await this.#device.handshakes();
+      const nowMs = this.#options.clock.now();
+      return new Map(
+        Array.from(found ?? [], ([address, atS]) => [address, atS === 0 ? 0 : Math.max(1, nowMs - atS * 1000)]),
+      );
+    });
+  }
+
   /** Lets go; the tunnel stays. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -135,9 +168,7 @@ export class Tunnel {
         message: `this node cannot encrypt: ${this.#problem ?? 'it has no key'}`,
         hint: 'install wireguard-tools, and wireguard-go where the kernel has no WireGuard, then restart swarmd',
       });
-    const peers = tunnelPeers(config, members.peers).filter(
-      ({ address }) => address !== tunnelAddress(config, members.index),
-    );
+    const peers = this.#peersOf(members);
     const repaired: string[] = [];
     const mtu = this.mtu(members.underlayMtu);
     let { link, isNew } = await this.#device.ensure(mtu);
@@ -157,6 +188,11 @@ export class Tunnel {
     if (await this.#device.route(link, tunnelAddress(config, members.index), others))
       repaired.push('address and routes of the tunnel');
     return repaired;
+  }
+
+  #peersOf({ index, peers }: TunnelMembers): readonly TunnelPeer[] {
+    const { config } = this.#options;
+    return tunnelPeers(config, peers).filter(({ address }) => address !== tunnelAddress(config, index));
   }
 
   async #loadKeys(): Promise<void> {
