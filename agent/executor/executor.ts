@@ -36,8 +36,11 @@ export interface Executor {
    * prepare leaves nothing behind.
    */
   prepare(assignment: TaskAssignment, progress: (message: string) => void, signal: AbortSignal): Promise<PreparedTask>;
-  /** Starts the prepared container; resolves once its process runs. */
-  start(taskId: string, signal: AbortSignal): Promise<ContainerStatus>;
+  /**
+   * Starts the prepared container; resolves once its process runs and listens where others will be led to, or has had
+   * long enough for that.
+   */
+  start(taskId: string, progress: (message: string) => void, signal: AbortSignal): Promise<ContainerStatus>;
   /**
    * Resolves when the started container has ended, also for one that was adopted. By then its network, host ports,
    * cgroup and mounts are released; its logs (and what `recover` needs to find the exit again) stay until `remove`.

@@ -1,3 +1,16 @@
+import type { PollTimes } from './poll-until.ts';
+
+/** How long a task that has been started may take to listen before it counts as running all the same. */
+export interface ListenTimes {
+  readonly pollMs: PollTimes;
+  /** For the first port that its service publishes. */
+  readonly publishedMs: number;
+  /** For the rest of those, once there is one. */
+  readonly othersMs: number;
+  /** For a port that only its image names. */
+  readonly exposedMs: number;
+}
+
 export interface NetworkConfig {
   /**
    * Pools for the addresses of tasks on this node's gateway network, tried in order; the first that meets no route of
@@ -19,7 +32,10 @@ export interface NetworkConfig {
   /** How long attaching a task waits for the tables of its networks. */
   readonly tablesWaitMs: number;
   /** Wait between two looks at the connections of a task that is drained: the first, and what it grows to. */
-  readonly drainPollMs: { readonly first: number; readonly largest: number };
+  readonly drainPollMs: PollTimes;
+  /** A connection that is neither used nor owed an answer for so long is kept for a next request: nobody waits for it. */
+  readonly idleAfterMs: number;
+  readonly listen: ListenTimes;
   /** How long the mesh waits for its number of VXLAN while the kernel still tears down what had it. */
   readonly vniWaitMs: number;
   /** Wait between two attempts of that. */
@@ -48,8 +64,20 @@ export const DEFAULT_NETWORK_CONFIG: NetworkConfig = {
   mtu: undefined,
   // Managers send tables before the tasks that need them: what is not there after this is not on its way.
   tablesWaitMs: 15_000,
-  // A look costs a walk through the namespace's connections: 1 ms for ten thousand. An idle task is done at the first.
+  // A look costs a walk through the task's sockets: 1 ms for a thousand. An idle task is done at the first.
   drainPollMs: { first: 50, largest: 500 },
+  // Whoever uses a connection all the time comes again within this; pools of clients rest for longer.
+  idleAfterMs: 1000,
+  listen: {
+    // Servers listen within tens of milliseconds, some after seconds.
+    pollMs: { first: 5, largest: 100 },
+    // As long as Docker gives a program to stop. A port that is published in vain costs this with every task.
+    publishedMs: 10_000,
+    // Servers that listen on several ports bind them together.
+    othersMs: 500,
+    // Images name ports whatever command they are run with: a worker made of a server's image waits in vain.
+    exposedMs: 2000,
+  },
   // As for other networks, see overlay/config.ts.
   vniWaitMs: 5_000,
   vniRetryMs: 50,

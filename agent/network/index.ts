@@ -40,5 +40,6 @@ export type {
   RestoreReport,
   TaskNetwork,
 } from './task-network.ts';
+export type { ExpectedPorts } from './task-readiness.ts';
 export { DEFAULT_WIREGUARD_CONFIG, type WireGuardConfig } from './wireguard/config.ts';
 export { Tunnel, type TunnelOptions } from './wireguard/tunnel.ts';

@@ -62,6 +62,10 @@ export class MemoryNetwork implements TaskNetwork {
     this.#attached.delete(taskId);
   }
 
+  async listening(): Promise<readonly number[]> {
+    return [];
+  }
+
   async drain(): Promise<void> {}
 
   async reconcile(): Promise<ReconcileReport> {

@@ -5,12 +5,17 @@ import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
 import { deleteLink } from '../kernel/netlink-link.ts';
-import { isNetworkNamespace, listNetworkNamespaces, removeNetworkNamespace } from '../kernel/netns.ts';
+import { listTcpSockets, openSocketDiagnosis, type TcpSocket } from '../kernel/netlink-socket-diag.ts';
+import {
+  isNetworkNamespace,
+  listNetworkNamespaces,
+  NetworkNamespace,
+  removeNetworkNamespace,
+} from '../kernel/netns.ts';
 import { addressOf, ownAddress, placeOf } from './attachment-addresses.ts';
 import { type AttachmentRecord, AttachmentRecords, checkTaskId } from './attachment-records.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import type { NetworkConfig } from './config.ts';
-import { drained } from './drained.ts';
 import { Gateway } from './gateway.ts';
 import { readHostNameFiles } from './host-name-files.ts';
 import type { InstanceNames } from './instance.ts';
@@ -20,6 +25,7 @@ import { type MeshTables, RoutingMesh } from './mesh/routing-mesh.ts';
 import { nameFiles } from './name-files.ts';
 import { NamespacePool } from './namespace-pool.ts';
 import type { TouchedItems } from './overlay/network-view.ts';
+import { pollUntil } from './poll-until.ts';
 import { type HostTableFrame, PortPublisher } from './port-publisher.ts';
 import { TaskMembership } from './task-membership.ts';
 import {
@@ -42,6 +48,8 @@ import type {
   RestoreReport,
   TaskNetwork,
 } from './task-network.ts';
+import { type ExpectedPorts, listening } from './task-readiness.ts';
+import { connectionsAtWork, listenedPorts } from './task-sockets.ts';
 
 interface Parts {
   readonly gateway: Gateway;
@@ -173,19 +181,43 @@ export class NodeNetwork implements TaskNetwork {
 
   async drain(taskId: string, maxMs: number, signal: AbortSignal): Promise<void> {
     const record = this.#attached.get(taskId);
-    const isKnownToOthers = (record?.networks?.length ?? 0) > 0 || (record?.ports.length ?? 0) > 0;
-    if (record === undefined || !isKnownToOthers || maxMs <= 0) return;
     const { clock, config } = this.#options;
-    const openConnections = (): Promise<number> => this.#openConnections(record);
-    await drained({ openConnections, clock, pollMs: config.drainPollMs }, maxMs, signal);
+    if (record === undefined || !isKnownToOthers(record) || maxMs <= 0) return;
+    await this.#watchSockets(record, async (list) => {
+      const isDone = async (): Promise<boolean> => connectionsAtWork(await list(), config.idleAfterMs) === 0;
+      await pollUntil(isDone, clock, config.drainPollMs, maxMs, signal);
+    });
   }
 
-  async #openConnections(record: AttachmentRecord): Promise<number> {
-    const { gateway } = this.#need();
-    let count = (await this.#options.cluster?.overlay.openConnections(record.taskId)) ?? 0;
-    for (const address of [addressOf(record, gateway), record.ingressAddress])
-      if (address !== undefined) count += await gateway.openConnections(address);
-    return count;
+  async listening(taskId: string, ports: ExpectedPorts, signal: AbortSignal): Promise<readonly number[]> {
+    const record = this.#attached.get(taskId);
+    const { clock, config } = this.#options;
+    if (record === undefined || !isKnownToOthers(record)) return [];
+    const absent = await this.#watchSockets(record, (list) => {
+      const listened = async (): Promise<ReadonlySet<number>> => listenedPorts(await list());
+      return listening(ports, listened, { clock, times: config.listen }, signal);
+    });
+    return absent ?? [];
+  }
+
+  /** With the task's sockets to be listed; undefined for a task without a namespace of its own. */
+  async #watchSockets<T>(
+    { number }: AttachmentRecord,
+    work: (list: () => Promise<readonly TcpSocket[]>) => Promise<T>,
+  ): Promise<T | undefined> {
+    if (number === undefined) return undefined;
+    const namespace = NetworkNamespace.open(taskNamespacePath(this.#options.directory, number));
+    let socket: NetlinkSocket;
+    try {
+      socket = openSocketDiagnosis(namespace);
+    } finally {
+      namespace.close();
+    }
+    try {
+      return await work(() => listTcpSockets(socket));
+    } finally {
+      await socket.close();
+    }
   }
 
   detach(taskId: string): Promise<void> {
@@ -484,4 +516,9 @@ export class NodeNetwork implements TaskNetwork {
     this.#lanes.set(taskId, settled);
     return done;
   }
+}
+
+/** Whether anybody could be led to it: by a network's name or address, or by a port of this node. */
+function isKnownToOthers({ networks, ports }: AttachmentRecord): boolean {
+  return (networks?.length ?? 0) > 0 || ports.length > 0;
 }

@@ -3,6 +3,8 @@
  * the networks of the cluster that managers put it on.
  */
 
+import type { ExpectedPorts } from './task-readiness.ts';
+
 export type NetworkProtocol = 'tcp' | 'udp' | 'sctp';
 
 /** A port of the host. */
@@ -119,8 +121,14 @@ export interface TaskNetwork {
    */
   attach(request: AttachRequest, signal?: AbortSignal): Promise<NetworkAttachment>;
   /**
-   * Waits until no TCP connection to the task is open, at most `maxMs`. For a task that gets no new ones any more. Without
-   * addresses that others could know there is nothing to wait for.
+   * Waits until a task that has been started listens on the ports that others expect it on, or has had long enough
+   * for that. Returns the published ones that it does not listen on. Without addresses that others could know there is
+   * nothing to wait for.
+   */
+  listening(taskId: string, ports: ExpectedPorts, signal: AbortSignal): Promise<readonly number[]>;
+  /**
+   * Waits until the task is at work for no TCP connection that others have opened to it, at most `maxMs`: connections
+   * that are only kept for a next request are not waited for. For a task that gets no new ones any more.
    */
   drain(taskId: string, maxMs: number, signal: AbortSignal): Promise<void>;
   /** Withdraws the task's ports and removes its network. A task without one is no error. */

@@ -55,6 +55,12 @@ export interface Step {
   readonly effects: readonly TaskEffect[];
 }
 
+/** Operations that say how far they are, and the state that they say it in. */
+const PROGRESSING: ReadonlyMap<Operation | undefined, TaskState> = new Map([
+  ['prepare', TaskState.PREPARING],
+  ['start', TaskState.STARTING],
+]);
+
 export interface TaskMachineConfig {
   /** Delay before a failed shutdown or removal is tried again, by number of failures so far. */
   readonly retryDelayMs: (attempts: number) => number;
@@ -112,7 +118,7 @@ function absorb(machine: TaskMachine, input: TaskInput, nowMs: number, config: T
     case 'found':
       return absorbFound(machine, input.found, nowMs);
     case 'progress':
-      if (machine.operation !== 'prepare' || machine.status.state !== TaskState.PREPARING) return machine;
+      if (machine.status.state !== PROGRESSING.get(machine.operation)) return machine;
       return { ...machine, status: { ...machine.status, message: input.message } };
     case 'prepared':
       return withStatus(

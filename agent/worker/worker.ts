@@ -308,15 +308,15 @@ export class Worker {
   async #execute(taskId: string, task: RunningTask, operation: Operation, signal: AbortSignal): Promise<TaskInput> {
     const { executor, config } = this.#options;
     const { assignment } = task.machine;
+    const progress = (message: string): void => this.#feed(taskId, { kind: 'progress', message });
     switch (operation) {
       case 'prepare': {
         const bounded = AbortSignal.any([signal, AbortSignal.timeout(config.prepareTimeoutMs)]);
-        const progress = (message: string): void => this.#feed(taskId, { kind: 'progress', message });
         return { kind: 'prepared', prepared: await executor.prepare(assignment, progress, bounded) };
       }
       case 'start': {
         const bounded = AbortSignal.any([signal, AbortSignal.timeout(config.startTimeoutMs)]);
-        return { kind: 'started', container: await executor.start(taskId, bounded) };
+        return { kind: 'started', container: await executor.start(taskId, progress, bounded) };
       }
       case 'shutdown':
         await executor.shutdown(assignment, signal);

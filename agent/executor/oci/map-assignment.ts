@@ -3,6 +3,7 @@
 import { type LogSettings, parseLogOptions } from '#agent/logs/index.ts';
 import {
   type AttachRequest,
+  type ExpectedPorts,
   GATEWAY_NETWORK,
   type HostPort,
   type NetworkMode,
@@ -195,6 +196,15 @@ function modeOf(spec: ServiceSpec): NetworkMode {
 /** How long a task that gets no new connections goes on for those that it has. */
 export function drainMsOf({ spec }: TaskAssignment): number {
   return spec.endpoint?.drainMs ?? spec.task?.container?.stopGracePeriodMs ?? STOP_GRACE_MS;
+}
+
+/** Where others will be led to once the task runs. */
+export function expectedPorts({ spec }: TaskAssignment, exposed: readonly string[]): ExpectedPorts {
+  const published = (spec.endpoint?.ports ?? [])
+    .filter(({ protocol }) => protocol === PortProtocol.TCP)
+    .map(({ targetPort }) => targetPort);
+  const named = exposed.map((text) => /^(\d+)(?:\/tcp)?$/.exec(text)?.[1]).filter((text) => text !== undefined);
+  return { published: [...new Set(published)], exposed: named.map(Number) };
 }
 
 /** Only host-mode ports are the node's own; the others are the mesh's. */

@@ -1,6 +1,11 @@
 /** Runs tasks as containers of this node: image, volumes, network and runtime put together. */
 import { type LogConfig, LogRotator, readLog } from '#agent/logs/index.ts';
-import type { AttachedNetwork, NetworkAttachment as AttachedTask, TaskNetwork } from '#agent/network/index.ts';
+import type {
+  AttachedNetwork,
+  NetworkAttachment as AttachedTask,
+  ExpectedPorts,
+  TaskNetwork,
+} from '#agent/network/index.ts';
 import type { ContainerExit, ContainerRuntime, ContainerView } from '#agent/runtime/index.ts';
 import type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from '#agent/tasks/index.ts';
 import { namedVolumes, TaskVolumes, withImageVolumes } from '#agent/volumes/index.ts';
@@ -10,11 +15,20 @@ import type { Logger } from '#common/log.ts';
 import { ContainerStatus, NetworkAttachment } from '#gen/swarm/v1/objects.ts';
 import type { PortConfig } from '#gen/swarm/v1/specs.ts';
 import type { Executor, LogLine, LogQuery, TaskStatistics } from '../executor.ts';
-import { drainMsOf, type MappedTask, mapAssignment, portConfigs, stopSignalOf } from './map-assignment.ts';
+import {
+  drainMsOf,
+  expectedPorts,
+  type MappedTask,
+  mapAssignment,
+  portConfigs,
+  stopSignalOf,
+} from './map-assignment.ts';
 import type { HeldImage, TaskImages } from './task-images.ts';
 
 /** In the container's record: the named volumes that it has mounted. */
 export const VOLUMES_LABEL = 'volumes';
+/** The ports that others expect it to listen on. */
+const PORTS_LABEL = 'ports';
 const SERVICE_LABEL = 'service';
 
 export interface OciExecutorOptions {
@@ -116,6 +130,7 @@ export class OciExecutor implements Executor {
         labels: {
           [SERVICE_LABEL]: assignment.task.serviceId,
           [VOLUMES_LABEL]: JSON.stringify(namedVolumes(mapped.mounts)),
+          [PORTS_LABEL]: JSON.stringify(expectedPorts(assignment, image.config.exposedPorts)),
         },
         mounts: (rootPath) => this.#volumes.prepare(taskId, mounts, rootPath),
       },
@@ -123,11 +138,50 @@ export class OciExecutor implements Executor {
     );
   }
 
-  async start(taskId: string, signal: AbortSignal): Promise<ContainerStatus> {
+  async start(taskId: string, progress: (message: string) => void, signal: AbortSignal): Promise<ContainerStatus> {
     throwIfAborted(signal);
     const view = await this.#runtime.start(taskId);
-    void this.#follow(taskId);
+    await this.#listening(view, progress, signal);
     return statusOf(view);
+  }
+
+  /** A task that counts as running is sent connections at once. */
+  async #listening(view: ContainerView, progress: (message: string) => void, signal: AbortSignal): Promise<void> {
+    const taskId = view.record.id;
+    const ports = portsOf(view);
+    const ended = this.#follow(taskId);
+    const named = ports.published.length > 0 ? ports.published : ports.exposed;
+    const cancelSaying = this.#clock.setTimer(SAY_AFTER_MS, () =>
+      progress(`listening on ${named.join(', ')} is awaited`),
+    );
+    const waited = this.#whileItRuns(ended, signal, (gone) => this.#network.listening(taskId, ports, gone));
+    const outcome = await waited.finally(cancelSaying);
+    if (outcome instanceof SwarmError)
+      this.#log.warn('where a task listens cannot be seen: it counts as running', {
+        task: taskId,
+        error: outcome.message,
+      });
+    else if (outcome !== undefined && outcome.length > 0)
+      this.#log.warn('a task does not listen on what its service publishes', {
+        task: taskId,
+        ports: outcome.join(' '),
+      });
+  }
+
+  /** What came of the work, or why it failed; undefined when the container ended meanwhile. Throws for the signal. */
+  async #whileItRuns<T>(
+    ended: Promise<unknown>,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T | SwarmError | undefined> {
+    const gone = new AbortController();
+    void ended.finally(() => gone.abort()).catch(() => {});
+    try {
+      return await work(AbortSignal.any([signal, gone.signal]));
+    } catch (error) {
+      throwIfAborted(signal);
+      return gone.signal.aborted ? undefined : SwarmError.from(error);
+    }
   }
 
   async wait(taskId: string, signal: AbortSignal): Promise<TaskExit> {
@@ -149,18 +203,15 @@ export class OciExecutor implements Executor {
 
   /** Every node has taken the task out of its tables: what is left are connections that it had before. */
   async #drain(assignment: TaskAssignment, ended: Promise<unknown>, signal: AbortSignal): Promise<void> {
-    const gone = new AbortController();
-    void ended.finally(() => gone.abort()).catch(() => {});
-    try {
-      await this.#network.drain(assignment.task.id, drainMsOf(assignment), AbortSignal.any([signal, gone.signal]));
-    } catch (error) {
-      if (signal.aborted) throw error;
-      if (gone.signal.aborted) return;
+    const { id } = assignment.task;
+    const outcome = await this.#whileItRuns(ended, signal, (gone) =>
+      this.#network.drain(id, drainMsOf(assignment), gone),
+    );
+    if (outcome instanceof SwarmError)
       this.#log.warn('the connections of a task cannot be counted: it is stopped without waiting for them', {
-        task: assignment.task.id,
-        error: SwarmError.from(error).message,
+        task: id,
+        error: outcome.message,
       });
-    }
   }
 
   async remove(taskId: string, signal: AbortSignal): Promise<void> {
@@ -314,6 +365,8 @@ export class OciExecutor implements Executor {
   }
 }
 
+/** What starts sooner than this needs no word about it. */
+const SAY_AFTER_MS = 1000;
 /** Containers stopped at once at a shutdown: most of them only wait for their programs. */
 const STOP_CONCURRENCY = 50;
 
@@ -348,6 +401,12 @@ function volumesOf(view: ContainerView): readonly string[] {
   } catch {
     return [];
   }
+}
+
+function portsOf(view: ContainerView): ExpectedPorts {
+  // Written by `#create`. A container of an earlier release has none.
+  const text = view.record.labels[PORTS_LABEL];
+  return text === undefined ? { published: [], exposed: [] } : (JSON.parse(text) as ExpectedPorts);
 }
 
 function cancelled(): SwarmError {

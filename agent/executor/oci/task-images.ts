@@ -9,6 +9,8 @@ export interface HeldImage {
   readonly config: ImageDefaults & {
     /** Paths that get an anonymous volume. */
     readonly volumes: readonly string[];
+    /** "80/tcp". */
+    readonly exposedPorts: readonly string[];
   };
   /** "amd64", "arm64", "386", ...; empty when the image does not say. */
   readonly architecture: string;

@@ -78,7 +78,7 @@ export class SimulatedExecutor implements Executor {
     return { networks: [], ports };
   }
 
-  async start(taskId: string, signal: AbortSignal): Promise<ContainerStatus> {
+  async start(taskId: string, _progress: unknown, signal: AbortSignal): Promise<ContainerStatus> {
     const container = this.#container(taskId);
     const behaviour = this.#behaviour(container.assignment);
     await this.#after(behaviour.startMs, signal);

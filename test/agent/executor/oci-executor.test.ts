@@ -65,7 +65,7 @@ class OneImage implements TaskImages {
     return {
       id: 'image',
       layers: [this.#layer],
-      config: { ...NO_IMAGE_DEFAULTS, command: ['/bin/sh'], volumes: this.volumes },
+      config: { ...NO_IMAGE_DEFAULTS, command: ['/bin/sh'], volumes: this.volumes, exposedPorts: [] },
       architecture: 'amd64',
     };
   }
@@ -141,7 +141,7 @@ describeInside(import.meta.filename, 'executor: oci', () => {
 
   async function started(assignment: TaskAssignment): Promise<string> {
     await executor.prepare(assignment, QUIET, NEVER);
-    await executor.start(assignment.task.id, NEVER);
+    await executor.start(assignment.task.id, () => {}, NEVER);
     return assignment.task.id;
   }
 
@@ -163,7 +163,7 @@ describeInside(import.meta.filename, 'executor: oci', () => {
     assert.equal(prepared.networks[0]?.network, 'gateway');
     assert.ok((prepared.ports[0]?.publishedPort ?? 0) > 0);
     const { id } = assignment.task;
-    const status = await executor.start(id, NEVER);
+    const status = await executor.start(id, () => {}, NEVER);
     assert.ok(status.pid > 0);
     const exit = await executor.wait(id, NEVER);
     assert.equal(exit.container.exitCode, 3);
@@ -300,7 +300,7 @@ describeInside(import.meta.filename, 'executor: oci', () => {
     assert.ok(((await executor.statistics(running.task.id))?.pids ?? 0) >= 1);
     await executor.shutdown(running, NEVER);
     assert.equal((await executor.wait(running.task.id, NEVER)).container.exitCode, 137);
-    await executor.start(prepared.task.id, NEVER);
+    await executor.start(prepared.task.id, () => {}, NEVER);
     await executor.wait(prepared.task.id, NEVER);
     assert.deepEqual(await output(prepared.task.id), ['late']);
     assert.equal(await executor.statistics(prepared.task.id), undefined);

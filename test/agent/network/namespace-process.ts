@@ -8,7 +8,7 @@ import { Resolver } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import type { NetworkView } from '#agent/discovery/index.ts';
-import type { AttachRequest, ClusterNetworks, NetworkConfig, Underlay } from '#agent/network/index.ts';
+import type { AttachRequest, ClusterNetworks, ExpectedPorts, NetworkConfig, Underlay } from '#agent/network/index.ts';
 import { DEFAULT_NETWORK_CONFIG, NodeNetwork } from '#agent/network/index.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
@@ -107,6 +107,7 @@ const INGRESS_ONLY: ClusterNetworks = {
 let network: NodeNetwork | undefined;
 const conversations = new Map<string, Socket>();
 const heard = new Map<string, number>();
+const late = new Set<Socket>();
 
 function up(): NodeNetwork {
   if (network === undefined) throw new Error('no network in this process');
@@ -158,6 +159,12 @@ export const METHODS = {
     const begin = performance.now();
     await up().drain(taskId, maxMs, new AbortController().signal);
     return performance.now() - begin;
+  },
+  /** The published ports that the task does not listen on, and the milliseconds that this took. */
+  async listening(taskId: string, ports: ExpectedPorts): Promise<{ readonly absent: readonly number[]; ms: number }> {
+    const begin = performance.now();
+    const absent = await up().listening(taskId, ports, new AbortController().signal);
+    return { absent, ms: performance.now() - begin };
   },
   restore: (known: readonly string[]) => up().restore(known),
   attach: (request: AttachRequest) => up().attach(request),
@@ -234,6 +241,20 @@ export const METHODS = {
     });
     server.listen({ host, port });
     await once(server, 'listening');
+  },
+
+  /** A TCP server that takes what it hears and answers when it is told to: `answerLate`. */
+  async serveLate(host: string, port: number): Promise<void> {
+    const server = createServer((socket) => {
+      socket.on('error', () => {}).resume();
+      late.add(socket);
+    });
+    server.listen({ host, port });
+    await once(server, 'listening');
+  },
+
+  answerLate(): void {
+    for (const socket of late) socket.write('late');
   },
 
   /** Opens a connection that lasts, for `say`. */

@@ -1,21 +1,25 @@
 import type { Clock } from '#common/clock.ts';
 
-export interface DrainOptions {
-  readonly openConnections: () => Promise<number>;
-  readonly clock: Clock;
+export interface PollTimes {
   /** Waits between two looks: the first, doubled up to the largest. */
-  readonly pollMs: { readonly first: number; readonly largest: number };
+  readonly first: number;
+  readonly largest: number;
 }
 
-/** Resolves when no connection is left, or after `maxMs`. Rejects when the signal aborts. */
-export async function drained(options: DrainOptions, maxMs: number, signal: AbortSignal): Promise<void> {
-  const { openConnections, clock, pollMs } = options;
+/** Looks again and again until `isDone`, or for `maxMs`. Says whether it was. Rejects when the signal aborts. */
+export async function pollUntil(
+  isDone: () => Promise<boolean>,
+  clock: Clock,
+  pollMs: PollTimes,
+  maxMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
   const deadline = clock.monotonic() + maxMs;
   for (let waitMs = pollMs.first; ; waitMs = Math.min(waitMs * 2, pollMs.largest)) {
     signal.throwIfAborted();
-    if ((await openConnections()) === 0) return;
+    if (await isDone()) return true;
     const leftMs = deadline - clock.monotonic();
-    if (leftMs <= 0) return;
+    if (leftMs <= 0) return false;
     await pause(clock, Math.min(waitMs, leftMs), signal);
   }
 }
