@@ -1,10 +1,17 @@
 /** The rules for the networks and published ports of a service: those that depend on what else is declared. */
 
+import { DATA_PATH_PORTS } from '#common/data-path-ports.ts';
 import { invalidField, SwarmError } from '#common/errors.ts';
 import { type Ip, parseIp, parsePrefix, prefixesOverlap } from '#common/ip.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Network } from '#gen/swarm/v1/objects.ts';
-import { type NetworkAttachmentSpec, type PortConfig, type ServiceSpec, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import {
+  type NetworkAttachmentSpec,
+  type PortConfig,
+  PortProtocol,
+  type ServiceSpec,
+  UpdateOrder,
+} from '#gen/swarm/v1/specs.ts';
 import {
   attachmentsOf,
   isIngress,
@@ -245,7 +252,23 @@ function validatePorts(view: StoreView, spec: ServiceSpec, serviceId: string): v
         hint: 'create one: swarm network create --ingress --driver overlay ingress',
       });
   }
+  refuseOwnPorts(view, spec);
   refuseTakenPorts(view, spec, serviceId);
+}
+
+/** Who published these would get, or hold up, what nodes send to one another. */
+function refuseOwnPorts(view: StoreView, spec: ServiceSpec): void {
+  const plain = view.cluster()?.dataPathPort || DATA_PATH_PORTS.plain;
+  const own: readonly number[] = [plain, DATA_PATH_PORTS.encrypted, DATA_PATH_PORTS.tunnel];
+  for (const port of spec.endpoint?.ports ?? [])
+    if (port.protocol === PortProtocol.UDP && own.includes(port.publishedPort))
+      throw new SwarmError({
+        code: 'invalid',
+        reason: 'port-conflict',
+        field: 'publish',
+        message: `publish: port ${publishedKey(port)} is the swarm's own: nodes send packets of networks to it`,
+        hint: 'choose another published port, or leave it out for a free one',
+      });
 }
 
 /** A port of the mesh belongs to one service on every node. Services that publish on their own nodes are kept apart there. */

@@ -10,6 +10,7 @@ import {
   Tunnel,
 } from '#agent/network/index.ts';
 import { findProgram } from '#agent/runtime/index.ts';
+import { DATA_PATH_PORTS } from '#common/data-path-ports.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
@@ -17,10 +18,6 @@ import { systemRandom } from '#common/system/random.ts';
 import { resolverProgram } from '../resolver/program.ts';
 import type { DaemonOptions } from './options.ts';
 import type { Paths } from './paths.ts';
-
-/** UDP ports of VXLAN: the one that is registered for it, and the next one inside the tunnel. */
-const PLAIN_PORT = 4789;
-const ENCRYPTED_PORT = 4790;
 
 export async function openClusterNetworking(
   options: Pick<DaemonOptions, 'stateDir'>,
@@ -36,8 +33,8 @@ export async function openClusterNetworking(
     kernel: new NetlinkKernel(),
     tunnel: await openTunnel(options.stateDir, paths, part, onKeys),
     tunnelConfig: DEFAULT_WIREGUARD_CONFIG,
-    plainPort: PLAIN_PORT,
-    encryptedPort: ENCRYPTED_PORT,
+    plainPort: DATA_PATH_PORTS.plain,
+    encryptedPort: DATA_PATH_PORTS.encrypted,
     overlayConfig: DEFAULT_OVERLAY_CONFIG,
     makeResolver: () =>
       new ResolverProcess({

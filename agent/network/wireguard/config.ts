@@ -1,3 +1,5 @@
+import { DATA_PATH_PORTS } from '#common/data-path-ports.ts';
+
 export interface WireGuardConfig {
   readonly listenPort: number;
   /** Addresses inside the tunnel: the second half follows from the node's index. A /16 of IPv4, first two numbers. */
@@ -13,7 +15,7 @@ export interface WireGuardConfig {
 }
 
 export const DEFAULT_WIREGUARD_CONFIG: WireGuardConfig = {
-  listenPort: 51_820,
+  listenPort: DATA_PATH_PORTS.tunnel,
   // The upper end of the carriers' range: overlay VPNs take addresses of its lower part first.
   addressPrefix: '100.127',
   overheadBytes: 80,

@@ -349,7 +349,8 @@ describe('control API: networks', () => {
 });
 
 describe('control API: networks of services', () => {
-  const NETWORKS: readonly [string, readonly Partial<NetworkAttachmentSpec>[], Partial<ServiceSpec>, RegExp][] = [
+  type Refusal = readonly [string, readonly Partial<NetworkAttachmentSpec>[], Partial<ServiceSpec>, RegExp];
+  const NETWORKS: readonly Refusal[] = [
     ['a network that is not there', [{ network: 'nope' }], {}, /network nope not found/],
     ['ingress', [{ network: 'ingress' }], {}, /cannot be attached to the ingress network "ingress"/],
     ['a network twice', [{ network: 'web' }, { network: 'WEB' }], {}, /web is joined twice/],
@@ -416,6 +417,14 @@ describe('control API: networks of services', () => {
       ports({ publishedPort: 443, publishMode: PublishMode.HOST }),
       /port 443\/tcp is already in use by service taken/,
     ],
+    ...[4789, 4790, 51_820].map(
+      (publishedPort): Refusal => [
+        `port ${publishedPort}/udp of the swarm itself`,
+        [],
+        ports({ publishedPort, protocol: PortProtocol.UDP, publishMode: PublishMode.HOST }),
+        /is the swarm's own/,
+      ],
+    ),
     ['an open port that another was given', [], ports({ publishedPort: 30_001 }), /port 30001\/tcp is already in use/],
   ];
   for (const [what, networks, fields, message] of NETWORKS)
