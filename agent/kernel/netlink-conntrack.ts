@@ -153,6 +153,8 @@ export interface Flow {
   readonly source: string;
   readonly originalDestination: string;
   readonly replySource: string;
+  /** 0 where the protocol has no ports. */
+  readonly replySourcePort: number;
   /** Undefined for other protocols than TCP. */
   readonly tcpState: TcpState | undefined;
 }
@@ -174,16 +176,24 @@ export function isOpen({ tcpState }: Pick<Flow, 'tcpState'>): boolean {
   return OPEN_STATES.has(tcpState);
 }
 
-/** Whether every condition of the filter that is not about ports holds. */
+/** Whether every condition of the filter holds. */
 export function flowMatches(flow: Flow, filter: FlowFilter): boolean {
   return (
     (filter.ipProtocol === undefined || filter.ipProtocol === flow.ipProtocol) &&
     (filter.originalDestination === undefined || filter.originalDestination === flow.originalDestination) &&
-    (filter.replySource === undefined || filter.replySource === flow.replySource)
+    (filter.replySource === undefined || filter.replySource === flow.replySource) &&
+    (filter.replySourcePort === undefined || filter.replySourcePort === flow.replySourcePort)
   );
 }
 
-function tupleOf(bytes: Buffer | undefined): { source: string; destination: string; ipProtocol: number } {
+interface Tuple {
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destination: string;
+  readonly ipProtocol: number;
+}
+
+function tupleOf(bytes: Buffer | undefined): Tuple {
   const attributes = parseAttributes(bytes ?? Buffer.alloc(0));
   const ip = parseAttributes(attributes.get(CTA_TUPLE.ip) ?? Buffer.alloc(0));
   const protocol = parseAttributes(attributes.get(CTA_TUPLE.protocol) ?? Buffer.alloc(0));
@@ -191,6 +201,7 @@ function tupleOf(bytes: Buffer | undefined): { source: string; destination: stri
     source: addressOf(ip.get(CTA_IP.source4) ?? ip.get(CTA_IP.source6)) ?? '',
     destination: addressOf(ip.get(CTA_IP.destination4) ?? ip.get(CTA_IP.destination6)) ?? '',
     ipProtocol: protocol.get(CTA_PROTOCOL.number)?.readUInt8(0) ?? 0,
+    sourcePort: protocol.get(CTA_PROTOCOL.sourcePort)?.readUInt16BE(0) ?? 0,
   };
 }
 
@@ -204,11 +215,13 @@ function parseFlow(body: Buffer): FoundFlow {
   const attributes = parseAttributes(body.subarray(NFNETLINK_HEADER_BYTES));
   const tuple = attributes.get(CTA.tupleOriginal) ?? Buffer.alloc(0);
   const original = tupleOf(tuple);
+  const reply = tupleOf(attributes.get(CTA.tupleReply));
   return {
     ipProtocol: original.ipProtocol,
     source: original.source,
     originalDestination: original.destination,
-    replySource: tupleOf(attributes.get(CTA.tupleReply)).source,
+    replySource: reply.source,
+    replySourcePort: reply.sourcePort,
     tcpState: tcpStateOf(attributes.get(CTA.protocolInfo)),
     tuple: Buffer.from(tuple),
   };
@@ -223,7 +236,7 @@ function findFlows(socket: NetlinkSocket, filter: FlowFilter): Promise<readonly 
   });
 }
 
-/** The flows of the socket's namespace that match; by ports only those of IPv4. `socket` is a NETLINK_NETFILTER one. */
+/** The flows of the socket's namespace that match. `socket` is a NETLINK_NETFILTER one. */
 export function listFlows(socket: NetlinkSocket, filter: FlowFilter): Promise<readonly Flow[]> {
   return findFlows(socket, filter);
 }
@@ -241,7 +254,7 @@ function forgetFlow(flow: FoundFlow): NetlinkRequest {
 /** Each filter makes the kernel walk its whole table; with more than so many it is read once instead. */
 const FILTERS_MAX = 8;
 
-/** Forgets every flow of the socket's namespace that matches any of the filters, which are by addresses. */
+/** Forgets every flow of the socket's namespace that matches any of the filters. */
 export async function forgetAll(socket: NetlinkSocket, filters: readonly FlowFilter[]): Promise<void> {
   for (const family of [AF_INET, AF_INET6]) {
     const ours = filters.filter((filter) => isIpv6(filter) === (family === AF_INET6));
@@ -249,9 +262,11 @@ export async function forgetAll(socket: NetlinkSocket, filters: readonly FlowFil
     if (family === AF_INET && ours.length <= FILTERS_MAX) await socket.execute(ours.map(forgetFlows));
     else {
       const flows = await findFlows(socket, { family });
+      // Thousands of filters would take long for each of the flows: most are ruled out by their addresses.
+      const byPort = ours.some((one) => one.originalDestination === undefined && one.replySource === undefined);
       const addresses = new Set(ours.flatMap((one) => [one.originalDestination, one.replySource]));
       const candidates = flows.filter(
-        (flow) => addresses.has(flow.originalDestination) || addresses.has(flow.replySource),
+        (flow) => byPort || addresses.has(flow.originalDestination) || addresses.has(flow.replySource),
       );
       const matching = candidates.filter((flow) => ours.some((filter) => flowMatches(flow, filter)));
       await socket.execute(matching.map(forgetFlow));

@@ -35,7 +35,7 @@ export interface ElementSet {
   /** The parts of a key, in order. */
   readonly key: readonly ElementPart[];
   /** What a map leads to: an address, an address and a port ("10.0.0.9 . 80"), or a chain to go to. Undefined for a set. */
-  readonly value: 'ipv4' | 'ipv6' | 'ipv4-port' | 'goto' | undefined;
+  readonly value: 'ipv4' | 'ipv6' | 'ipv4-port' | 'ipv6-port' | 'goto' | undefined;
 }
 
 /** Parts of a key joined by " . ", as nft writes them: "10.0.1.2 . 3". */
@@ -131,8 +131,8 @@ function writeValue(writer: AttributeWriter, set: ElementSet, value: string): vo
   } else {
     const start = writer.open(DATA.value);
     const [address = '', port = ''] = value.split(' . ');
-    writer.part(set.value === 'ipv6' ? 'ipv6' : 'ipv4', address);
-    if (set.value === 'ipv4-port') writer.part('port', port);
+    writer.part(set.value === 'ipv6' || set.value === 'ipv6-port' ? 'ipv6' : 'ipv4', address);
+    if (set.value === 'ipv4-port' || set.value === 'ipv6-port') writer.part('port', port);
     writer.close(start);
   }
   writer.close(data);
@@ -260,8 +260,9 @@ function readValue(set: ElementSet, data: Buffer | undefined): string {
   if (verdict !== undefined) return textOf(parseAttributes(verdict).get(VERDICT.chain)) ?? '';
   const value = attributes.get(DATA.value);
   if (value === undefined) return '';
-  if (set.value !== 'ipv4-port') return addressText(value);
-  return `${readPart('ipv4', value.subarray(0, 4))} . ${readPart('port', value.subarray(4, 8))}`;
+  if (set.value !== 'ipv4-port' && set.value !== 'ipv6-port') return addressText(value);
+  const length = set.value === 'ipv4-port' ? 4 : 16;
+  return `${addressText(value.subarray(0, length))} . ${readPart('port', value.subarray(length, length + 4))}`;
 }
 
 /** The attributes of a list that all have the same type. */

@@ -1,4 +1,5 @@
 /** Which addresses the gateway network of this node uses: decided once, kept in the run directory. */
+import { isIPv6 } from 'node:net';
 import { SwarmError } from '#common/errors.ts';
 import { type InstanceNames, LINK_PAIRS } from './instance.ts';
 import { formatAddress, formatPrefix, type Prefix, parseAddress, parsePrefix, prefixesOverlap } from './ipv4.ts';
@@ -13,6 +14,10 @@ export interface AddressPlan {
   readonly mtu: number;
   /** We turned on IPv4 forwarding in the host's namespace: guard it, and turn it off again at the end. */
   readonly forwardingIsOurs: boolean;
+  /** The same of IPv6. */
+  readonly forwarding6IsOurs: boolean;
+  /** Devices of the host that were told to go on hearing routers although the host forwards now. */
+  readonly advertisedDevices: readonly string[];
   /** Undefined until this node is told of an ingress network. */
   readonly ingress: IngressPlan | undefined;
 }
@@ -21,8 +26,12 @@ export interface AddressPlan {
 export interface IngressPlan {
   /** Of IPv4: "10.0.0.0/24". */
   readonly subnets: readonly string[];
+  /** Of IPv6: "fd00::/64". */
+  readonly subnets6: readonly string[];
   /** An address of this host that other nodes can answer; undefined without one of IPv4. */
   readonly nodeAddress: string | undefined;
+  /** What this host is known by over IPv6; undefined without one. */
+  readonly nodeAddress6: string | undefined;
 }
 
 /** Addresses that the host uses already. */
@@ -92,6 +101,8 @@ export function encodePlan(plan: AddressPlan): string {
     gatewayAddress: formatAddress(plan.gatewayAddress),
     mtu: plan.mtu,
     forwardingIsOurs: plan.forwardingIsOurs,
+    forwarding6IsOurs: plan.forwarding6IsOurs,
+    advertisedDevices: plan.advertisedDevices,
     ingress: plan.ingress,
   })}\n`;
 }
@@ -112,14 +123,40 @@ export function decodePlan(text: string): AddressPlan | undefined {
   const mtu = Number(fields['mtu']);
   if (pool === undefined || hostAddress === undefined || gatewayAddress === undefined) return undefined;
   if (!Number.isInteger(mtu) || mtu < 576) return undefined;
-  const forwardingIsOurs = fields['forwardingIsOurs'] === true;
-  return { pool, hostAddress, gatewayAddress, mtu, forwardingIsOurs, ingress: decodeIngress(fields['ingress']) };
+  return {
+    pool,
+    hostAddress,
+    gatewayAddress,
+    mtu,
+    forwardingIsOurs: fields['forwardingIsOurs'] === true,
+    forwarding6IsOurs: fields['forwarding6IsOurs'] === true,
+    advertisedDevices: decodeDevices(fields['advertisedDevices']),
+    ingress: decodeIngress(fields['ingress']),
+  };
+}
+
+/** They become parts of paths. */
+function decodeDevices(value: unknown): readonly string[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter((name) => typeof name === 'string' && /^[\w.@-]{1,15}$/.test(name) && !name.includes('..'));
 }
 
 function decodeIngress(value: unknown): IngressPlan | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { subnets, nodeAddress } = value as Readonly<Record<string, unknown>>;
+  const { subnets, subnets6 = [], nodeAddress, nodeAddress6 } = value as Readonly<Record<string, unknown>>;
   if (!Array.isArray(subnets) || !subnets.every((one) => parsePrefix(String(one)) !== undefined)) return undefined;
+  if (!Array.isArray(subnets6) || !subnets6.every((one) => isIpv6Prefix(String(one)))) return undefined;
   const known = typeof nodeAddress === 'string' && parseAddress(nodeAddress) !== undefined;
-  return { subnets: subnets.map(String), nodeAddress: known ? nodeAddress : undefined };
+  const known6 = typeof nodeAddress6 === 'string' && isIPv6(nodeAddress6);
+  return {
+    subnets: subnets.map(String),
+    subnets6: subnets6.map(String),
+    nodeAddress: known ? nodeAddress : undefined,
+    nodeAddress6: known6 ? nodeAddress6 : undefined,
+  };
+}
+
+function isIpv6Prefix(text: string): boolean {
+  const [address = '', length = ''] = text.split('/');
+  return isIPv6(address) && /^\d{1,3}$/.test(length) && Number(length) <= 128;
 }

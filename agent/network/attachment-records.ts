@@ -13,8 +13,9 @@ export interface AttachmentRecord {
   readonly ports: readonly HostPort[];
   /** As managers gave them. Undefined: none. */
   readonly networks?: readonly NetworkMembership[];
-  /** The one that published ports of the cluster lead to. */
+  /** Those that published ports of the cluster lead to, of IPv4 and of IPv6. */
   readonly ingressAddress?: string;
+  readonly ingressAddress6?: string;
   /** It is on internal networks only: nothing outside is to be reached. */
   readonly confined?: boolean;
   /** Its server of names is 127.0.0.11. */

@@ -1,4 +1,6 @@
 /** The filter of the gateway namespace: who may talk to whom over the gateway network. */
+import type { ElementSet } from '../kernel/nftables-elements.ts';
+import type { Family } from './host-ports.ts';
 
 /** In a namespace of our own, so the name needs no tag. */
 export const GATEWAY_TABLE = 'starling';
@@ -9,13 +11,10 @@ const TASK_LINKS = 'g*';
 const MESH_LINK = 'vx';
 
 /** Addresses of tasks that are on internal networks only. */
-export const CONFINED_SET = {
-  family: 'ip',
-  table: GATEWAY_TABLE,
-  name: 'confined',
-  key: ['ipv4'],
-  value: undefined,
-} as const;
+export const CONFINED_SETS: Readonly<Record<Family, ElementSet>> = {
+  4: { family: 'ip', table: GATEWAY_TABLE, name: 'confined', key: ['ipv4'], value: undefined },
+  6: { family: 'ip6', table: GATEWAY_TABLE, name: 'confined', key: ['ipv6'], value: undefined },
+};
 
 export interface GatewayTableContents {
   /** The host's end of the cable, where names are answered. */
@@ -23,44 +22,78 @@ export interface GatewayTableContents {
   readonly confined: readonly string[];
 }
 
-/**
- * Replaces both tables in one transaction. Tasks reach the host's side and the host's side reaches tasks (only what the
- * host's table let through), here or by the mesh on other nodes; tasks do not reach one another. Forged sources never
- * get here: the kernel's reverse path filter drops them, as the only route back to a task's device is its own address.
- * A task that is confined answers, and asks for names, and no more. IPv6 is not routed yet: nothing of it passes.
- */
-export function gatewayTableText({ hostAddress, confined }: GatewayTableContents): string {
+interface FamilyText {
+  readonly family: 'ip' | 'ip6';
+  readonly address: 'ipv4_addr' | 'ipv6_addr';
+  readonly icmp: 'icmp' | 'icmpv6';
+  readonly unreachable: string;
+  readonly confined: readonly string[];
+  /** What comes before all else. */
+  readonly first: string;
+  /** What the confined may send out. */
+  readonly names: string;
+}
+
+function familyText({ family, address, icmp, unreachable, confined, first, names }: FamilyText): string {
   const elements = confined.length === 0 ? '' : ` elements = { ${confined.join(', ')} };`;
+  const { name } = CONFINED_SETS[4];
   return `
-add table ip ${GATEWAY_TABLE}
-delete table ip ${GATEWAY_TABLE}
-table ip ${GATEWAY_TABLE} {
-  set ${CONFINED_SET.name} { type ipv4_addr;${elements} }
+add table ${family} ${GATEWAY_TABLE}
+delete table ${family} ${GATEWAY_TABLE}
+table ${family} ${GATEWAY_TABLE} {
+  set ${name} { type ${address};${elements} }
+${first}
   chain forward {
     type filter hook forward priority 0; policy drop;
     ct state established,related accept
     iifname "${GATEWAY_UPLINK}" oifname "${TASK_LINKS}" accept
     iifname "${GATEWAY_UPLINK}" oifname "${MESH_LINK}" accept
-    iifname "${GATEWAY_UPLINK}" oifname "${GATEWAY_UPLINK}" reject with icmp type host-unreachable
+    iifname "${GATEWAY_UPLINK}" oifname "${GATEWAY_UPLINK}" reject with ${icmp} type ${unreachable}
     iifname "${MESH_LINK}" oifname "${TASK_LINKS}" accept
-    iifname "${TASK_LINKS}" ip saddr @${CONFINED_SET.name} ip daddr ${hostAddress} meta l4proto { 6, 17 } th dport 53 accept
-    iifname "${TASK_LINKS}" ip saddr @${CONFINED_SET.name} reject with icmp type admin-prohibited
+    ${names}
+    iifname "${TASK_LINKS}" ${family} saddr @${name} reject with ${icmp} type admin-prohibited
     iifname "${TASK_LINKS}" oifname "${GATEWAY_UPLINK}" accept
-    iifname "${TASK_LINKS}" reject with icmp type admin-prohibited
+    iifname "${TASK_LINKS}" reject with ${icmp} type admin-prohibited
   }
   chain input {
     type filter hook input priority 0; policy drop;
     iifname "${MESH_LINK}" drop
     ct state established,related accept
-    icmp type echo-request accept
-    iifname "${TASK_LINKS}" reject with icmp type port-unreachable
+    ${icmp} type echo-request accept
+    iifname "${TASK_LINKS}" reject with ${icmp} type port-unreachable
   }
 }
-add table ip6 ${GATEWAY_TABLE}
-delete table ip6 ${GATEWAY_TABLE}
-table ip6 ${GATEWAY_TABLE} {
-  chain forward { type filter hook forward priority 0; policy drop; }
-  chain input { type filter hook input priority 0; policy drop; }
-}
 `;
+}
+
+/**
+ * Replaces both tables in one transaction. Tasks reach the host's side and the host's side reaches tasks (only what the
+ * host's table let through), here or by the mesh on other nodes; tasks do not reach one another. Forged sources never
+ * get this far: of IPv4 the kernel's reverse path filter drops them, as the only route back to a task's device is its own
+ * address; of IPv6, which has no such filter, the chain `spoof` does the same. A task that is confined answers, and asks
+ * for names, and no more. On a node without IPv6 nothing of it arrives.
+ */
+export function gatewayTableText({ hostAddress, confined }: GatewayTableContents): string {
+  const { name } = CONFINED_SETS[4];
+  const isIpv6 = (address: string): boolean => address.includes(':');
+  return `${familyText({
+    family: 'ip',
+    address: 'ipv4_addr',
+    icmp: 'icmp',
+    unreachable: 'host-unreachable',
+    confined: confined.filter((one) => !isIpv6(one)),
+    first: '',
+    names: `iifname "${TASK_LINKS}" ip saddr @${name} ip daddr ${hostAddress} meta l4proto { 6, 17 } th dport 53 accept`,
+  })}${familyText({
+    family: 'ip6',
+    address: 'ipv6_addr',
+    icmp: 'icmpv6',
+    unreachable: 'addr-unreachable',
+    confined: confined.filter(isIpv6),
+    first: `  chain spoof {
+    type filter hook prerouting priority -300; policy accept;
+    iifname "${TASK_LINKS}" fib saddr . iif oif missing drop
+  }`,
+    names: '',
+  })}`;
 }

@@ -1,6 +1,6 @@
 import { SwarmError } from '#common/errors.ts';
+import { checkPorts } from './check-ports.ts';
 import { portConflict } from './port-holder.ts';
-import { checkPorts } from './port-publisher.ts';
 import type {
   AttachedNetwork,
   AttachRequest,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { hostPrefix } from '../kernel/ip-address.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
 import { deleteLink } from '../kernel/netlink-link.ts';
 import { listTcpSockets, openSocketDiagnosis, type TcpSocket } from '../kernel/netlink-socket-diag.ts';
@@ -12,12 +13,22 @@ import {
   NetworkNamespace,
   removeNetworkNamespace,
 } from '../kernel/netns.ts';
-import { addressOf, ownAddress, placeOf } from './attachment-addresses.ts';
+import {
+  addressOf,
+  answeringAddresses,
+  confinedAddresses,
+  gatewayAddresses,
+  ingressAddresses,
+  ownAddress,
+  placeOf,
+} from './attachment-addresses.ts';
 import { type AttachmentRecord, AttachmentRecords, checkTaskId } from './attachment-records.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import type { NetworkConfig } from './config.ts';
 import { Gateway } from './gateway.ts';
 import { readHostNameFiles } from './host-name-files.ts';
+import { familyOfAddress } from './host-ports.ts';
+import type { HostTableFrame } from './host-table.ts';
 import type { InstanceNames } from './instance.ts';
 import { instanceNames } from './instance.ts';
 import { formatAddress, formatPrefix, parsePrefix } from './ipv4.ts';
@@ -26,20 +37,17 @@ import { nameFiles } from './name-files.ts';
 import { NamespacePool } from './namespace-pool.ts';
 import type { TouchedItems } from './overlay/network-view.ts';
 import { pollUntil } from './poll-until.ts';
-import { type HostTableFrame, PortPublisher } from './port-publisher.ts';
-import { TaskMembership } from './task-membership.ts';
+import { PortPublisher } from './port-publisher.ts';
 import {
-  gatewayLinkName,
-  giveIngressAddress,
+  giveIngressAddresses,
   makeBareNamespace,
   makeGatewayNamespace,
-  NamespaceNumbers,
-  numberOf,
   replugNamespace,
+  routedAddresses,
   routeToTask,
-  taskAddress,
-  taskNamespacePath,
-} from './task-namespace.ts';
+} from './task-cable.ts';
+import { TaskMembership } from './task-membership.ts';
+import { gatewayLinkName, NamespaceNumbers, numberOf, taskNamespacePath } from './task-namespace.ts';
 import type {
   AttachedNetwork,
   AttachRequest,
@@ -129,7 +137,7 @@ export class NodeNetwork implements TaskNetwork {
       await this.#sweep(alive);
       for (const record of alive) await this.#adopt(record, gateway, publisher);
       if (gateway.plan.ingress !== undefined) await publisher.adoptMesh();
-      if (await publisher.forwardingIsShared()) await gateway.shareForwarding();
+      await gateway.shareForwarding(await publisher.forwardingIsShared());
       await publisher.install(await this.#tableFrame(gateway));
     } catch (error) {
       await publisher.close();
@@ -139,7 +147,7 @@ export class NodeNetwork implements TaskNetwork {
     const pool = this.#makePool(gateway);
     const hostSocket = NetlinkSocket.open();
     const mesh = this.#makeMesh(gateway, publisher, hostSocket);
-    for (const { ingressAddress } of alive) if (ingressAddress !== undefined) mesh.setLocal(ingressAddress, true);
+    for (const record of alive) mesh.setLocal(ingressAddresses(record), true);
     this.#parts = { gateway, publisher, pool, mesh, hostSocket };
     this.#options.cluster?.adopt(
       alive.map((record) => record.taskId),
@@ -229,7 +237,7 @@ export class NodeNetwork implements TaskNetwork {
       await publisher.withdraw(taskId);
       await this.#membership.leave(record, gateway);
       await this.#removeAttachment(record);
-      if (record.ingressAddress !== undefined) mesh.setLocal(record.ingressAddress, false);
+      mesh.setLocal(ingressAddresses(record), false);
       this.#attached.delete(taskId);
     });
   }
@@ -330,6 +338,7 @@ export class NodeNetwork implements TaskNetwork {
   async #tableFrame(gateway: Gateway): Promise<HostTableFrame> {
     return {
       plan: gateway.plan,
+      ipv6: gateway.ipv6,
       mark: this.#options.config.packetMark,
       guardedDevices: await gateway.guardedDevices(),
     };
@@ -368,9 +377,9 @@ export class NodeNetwork implements TaskNetwork {
   async #adopt(record: AttachmentRecord, gateway: Gateway, publisher: PortPublisher): Promise<void> {
     if (record.number !== undefined) this.#numbers.reserve(record.number);
     this.#attached.set(record.taskId, record);
-    const address = addressOf(record, gateway);
-    if (record.confined === true && address !== undefined) await gateway.confine(address, true);
-    if (address !== undefined) await publisher.adopt(record.taskId, address, record.ports);
+    await gateway.confine(confinedAddresses(record, gateway), true);
+    const addresses = answeringAddresses(record, gateway);
+    if (addresses.length > 0) await publisher.adopt(record.taskId, addresses, record.ports);
   }
 
   async #attachNew(request: AttachRequest, signal: AbortSignal | undefined): Promise<AttachmentRecord> {
@@ -383,8 +392,9 @@ export class NodeNetwork implements TaskNetwork {
       if (mode === 'gateway') record = { ...record, number: (await pool.take()).number };
       if (mode === 'none') record = { ...record, number: await this.#takeBare(gateway) };
       if (networks.length > 0) record = await this.#membership.join(record, request, networks, { gateway, mesh });
-      const address = addressOf(record, gateway);
-      if (address !== undefined) record = { ...record, ports: await publisher.publish(taskId, address, request.ports) };
+      const addresses = answeringAddresses(record, gateway);
+      if (addresses.length > 0)
+        record = { ...record, ports: await publisher.publish(taskId, addresses, request.ports) };
       // Last: what a crash leaves without a record, `restore` removes.
       await this.#records.write(record);
       this.#attached.set(taskId, record);
@@ -393,7 +403,7 @@ export class NodeNetwork implements TaskNetwork {
       await publisher.withdraw(taskId);
       await this.#membership.leave(record, gateway);
       await this.#removeAttachment(record);
-      if (record.ingressAddress !== undefined) mesh.setLocal(record.ingressAddress, false);
+      mesh.setLocal(ingressAddresses(record), false);
       throw error;
     }
   }
@@ -484,24 +494,26 @@ export class NodeNetwork implements TaskNetwork {
   }
 
   async #repairTaskLink(
-    { taskId, ingressAddress }: AttachmentRecord,
+    record: AttachmentRecord,
     number: number,
     seen: { links: ReadonlyMap<string, { up: boolean }>; routes: ReadonlySet<string>; repaired: string[] },
   ): Promise<void> {
     const { gateway } = this.#need();
     const { directory } = this.#options;
-    const addresses = [
-      taskAddress(gateway.plan.pool, number),
-      ...(ingressAddress === undefined ? [] : [ingressAddress]),
-    ];
+    const ofIngress = ingressAddresses(record);
+    const missing = routedAddresses(gateway, gatewayAddresses(record, gateway)).filter(
+      (address) => !seen.routes.has(hostPrefix(address)),
+    );
     const link = seen.links.get(gatewayLinkName(number));
     if (link === undefined) {
       await replugNamespace(directory, number, gateway);
-      if (ingressAddress !== undefined) await giveIngressAddress(directory, number, gateway, ingressAddress);
-    } else if (!link.up || addresses.some((address) => !seen.routes.has(`${address}/32`)))
-      await routeToTask(number, gateway, ingressAddress);
+      if (ofIngress.length > 0) await giveIngressAddresses(directory, number, gateway, ofIngress);
+    } else if (missing.some((address) => familyOfAddress(address) === 6))
+      // Also what the task has had since before this node had IPv6.
+      await giveIngressAddresses(directory, number, gateway, ofIngress);
+    else if (!link.up || missing.length > 0) await routeToTask(number, gateway, ofIngress);
     else return;
-    seen.repaired.push(`way to task ${taskId}`);
+    seen.repaired.push(`way to task ${record.taskId}`);
   }
 
   #inTurn<T>(taskId: string, work: () => Promise<T>): Promise<T> {

@@ -8,6 +8,7 @@ import type { EventEmitter } from 'node:events';
 import { createServer } from 'node:net';
 import { invalidField, SwarmError } from '#common/errors.ts';
 import { hasErrno } from '../kernel/libc.ts';
+import { boundAddress, type Family, familiesOf } from './host-ports.ts';
 import { findPortOwner } from './port-owner.ts';
 import type { PublishedAt } from './task-network.ts';
 
@@ -17,39 +18,86 @@ export interface PortHolder {
   release(): Promise<void>;
 }
 
-const EVERY_ADDRESS = '0.0.0.0';
+const EVERY_ADDRESS: Readonly<Record<Family, string>> = { 4: '0.0.0.0', 6: '::' };
+/** Free ports that are tried until one is free in both families. */
+const FREE_PORT_ATTEMPTS = 8;
 /** Nobody is ever accepted, so a short queue does. */
 const BACKLOG = 8;
 
-/** "8080/tcp", "192.0.2.7:8080/tcp". */
+/** "8080/tcp", "192.0.2.7:8080/tcp", "[2001:db8::7]:8080/tcp". */
 export function portText(port: PublishedAt): string {
-  return `${port.hostIp === undefined ? '' : `${port.hostIp}:`}${port.publishedPort}/${port.protocol}`;
+  const { hostIp } = port;
+  const address = hostIp?.includes(':') === true ? `[${hostIp}]` : hostIp;
+  return `${address === undefined ? '' : `${address}:`}${port.publishedPort}/${port.protocol}`;
 }
 
-/** Throws `port-conflict`, naming port and holder, or `bad-field` for an address that the host does not have. */
-export async function holdPort(port: PublishedAt): Promise<PortHolder> {
+/**
+ * In these families of those that the port is published in; where the host has no IPv6, of IPv4 alone. Throws
+ * `port-conflict`, naming port and holder, or `bad-field` for an address that the host does not have.
+ */
+export async function holdPort(port: PublishedAt, families: readonly Family[] = [4, 6]): Promise<PortHolder> {
+  const due = familiesOf(port).filter((family) => families.includes(family));
+  for (let attempt = 1; ; attempt++) {
+    const held: PortHolder[] = [];
+    try {
+      for (const family of due) {
+        const holder = await holdOne({ ...port, publishedPort: held[0]?.port ?? port.publishedPort }, family);
+        if (holder !== undefined) held.push(holder);
+      }
+      const [first] = held;
+      return {
+        port: first?.port ?? port.publishedPort,
+        release: async () => {
+          for (const one of held) await one.release();
+        },
+      };
+    } catch (error) {
+      for (const one of held) await one.release();
+      // A port that is free in one family need not be in the other.
+      const again = port.publishedPort === 0 && held.length > 0 && attempt < FREE_PORT_ATTEMPTS;
+      if (!again) throw await explain(error, port);
+    }
+  }
+}
+
+/** Undefined where there is nothing to hold: every address of a family that the host does not speak. */
+async function holdOne(port: PublishedAt, family: Family): Promise<PortHolder | undefined> {
   try {
     switch (port.protocol) {
       case 'tcp':
-        return await holdTcp(port);
+        return await holdTcp(port, family);
       case 'udp':
-        return await holdUdp(port);
+        return await holdUdp(port, family);
       case 'sctp':
         return holdSctp(port);
     }
   } catch (error) {
-    throw await explain(error, port);
+    const isEvery = boundAddress(port) === undefined;
+    if (family === 6 && isEvery && hasErrno(error, 'EAFNOSUPPORT', 'EADDRNOTAVAIL')) return undefined;
+    throw error;
   }
 }
 
-function holdTcp(port: PublishedAt): Promise<PortHolder> {
+/** Ports of every IPv6 address are shared with the proxy that answers at the one of them which leads nowhere, [::1]. */
+function isShared(port: PublishedAt, family: Family): boolean {
+  return family === 6 && boundAddress(port) === undefined;
+}
+
+function holdTcp(port: PublishedAt, family: Family): Promise<PortHolder> {
   const server = createServer((connection) => {
     connection.on('error', () => {});
     connection.resetAndDestroy();
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    const listen = { host: port.hostIp ?? EVERY_ADDRESS, port: port.publishedPort, backlog: BACKLOG, exclusive: true };
+    const listen = {
+      host: boundAddress(port) ?? EVERY_ADDRESS[family],
+      port: port.publishedPort,
+      backlog: BACKLOG,
+      exclusive: true,
+      ipv6Only: family === 6,
+      reusePort: isShared(port, family),
+    };
     server.listen(listen, () => {
       server.unref();
       ignoreLaterErrors(server);
@@ -62,14 +110,17 @@ function holdTcp(port: PublishedAt): Promise<PortHolder> {
   });
 }
 
-function holdUdp(port: PublishedAt): Promise<PortHolder> {
-  const socket: Socket = createSocket({ type: 'udp4', reuseAddr: false });
+function holdUdp(port: PublishedAt, family: Family): Promise<PortHolder> {
+  const type = family === 4 ? 'udp4' : 'udp6';
+  const reusePort = isShared(port, family);
+  const socket: Socket = createSocket({ type, ipv6Only: family === 6, reuseAddr: false, reusePort });
+  const address = boundAddress(port) ?? EVERY_ADDRESS[family];
   return new Promise((resolve, reject) => {
     socket.once('error', (error) => {
       socket.close();
       reject(error);
     });
-    socket.bind({ address: port.hostIp ?? EVERY_ADDRESS, port: port.publishedPort, exclusive: true }, () => {
+    socket.bind({ address, port: port.publishedPort, exclusive: true }, () => {
       socket.unref();
       ignoreLaterErrors(socket);
       resolve({

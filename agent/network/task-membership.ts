@@ -1,15 +1,17 @@
 /** A task on the networks of the cluster: waiting for their tables, joining, leaving. */
-import { isIPv4 } from 'node:net';
 import { containerDns } from '#agent/dns/index.ts';
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
-import { addressOf, confinedAddresses, placeOf } from './attachment-addresses.ts';
+import { canonicalAddress } from '../kernel/ip-address.ts';
+import { addressOf, confinedAddresses, ingressAddresses, placeOf } from './attachment-addresses.ts';
 import type { AttachmentRecord } from './attachment-records.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import type { Gateway } from './gateway.ts';
+import { familyOfAddress } from './host-ports.ts';
 import { formatAddress } from './ipv4.ts';
 import type { RoutingMesh } from './mesh/routing-mesh.ts';
-import { giveIngressAddress, serveNames, taskNamespacePath } from './task-namespace.ts';
+import { giveIngressAddresses, serveNames } from './task-cable.ts';
+import { taskNamespacePath } from './task-namespace.ts';
 import type { AttachRequest, NetworkMembership } from './task-network.ts';
 
 export interface TaskMembershipOptions {
@@ -66,9 +68,9 @@ export class TaskMembership {
       netnsPath: taskNamespacePath(directory, number),
       networks: overlays,
     });
-    const ingressAddress = networks
-      .find((one) => cluster.isIngress(one.networkId) === true)
-      ?.addresses.find((address) => isIPv4(address));
+    const given = networks.find((one) => cluster.isIngress(one.networkId) === true)?.addresses.map(canonicalAddress);
+    const ingressAddress = given?.find((address) => familyOfAddress(address) === 4);
+    const ingressAddress6 = given?.find((address) => familyOfAddress(address) === 6);
     // Published ports are no way out: what comes in by them is answered, and that is all.
     const confined = links.length > 0 && links.every((link) => link.internal);
     const record: AttachmentRecord = {
@@ -78,13 +80,15 @@ export class TaskMembership {
       asksResolver: cluster.answersNames,
       ...(dns === undefined ? {} : { dns }),
       ...(ingressAddress === undefined ? {} : { ingressAddress }),
+      ...(ingressAddress6 === undefined ? {} : { ingressAddress6 }),
     };
     assert(addressOf(record, gateway) !== undefined, 'a task on networks of the cluster is on the gateway network');
     try {
-      for (const one of confinedAddresses(record, gateway)) await gateway.confine(one, true);
-      if (ingressAddress !== undefined) {
-        mesh.setLocal(ingressAddress, true);
-        await giveIngressAddress(directory, number, gateway, ingressAddress);
+      await gateway.confine(confinedAddresses(record, gateway), true);
+      const ofIngress = ingressAddresses(record);
+      if (ofIngress.length > 0) {
+        mesh.setLocal(ofIngress, true);
+        await giveIngressAddresses(directory, number, gateway, ofIngress);
       }
       if (cluster.answersNames) {
         const serverAddress = formatAddress(gateway.plan.hostAddress);
@@ -93,7 +97,7 @@ export class TaskMembership {
       }
     } catch (error) {
       await this.leave(record, gateway);
-      if (ingressAddress !== undefined) mesh.setLocal(ingressAddress, false);
+      mesh.setLocal(ingressAddresses(record), false);
       throw error;
     }
     return record;
@@ -105,7 +109,7 @@ export class TaskMembership {
     if (cluster === undefined || record.mode !== 'gateway') return;
     await cluster.overlay.detach(record.taskId);
     await cluster.gone(record.taskId);
-    for (const one of confinedAddresses(record, gateway)) await gateway.confine(one, false);
+    await gateway.confine(confinedAddresses(record, gateway), false);
   }
 }
 

@@ -15,6 +15,7 @@ import type { ClusterNetworks, TaskPlace } from '../cluster-networks.ts';
 import { VxlanGuard } from '../guard/vxlan-guard.ts';
 import { readHostNameFiles } from '../host-name-files.ts';
 import { type InstanceNames, instanceNames } from '../instance.ts';
+import { hostHasIpv6 } from '../ipv6.ts';
 import type { NodeNetwork } from '../node-network.ts';
 import type { OverlayConfig } from '../overlay/config.ts';
 import type { NetworkKernel } from '../overlay/kernel/network-kernel.ts';
@@ -98,6 +99,7 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
     const { tunnel } = this.#options;
     return NodeDataPath.create({
       ...place,
+      ipv6: await hostHasIpv6(place.mtu),
       wireguardKeys: tunnel?.publicKeys.map((key) => new Uint8Array(key)) ?? [],
       encryptionProblem: tunnel === undefined ? 'encryption is not set up on this node' : (tunnel.problem ?? ''),
     });

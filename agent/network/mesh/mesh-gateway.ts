@@ -4,11 +4,12 @@
  */
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
+import { AF_INET, AF_INET6, hostPrefix } from '../../kernel/ip-address.ts';
 import type { NetlinkRequest, NetlinkSocket } from '../../kernel/netlink.ts';
 import { deleteLink, findLink, setLinkUp } from '../../kernel/netlink-link.ts';
-import { deleteNeighbour, listNeighbours, replaceNeighbour } from '../../kernel/netlink-neighbour.ts';
+import { deleteNeighbour, listNeighbours, type Neighbour, replaceNeighbour } from '../../kernel/netlink-neighbour.ts';
 import { deleteRoute, listRoutes, MAIN_TABLE, replaceRoute } from '../../kernel/netlink-route.ts';
-import { addRule, listRules, type PolicyRule } from '../../kernel/netlink-rule.ts';
+import { addRule, listRules, type PolicyRule, sameRule } from '../../kernel/netlink-rule.ts';
 import {
   addVxlan,
   deleteForwarding,
@@ -18,6 +19,7 @@ import {
 } from '../../kernel/netlink-vxlan.ts';
 import type { Gateway } from '../gateway.ts';
 import { GATEWAY_UPLINK } from '../gateway-table.ts';
+import { type Family, familyOfAddress } from '../host-ports.ts';
 import { formatAddress } from '../ipv4.ts';
 import { isRefusal } from '../overlay/kernel/network-kernel.ts';
 import type { Sysctl } from '../sysctls.ts';
@@ -27,6 +29,7 @@ import {
   MARK_HERE,
   MESH_DEVICE,
   MESH_TABLE,
+  type MeshTableContents,
   meshTableText,
   removeMeshTableText,
 } from './mesh-table.ts';
@@ -36,18 +39,27 @@ const TABLE_HERE = 1;
 const TABLE_ELSEWHERE = 2;
 const WHOLE_MARK = 0xffffffff;
 /** Stands for every node until the egress chain puts in the right one; numbers of nodes end below. */
-const ANY_NODE = { address: '169.254.255.254', linkLayerAddress: '02:4e:00:00:ff:fe' } as const;
+const ANY_NODE = { linkLayerAddress: '02:4e:00:00:ff:fe', 4: '169.254.255.254', 6: 'fe80::2:fffe' } as const;
+const KERNEL_FAMILY = { 4: AF_INET, 6: AF_INET6 } as const;
+const EVERYTHING = { 4: 'default', 6: '::/0' } as const;
 
-const RULES: readonly PolicyRule[] = [
-  { priority: 100, table: TABLE_HERE, mark: { value: MARK_HERE, mask: WHOLE_MARK } },
-  { priority: 101, table: TABLE_ELSEWHERE, mark: { value: MARK_ELSEWHERE, mask: MARK_ELSEWHERE } },
-];
+function policyRules(family: number): readonly PolicyRule[] {
+  return [
+    { family, priority: 100, table: TABLE_HERE, mark: { value: MARK_HERE, mask: WHOLE_MARK } },
+    { family, priority: 101, table: TABLE_ELSEWHERE, mark: { value: MARK_ELSEWHERE, mask: MARK_ELSEWHERE } },
+  ];
+}
 
 const SETTINGS: readonly Sysctl[] = [
   // The stricter of `all` and the device counts: strict on the devices of tasks, off on the tunnel, where clients from
   // anywhere arrive.
   ['ipv4/conf/all/rp_filter', '0'],
   [`ipv4/conf/${MESH_DEVICE.name}/rp_filter`, '0'],
+];
+const SETTINGS_IPV6: readonly Sysctl[] = [
+  [`ipv6/conf/${MESH_DEVICE.name}/addr_gen_mode`, '1'],
+  [`ipv6/conf/${MESH_DEVICE.name}/dad_transmits`, '0'],
+  [`ipv6/conf/${MESH_DEVICE.name}/disable_ipv6`, '0'],
 ];
 
 export interface MeshGatewayOptions {
@@ -80,7 +92,7 @@ export class MeshGateway {
     const requests: NetlinkRequest[] = [];
     for (const [address, route] of routes) {
       if (this.local.has(address)) continue;
-      requests.push(route === undefined ? deleteRoute(`${address}/32`) : routeRequest(address, route));
+      requests.push(route === undefined ? deleteRoute(hostPrefix(address)) : routeRequest(address, route));
     }
     await this.#options.gateway.socket.execute(requests);
   }
@@ -91,11 +103,16 @@ export class MeshGateway {
     if (base?.tunnel === undefined) return this.#remove();
     const repaired: string[] = [];
     await this.#ensureDevice(base, base.tunnel, repaired);
-    await this.#ensureSettings(repaired);
-    await this.#ensurePeers(model.peers(), repaired);
-    await this.#ensurePolicy(repaired);
-    await this.#ensureRoutes(model.routes, repaired);
-    await this.#ensureTables(base, base.tunnel, model.peers(), repaired);
+    const settings = model.hasIpv6 ? [...SETTINGS, ...SETTINGS_IPV6] : SETTINGS;
+    for (const name of this.#options.gateway.ensureSettings(settings)) repaired.push(`setting net/${name}`);
+    const families = model.hasIpv6 ? ([4, 6] as const) : ([4] as const);
+    await this.#ensurePeers(model.peers(), families, repaired);
+    for (const family of families) {
+      await this.#ensurePolicy(family, repaired);
+      await this.#ensureRoutes(model.routes, family, repaired);
+    }
+    const { index } = base.tunnel;
+    await this.#ensureTables({ index, mtu: base.mtu, peers: model.peers(), hasIpv6: model.hasIpv6 }, repaired);
     return repaired;
   }
 
@@ -151,20 +168,18 @@ export class MeshGateway {
     }
   }
 
-  async #ensureSettings(repaired: string[]): Promise<void> {
-    for (const name of this.#options.gateway.ensureSettings(SETTINGS)) repaired.push(`setting net/${name}`);
-  }
-
-  async #ensurePeers(peers: readonly MeshPeer[], repaired: string[]): Promise<void> {
+  async #ensurePeers(peers: readonly MeshPeer[], families: readonly Family[], repaired: string[]): Promise<void> {
     const { socket } = this.#options.gateway;
     const { index } = MESH_DEVICE;
     const neighbours = new Map([
-      [ANY_NODE.address, ANY_NODE.linkLayerAddress],
-      ...peers.map((peer) => [peer.nextHop, peer.linkLayerAddress] as const),
+      ...families.map((family) => [ANY_NODE[family], ANY_NODE.linkLayerAddress] as const),
+      ...peers.flatMap((peer) => peer.nextHops.map((nextHop) => [nextHop, peer.linkLayerAddress] as const)),
     ]);
     const nodes = new Map(peers.map((peer) => [peer.linkLayerAddress, peer.node]));
+    const listed: Neighbour[] = [];
+    for (const family of families) listed.push(...(await listNeighbours(socket, KERNEL_FAMILY[family])));
     const foundNeighbours = new Map(
-      (await listNeighbours(socket))
+      listed
         .filter((one) => one.linkIndex === index && one.permanent)
         .map((one) => [one.address, one.linkLayerAddress ?? '']),
     );
@@ -184,78 +199,66 @@ export class MeshGateway {
     repaired.push('nodes of the mesh');
   }
 
-  async #ensurePolicy(repaired: string[]): Promise<void> {
+  async #ensurePolicy(family: Family, repaired: string[]): Promise<void> {
     const { gateway } = this.#options;
-    const { socket } = gateway;
-    const found = await listRules(socket);
-    const rules = RULES.filter(
-      (rule) =>
-        !found.some(
-          (one) =>
-            one.priority === rule.priority &&
-            one.table === rule.table &&
-            one.mark?.value === rule.mark?.value &&
-            one.mark?.mask === rule.mark?.mask,
-        ),
-    );
+    const { socket, plan } = gateway;
+    const found = await listRules(socket, KERNEL_FAMILY[family]);
+    const rules = policyRules(KERNEL_FAMILY[family]).filter((rule) => !found.some((one) => sameRule(one, rule)));
     const uplink = await findLink(socket, GATEWAY_UPLINK);
     assert(uplink !== undefined, 'the gateway has its cable');
+    const host = family === 4 ? formatAddress(plan.hostAddress) : (gateway.ipv6?.hostAddress ?? '');
     const wanted = [
-      { table: TABLE_HERE, linkIndex: uplink.index, gateway: formatAddress(gateway.plan.hostAddress) },
-      { table: TABLE_ELSEWHERE, linkIndex: MESH_DEVICE.index, gateway: ANY_NODE.address },
+      { table: TABLE_HERE, linkIndex: uplink.index, gateway: host },
+      { table: TABLE_ELSEWHERE, linkIndex: MESH_DEVICE.index, gateway: ANY_NODE[family] },
     ];
-    const routes = await listRoutes(socket);
+    const destination = EVERYTHING[family];
+    const routes = await listRoutes(socket, KERNEL_FAMILY[family]);
     const absent = wanted.filter(
       (one) =>
         !routes.some(
           (route) =>
-            route.destination === 'default' &&
+            route.destination === destination &&
             route.table === one.table &&
             route.linkIndex === one.linkIndex &&
             route.gateway === one.gateway,
         ),
     );
     if (rules.length + absent.length === 0) return;
-    await socket.execute([
-      ...absent.map((route) => replaceRoute({ ...route, destination: 'default' })),
-      ...rules.map(addRule),
-    ]);
+    await socket.execute([...absent.map((route) => replaceRoute({ ...route, destination })), ...rules.map(addRule)]);
     repaired.push('policy rules of the mesh');
   }
 
-  async #ensureRoutes(routes: ReadonlyMap<string, MeshRoute>, repaired: string[]): Promise<void> {
+  async #ensureRoutes(routes: ReadonlyMap<string, MeshRoute>, family: Family, repaired: string[]): Promise<void> {
     const { socket } = this.#options.gateway;
     const found = new Map<string, string>();
-    for (const route of await listRoutes(socket))
-      if (route.linkIndex === MESH_DEVICE.index && route.table === MAIN_TABLE && route.destination.endsWith('/32'))
-        found.set(route.destination.slice(0, -3), routeText({ nextHop: route.gateway ?? '', mtu: route.mtu }));
+    for (const { destination, linkIndex, table, gateway, mtu } of await listRoutes(socket, KERNEL_FAMILY[family])) {
+      const [address = '', length] = destination.split('/');
+      const isTask = length === (family === 4 ? '32' : '128') && gateway !== undefined;
+      if (linkIndex === MESH_DEVICE.index && table === MAIN_TABLE && isTask)
+        found.set(address, routeText({ nextHop: gateway, mtu }));
+    }
     const requests: NetlinkRequest[] = [];
     for (const [address, route] of routes)
-      if (found.get(address) !== routeText(route) && !this.local.has(address))
+      if (familyOfAddress(address) === family && found.get(address) !== routeText(route) && !this.local.has(address))
         requests.push(routeRequest(address, route));
     for (const address of found.keys())
-      if (!routes.has(address) && !this.local.has(address)) requests.push(deleteRoute(`${address}/32`));
+      if (!routes.has(address) && !this.local.has(address)) requests.push(deleteRoute(hostPrefix(address)));
     if (requests.length === 0) return;
     await socket.execute(requests);
     repaired.push('routes of the mesh');
   }
 
-  async #ensureTables(
-    { mtu }: MeshBase,
-    { index }: Tunnel,
-    peers: readonly MeshPeer[],
-    repaired: string[],
-  ): Promise<void> {
+  async #ensureTables(contents: MeshTableContents, repaired: string[]): Promise<void> {
     const { nftables } = this.#options.gateway.filter;
     const list = async (): Promise<string> => {
       const listings: string[] = [];
-      for (const family of ['ip', 'netdev'])
+      for (const family of ['ip', ...(contents.hasIpv6 ? ['ip6'] : []), 'netdev'])
         listings.push(
           await nftables.list('list the tables of the mesh', `list table ${family} ${MESH_TABLE}`, { elements: true }),
         );
       return listings.join('');
     };
-    const text = meshTableText({ index, mtu, peers });
+    const text = meshTableText(contents);
     // A table that is gone cannot be listed.
     if (this.#tables?.text === text && (await list().catch(() => '')) === this.#tables.listing) return;
     await nftables.run('load the tables of the mesh', text);
@@ -265,7 +268,7 @@ export class MeshGateway {
 }
 
 function routeRequest(address: string, { nextHop, mtu }: MeshRoute): NetlinkRequest {
-  const route = { destination: `${address}/32`, linkIndex: MESH_DEVICE.index, gateway: nextHop };
+  const route = { destination: hostPrefix(address), linkIndex: MESH_DEVICE.index, gateway: nextHop };
   return replaceRoute(mtu === undefined ? route : { ...route, mtu });
 }
 

@@ -2,11 +2,12 @@
  * What the routing mesh of this node should be, from the table of the ingress network: which published port leads to
  * which tasks, and which node has which task. Pure.
  */
-
-import { isIPv4 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { NetworkView } from '#agent/discovery/index.ts';
 import type { NetworkPeer } from '#gen/swarm/v1/networks.ts';
 import { PortProtocol, PublishMode, TrafficPolicy } from '#gen/swarm/v1/specs.ts';
+import { canonicalAddress } from '../../kernel/ip-address.ts';
+import { type Family, familyOfAddress } from '../host-ports.ts';
 import { elementKey } from '../host-table.ts';
 import { networkMtu, nodeLinkAddress, nodeNextHop, routeMtu, subnetsOf } from '../overlay/addressing.ts';
 import type { TouchedItems, Underlay } from '../overlay/network-view.ts';
@@ -15,8 +16,8 @@ import type { NetworkProtocol, PublishedAt } from '../task-network.ts';
 /** A port that every node publishes. */
 export interface MeshPort {
   readonly port: PublishedAt;
-  /** "10.0.0.21 . 80": where new connections go. Without any they are refused. */
-  readonly backends: readonly string[];
+  /** By family, "10.0.0.21 . 80": where new connections go. Without any they are refused. */
+  readonly backends: Readonly<Record<Family, readonly string[]>>;
 }
 
 /** The way to a task on another node. */
@@ -30,7 +31,10 @@ export interface MeshRoute {
 export interface MeshPeer {
   readonly index: number;
   readonly linkLayerAddress: string;
-  readonly nextHop: string;
+  /** Next hops for what lies behind it, one per family. */
+  readonly nextHops: readonly string[];
+  /** Whether its tasks are reached by IPv6. */
+  readonly hasIpv6: boolean;
   /** Its address on the underlay. */
   readonly node: string;
 }
@@ -38,7 +42,7 @@ export interface MeshPeer {
 /** What all else hangs on: when it changes, everything is looked at. */
 export interface MeshBase {
   readonly vni: number;
-  /** Of IPv4: "10.0.0.0/24". */
+  /** Of both families: "10.0.0.0/24", "fd00::/64". */
   readonly subnets: readonly string[];
   readonly mtu: number;
   /** Undefined: the mesh ends at this node. */
@@ -59,7 +63,8 @@ export interface MeshDelta {
 interface Endpoint {
   readonly serviceId: string;
   readonly nodeId: string;
-  readonly address: string;
+  /** One per family that this node speaks. */
+  readonly addresses: readonly string[];
   readonly serving: boolean;
 }
 
@@ -69,10 +74,9 @@ const PROTOCOLS: Readonly<Partial<Record<PortProtocol, NetworkProtocol>>> = {
   [PortProtocol.UDP]: 'udp',
   [PortProtocol.SCTP]: 'sctp',
 };
-const EVERY_ADDRESS = '0.0.0.0';
-
 export class MeshModel {
   readonly #nodeId: string;
+  readonly hasIpv6: boolean;
   #view: NetworkView | undefined;
   #underlay: Underlay | undefined;
   #base: MeshBase | undefined;
@@ -84,8 +88,10 @@ export class MeshModel {
   readonly #ports = new Map<string, MeshPort>();
   readonly #routes = new Map<string, MeshRoute>();
 
-  constructor(nodeId: string) {
+  /** `hasIpv6`: whether this node speaks it; without, addresses of it are left out. */
+  constructor(nodeId: string, hasIpv6: boolean) {
     this.#nodeId = nodeId;
+    this.hasIpv6 = hasIpv6;
   }
 
   get base(): MeshBase | undefined {
@@ -125,24 +131,27 @@ export class MeshModel {
     for (const taskId of tasks) {
       const before = this.#endpoints.get(taskId);
       const after = this.#takeEndpoint(taskId, view);
-      if (before !== undefined && before.address !== after?.address) {
-        ended.push(before.address);
-        this.#setRoute(before.address, undefined, routes);
-      }
+      for (const address of before?.addresses ?? [])
+        if (after?.addresses.includes(address) !== true) {
+          ended.push(address);
+          this.#setRoute(address, undefined, routes);
+        }
       if (after !== undefined) arrived.push(after);
       for (const serviceId of [before?.serviceId, after?.serviceId])
         if (serviceId !== undefined && serviceId !== '') services.add(serviceId);
     }
     // After those that left: an address may have a new owner in the same step.
-    for (const endpoint of arrived) this.#setRoute(endpoint.address, this.#routeTo(endpoint), routes);
+    for (const endpoint of arrived)
+      for (const address of endpoint.addresses) this.#setRoute(address, this.#routeTo(endpoint, address), routes);
     for (const serviceId of services) this.#updateService(serviceId, ports);
     // Who took over the address of a task that ended has it in the same step, or nobody has.
-    const living = ended.length === 0 ? new Set() : new Set([...this.#endpoints.values()].map((one) => one.address));
+    const living =
+      ended.length === 0 ? new Set() : new Set([...this.#endpoints.values()].flatMap((one) => one.addresses));
     return { ports, routes, ended: ended.filter((address) => !living.has(address)) };
   }
 
   #makeBase(view: NetworkView, underlay: Underlay | undefined): MeshBase {
-    const subnets = subnetsOf(view.table).flatMap((one) => (one.family === 4 ? [one.prefix] : []));
+    const subnets = subnetsOf(view.table).flatMap((one) => (one.family === 4 || this.hasIpv6 ? [one.prefix] : []));
     const index = view.peers.get(this.#nodeId)?.index ?? 0;
     const tunnel =
       underlay === undefined || index === 0
@@ -156,20 +165,32 @@ export class MeshModel {
     const node = this.#underlay?.peerAddress(peer);
     if (nodeId === this.#nodeId || node === undefined || node === '' || index === 0 || this.#base?.tunnel === undefined)
       return undefined;
-    return { index, node, linkLayerAddress: nodeLinkAddress(index), nextHop: nodeNextHop(index, 4) };
+    return {
+      index,
+      node,
+      linkLayerAddress: nodeLinkAddress(index),
+      nextHops: this.#families().map((family) => nodeNextHop(index, family)),
+      hasIpv6: peer.dataPath?.ipv6 === true,
+    };
+  }
+
+  #families(): readonly Family[] {
+    return this.hasIpv6 ? [4, 6] : [4];
   }
 
   #takeEndpoint(taskId: string, view: NetworkView): Endpoint | undefined {
     const found = view.endpoints.get(taskId);
     const before = this.#endpoints.get(taskId);
-    const address = found?.addresses.find((one) => isIPv4(one));
+    const addresses = (found?.addresses ?? [])
+      .filter((one) => isIPv4(one) || (this.hasIpv6 && isIPv6(one)))
+      .map(canonicalAddress);
     if (before !== undefined) removeFrom(this.#tasksOfService, before.serviceId, taskId);
-    if (found === undefined || address === undefined) {
+    if (found === undefined || addresses.length === 0) {
       this.#endpoints.delete(taskId);
       return undefined;
     }
     const { serviceId, nodeId, serving } = found;
-    const endpoint = { serviceId, nodeId, address, serving };
+    const endpoint = { serviceId, nodeId, addresses, serving };
     this.#endpoints.set(taskId, endpoint);
     addTo(this.#tasksOfService, serviceId, taskId);
     return endpoint;
@@ -183,13 +204,15 @@ export class MeshModel {
     changed.set(address, route);
   }
 
-  #routeTo({ nodeId }: Endpoint): MeshRoute | undefined {
+  #routeTo({ nodeId }: Endpoint, address: string): MeshRoute | undefined {
+    const family = familyOfAddress(address);
     const peer = this.#view?.peers.get(nodeId);
     const found = peer === undefined ? undefined : this.#peer(peer);
     if (peer === undefined || found === undefined || this.#underlay === undefined || this.#base === undefined)
       return undefined;
+    if (family === 6 && !found.hasIpv6) return undefined;
     return {
-      nextHop: found.nextHop,
+      nextHop: nodeNextHop(found.index, family),
       mtu: routeMtu(this.#base.mtu, this.#underlay.peerMtu(peer), this.#underlay),
     };
   }
@@ -202,7 +225,8 @@ export class MeshModel {
         changed.set(key, undefined);
       }
     for (const [key, port] of wanted) {
-      if (this.#ports.get(key)?.backends.join() === port.backends.join() && !changed.has(key)) continue;
+      const before = this.#ports.get(key)?.backends;
+      if (JSON.stringify(before) === JSON.stringify(port.backends) && !changed.has(key)) continue;
       this.#ports.set(key, port);
       changed.set(key, port);
     }
@@ -215,24 +239,24 @@ export class MeshModel {
     for (const config of this.#view?.services.get(serviceId)?.ports ?? []) {
       const protocol = PROTOCOLS[config.protocol];
       if (config.publishMode === PublishMode.HOST || config.publishedPort === 0 || protocol === undefined) continue;
-      const hostIp = config.hostIp === '' || config.hostIp === EVERY_ADDRESS ? undefined : config.hostIp;
-      // Ports of IPv6 addresses are not the IPv4 mesh's.
-      if (hostIp !== undefined && !isIPv4(hostIp)) continue;
-      const port = { protocol, publishedPort: config.publishedPort, ...(hostIp === undefined ? {} : { hostIp }) };
-      const backends = this.#backendsOf(serviceId, config.trafficPolicy);
-      found.set(elementKey(port), { port, backends: backends.map((address) => `${address} . ${config.targetPort}`) });
+      const hostIp = config.hostIp === '' ? {} : { hostIp: canonicalAddress(config.hostIp) };
+      const port = { protocol, publishedPort: config.publishedPort, ...hostIp };
+      const backends = (family: Family): readonly string[] =>
+        this.#backendsOf(serviceId, config.trafficPolicy, family).map((address) => `${address} . ${config.targetPort}`);
+      found.set(elementKey(port), { port, backends: { 4: backends(4), 6: backends(6) } });
     }
     return found;
   }
 
-  #backendsOf(serviceId: string, policy: TrafficPolicy): readonly string[] {
+  #backendsOf(serviceId: string, policy: TrafficPolicy, family: Family): readonly string[] {
     const here: string[] = [];
     const elsewhere: string[] = [];
     for (const taskId of this.#tasksOfService.get(serviceId) ?? []) {
       const endpoint = this.#endpoints.get(taskId);
       if (endpoint?.serving !== true) continue;
-      if (endpoint.nodeId === this.#nodeId) here.push(endpoint.address);
-      else if (this.#routes.has(endpoint.address)) elsewhere.push(endpoint.address);
+      const addresses = endpoint.addresses.filter((address) => familyOfAddress(address) === family);
+      if (endpoint.nodeId === this.#nodeId) here.push(...addresses);
+      else elsewhere.push(...addresses.filter((address) => this.#routes.has(address)));
     }
     if (policy === TrafficPolicy.LOCAL || (policy === TrafficPolicy.PREFER_LOCAL && here.length > 0)) return here;
     return [...here, ...elsewhere];

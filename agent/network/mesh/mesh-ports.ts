@@ -1,10 +1,13 @@
 /**
- * The ports that every node publishes, as this node does: a socket that reserves each, and the elements that lead it to
+ * The ports of one family that every node publishes, as this node does: a socket that reserves each, and the elements that lead it to
  * tasks. Whoever owns the host's table calls one at a time and brings the changes into the kernel.
  */
 import { SwarmError } from '#common/errors.ts';
+import { AF_INET6 } from '../../kernel/ip-address.ts';
+import type { FlowFilter } from '../../kernel/netlink-conntrack.ts';
 import type { ElementSet } from '../../kernel/nftables-elements.ts';
-import { type MeshElements, type MeshMap, meshChain, PROTOCOL_NUMBERS } from '../host-table.ts';
+import { type Family, familiesOf, portsClash } from '../host-ports.ts';
+import { type MeshElements, type MeshMap, meshChain, nftFamily, PROTOCOL_NUMBERS } from '../host-table.ts';
 import { type ElementGroup, LoadBalancer } from '../overlay/load-balancer.ts';
 import { holdPort, type PortHolder } from '../port-holder.ts';
 import type { HostPort, PublishedAt } from '../task-network.ts';
@@ -22,16 +25,10 @@ interface Reservation {
   readonly adopted: boolean;
 }
 
-/** Datagrams that an earlier element, or none, has led elsewhere. */
-export interface StaleFlow {
-  readonly ipProtocol: number;
-  readonly replySource?: string;
-  readonly replySourcePort?: number;
-}
-
 export interface MeshPortChanges {
   readonly groups: readonly ElementGroup[];
-  readonly stale: readonly StaleFlow[];
+  /** Datagrams that an earlier element, or none, has led elsewhere. */
+  readonly stale: readonly FlowFilter[];
 }
 
 export type MeshSets = Readonly<Record<MeshMap, ElementSet>>;
@@ -40,25 +37,29 @@ function isBound(key: string): boolean {
   return key.split(' . ').length > 2;
 }
 
-function makeSets(table: string): MeshSets {
-  const common = { family: 'ip', table } as const;
+function makeSets(table: string, family: Family): MeshSets {
+  const common = { family: nftFamily(family), table } as const;
+  const address = family === 4 ? 'ipv4' : 'ipv6';
+  const value = family === 4 ? 'ipv4-port' : 'ipv6-port';
   const port = ['protocol', 'port'] as const;
   return {
     mesh: { ...common, name: 'mesh', key: port, value: 'goto' },
-    mesh_eps: { ...common, name: 'mesh_eps', key: [...port, 'number'], value: 'ipv4-port' },
-    mesh_bound: { ...common, name: 'mesh_bound', key: ['ipv4', ...port], value: 'goto' },
-    mesh_bound_eps: { ...common, name: 'mesh_bound_eps', key: ['ipv4', ...port, 'number'], value: 'ipv4-port' },
+    mesh_eps: { ...common, name: 'mesh_eps', key: [...port, 'number'], value },
+    mesh_bound: { ...common, name: 'mesh_bound', key: [address, ...port], value: 'goto' },
+    mesh_bound_eps: { ...common, name: 'mesh_bound_eps', key: [address, ...port, 'number'], value },
   };
 }
 
 export class MeshPorts {
   readonly sets: MeshSets;
+  readonly #family: Family;
   readonly #balancer: LoadBalancer;
   #wanted = new Map<string, MeshPort>();
   readonly #reservations = new Map<string, Reservation>();
 
-  constructor(hostTable: string) {
-    this.sets = makeSets(hostTable);
+  constructor(hostTable: string, family: Family) {
+    this.#family = family;
+    this.sets = makeSets(hostTable, family);
     const { mesh, mesh_eps, mesh_bound, mesh_bound_eps } = this.sets;
     this.#balancer = new LoadBalancer({
       setsFor: (key) => (isBound(key) ? { vips: mesh_bound, eps: mesh_bound_eps } : { vips: mesh, eps: mesh_eps }),
@@ -72,14 +73,18 @@ export class MeshPorts {
     for (const key of this.#balancer.vips()) {
       const port = parseKey(key);
       if (port === undefined) continue;
-      this.#wanted.set(key, { port, backends: this.#balancer.backends(key) });
+      const backends = { 4: [], 6: [], [this.#family]: this.#balancer.backends(key) };
+      this.#wanted.set(key, { port, backends });
       this.#reservations.set(key, { port, holder: undefined, contestedBy: undefined, adopted: true });
     }
   }
 
   /** Ports that are published otherwise from now on; with `whole`, there are no others. */
   async change(changed: ReadonlyMap<string, MeshPort | undefined>, whole: boolean): Promise<MeshPortChanges> {
-    const ports = new Map(changed);
+    const ofFamily = ({ port }: MeshPort): boolean => familiesOf(port).includes(this.#family);
+    const ports = new Map(
+      Array.from(changed, ([key, port]) => [key, port !== undefined && ofFamily(port) ? port : undefined] as const),
+    );
     if (whole) for (const key of this.#wanted.keys()) if (!ports.has(key)) ports.set(key, undefined);
     for (const [key, port] of ports) {
       if (port !== undefined) this.#wanted.set(key, port);
@@ -110,13 +115,7 @@ export class MeshPorts {
   /** Whether the mesh has this port, or the same one on another address that includes it. */
   clashesWith(port: PublishedAt): boolean {
     for (const { port: other, holder } of this.#reservations.values())
-      if (
-        holder !== undefined &&
-        other.protocol === port.protocol &&
-        other.publishedPort === port.publishedPort &&
-        (other.hostIp === undefined || port.hostIp === undefined || other.hostIp === port.hostIp)
-      )
-        return true;
+      if (holder !== undefined && familiesOf(port).includes(this.#family) && portsClash(other, port)) return true;
     return false;
   }
 
@@ -133,7 +132,10 @@ export class MeshPorts {
 
   /** Every element that is due, by map. */
   elements(): Readonly<Record<MeshMap, ReadonlyMap<string, string>>> {
-    const { vips, eps } = this.#balancer.elements(4);
+    // The balancer tells families apart by the address in a key, which most of these do not have.
+    const halves = ([4, 6] as const).map((family) => this.#balancer.elements(family));
+    const vips = new Map(halves.flatMap((half) => [...half.vips]));
+    const eps = new Map(halves.flatMap((half) => [...half.eps]));
     const part = (all: ReadonlyMap<string, string>, wanted: (key: string) => boolean): ReadonlyMap<string, string> =>
       new Map([...all].filter(([key]) => wanted(key)));
     const isSlotBound = (key: string): boolean => isBound(key.slice(0, key.lastIndexOf(' . ')));
@@ -170,7 +172,7 @@ export class MeshPorts {
       this.#reservations.set(key, found);
       if (found.holder !== undefined) continue;
       try {
-        found.holder = await holdPort(port);
+        found.holder = await holdPort(port, [this.#family]);
         found.contestedBy = undefined;
       } catch (error) {
         const { reason, message } = SwarmError.from(error);
@@ -182,13 +184,13 @@ export class MeshPorts {
 
   #balance(keys: Iterable<string>): MeshPortChanges {
     const groups: ElementGroup[] = [];
-    const stale: StaleFlow[] = [];
+    const stale: FlowFilter[] = [];
     for (const key of keys) {
       const reservation = this.#reservations.get(key);
       const mayLead = reservation?.holder !== undefined || reservation?.adopted === true;
       const { changes, removed, woke } = this.#balancer.setBackends(
         key,
-        mayLead ? (this.#wanted.get(key)?.backends ?? []) : [],
+        mayLead ? (this.#wanted.get(key)?.backends[this.#family] ?? []) : [],
       );
       if (changes.length > 0) groups.push(changes);
       const port = reservation?.port ?? parseKey(key);
@@ -196,7 +198,8 @@ export class MeshPorts {
       const ipProtocol = PROTOCOL_NUMBERS.udp;
       // Datagrams have no end that would free them of a backend; connections of TCP stay with theirs.
       for (const backend of removed) stale.push({ ipProtocol, replySource: backend.split(' . ')[0] ?? '' });
-      if (woke) stale.push({ ipProtocol, replySourcePort: port.publishedPort });
+      const family = this.#family === 6 ? { family: AF_INET6 } : {};
+      if (woke) stale.push({ ...family, ipProtocol, replySourcePort: port.publishedPort });
     }
     return { groups, stale };
   }

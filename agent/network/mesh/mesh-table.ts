@@ -3,6 +3,7 @@
  * its answers leave there, with the client's address kept all the way.
  */
 import { GATEWAY_UPLINK } from '../gateway-table.ts';
+import { FAMILIES, nftFamily } from '../host-table.ts';
 import type { MeshPeer } from './mesh-model.ts';
 
 export const MESH_TABLE = 'starling_mesh';
@@ -14,14 +15,16 @@ export const MARK_HERE = 1;
 /** With it, a mark is this and the number of the node where the connection entered. */
 export const MARK_ELSEWHERE = 0x40000000;
 
-/** IPv4 and TCP without options. */
-const HEADER_BYTES = 40;
+/** IP and TCP without options. */
+const HEADER_BYTES = { ip: 40, ip6: 60 } as const;
 
 export interface MeshTableContents {
   /** Number of this node. */
   readonly index: number;
   readonly mtu: number;
   readonly peers: readonly MeshPeer[];
+  /** Whether this node speaks IPv6. */
+  readonly hasIpv6: boolean;
 }
 
 function elements(pairs: readonly string[]): string {
@@ -36,17 +39,29 @@ function elements(pairs: readonly string[]): string {
  * - clamp: tasks think of the gateway's packet size, which does not fit the tunnel.
  * - leave: answers go to a next hop that stands for every node; here they get the device address of theirs.
  */
-export function meshTableText({ index, mtu, peers }: MeshTableContents): string {
+export function meshTableText(contents: MeshTableContents): string {
+  const nodes = contents.peers.map((peer) => `${MARK_ELSEWHERE + peer.index} : ${peer.linkLayerAddress}`);
+  return `${removeMeshTableText()}${familyText('ip', contents)}${contents.hasIpv6 ? familyText('ip6', contents) : ''}
+table netdev ${MESH_TABLE} {
+  map nodes { type mark : ether_addr;${elements(nodes)} }
+  chain leave {
+    type filter hook egress device "${MESH_DEVICE.name}" priority 0; policy accept;
+    meta mark != 0 ether daddr set meta mark map @nodes
+  }
+}
+`;
+}
+
+function familyText(family: 'ip' | 'ip6', { index, mtu, peers }: MeshTableContents): string {
   const vx = `"${MESH_DEVICE.name}"`;
   const zones = peers.map((peer) => `${peer.linkLayerAddress} : ${peer.index}`);
   const marks = peers.map((peer) => `${peer.linkLayerAddress} : ${MARK_ELSEWHERE + peer.index}`);
-  const nodes = peers.map((peer) => `${MARK_ELSEWHERE + peer.index} : ${peer.linkLayerAddress}`);
-  const segment = mtu - HEADER_BYTES;
+  const segment = mtu - HEADER_BYTES[family];
   // nftables has no named maps of zones, and no anonymous ones without elements.
   const zoneRule =
     zones.length === 0 ? '' : `iifname ${vx} ct original zone set ether saddr map { ${zones.join(', ')} }`;
-  return `${removeMeshTableText()}
-table ip ${MESH_TABLE} {
+  return `
+table ${family} ${MESH_TABLE} {
   map entries { type ether_addr : mark;${elements(marks)} }
   chain zone {
     type filter hook prerouting priority -300; policy accept;
@@ -67,19 +82,12 @@ table ip ${MESH_TABLE} {
   chain arrive { type nat hook prerouting priority -100; policy accept; }
   chain depart { type nat hook postrouting priority 100; policy accept; }
 }
-table netdev ${MESH_TABLE} {
-  map nodes { type mark : ether_addr;${elements(nodes)} }
-  chain leave {
-    type filter hook egress device ${vx} priority 0; policy accept;
-    meta mark != 0 ether daddr set meta mark map @nodes
-  }
-}
 `;
 }
 
-/** Removes both tables; none there is no error. */
+/** Removes the tables; none there is no error. */
 export function removeMeshTableText(): string {
-  return ['ip', 'netdev']
+  return [...FAMILIES.map(nftFamily), 'netdev']
     .map((family) => `add table ${family} ${MESH_TABLE}\ndelete table ${family} ${MESH_TABLE}\n`)
     .join('');
 }

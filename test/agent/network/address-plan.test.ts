@@ -3,6 +3,7 @@
  * pools against made-up surveys of a host.
  */
 import assert from 'node:assert/strict';
+import { BlockList } from 'node:net';
 import fc from 'fast-check';
 import {
   type AddressPlan,
@@ -14,6 +15,7 @@ import {
 } from '#agent/network/address-plan.ts';
 import { instanceNames } from '#agent/network/instance.ts';
 import { formatAddress, formatPrefix, parsePrefix } from '#agent/network/ipv4.ts';
+import { ipv6Plan, taskAddress6 } from '#agent/network/ipv6.ts';
 import { SwarmError } from '#common/errors.ts';
 
 function occupied(text: string, by = 'eth0'): OccupiedPrefix {
@@ -66,7 +68,14 @@ describe('network: address plan', () => {
       gatewayAddress: 0xa9fe5001,
       mtu: 1450,
       forwardingIsOurs: true,
-      ingress: { subnets: ['10.0.0.0/24'], nodeAddress: '192.0.2.4' },
+      forwarding6IsOurs: true,
+      advertisedDevices: ['eth0', 'wlan0.5'],
+      ingress: {
+        subnets: ['10.0.0.0/24'],
+        subnets6: ['fd00::/64'],
+        nodeAddress: '192.0.2.4',
+        nodeAddress6: '2001:db8::4',
+      },
     };
     const text = encodePlan(plan);
     assert.deepEqual(decodePlan(text), plan);
@@ -74,6 +83,35 @@ describe('network: address plan', () => {
       fc.property(fc.integer({ min: 0, max: text.length - 2 }), (end) => decodePlan(text.slice(0, end)) === undefined),
     );
     assert.equal(decodePlan('{"pool":"10.0.0.0/8"}'), undefined);
+    // Names of devices become parts of paths.
+    const hostile = encodePlan({ ...plan, advertisedDevices: ['../../core', 'eth0'] });
+    assert.deepEqual(decodePlan(hostile)?.advertisedDevices, ['eth0']);
+  });
+
+  it('reads the plan of a release before IPv6', () => {
+    const before = {
+      pool: '10.255.0.0/16',
+      hostAddress: '169.254.80.0',
+      gatewayAddress: '169.254.80.1',
+      mtu: 1500,
+      forwardingIsOurs: true,
+      ingress: { subnets: ['10.0.0.0/24'] },
+    };
+    const plan = decodePlan(JSON.stringify(before));
+    assert.deepEqual([plan?.forwarding6IsOurs, plan?.ingress?.subnets6], [false, []]);
+  });
+
+  it('gives every task an IPv6 address of its own, below a prefix of the daemon', () => {
+    const names = instanceNames('a');
+    const { prefix, hostAddress, gatewayAddress } = ipv6Plan(names);
+    assert.match(prefix, /^fd[0-9a-f:]+::\/48$/);
+    const range = new BlockList();
+    range.addSubnet(prefix.split('/')[0] ?? '', 48, 'ipv6');
+    const given = new Set([hostAddress, gatewayAddress]);
+    for (const number of [1, 2, 65_535, 65_536, 16_777_214]) given.add(taskAddress6(names, number));
+    assert.equal(given.size, 7);
+    for (const address of given) assert.ok(range.check(address, 'ipv6'), address);
+    assert.notEqual(ipv6Plan(instanceNames('b')).prefix, prefix);
   });
 
   it('gives instances names that fit the kernel and differ', () => {

@@ -20,7 +20,7 @@ function poolOf(target: number, fail: () => boolean = () => false) {
     state.making--;
     if (fail()) throw new Error('no');
     state.made++;
-    return { number: state.made, path: `/n/${state.made}`, address: undefined };
+    return { number: state.made, path: `/n/${state.made}` };
   };
   const pool = new NamespacePool({ target, retryMs: 1000, make, clock, logger: silentLogger });
   return { pool, clock, state };
