@@ -5,7 +5,7 @@ function absent(because: string, hint: string, names: readonly string[]): readon
   return names.map((name) => ({ kind: 'absent', name, refusal: { because, hint } }));
 }
 
-const SINGLE_CONTAINERS = 'containers here are the tasks of services';
+const SINGLE_CONTAINERS = 'containers here are tasks';
 
 export const ABSENT_SERVICE_COMMANDS: readonly AbsentCommand[] = absent(
   'it does not roll back on request',
@@ -37,16 +37,16 @@ export const ABSENT_COMMANDS: readonly AbsentCommand[] = [
   ...absent('it has no stacks', 'create the services one by one: `swarm service create`', ['stack', 'compose']),
   ...absent('it has no secrets and configs', 'mount files of the nodes: --mount type=bind,...', ['config', 'secret']),
   ...absent('volumes are made by the services that mount them', 'use --mount type=volume,...', ['volume']),
-  ...absent(SINGLE_CONTAINERS, 'use `swarm service create`', ['create', 'run', 'start']),
-  ...absent(SINGLE_CONTAINERS, 'use `swarm service ps` or `swarm node ps`', ['container', 'ps', 'top', 'stats']),
-  ...absent(SINGLE_CONTAINERS, 'use `swarm service logs`', ['logs']),
-  ...absent(SINGLE_CONTAINERS, 'use `swarm service update` or `swarm service scale`', [
-    'kill',
-    'pause',
-    'restart',
-    'stop',
-    'unpause',
+  ...absent(SINGLE_CONTAINERS, 'use `swarm service create`, or `swarm run`', ['create', 'start']),
+  ...absent(SINGLE_CONTAINERS, 'use `swarm task ls`, `swarm service ps` or `swarm node ps`', [
+    'container',
+    'ps',
+    'top',
+    'stats',
   ]),
+  ...absent(SINGLE_CONTAINERS, 'use `swarm service logs` or `swarm task logs`', ['logs']),
+  ...absent(SINGLE_CONTAINERS, 'use `swarm task stop`', ['kill', 'stop']),
+  ...absent(SINGLE_CONTAINERS, 'use `swarm service update` or `swarm service scale`', ['pause', 'restart', 'unpause']),
   ...absent('nothing can be run inside of a running task', 'read its output: `swarm service logs`', [
     'attach',
     'cp',

@@ -1,4 +1,7 @@
 /** What the commands ask of the daemon: these services of the client and no others. */
 import type { SwarmClient } from '../client/swarm-client.ts';
 
-export type SwarmApi = Pick<SwarmClient, 'control' | 'node' | 'logs' | 'images' | 'snapshots' | 'target' | 'close'>;
+export type SwarmApi = Pick<
+  SwarmClient,
+  'control' | 'containers' | 'node' | 'logs' | 'images' | 'snapshots' | 'target' | 'close'
+>;

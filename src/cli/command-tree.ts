@@ -237,7 +237,7 @@ const SNAPSHOT: CommandGroup = group('snapshot', 'Save and restore the swarm', [
   ),
 ]);
 
-const TASK: CommandGroup = group('task', 'Look at tasks', [
+const TASK: CommandGroup = group('task', 'Look at tasks, and manage containers of `swarm run`', [
   command(
     'inspect',
     'Display detailed information on one or more tasks',
@@ -247,11 +247,33 @@ const TASK: CommandGroup = group('task', 'Look at tasks', [
   ),
   command(
     'ls',
-    'List the tasks of all services',
+    'List all tasks; on a worker the containers of `swarm run` there',
     OPTIONS,
     NO_ARGUMENTS,
     async () => (await import('./commands/task/task-ls.ts')).taskLs,
     { aliases: ['list'] },
+  ),
+  command(
+    'logs',
+    'Fetch the logs of a task',
+    '[OPTIONS] TASK',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/task/task-logs.ts')).taskLogs,
+  ),
+  command(
+    'rm',
+    'Remove one or more containers of `swarm run`',
+    '[OPTIONS] TASK [TASK...]',
+    AT_LEAST_ONE,
+    async () => (await import('./commands/task/task-rm.ts')).taskRm,
+    { aliases: ['remove'] },
+  ),
+  command(
+    'stop',
+    'Stop one or more containers of `swarm run`',
+    '[OPTIONS] TASK [TASK...]',
+    AT_LEAST_ONE,
+    async () => (await import('./commands/task/task-stop.ts')).taskStop,
   ),
 ]);
 
@@ -415,6 +437,14 @@ export const ROOT: CommandGroup = group('swarm', 'Services in containers on a sw
   atRoot('pull', IMAGE_PULL),
   atRoot('rmi', IMAGE_RM),
   atRoot('tag', IMAGE_TAG),
+  command(
+    'run',
+    'Run a container on this node, on networks of the swarm',
+    '[OPTIONS] IMAGE [COMMAND] [ARG...]',
+    AT_LEAST_ONE,
+    async () => (await import('./commands/run/run.ts')).run,
+    { flagsEndAtArgument: true },
+  ),
   command(
     'doctor',
     'Check whether this host is fit for a swarm',

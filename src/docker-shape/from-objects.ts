@@ -189,6 +189,7 @@ export function taskShape(view: TaskView, networks: KnownNetworks = NO_NETWORKS)
   return {
     ID: task.id,
     ...meta(task),
+    Name: task.oneOff?.name,
     Labels: {},
     Spec: taskSpecShape(view.spec),
     ServiceID: task.serviceId,

@@ -175,7 +175,10 @@ async function objects(context: CliContext, kind: Exclude<ObjectKind, 'file'>): 
     case 'task':
       for await (const { tasks } of api.control.listTasks({}))
         for (const { task, serviceName } of tasks)
-          found.push({ value: task?.id ?? '', description: `${serviceName}.${task?.slot || task?.nodeId}` });
+          found.push({
+            value: task?.id ?? '',
+            description: task?.oneOff?.name ?? `${serviceName}.${task?.slot || task?.nodeId}`,
+          });
       break;
     case 'network':
       for await (const { networks } of api.control.listNetworks({}))

@@ -423,7 +423,7 @@ describe('cli: errors', () => {
   it('name what Docker has and this release has not', async () => {
     for (const words of [
       ['stack', 'deploy'],
-      ['run', '-it', 'x'],
+      ['exec', '-it', 'x'],
       ['secret', 'ls'],
       ['service', 'rollback', 'web'],
       ['swarm', 'unlock-key'],

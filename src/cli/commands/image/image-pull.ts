@@ -9,7 +9,7 @@ import { type PullImageRequest, PullPhase, type PullProgress, type PullResult } 
 import type { SwarmApi } from '../../api.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
-import { printLine } from '../../context.ts';
+import { type CliContext, printLine } from '../../context.ts';
 import { boolFlag, refusedFlag, stringFlag } from '../../flags.ts';
 import { shortId } from '../../format/texts.ts';
 import { type ProgressLines, progressLines } from '../../progress/progress-lines.ts';
@@ -31,6 +31,22 @@ export const imagePull: CommandImplementation = {
   run: pullImage,
 };
 
+/** Pulls the image, showing how far it is where there are lines to show it in. Throws what the daemon refuses. */
+export async function pullReference(
+  context: CliContext,
+  reference: ImageReference,
+  options: { readonly platform: string; readonly lines: ProgressLines | undefined },
+): Promise<PullResult> {
+  const logins = await registryLogins(context, [reference.domain]);
+  const request = {
+    reference: familiarName(reference),
+    registryAuth: logins[reference.domain] ?? '',
+    platform: options.platform,
+  };
+  const { lines } = options;
+  return pulled(await context.api(), request, (event) => lines && showProgress(lines, reference, event));
+}
+
 async function pullImage({ context, flags, arguments: [text = ''] }: Invocation): Promise<void> {
   refuseContentTrust(flags);
   const parsed = parseImageReference(text);
@@ -38,15 +54,8 @@ async function pullImage({ context, flags, arguments: [text = ''] }: Invocation)
   const reference = withDefaultTag(parsed.value);
   const isQuiet = flags.isSet(QUIET);
   if (!isQuiet && parsed.value !== reference) printLine(context, `Using default tag: ${reference.tag}`);
-  const logins = await registryLogins(context, [reference.domain]);
-  const request = {
-    reference: familiarName(reference),
-    registryAuth: logins[reference.domain] ?? '',
-    platform: flags.value(PLATFORM) ?? '',
-  };
-  const api = await context.api();
   const lines = isQuiet ? undefined : progressLines(context.stdout, context);
-  const result = await pulled(api, request, (event) => lines && showProgress(lines, reference, event));
+  const result = await pullReference(context, reference, { platform: flags.value(PLATFORM) ?? '', lines });
   if (!isQuiet) for (const line of resultLines(result)) printLine(context, line);
   printLine(context, canonicalName(reference));
 }

@@ -108,15 +108,18 @@ function containerOf({ flags, image, args, env, registryAuth }: CreateInput): Co
     init: flags.isSet(common.INIT),
     sysctls: toRecord(flags.list(create.SYSCTL)),
     ulimits: flags.list(create.ULIMIT).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-    ...capabilitiesOf(flags),
+    ...tidyCapabilities(flags.list(common.CAP_ADD), flags.list(common.CAP_DROP)),
     oomScoreAdj: flags.value(common.OOM_SCORE_ADJ) ?? 0,
   });
 }
 
 /** What is both added and dropped is added; a list with `ALL` needs nothing else. */
-function capabilitiesOf(flags: FlagValues): Pick<ContainerSpec, 'capabilityAdd' | 'capabilityDrop'> {
-  const added = tidy(flags.list(common.CAP_ADD));
-  const dropped = tidy(flags.list(common.CAP_DROP)).filter((name) => !added.includes(name));
+export function tidyCapabilities(
+  add: readonly string[],
+  drop: readonly string[],
+): Pick<ContainerSpec, 'capabilityAdd' | 'capabilityDrop'> {
+  const added = tidy(add);
+  const dropped = tidy(drop).filter((name) => !added.includes(name));
   return { capabilityAdd: added, capabilityDrop: dropped };
 }
 

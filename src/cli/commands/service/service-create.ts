@@ -1,22 +1,16 @@
-import { readFile } from 'node:fs/promises';
-import { SwarmError } from '#common/errors.ts';
-import { systemRandom } from '#common/system/random.ts';
 import type { CreateServiceResponse } from '#gen/swarm/v1/control.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
-import { type CliContext, printLine, printWarning } from '../../context.ts';
+import { printLine, printWarning } from '../../context.ts';
 import { imageWithTag } from '../../image-argument.ts';
 import { waitForService } from '../../progress/wait-for-service.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
-import { randomServiceName } from '../../service-names.ts';
-import { environmentFile, withCallersValue } from '../../values/key-values.ts';
+import { readEnvironment } from '../shared/environment.ts';
+import { withFreeName } from '../shared/free-name.ts';
 import { CREATE_FLAGS, ENV, ENV_FILE, NAME, NETWORK } from './create-flags.ts';
 import { createSpec } from './create-spec.ts';
 import { resolveAttachments } from './network-attachments.ts';
 import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
-
-/** How often a name is drawn anew when it is taken. */
-const NAME_ATTEMPTS = 5;
 
 export const serviceCreate: CommandImplementation = {
   flags: CREATE_FLAGS,
@@ -54,38 +48,4 @@ async function createService({ context, flags, arguments: [imageText = '', ...ar
     knownStatus: undefined,
     isQuiet: flags.isSet(QUIET),
   });
-}
-
-/** A service without a name gets one that is not taken. */
-async function withFreeName<T>(create: (name: string) => Promise<T>): Promise<T> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await create(randomServiceName(systemRandom, attempt));
-    } catch (thrown) {
-      const isTaken = thrown instanceof SwarmError && thrown.reason === 'duplicate-name';
-      if (!isTaken || attempt + 1 >= NAME_ATTEMPTS) throw thrown;
-    }
-  }
-}
-
-/** Entries of the files, then those of the command line, with the caller's values where an entry has none. */
-async function readEnvironment(
-  context: CliContext,
-  files: readonly string[],
-  entries: readonly string[],
-): Promise<readonly string[]> {
-  const all: string[] = [];
-  for (const file of files) {
-    const content = await readFile(file, 'utf8').catch((thrown: NodeJS.ErrnoException) => {
-      throw new CliError(
-        thrown.code === 'ENOENT' ? `open ${file}: no such file or directory` : `open ${file}: ${thrown.message}`,
-      );
-    });
-    try {
-      all.push(...environmentFile(content, context.variables));
-    } catch (thrown) {
-      throw new CliError(`invalid env file (${file}): ${(thrown as Error).message}`);
-    }
-  }
-  return [...all, ...entries.map((entry) => withCallersValue(entry, context.variables))];
 }

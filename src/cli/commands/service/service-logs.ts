@@ -1,32 +1,20 @@
 import type { TaskView } from '#gen/swarm/v1/control.ts';
-import { type LogMessage, LogOptions, LogStream, type SubscribeLogsRequest } from '#gen/swarm/v1/logs.ts';
+import { type LogMessage, LogStream, type SubscribeLogsRequest } from '#gen/swarm/v1/logs.ts';
 import type { Service, Task } from '#gen/swarm/v1/objects.ts';
 import type { SwarmApi } from '../../api.ts';
-import { CliError, EXIT_INTERRUPTED, FlagValueError, SilentExit } from '../../cli-errors.ts';
+import { CliError, EXIT_INTERRUPTED, SilentExit } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printWarning } from '../../context.ts';
-import { boolFlag, stringFlag } from '../../flags.ts';
+import { boolFlag } from '../../flags.ts';
 import { shortId } from '../../format/texts.ts';
-import { momentNs } from '../../values/times.ts';
 import { isNotFound } from '../shared/each.ts';
+import { FOLLOW, logOptions, SINCE, TAIL, TIMESTAMPS, timeText } from '../shared/log-flags.ts';
 
 const DETAILS = boolFlag({ name: 'details', usage: 'Show extra details provided to logs' });
-const FOLLOW = boolFlag({ name: 'follow', short: 'f', usage: 'Follow log output' });
 const NO_RESOLVE = boolFlag({ name: 'no-resolve', usage: 'Do not map IDs to Names in output' });
 const NO_TASK_IDS = boolFlag({ name: 'no-task-ids', usage: 'Do not include task IDs in output' });
 const NO_TRUNC = boolFlag({ name: 'no-trunc', usage: 'Do not truncate output' });
 const RAW = boolFlag({ name: 'raw', usage: 'Do not neatly format logs' });
-const SINCE = stringFlag({
-  name: 'since',
-  usage: 'Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)',
-});
-const TAIL = stringFlag({
-  name: 'tail',
-  short: 'n',
-  usage: 'Number of lines to show from the end of the logs',
-  shownDefault: '"all"',
-});
-const TIMESTAMPS = boolFlag({ name: 'timestamps', short: 't', usage: 'Show timestamps' });
 
 export const serviceLogs: CommandImplementation = {
   flags: [DETAILS, FOLLOW, NO_RESOLVE, NO_TASK_IDS, NO_TRUNC, RAW, SINCE, TAIL, TIMESTAMPS],
@@ -101,28 +89,8 @@ function serviceTarget({ id, spec }: Service): Target {
 function requestOf({ context, flags }: Invocation, target: Target): Partial<SubscribeLogsRequest> {
   return {
     selector: { serviceIds: target.serviceIds, taskIds: target.taskIds, nodeIds: [] },
-    options: LogOptions.create({
-      follow: flags.isSet(FOLLOW),
-      tail: tailOf(flags.value(TAIL)),
-      sinceUs: sinceOf(flags.value(SINCE), context.clock.now()),
-    }),
+    options: logOptions(flags, context.clock.now()),
   };
-}
-
-/** Anything but a number of lines means all of them, as in Docker. */
-function tailOf(text: string | undefined): number {
-  return text !== undefined && /^\d+$/.test(text) ? Number(text) : -1;
-}
-
-function sinceOf(text: string | undefined, nowMs: number): number {
-  if (text === undefined) return 0;
-  try {
-    return Math.floor(momentNs(text, nowMs) / 1000);
-  } catch (thrown) {
-    if (thrown instanceof FlagValueError)
-      throw new CliError(`invalid value for "since": ${thrown.message}`, { hint: thrown.hint });
-    throw thrown;
-  }
 }
 
 async function printMessage(
@@ -136,13 +104,6 @@ async function printMessage(
   const prefix = flags.isSet(RAW) ? time : `${time}${await names.of(message)}    | `;
   const end = target.isTty ? '' : '\n';
   stream.write(Buffer.concat([Buffer.from(prefix), message.data, Buffer.from(end)]));
-}
-
-/** RFC 3339 with Docker's nine decimals, of which the contract carries six. */
-function timeText(timestampUs: number): string {
-  const ms = Math.floor(timestampUs / 1000);
-  const microseconds = String(timestampUs - ms * 1000).padStart(3, '0');
-  return new Date(ms).toISOString().replace('Z', `${microseconds}000Z`);
 }
 
 /** `web.1.4xn3jjkb8bz6@node-a`, looked up once per task. */

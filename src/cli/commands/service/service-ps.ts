@@ -64,6 +64,13 @@ export async function printTasks(
     labels: filters.label,
   };
   for await (const page of api.control.listTasks(request)) tasks.push(...page.tasks);
+  printTaskViews({ context, flags }, tasks);
+}
+
+export function printTaskViews(
+  { context, flags }: Pick<Invocation, 'context' | 'flags'>,
+  tasks: readonly TaskView[],
+): void {
   const quiet = flags.isSet(QUIET_TASK_IDS);
   context.stdout.write(
     formatTasks(tasks, {

@@ -45,6 +45,7 @@ function isPlainTable({ format, asArray }: TaskListOptions): boolean {
 
 function taskName(view: TaskView, resolves: boolean): string {
   const task = view.task as Task;
+  if (task.oneOff !== undefined) return task.oneOff.name;
   const service = resolves && view.serviceName !== '' ? view.serviceName : task.serviceId;
   return `${service}.${task.slot > 0 ? task.slot : task.nodeId}`;
 }

@@ -2,10 +2,12 @@ import type { TaskView } from '#gen/swarm/v1/control.ts';
 import type { Network } from '#gen/swarm/v1/objects.ts';
 import { taskShape } from '../../../docker-shape/from-objects.ts';
 import { TASK } from '../../../docker-shape/swarm-types.ts';
+import type { SwarmApi } from '../../api.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { networksById } from '../../known-networks.ts';
 import { INSPECT_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 import { inspect } from '../shared/inspect.ts';
+import { isOnWorker } from '../shared/on-worker.ts';
 
 export const taskInspect: CommandImplementation = {
   flags: [INSPECT_FORMAT, OUTPUT],
@@ -30,10 +32,23 @@ async function inspectTasks({ context, flags, arguments: references }: Invocatio
     format: flags.value(INSPECT_FORMAT),
     isPretty: false,
     find: async (reference) => {
-      const view = (await api.control.getTask({ reference })).task as TaskView;
-      const hasNetworks = (view.task?.networks.length ?? 0) > 0;
+      const { view, isManager } = await findTask(api, reference);
+      const hasNetworks = isManager && (view.task?.networks.length ?? 0) > 0;
       return { view, networks: hasNetworks ? await (known ??= networksById(api)) : new Map() };
     },
     toGo: ({ view, networks }) => ({ type: TASK, data: taskShape(view, networks) }),
   });
+}
+
+/** A worker knows of its own containers, and of no networks. */
+async function findTask(
+  api: SwarmApi,
+  reference: string,
+): Promise<{ readonly view: TaskView; readonly isManager: boolean }> {
+  try {
+    return { view: (await api.control.getTask({ reference })).task as TaskView, isManager: true };
+  } catch (thrown) {
+    if (!isOnWorker(thrown)) throw thrown;
+  }
+  return { view: (await api.containers.getContainer({ reference })).container as TaskView, isManager: false };
 }

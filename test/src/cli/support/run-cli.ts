@@ -1,5 +1,12 @@
 /** The command line in this process: captured output, a clock by hand, the fixture's swarm behind it. */
 import { ManualClock } from '#common/clock.ts';
+import {
+  ContainerService,
+  GetContainerRequest,
+  RemoveContainerRequest,
+  RunContainerRequest,
+  StopContainerRequest,
+} from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
 import { LogsService } from '#gen/swarm/v1/logs.ts';
@@ -95,10 +102,23 @@ export function controlClient(control: ControlApi): SwarmApi['control'] {
   return scriptedClient(ControlService, Object.fromEntries(called));
 }
 
+/** The same for containers of `swarm run`, whose output and end nobody tells. */
+function containersClient(control: ControlApi): SwarmApi['containers'] {
+  const caller = { author: 'local', nodeId: NODE_IDS.alpha, seesAll: true };
+  return scriptedClient(ContainerService, {
+    runContainer: async (request) => control.runContainer(caller, RunContainerRequest.create(request)),
+    getContainer: async (request) => control.getContainer(caller, GetContainerRequest.create(request)),
+    listContainers: () => control.listContainers(caller),
+    stopContainer: async (request) => control.stopContainer(caller, StopContainerRequest.create(request)),
+    removeContainer: async (request) => control.removeContainer(caller, RemoveContainerRequest.create(request)),
+  });
+}
+
 export function fakeApi(control: ControlApi): SwarmApi {
   return {
     target: { kind: 'socket', name: '/run/test.sock' },
     control: controlClient(control),
+    containers: containersClient(control),
     node: NODE,
     logs: scriptedClient(LogsService, {}),
     images: scriptedClient(ImageService, {}),
