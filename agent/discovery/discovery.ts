@@ -102,15 +102,28 @@ export class Discovery {
   async applied(networkId: string, signal: AbortSignal): Promise<void> {
     while (!this.#isApplied(networkId)) {
       signal.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          this.#watchers.delete(done);
-          signal.removeEventListener('abort', done);
-          resolve();
-        };
-        this.#watchers.add(done);
-        signal.addEventListener('abort', done);
-      });
+      await this.#nextStep(signal);
+    }
+  }
+
+  /** Resolves when something was applied, or the signal aborts. */
+  #nextStep(signal: AbortSignal): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#watchers.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      this.#watchers.add(done);
+      signal.addEventListener('abort', done);
+    });
+  }
+
+  /** Resolves when everything that this node was told has been applied. Rejects when the signal aborts. */
+  async settled(signal: AbortSignal): Promise<void> {
+    while (this.#waiting.length > 0) {
+      signal.throwIfAborted();
+      await this.#nextStep(signal);
     }
   }
 

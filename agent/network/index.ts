@@ -1,6 +1,9 @@
 export { type ClusterMember, ClusterNetworking, type ClusterNetworkingOptions } from './cluster/cluster-networking.ts';
 export type { ClusterNetworks, TaskPlace } from './cluster-networks.ts';
 export { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from './config.ts';
+export { DEFAULT_NETWORK_DOCTOR_CONFIG, type NetworkDoctorConfig } from './doctor/config.ts';
+export { type ExaminedNetworks, type KnownNetworks, NetworkDoctor } from './doctor/network-doctor.ts';
+export { RepairLog } from './doctor/repair-log.ts';
 export { type InstanceNames, instanceNames } from './instance.ts';
 export { MemoryNetwork } from './memory-network.ts';
 export type { MeshTables } from './mesh/routing-mesh.ts';

@@ -25,7 +25,7 @@ import {
 import { type AttachmentRecord, AttachmentRecords, checkTaskId } from './attachment-records.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import type { NetworkConfig } from './config.ts';
-import { Gateway } from './gateway.ts';
+import { Gateway, gatewayNamespacePath } from './gateway.ts';
 import { readHostNameFiles } from './host-name-files.ts';
 import { familyOfAddress } from './host-ports.ts';
 import type { HostTableFrame } from './host-table.ts';
@@ -180,6 +180,11 @@ export class NodeNetwork implements TaskNetwork {
   /** The host's end of the cable, where tasks reach the one who answers names. Throws before `restore`. */
   get nameserverAddress(): string {
     return formatAddress(this.#need().gateway.plan.hostAddress);
+  }
+
+  /** Of the namespace between tasks and host. */
+  get gatewayPath(): string {
+    return gatewayNamespacePath(this.#options.directory);
   }
 
   /** Ports of the cluster that this node does not publish, in words. */

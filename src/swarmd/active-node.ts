@@ -159,7 +159,7 @@ export class ActiveNode {
 
   #makeAgent(): AgentRole {
     const { parts, store, onNode, onRemoved } = this.#options;
-    const { paths, executor, networkAppliers, describe, clock, random, logger, hostname } = parts;
+    const { paths, executor, networkAppliers, networkDoctor, describe, clock, random, logger, hostname } = parts;
     const identity = this.#identity;
     const { nodeId } = identity;
     const connections = this.#connections;
@@ -171,6 +171,7 @@ export class ActiveNode {
       node: { id: nodeId, hostname },
       executor,
       appliers: networkAppliers,
+      networkDoctor,
       database: new PatientDatabase({ database: new SqliteDatabase(paths.database), clock, random, logger }),
       describe,
       advertiseAddress: () => hostOf(identity.addresses.advertise),

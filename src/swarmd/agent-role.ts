@@ -3,6 +3,7 @@ import { type AgentDatabase } from '#agent/database/index.ts';
 import type { Describe } from '#agent/describe/index.ts';
 import { DISCOVERY_RETRY, Discovery, type NetworkApplier } from '#agent/discovery/index.ts';
 import type { Executor } from '#agent/executor/index.ts';
+import type { NetworkDoctor } from '#agent/network/index.ts';
 import { type BrokerConnection, type BrokerLink, LogPublisher } from '#agent/publisher/index.ts';
 import { type DispatcherStream, SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
 import { WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
@@ -17,6 +18,8 @@ export interface AgentOptions {
   readonly executor: Executor;
   /** What follows the tables of networks on this node. */
   readonly appliers: readonly NetworkApplier[];
+  /** Looks at the networks of this node; undefined where there are none. */
+  readonly networkDoctor: NetworkDoctor | undefined;
   readonly database: AgentDatabase;
   readonly describe: Describe;
   readonly advertiseAddress: () => string;
@@ -51,7 +54,7 @@ export class AgentRole {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#managers = options.managers;
-    const { clock, random, logger, node } = options;
+    const { clock, random, logger, node, networkDoctor } = options;
     this.worker = new Worker({
       executor: options.executor,
       database: options.database,
@@ -86,6 +89,7 @@ export class AgentRole {
         options.onNode(changed);
       },
       onNetworks: (changes) => this.discovery.receive(changes),
+      checkNetworks: networkDoctor && ((check) => networkDoctor.examine(check, this.discovery)),
       onEstablished: () => {
         this.discovery.sessionBegan();
         this.#publisher.connected();

@@ -10,7 +10,14 @@ import {
   type NodeUsage,
 } from '#agent/images/index.ts';
 import { DEFAULT_LOG_CONFIG } from '#agent/logs/index.ts';
-import { type ClusterNetworking, DEFAULT_NETWORK_CONFIG, NodeNetwork } from '#agent/network/index.ts';
+import {
+  type ClusterNetworking,
+  DEFAULT_NETWORK_CONFIG,
+  DEFAULT_NETWORK_DOCTOR_CONFIG,
+  NetworkDoctor,
+  NodeNetwork,
+  RepairLog,
+} from '#agent/network/index.ts';
 import {
   type ContainerRecord,
   type ContainerRuntime,
@@ -23,6 +30,7 @@ import { TaskVolumes, VolumeStore } from '#agent/volumes/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
+import { systemRandom } from '#common/system/random.ts';
 import { Platform } from '#gen/swarm/v1/specs.ts';
 import type { ImagePinner } from '#manager/control/index.ts';
 import { openClusterNetworking } from './cluster-networking.ts';
@@ -63,7 +71,8 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
     clock: systemClock,
     log: logger.with({ part: 'executor' }),
   });
-  const stopReconciling = reconcileForEver(network, networking, logger);
+  const repairs = new RepairLog(systemClock);
+  const stopReconciling = reconcileForEver({ network, networking, repairs, logger });
   const { cgroups, runtime: ociRuntime } = runtime.context;
   return {
     executor,
@@ -79,6 +88,13 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
       dataPath: () => networking.dataPath(),
     }),
     networkAppliers: [networking],
+    networkDoctor: new NetworkDoctor({
+      networks: networking.examined,
+      repairs: () => repairs.list(),
+      config: DEFAULT_NETWORK_DOCTOR_CONFIG,
+      clock: systemClock,
+      random: systemRandom,
+    }),
     networks: networking,
     pinner: registryPinner(images),
     imageHandlers: imageHandlers(images, nodeUsage(runtime, volumes)),
@@ -136,8 +152,15 @@ async function openNetwork(
   return { network, networking };
 }
 
+interface Reconciled {
+  readonly network: NodeNetwork;
+  readonly networking: ClusterNetworking;
+  readonly repairs: RepairLog;
+  readonly logger: Logger;
+}
+
 /** A foreign `nft flush ruleset` closes ports until the next round; what was repaired is said. */
-function reconcileForEver(network: NodeNetwork, networking: ClusterNetworking, logger: Logger): () => void {
+function reconcileForEver({ network, networking, repairs, logger }: Reconciled): () => void {
   let cancel = (): void => {};
   let stopped = false;
   const round = async (): Promise<void> => {
@@ -145,6 +168,7 @@ function reconcileForEver(network: NodeNetwork, networking: ClusterNetworking, l
       if (network.isRestored) {
         const { repaired: own } = await network.reconcile();
         const repaired = [...own, ...(await networking.reconcile())];
+        repairs.note(repaired);
         if (repaired.length > 0) logger.warn('the network was repaired', { repaired });
       }
     } catch (thrown) {

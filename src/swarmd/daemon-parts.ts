@@ -1,6 +1,7 @@
 import type { Describe } from '#agent/describe/index.ts';
 import type { NetworkApplier } from '#agent/discovery/index.ts';
 import type { Executor } from '#agent/executor/index.ts';
+import type { NetworkDoctor } from '#agent/network/index.ts';
 import type { Clock } from '#common/clock.ts';
 import type { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -18,6 +19,8 @@ export interface DaemonParts {
   readonly addresses: KeptAddresses;
   readonly executor: Executor;
   readonly networkAppliers: readonly NetworkApplier[];
+  /** Undefined where containers are simulated. */
+  readonly networkDoctor: NetworkDoctor | undefined;
   /** Networks of the swarm on this host. */
   readonly networks: EngineNetworks;
   /** Where other nodes send packets of networks, from the command line; undefined: the advertised address. */

@@ -51,6 +51,7 @@ export class Daemon {
       addresses: { listen: options.listenAddress ?? '', advertise: options.advertiseAddress ?? '' },
       executor: engine.executor,
       networkAppliers: engine.networkAppliers,
+      networkDoctor: engine.networkDoctor,
       networks: engine.networks,
       dataPathAddress: options.dataPathAddress,
       describe: engine.describe,

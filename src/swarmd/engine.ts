@@ -2,7 +2,7 @@
 import type { Describe } from '#agent/describe/index.ts';
 import type { NetworkApplier } from '#agent/discovery/index.ts';
 import type { Executor } from '#agent/executor/index.ts';
-import type { ClusterMember } from '#agent/network/index.ts';
+import type { ClusterMember, NetworkDoctor } from '#agent/network/index.ts';
 import type { ImageService } from '#gen/swarm/v1/images.ts';
 import type { ImagePinner } from '#manager/control/index.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
@@ -20,6 +20,8 @@ export interface Engine {
   readonly describe: Describe;
   /** What follows the tables of networks. */
   readonly networkAppliers: readonly NetworkApplier[];
+  /** Looks at the networks of this host; undefined where there are none. */
+  readonly networkDoctor: NetworkDoctor | undefined;
   readonly networks: EngineNetworks;
   readonly pinner: ImagePinner;
   readonly imageHandlers: Handlers<typeof ImageService> | undefined;

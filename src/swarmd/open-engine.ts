@@ -25,6 +25,7 @@ export async function openEngine(options: DaemonOptions, paths: Paths, logger: L
       conditions: () => [],
     }),
     networkAppliers: [],
+    networkDoctor: undefined,
     networks: { join: async () => {}, leave: async () => {} },
     pinner: { resolve: async () => Promise.resolve(undefined) },
     imageHandlers: undefined,

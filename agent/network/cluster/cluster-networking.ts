@@ -2,7 +2,7 @@
  * The cluster's networks on this node, put together: the guard and the tunnel between nodes, the overlay networks, the
  * routing mesh, and the answers to names. Follows the tables that managers send; without any, it does nothing.
  */
-import type { NetworkApplier, NetworkViews } from '#agent/discovery/index.ts';
+import type { NetworkApplier, NetworkView, NetworkViews } from '#agent/discovery/index.ts';
 import type { ResolverProcess } from '#agent/dns/index.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
@@ -12,16 +12,21 @@ import { NodeDataPath } from '#gen/swarm/v1/objects.ts';
 import { LoopbackPort, ResolverAsker, ResolverSettings } from '#gen/swarm/v1/resolver.ts';
 import { DnsConfig, PortProtocol, PublishMode } from '#gen/swarm/v1/specs.ts';
 import type { ClusterNetworks, TaskPlace } from '../cluster-networks.ts';
+import type { ExaminedNetworks } from '../doctor/network-doctor.ts';
 import { VxlanGuard } from '../guard/vxlan-guard.ts';
 import { readHostNameFiles } from '../host-name-files.ts';
 import { type InstanceNames, instanceNames } from '../instance.ts';
 import { hostHasIpv6 } from '../ipv6.ts';
+import { MESH_DEVICE } from '../mesh/mesh-table.ts';
 import type { NodeNetwork } from '../node-network.ts';
+import { networkMtu } from '../overlay/addressing.ts';
+import type { NetworkWays } from '../overlay/attachable-network.ts';
 import type { OverlayConfig } from '../overlay/config.ts';
 import type { NetworkKernel } from '../overlay/kernel/network-kernel.ts';
 import { touchedBy, type Underlay } from '../overlay/network-view.ts';
 import type { OverlayAttacher } from '../overlay/overlay-attach.ts';
-import { OverlayNetworks } from '../overlay/overlay-networks.ts';
+import { OverlayNetworks, type OverlaySurvey } from '../overlay/overlay-networks.ts';
+import { waysOf } from '../overlay/ways.ts';
 import type { WireGuardConfig } from '../wireguard/config.ts';
 import { type Tunnel, tunnelLinkName } from '../wireguard/tunnel.ts';
 import { tunnelAddress } from '../wireguard/tunnel-settings.ts';
@@ -117,7 +122,6 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
       });
     },
     detach: async (taskId) => this.#overlay?.detach(taskId),
-    openConnections: async (taskId) => (await this.#overlay?.openConnections(taskId)) ?? 0,
   };
 
   get answersNames(): boolean {
@@ -196,6 +200,50 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
     if (overlays !== undefined) repaired.push(...overlays.repaired);
     if (this.#meshProblem !== undefined) await this.#applyMesh(undefined);
     return repaired;
+  }
+
+  /** What there is of networks on this node, for who looks into a problem. Changes nothing. */
+  readonly examined: ExaminedNetworks = {
+    survey: async (networkId) => {
+      const view = this.#views.get(networkId);
+      return view?.table.ingress === true ? this.#surveyIngress(view) : this.#overlay?.survey(networkId);
+    },
+    ways: (networkId) => {
+      const view = this.#views.get(networkId);
+      return view?.table.ingress === true ? this.#ingressWays(view) : this.#overlay?.ways(networkId);
+    },
+    differences: async () => [
+      ...((await this.#guard?.isWhole()) === false ? ['guard of VXLAN'] : []),
+      ...((await this.#options.tunnel?.survey()) ?? []),
+    ],
+    handshakeAges: async () => (await this.#options.tunnel?.handshakeAges()) ?? new Map<string, number>(),
+    underlayDevice: async () => (await this.#findPlace())?.device ?? '',
+  };
+
+  #surveyIngress(view: NetworkView): OverlaySurvey {
+    const problems = [...(this.#meshProblem === undefined ? [] : [this.#meshProblem])];
+    problems.push(...(this.#network?.meshProblems() ?? []));
+    const ways = this.#ingressWays(view);
+    return {
+      problem: problems.length === 0 ? undefined : problems.join('; '),
+      differences: [],
+      mtu: networkMtu(view.table, ways?.underlay),
+      askerPath: undefined,
+    };
+  }
+
+  #ingressWays(view: NetworkView): NetworkWays | undefined {
+    const nodeId = this.#member?.nodeId ?? '';
+    const nodeIndex = view.peers.get(nodeId)?.index;
+    const network = this.#network;
+    if (this.#meshProblem !== undefined || network === undefined || nodeIndex === undefined) return undefined;
+    try {
+      const underlay = this.#underlayOf(view.table);
+      const place = { netnsPath: network.gatewayPath, linkIndex: MESH_DEVICE.index, nodeIndex };
+      return waysOf(place, { view, nodeId, underlay, mtu: networkMtu(view.table, underlay) });
+    } catch {
+      return undefined; // it has no way out, and says so as its problem
+    }
   }
 
   /** The node is in no swarm any more, and its tasks are gone: nothing of all this stays. */

@@ -12,6 +12,8 @@ export interface DataPathPlace {
   readonly address: string;
   /** Largest packet of the device that has the address, in bytes. */
   readonly mtu: number;
+  /** Name of that device; empty when it cannot be found. */
+  readonly device: string;
 }
 
 /** Undefined for a name, or an address that stands for every one. */
@@ -24,7 +26,7 @@ export async function findDataPath(address: string): Promise<DataPathPlace | und
     const found = (await listAddresses(socket, family)).find((one) => one.address === wanted);
     const link = (await listLinks(socket)).find((one) => one.index === found?.linkIndex);
     // Loopback carries more than any VXLAN device may.
-    return { address: wanted, mtu: Math.min(link?.mtu ?? MTU_UNKNOWN, 65_000) };
+    return { address: wanted, mtu: Math.min(link?.mtu ?? MTU_UNKNOWN, 65_000), device: link?.name ?? '' };
   } finally {
     await socket.close();
   }

@@ -20,6 +20,11 @@ export interface NetworkSurvey {
 export interface NetworkWays {
   readonly place: ProbePlace;
   readonly underlay: Underlay;
+  readonly encrypted: boolean;
+  /** Where a node is in the underlay; undefined for one that is not known. */
+  addressOf(nodeId: string): string | undefined;
+  /** Largest packet of the underlay to it, in bytes. */
+  underlayMtuTo(nodeId: string): number;
 }
 
 export interface AttachableNetwork {
@@ -44,7 +49,6 @@ export interface AttachableNetwork {
   connect(link: TaskLink): Promise<void>;
   /** Nothing reaches the task any more. The device stays: it goes with the task's namespace. */
   disconnect(taskId: string): Promise<void>;
-  openConnections(taskId: string): Promise<number>;
   /** With the prefix length of their subnet. */
   prefixes(link: TaskLink): readonly string[];
   /** Compares with the kernel and puts right what differs, inside tasks too. */

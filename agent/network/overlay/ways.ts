@@ -1,5 +1,6 @@
 /** How packets that test the way to the other nodes of a network leave this one. */
 import type { NetworkView } from '#agent/discovery/index.ts';
+import type { NetworkPeer } from '#gen/swarm/v1/networks.ts';
 import type { ProbePlace } from '../probe/network-probe.ts';
 import { routeMtu } from './addressing.ts';
 import type { NetworkWays } from './attachable-network.ts';
@@ -18,5 +19,19 @@ export function waysOf(device: Omit<ProbePlace, 'peers'>, { view, nodeId, underl
   for (const peer of view.peers.values())
     if (peer.nodeId !== nodeId && peer.index > 0 && underlay.peerAddress(peer) !== undefined)
       peers.set(peer.nodeId, { index: peer.index, mtu: routeMtu(mtu, underlay.peerMtu(peer), underlay) ?? mtu });
-  return { place: { ...device, peers }, underlay };
+  const peerOf = (peerId: string): NetworkPeer | undefined => view.peers.get(peerId);
+  return {
+    place: { ...device, peers },
+    underlay,
+    encrypted: view.table.encrypted,
+    addressOf: (peerId) => {
+      const peer = peerOf(peerId);
+      return peer === undefined ? undefined : underlay.peerAddress(peer);
+    },
+    underlayMtuTo: (peerId) => {
+      const peer = peerOf(peerId);
+      const theirs = peer === undefined ? undefined : underlay.peerMtu(peer);
+      return theirs === undefined || theirs === 0 ? underlay.mtu : Math.min(underlay.mtu, theirs);
+    },
+  };
 }
