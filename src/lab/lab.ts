@@ -227,16 +227,16 @@ export class Lab {
   /** Undoes every fault but a loss of power and an ended daemon: see `start`. */
   async undoFaults(): Promise<void> {
     await this.heal();
-    for (const host of this.hosts) {
-      if (!host.isOn()) continue;
+    const hosts = this.hosts.filter((host) => host.isOn());
+    await inParallel(hosts, async (host) => {
       await host.daemon.continue();
       await this.limitLink(host.name, undefined);
       await host.limitProcessor(undefined);
       if (host.hasClock) await host.setClock(0);
-      if (!host.hasDisk) continue;
+      if (!host.hasDisk) return;
       await host.limitWrites(undefined);
       await host.disk.free();
-    }
+    });
   }
 
   async status(): Promise<readonly HostStatus[]> {

@@ -10,7 +10,7 @@ import { ROOT } from '#test/house/source-files.ts';
 import { MUTANTS } from './mutants.ts';
 import { runSeed, traceSeed } from './run.ts';
 
-const SEEDS = 40;
+const SEEDS = 20;
 const SEEDS_PER_TEST = 10;
 
 describe('sim: managers under virtual time', () => {

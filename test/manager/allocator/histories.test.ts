@@ -6,7 +6,7 @@
 import fc from 'fast-check';
 import { AllocatorWorld } from './allocator-world.ts';
 
-const HISTORIES = Number(process.env['HISTORIES'] ?? 150);
+const HISTORIES = Number(process.env['HISTORIES'] ?? 60);
 
 describe('allocator: histories', function () {
   this.timeout(600_000);

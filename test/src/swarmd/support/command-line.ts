@@ -1,10 +1,9 @@
-/** The real program `swarm`, from source, against one daemon. */
+/** The real program `swarm` against one daemon. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { DaemonProcess } from './daemon-process.ts';
+import { type DaemonProcess, programOf } from './daemon-process.ts';
 
-const PROGRAM = join(import.meta.dirname, '../../../../src/cli/start.ts');
 const TIMEOUT_MS = 90_000;
 
 export interface Answer {
@@ -18,7 +17,13 @@ export async function swarm(daemon: DaemonProcess, words: readonly string[], inp
   const socket = join(daemon.directory, 'run/swarm.sock');
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', PROGRAM, '--socket', socket, ...words],
+    [
+      '--disable-warning=ExperimentalWarning',
+      programOf('dist/swarm.cjs', 'src/cli/start.ts'),
+      '--socket',
+      socket,
+      ...words,
+    ],
     { cwd: daemon.directory, stdio: ['pipe', 'pipe', 'pipe'], timeout: TIMEOUT_MS },
   );
   const output = { stdout: '', stderr: '' };

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,8 +16,14 @@ import { NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { SocketTransport } from '#proto/grpc/socket-transport.ts';
 
-const MAIN = join(import.meta.dirname, '../../../../src/swarmd/main.ts');
+const ROOT = join(import.meta.dirname, '../../../..');
 const READY_TIMEOUT_MS = 20_000;
+
+/** A program as bin/ would start it: what was built starts in a third of the time that the source takes. */
+export function programOf(built: string, source: string): string {
+  const fromSource = process.env['STARLING_FROM_SOURCE'] !== undefined || !existsSync(join(ROOT, built));
+  return join(ROOT, fromSource ? source : built);
+}
 
 export interface DaemonOptions {
   readonly name: string;
@@ -67,9 +74,13 @@ export class DaemonProcess {
     const runtime = ['--disable-warning=ExperimentalWarning'];
     if (this.featureLevel !== undefined)
       runtime.push('--import', `data:text/javascript,globalThis.__STARLING_FEATURE_LEVEL__=${this.featureLevel}`);
-    const child = spawn(process.execPath, [...runtime, MAIN, ...flags, ...more], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      process.execPath,
+      [...runtime, programOf('dist/swarmd.mjs', 'src/swarmd/main.ts'), ...flags, ...more],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     this.#process = child;
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (data: Buffer) => {

@@ -1,0 +1,3 @@
+import { describeCrashes } from '#test/agent/network/overlay/crashes.ts';
+
+describeCrashes(1);

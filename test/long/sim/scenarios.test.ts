@@ -1,0 +1,3 @@
+import { describeScenarios } from '#test/sim/scenarios.ts';
+
+describeScenarios(5);
