@@ -61,6 +61,8 @@ interface Place {
   readonly words: Words;
   /** The host's end of the cable, as a string of nft. */
   readonly link: string;
+  /** Matches questions for names to who answers tasks at that end. */
+  readonly names: string;
   readonly setMark: string;
   /** Prefixes of tasks. */
   readonly tasks: readonly string[];
@@ -84,7 +86,7 @@ export function hostTableText(contents: HostTableContents): string {
     const place = placeOf(contents, family);
     text.push(`table ${nftFamily(family)} ${names.hostTable} {
 ${mapsText(contents, family, place)}
-${chainsText(contents, family, place)}
+${chainsText(family, place)}
 }
 `);
   }
@@ -103,6 +105,7 @@ function placeOf({ names, plan, ipv6, mark, guardedDevices, mesh }: HostTableCon
   const common = {
     words: WORDS[family],
     link: `"${names.hostLink}"`,
+    names: `ip daddr ${formatAddress(plan.hostAddress)} meta l4proto { 6, 17 } th dport 53`,
     setMark: `meta mark set meta mark or ${mark}`,
     guarded: guardedDevices[family] !== undefined,
     mesh: mesh !== undefined,
@@ -186,11 +189,11 @@ function lookUpText({ words, setMark, mesh }: Place, local: boolean): string {
 }
 
 /**
- * What is not for tasks. 127.0.0.1 of the host leads to them, but nothing that arrives may have it; there is no such way
+ * What is not for tasks. Who answers names at the host's end of the cable does, whoever publishes that port. 127.0.0.1 of the host leads to them, but nothing that arrives may have it; there is no such way
  * for ::1, where a proxy listens. Clients by link-local addresses could not be answered from behind a router.
  */
-function asideText(family: Family, local: boolean): string {
-  if (family === 4) return local ? '' : 'ip daddr 127.0.0.0/8 accept';
+function asideText(family: Family, { names }: Place, local: boolean): string {
+  if (family === 4) return local ? `${names} accept` : `ip daddr 127.0.0.0/8 accept\n    ${names} accept`;
   return `ip6 daddr ::1 accept
     ip6 saddr fe80::/10 accept`;
 }
@@ -207,12 +210,11 @@ function translateText({ words, link, ingress, nodeAddress }: Place, family: Fam
   return lines.map((line) => `    ${line}`).join('\n');
 }
 
-function chainsText({ plan }: HostTableContents, family: Family, place: Place): string {
+function chainsText(family: Family, place: Place): string {
   const { words, link, setMark, gatewayAddress, guarded } = place;
   const { ip } = words;
   const loopback = family === 4 ? '127.0.0.0/8' : '::1';
   const tasks = place.tasks.length === 1 ? place.tasks[0] : `{ ${place.tasks.join(', ')} }`;
-  const names = `iifname ${link} ip daddr ${formatAddress(plan.hostAddress)} meta l4proto { 6, 17 } th dport 53 accept`;
   return `
   chain guard {
     type filter hook prerouting priority -300; policy accept;
@@ -221,7 +223,7 @@ function chainsText({ plan }: HostTableContents, family: Family, place: Place): 
   }
   chain publish {
     type nat hook prerouting priority -100; policy accept;
-    ${asideText(family, false)}
+    ${asideText(family, place, false)}
 ${lookUpText(place, false)}
   }
   chain mark_arriving {
@@ -231,7 +233,7 @@ ${lookUpText(place, false)}
   }
   chain publish_locally {
     type nat hook output priority -100; policy accept;
-    ${asideText(family, true)}
+    ${asideText(family, place, true)}
 ${lookUpText(place, true)}
   }
   chain mark_leaving {
@@ -250,7 +252,7 @@ ${lookUpText(place, true)}
     type filter hook input priority 0; policy accept;
     iifname ${link} ct state established,related accept
     iifname ${link} ${words.echoRequest} accept
-    ${family === 4 ? names : ''}
+    ${family === 4 ? `iifname ${link} ${place.names} accept` : ''}
     iifname ${link} reject with ${words.portUnreachable}
   }
   chain output {

@@ -19,6 +19,7 @@ export interface PortHolder {
 }
 
 const EVERY_ADDRESS: Readonly<Record<Family, string>> = { 4: '0.0.0.0', 6: '::' };
+const NAMES_PORT = 53;
 /** Free ports that are tried until one is free in both families. */
 const FREE_PORT_ATTEMPTS = 8;
 /** Nobody is ever accepted, so a short queue does. */
@@ -78,9 +79,12 @@ async function holdOne(port: PublishedAt, family: Family): Promise<PortHolder | 
   }
 }
 
-/** Ports of every IPv6 address are shared with the proxy that answers at the one of them which leads nowhere, [::1]. */
+/**
+ * Ports of every IPv6 address are shared with the proxy that answers at the one of them which leads nowhere, [::1]; the
+ * port of names of every address with who answers tasks at the host's end of the cable.
+ */
 function isShared(port: PublishedAt, family: Family): boolean {
-  return family === 6 && boundAddress(port) === undefined;
+  return boundAddress(port) === undefined && (family === 6 || port.publishedPort === NAMES_PORT);
 }
 
 function holdTcp(port: PublishedAt, family: Family): Promise<PortHolder> {

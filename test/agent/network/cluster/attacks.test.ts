@@ -171,6 +171,25 @@ describe('network: attacks', function () {
     );
   });
 
+  it('who publishes the port of names gets it at every host, and answers no task that asks its own server', async () => {
+    const port = { publishedPort: 53, targetPort: 53 };
+    const own = await hosts.daemon(1).call('nameserver');
+    hosts.services = [...hosts.services, { id: 'names', ports: [{ ...port, udp: true }, port] }];
+    await hosts.add({ id: 'names', host: 2, service: 'names', networks: { [INGRESS]: '10.0.0.13' } });
+    const names = hosts.inTask('names');
+    await names.call('serve', 'names', '0.0.0.0', 53);
+    await names.call('serveDatagrams', 'names', '0.0.0.0', 53);
+    for (const host of [1, 2]) {
+      assert.equal(await stranger.call('ask', hostAddress(host), 53), `names ${STRANGER_ADDRESS}`);
+      assert.equal(await stranger.call('askDatagram', hostAddress(host), 53), `names ${STRANGER_ADDRESS}`);
+    }
+    const before = await names.call('heard', 'names');
+    assert.deepEqual(await attacker.call('resolveName', 'web'), ['10.0.1.2']);
+    assert.deepEqual(await onHost[1]?.call('resolveName', 'web', own), ['EREFUSED']);
+    assert.match(await attacker.call('ask', own, 53, 200), /^timeout$/, 'a server of names says nothing unasked');
+    assert.equal(await names.call('heard', 'names'), before);
+  });
+
   it('who is on internal networks only says nothing to the outside: not by routes, ports, echo or names', async () => {
     const wire = PacketSocket.open(hosts.hostPath(1), 2);
     const seen: string[] = [];
