@@ -86,6 +86,11 @@ export class NetworkTables {
     return needed;
   }
 
+  /** The table as it is now; undefined for a network that is not there or not ready. Changes with the next commit. */
+  entries(networkId: string): Pick<NetworkEntries, 'table' | 'peers' | 'services' | 'endpoints'> | undefined {
+    return this.#networks.get(networkId);
+  }
+
   /** Nodes that take part in the network. */
   peersOf(networkId: string): readonly string[] {
     return [...(this.#networks.get(networkId)?.peers.keys() ?? [])];

@@ -43,11 +43,14 @@ export interface SessionOptions {
   /** Undefined for an agent that does not understand network tables. */
   readonly networks: NetworkFeed | undefined;
   readonly isHeld: (taskId: string) => boolean;
+  /** The agent looks at its networks when it is asked to. */
+  readonly checksNetworks?: boolean;
 }
 
 export class DispatcherSession {
   readonly nodeId: string;
   readonly sessionId: string;
+  readonly checksNetworks: boolean;
   readonly #output: SessionOutput;
   readonly #config: DispatcherConfig;
   readonly #builder: AssignmentBuilder;
@@ -62,8 +65,9 @@ export class DispatcherSession {
   #begun = false;
   #ended = false;
 
-  constructor({ nodeId, sessionId, output, config, networks, isHeld }: SessionOptions) {
+  constructor({ nodeId, sessionId, output, config, networks, isHeld, checksNetworks = false }: SessionOptions) {
     this.nodeId = nodeId;
+    this.checksNetworks = checksNetworks;
     this.sessionId = sessionId;
     this.#output = output;
     this.#config = config;

@@ -16,6 +16,7 @@ import {
   SessionResponse,
   type StatusBatch,
 } from '#gen/swarm/v1/dispatcher.ts';
+import type { NetworkCheck, NetworkCheckReport } from '#gen/swarm/v1/doctor.ts';
 import { type ManagerPeer, type Node, type NodeDescription, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
 import { NetworkTables } from '#manager/discovery/index.ts';
 import type { CommitEvents, StoreView } from '#manager/store/index.ts';
@@ -32,6 +33,8 @@ export interface DispatcherOptions {
   readonly managers: () => readonly ManagerPeer[];
   /** When the manager on a node was last heard of by the others; undefined for a node without, and where nobody knows. */
   readonly managerHeardMs?: HeardElsewhere;
+  /** A node has looked at its networks, as `askNetworks` wanted. */
+  readonly onNetworkReport?: ((nodeId: string, report: NetworkCheckReport) => void) | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -176,6 +179,7 @@ export class Dispatcher {
       config,
       networks: hasNetworks ? new NetworkFeed(nodeId, this.#networks) : undefined,
       isHeld: (taskId) => this.#withdrawal.isHeld(taskId),
+      checksNetworks: hello.checksNetworks,
     });
     if (node === undefined) {
       session.end(SessionEndReason.NODE_REMOVED, `node ${nodeId} is not part of the swarm any more`);
@@ -242,11 +246,30 @@ export class Dispatcher {
       case 'appliedNetworks':
         this.#withdrawal.confirmed(session.nodeId, message.value.version);
         return;
+      case 'networkCheckReport':
+        this.#options.onNetworkReport?.(session.nodeId, message.value);
+        return;
       case 'hello': // a second hello says nothing new
       case 'applied': // what runs, statuses say
       case undefined: // a message of a newer agent
         return;
     }
+  }
+
+  /** The tables of networks, as agents have them once they were told all that there is to tell. */
+  get networks(): NetworkTables {
+    return this.#networks;
+  }
+
+  /** Asks a node to look at its networks. `unable`: its release cannot; `absent`: it has no session. */
+  askNetworks(nodeId: string, value: NetworkCheck): 'asked' | 'unable' | 'absent' {
+    const session = this.#sessions.get(nodeId);
+    if (session === undefined || session.ended) return 'absent';
+    if (!session.checksNetworks) return 'unable';
+    // What it was not told yet it could not have.
+    session.flush();
+    session.send(SessionResponse.create({ message: { kind: 'networkCheck', value } }));
+    return 'asked';
   }
 
   /** The stream of a session is gone. The node is not: it has its grace to come back. */
