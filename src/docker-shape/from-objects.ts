@@ -168,6 +168,11 @@ export function nodeShape(node: Node, rootCertificate = ''): StructData {
         ],
       },
       TLSInfo: { TrustRoot: rootCertificate },
+      DataPath: description?.dataPath && {
+        Address: description.dataPath.address,
+        MTU: description.dataPath.mtu,
+        EncryptionProblem: description.dataPath.encryptionProblem,
+      },
     },
     Status: {
       State: NODE_STATES[status?.state ?? NodeState.UNKNOWN],

@@ -231,6 +231,10 @@ export const NODE = struct('swarm.Node', {
     }),
     TLSInfo: TLS_INFO,
     'CSIInfo?': list(struct('swarm.NodeCSIInfo', {})),
+    // Docker has none: where packets of networks reach the node, and why it cannot encrypt them.
+    'DataPath?': pointer(
+      struct('swarm.NodeDataPath', { 'Address?': STRING, 'MTU?': UINT, 'EncryptionProblem?': STRING }),
+    ),
   }),
   Status: struct('swarm.NodeStatus', { 'State?': named('swarm.NodeState'), 'Message?': STRING, 'Addr?': STRING }),
   'ManagerStatus?': pointer(

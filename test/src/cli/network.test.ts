@@ -4,8 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { SwarmError } from '#common/errors.ts';
-import { GetNetworkResponse, NetworkUsage, SubnetUsage, UpdateServiceResponse } from '#gen/swarm/v1/control.ts';
-import { Network, Service } from '#gen/swarm/v1/objects.ts';
+import {
+  GetNetworkResponse,
+  GetNodeResponse,
+  NetworkUsage,
+  SubnetUsage,
+  UpdateServiceResponse,
+} from '#gen/swarm/v1/control.ts';
+import { Network, Node, NodeDataPath, NodeDescription, Service } from '#gen/swarm/v1/objects.ts';
 import { IpamSpec, IpamSubnet, NetworkSpec, type ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { SwarmApi } from '#src/cli/api.ts';
 import { type CliResult, fakeApi, NOW_MS, runCli } from './support/run-cli.ts';
@@ -246,6 +252,25 @@ describe('cli: networks', () => {
       (await runCli(['network', 'inspect', '--pretty', 'bridge'])).stdout,
       /^Driver:\t\tbridge\nScope:\t\tlocal\n/m,
     );
+  });
+});
+
+describe('cli: a node that cannot encrypt', () => {
+  it('says so on its page and in its document; others say nothing of it', async () => {
+    const { api } = session();
+    const answer = await api.control.getNode({ reference: 'alpha' });
+    const dataPath = NodeDataPath.create({ address: '192.168.0.1', mtu: 1500, encryptionProblem: 'no WireGuard' });
+    const node = Node.create({ ...answer.node, description: { ...NodeDescription.create(), dataPath } });
+    const control = { ...api.control, getNode: async () => GetNodeResponse.create({ node }) };
+    const pretty = await runCli(['node', 'inspect', '--pretty', 'alpha'], { api: { control } });
+    assert.match(
+      pretty.stdout,
+      /^Data Path Address: 192\.168\.0\.1 \(MTU 1500\)\nData Path Encryption: not possible: no WireGuard$/m,
+    );
+    const format = ['node', 'inspect', '--format', '{{.Description.DataPath.EncryptionProblem}}', 'alpha'];
+    assert.equal((await runCli(format, { api: { control } })).stdout, 'no WireGuard\n');
+    assert.doesNotMatch((await runCli(['node', 'inspect', '--pretty', 'alpha'])).stdout, /Data Path/);
+    assert.doesNotMatch((await runCli(['node', 'inspect', 'alpha'])).stdout, /DataPath/);
   });
 });
 

@@ -2,7 +2,6 @@ import { formatDuration, humanDuration, NANOS_PER_MS } from '#common/duration.ts
 import { DEFAULT_SAVES_KEPT } from '#common/limits.ts';
 import { binarySize } from '#common/size.ts';
 import { type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
-import type { NodeDataPath } from '#gen/swarm/v1/objects.ts';
 import { type LogConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
 import { encodeJson } from '../../../docker-shape/encode-json.ts';
 import {
@@ -19,6 +18,7 @@ import { VERSION } from '../../../swarmd/version.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printWarning } from '../../context.ts';
 import { inspectFormat } from '../../format/inspect-format.ts';
+import { dataPathLines } from '../shared/data-path-lines.ts';
 import { INSPECT_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 
 export const info: CommandImplementation = {
@@ -102,20 +102,10 @@ function swarmLines(answer: GetInfoResponse): readonly string[] {
   if (isManager && answer.cluster !== undefined) lines.push(...managerLines(answer));
   else lines.push(`  Connected: ${answer.connected}`);
   lines.push(`  Node Address: ${withoutPort(answer.advertiseAddress)}`);
-  lines.push(...dataPathLines(answer.description?.dataPath));
+  lines.push(...dataPathLines('  ', answer.description?.dataPath));
   const addresses = answer.managers.map((peer) => peer.address).toSorted();
   if (addresses.length > 0) lines.push('  Manager Addresses:', ...addresses.map((address) => `   ${address}`));
   return lines;
-}
-
-/** Where the node's packets to other nodes leave it. Docker shows none of these. */
-function dataPathLines(dataPath: NodeDataPath | undefined): readonly string[] {
-  if (dataPath === undefined || dataPath.address === '') return [];
-  const { address, mtu, encryptionProblem } = dataPath;
-  return [
-    `  Data Path Address: ${address}${mtu === 0 ? '' : ` (MTU ${mtu})`}`,
-    ...(encryptionProblem === '' ? [] : [`  Data Path Encryption: not possible: ${encryptionProblem}`]),
-  ];
 }
 
 function managerLines(answer: GetInfoResponse): readonly string[] {

@@ -4,6 +4,7 @@ import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
 import { NODE_AVAILABILITIES, NODE_STATES } from '../../../docker-shape/from-objects.ts';
 import { capitalised } from '../../format/texts.ts';
 import { printTime } from '../../template/print-value.ts';
+import { dataPathLines } from '../shared/data-path-lines.ts';
 
 export function prettyNode(node: Node, rootCertificate: string): string {
   const { spec, status, description } = node;
@@ -17,7 +18,7 @@ export function prettyNode(node: Node, rootCertificate: string): string {
     lines.push(` Message:              \t${capitalised(status.message)}`);
   lines.push(` Availability:         \t${capitalised(NODE_AVAILABILITIES[spec?.availability ?? 0])}`);
   if (status !== undefined && status.address !== '') lines.push(` Address:\t\t${status.address}`);
-  lines.push(...manager(node), ...machine(node));
+  lines.push(...manager(node), ...machine(node), ...dataPathLines('', description?.dataPath));
   lines.push(...labels('Engine Labels:', description?.engine?.labels ?? {}));
   if (rootCertificate !== '')
     lines.push('TLS Info:', ' TrustRoot:', rootCertificate, ' Issuer Subject:\t', ' Issuer Public Key:\t');
