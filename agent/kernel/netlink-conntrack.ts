@@ -16,13 +16,11 @@ const IPCTNL_MSG_CT_GET = 1;
 const IPCTNL_MSG_CT_DELETE = 2;
 const NFNETLINK_HEADER_BYTES = 4;
 
-const CTA = { tupleOriginal: 1, tupleReply: 2, protocolInfo: 4, filter: 25 } as const;
+const CTA = { tupleOriginal: 1, tupleReply: 2, filter: 25 } as const;
 const CTA_TUPLE = { ip: 1, protocol: 2 } as const;
 const CTA_IP = { source4: 1, destination4: 2, source6: 3, destination6: 4 } as const;
 const CTA_PROTOCOL = { number: 1, sourcePort: 2 } as const;
 const CTA_FILTER = { originalFlags: 1, replyFlags: 2 } as const;
-const CTA_PROTOINFO_TCP = 1;
-const CTA_PROTOINFO_TCP_STATE = 1;
 const FLAG = { source: 1 << 0, destination: 1 << 1, protocol: 1 << 3, sourcePort: 1 << 4 } as const;
 
 export const IP_PROTOCOL_TCP = 6;
@@ -134,20 +132,6 @@ export function forgetFlowsToPort(ipProtocol: number, port: number): NetlinkRequ
   return forgetFlows({ ipProtocol, replySourcePort: port });
 }
 
-/** States of TCP as connection tracking numbers them. */
-export const TCP_STATES = [
-  'NONE',
-  'SYN_SENT',
-  'SYN_RECV',
-  'ESTABLISHED',
-  'FIN_WAIT',
-  'CLOSE_WAIT',
-  'LAST_ACK',
-  'TIME_WAIT',
-  'CLOSE',
-] as const;
-export type TcpState = (typeof TCP_STATES)[number];
-
 export interface Flow {
   readonly ipProtocol: number;
   readonly source: string;
@@ -155,25 +139,11 @@ export interface Flow {
   readonly replySource: string;
   /** 0 where the protocol has no ports. */
   readonly replySourcePort: number;
-  /** Undefined for other protocols than TCP. */
-  readonly tcpState: TcpState | undefined;
 }
 
 interface FoundFlow extends Flow {
   /** Of the original direction, as the kernel encodes it: names this flow and no other. */
   readonly tuple: Buffer;
-}
-
-const OPEN_STATES: ReadonlySet<TcpState | undefined> = new Set<TcpState>([
-  'SYN_RECV',
-  'ESTABLISHED',
-  'FIN_WAIT',
-  'CLOSE_WAIT',
-]);
-
-/** Whether both sides have begun and not both have ended. Only TCP says. */
-export function isOpen({ tcpState }: Pick<Flow, 'tcpState'>): boolean {
-  return OPEN_STATES.has(tcpState);
 }
 
 /** Whether every condition of the filter holds. */
@@ -205,12 +175,6 @@ function tupleOf(bytes: Buffer | undefined): Tuple {
   };
 }
 
-function tcpStateOf(info: Buffer | undefined): TcpState | undefined {
-  const tcp = info === undefined ? undefined : parseAttributes(info).get(CTA_PROTOINFO_TCP);
-  const state = tcp === undefined ? undefined : parseAttributes(tcp).get(CTA_PROTOINFO_TCP_STATE);
-  return state === undefined ? undefined : TCP_STATES[state.readUInt8(0)];
-}
-
 function parseFlow(body: Buffer): FoundFlow {
   const attributes = parseAttributes(body.subarray(NFNETLINK_HEADER_BYTES));
   const tuple = attributes.get(CTA.tupleOriginal) ?? Buffer.alloc(0);
@@ -222,7 +186,6 @@ function parseFlow(body: Buffer): FoundFlow {
     originalDestination: original.destination,
     replySource: reply.source,
     replySourcePort: reply.sourcePort,
-    tcpState: tcpStateOf(attributes.get(CTA.protocolInfo)),
     tuple: Buffer.from(tuple),
   };
 }
@@ -234,11 +197,6 @@ function findFlows(socket: NetlinkSocket, filter: FlowFilter): Promise<readonly 
     const flow = parseFlow(body);
     return flowMatches(flow, filter) ? [flow] : [];
   });
-}
-
-/** The flows of the socket's namespace that match. `socket` is a NETLINK_NETFILTER one. */
-export function listFlows(socket: NetlinkSocket, filter: FlowFilter): Promise<readonly Flow[]> {
-  return findFlows(socket, filter);
 }
 
 function forgetFlow(flow: FoundFlow): NetlinkRequest {

@@ -2,7 +2,6 @@
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { NETLINK_NETFILTER, NetlinkSocket } from '../kernel/netlink.ts';
-import { IP_PROTOCOL_TCP, isOpen, listFlows } from '../kernel/netlink-conntrack.ts';
 import type { NetworkNamespace } from '../kernel/netns.ts';
 import { Nftables } from '../kernel/nftables.ts';
 import { changeElements, listElements } from '../kernel/nftables-elements.ts';
@@ -64,12 +63,6 @@ export class GatewayFilter {
       this.#listing = undefined;
       await this.ensure(hostAddress, []);
     }
-  }
-
-  /** TCP connections to the address that have begun and not ended. */
-  async openConnections(address: string): Promise<number> {
-    const flows = await listFlows(this.#socket, { ipProtocol: IP_PROTOCOL_TCP, replySource: address });
-    return flows.filter(isOpen).length;
   }
 
   async close(): Promise<void> {

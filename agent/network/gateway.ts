@@ -174,11 +174,6 @@ export class Gateway {
     return this.filter.confine(addresses, confined, formatAddress(this.plan.hostAddress));
   }
 
-  /** TCP connections to the task with this address that have begun and not ended. */
-  openConnections(address: string): Promise<number> {
-    return this.filter.openConnections(address);
-  }
-
   /** Addresses of the host that others could know it by, of both families. */
   async hostAddresses(): Promise<readonly LinkAddress[]> {
     const own = [formatAddress(this.plan.hostAddress), this.#ipv6?.hostAddress];

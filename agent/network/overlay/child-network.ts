@@ -112,11 +112,6 @@ export class ChildNetwork implements AttachableNetwork {
     await this.#inside(link, (task) => task.change([{ do: 'delete-link', name: deviceInTask(link).name }]));
   }
 
-  /** Nothing of the host sees these connections: there is nothing to wait for but the grace period. */
-  async openConnections(): Promise<number> {
-    return 0;
-  }
-
   prefixes(link: TaskLink): readonly string[] {
     return link.addresses.map((address) => `${address}/${subnetOf(this.#subnets, address, this.#table.name).length}`);
   }

@@ -40,9 +40,4 @@ export interface OverlayAttacher {
    * namespace, which the caller removes after this. A task without any is no error.
    */
   detach(taskId: string): Promise<void>;
-  /**
-   * How many TCP connections to the task, over all its networks, have not ended: what draining waits for. Connections of
-   * other protocols have no end that could be seen.
-   */
-  openConnections(taskId: string): Promise<number>;
 }

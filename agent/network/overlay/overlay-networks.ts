@@ -152,13 +152,6 @@ export class OverlayNetworks implements OverlayAttacher {
     });
   }
 
-  async openConnections(taskId: string): Promise<number> {
-    let count = 0;
-    for (const { networkId } of this.#links.get(taskId) ?? [])
-      count += (await this.#networks.get(networkId)?.openConnections(taskId)) ?? 0;
-    return count;
-  }
-
   /** Compares every network with the kernel and repairs it. Call it every half minute or so. */
   async reconcile(): Promise<OverlayReconcileReport> {
     // What could not be made before, and what has a way to the other nodes now.

@@ -150,14 +150,6 @@ export class Router implements AttachableNetwork {
     });
   }
 
-  async openConnections(taskId: string): Promise<number> {
-    const link = this.#model.links.get(taskId);
-    if (link === undefined) return 0;
-    const namespace = this.#open();
-    const counts = link.addresses.map((replySource) => namespace.openConnections({ replySource }));
-    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
-  }
-
   prefixes(link: TaskLink): readonly string[] {
     return link.addresses.map((address) => {
       const { length } = subnetOf(this.#model.subnets, address, this.#view.table.name);

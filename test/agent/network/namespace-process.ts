@@ -95,7 +95,7 @@ function meshView({ nodes, services, tasks }: MeshState): NetworkView {
 
 /** A cluster with the ingress network and no other. */
 const INGRESS_ONLY: ClusterNetworks = {
-  overlay: { attach: async () => [], detach: async () => {}, openConnections: async () => 0 },
+  overlay: { attach: async () => [], detach: async () => {} },
   isIngress: (networkId) => networkId === 'ingress',
   ready: async () => {},
   adopt: () => {},

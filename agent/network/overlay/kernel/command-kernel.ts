@@ -17,14 +17,12 @@ import {
   parseNeighbours,
   parseRoutes,
   parseRules,
-  parseTcpStates,
 } from './command-output.ts';
 import type { KernelNamespace, LinkState, NetworkKernel } from './network-kernel.ts';
 import type { Item, Operation } from './operations.ts';
 import { codeOf, runTool, type ToolResult, toolFailure } from './run-tool.ts';
 
 const NSFS_MAGIC = 0x6e736673;
-const OPEN_STATES: readonly string[] = ['SYN_RECV', 'ESTABLISHED', 'FIN_WAIT', 'CLOSE_WAIT'];
 const PROTOCOLS: Readonly<Record<number, string>> = { 6: 'tcp', 17: 'udp' };
 
 const PROGRAMS: Readonly<Record<CommandLine['tool'], readonly string[]>> = {
@@ -158,11 +156,6 @@ class CommandNamespace implements KernelNamespace {
       // 1 when there was nothing to forget.
       if (exitCode !== 0 && !/ 0 flow entries/.test(stderr)) throw toolFailure('forget connections', stderr);
     }
-  }
-
-  async openConnections(filter: FlowFilter): Promise<number> {
-    const output = await this.#read(['conntrack', '-L', ...flowArguments({ ...filter, ipProtocol: 6 })]);
-    return parseTcpStates(output).filter((state) => OPEN_STATES.includes(state)).length;
   }
 
   watch(): undefined {

@@ -163,11 +163,3 @@ export function parseElements(output: string): ReadonlyMap<string, string> {
   }
   return found;
 }
-
-/** The states of the TCP connections that `conntrack -L` prints. */
-export function parseTcpStates(output: string): readonly string[] {
-  return output
-    .split('\n')
-    .map((line) => /^tcp\s+\d+\s+\d+\s+(\S+)/.exec(line)?.[1])
-    .filter((state) => state !== undefined);
-}

@@ -1,5 +1,4 @@
 /** A namespace that can be looked at and not changed: what repairs would do to it is told, and not done. */
-import type { FlowFilter } from '../../../kernel/netlink-conntrack.ts';
 import type { ElementKey, ElementSet } from '../../../kernel/nftables-elements.ts';
 import type { Sysctl } from '../../sysctls.ts';
 import type { KernelNamespace, LinkState } from './network-kernel.ts';
@@ -40,10 +39,6 @@ export class LookOnlyNamespace implements KernelNamespace {
   async changeElements(): Promise<void> {}
 
   async forgetFlows(): Promise<void> {}
-
-  openConnections(filter: FlowFilter): Promise<number> {
-    return this.#namespace.openConnections(filter);
-  }
 
   watch(): undefined {
     return undefined;

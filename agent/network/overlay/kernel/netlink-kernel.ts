@@ -3,7 +3,7 @@ import { SwarmError } from '#common/errors.ts';
 import { AF_UNSPEC } from '../../../kernel/ip-address.ts';
 import { NETLINK_NETFILTER, type NetlinkRequest, NetlinkSocket } from '../../../kernel/netlink.ts';
 import { addAddress, deleteAddress, listAddresses } from '../../../kernel/netlink-address.ts';
-import { type FlowFilter, forgetAll, isOpen, listFlows } from '../../../kernel/netlink-conntrack.ts';
+import { type FlowFilter, forgetAll } from '../../../kernel/netlink-conntrack.ts';
 import { type NetworkEvent, type NetworkWatch, watchNetwork } from '../../../kernel/netlink-events.ts';
 import { addVeth, deleteLink, findLink, listLinks, setLinkUp } from '../../../kernel/netlink-link.ts';
 import { addIpvlan, addMacvlan } from '../../../kernel/netlink-macvlan.ts';
@@ -159,10 +159,6 @@ class NetlinkNamespace implements KernelNamespace {
 
   async forgetFlows(filters: readonly FlowFilter[]): Promise<void> {
     if (filters.length > 0) await forgetAll(this.#netfilter(), filters);
-  }
-
-  async openConnections(filter: FlowFilter): Promise<number> {
-    return (await listFlows(this.#netfilter(), filter)).filter(isOpen).length;
   }
 
   watch(onEvents: (events: readonly NetworkEvent[]) => void): NetworkWatch {

@@ -41,8 +41,6 @@ export interface KernelNamespace {
   changeElements(groups: readonly (readonly ElementChange[])[]): Promise<void>;
   /** Forgets flows that match any of the filters. */
   forgetFlows(filters: readonly FlowFilter[]): Promise<void>;
-  /** How many TCP connections that match are open: begun and not ended by both sides. */
-  openConnections(filter: FlowFilter): Promise<number>;
   /** Tells of changes that others made; undefined where that cannot be had: then only comparing finds them. */
   watch(onEvents: (events: readonly NetworkEvent[]) => void): NetworkWatch | undefined;
   /** Lets go; the namespace stays. */

@@ -92,7 +92,6 @@ export class DyingKernel implements NetworkKernel {
       elements: (set) => namespace.elements(set),
       changeElements: changing('elements', namespace.changeElements.bind(namespace)),
       forgetFlows: changing('flows', namespace.forgetFlows.bind(namespace)),
-      openConnections: (filter) => namespace.openConnections(filter),
       watch: () => undefined,
       // Letting go is the last thing that work does: dying there is dying after all of it.
       close: async () => {
