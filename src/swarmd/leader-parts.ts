@@ -1,6 +1,7 @@
 /** What runs on the leader and nowhere else: all of it starts with leadership, all of it stops with its loss. */
 import { SwarmError } from '#common/errors.ts';
 import type { Dispatcher } from '#manager/dispatcher/index.ts';
+import type { NetworkDoctor } from '#manager/doctor/index.ts';
 import type { LogBroker } from '#manager/logbroker/index.ts';
 import type { FeatureLevelRaiser, RoleReconciler } from '#manager/roles/index.ts';
 import type { Runner } from '#manager/runner/index.ts';
@@ -10,6 +11,7 @@ export interface LeaderPartsOptions {
   readonly view: () => StoreView;
   readonly dispatcher: Dispatcher;
   readonly logBroker: LogBroker;
+  readonly networkDoctor: NetworkDoctor;
   readonly runner: Runner;
   readonly roles: RoleReconciler;
   readonly features: FeatureLevelRaiser;
@@ -35,8 +37,9 @@ export class LeaderParts {
   start(): void {
     if (this.#running) return;
     this.#running = true;
-    const { view, dispatcher, runner, roles, features } = this.#options;
+    const { view, dispatcher, networkDoctor, runner, roles, features } = this.#options;
     dispatcher.start(view());
+    networkDoctor.start();
     runner.start();
     roles.start();
     features.start();
@@ -46,11 +49,13 @@ export class LeaderParts {
   async stop(why: string): Promise<void> {
     if (!this.#running) return;
     this.#running = false;
-    const { dispatcher, logBroker, runner, roles, features } = this.#options;
+    const { dispatcher, logBroker, networkDoctor, runner, roles, features } = this.#options;
     features.stop();
     roles.stop();
     dispatcher.stop(why);
-    logBroker.stop(new SwarmError({ code: 'unavailable', reason: 'not-leader', message: why }));
+    const error = new SwarmError({ code: 'unavailable', reason: 'not-leader', message: why });
+    logBroker.stop(error);
+    networkDoctor.stop(error);
     await runner.stop();
   }
 }

@@ -2,6 +2,7 @@
 import type { Logger } from '#common/log.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
+import { DoctorService } from '#gen/swarm/v1/doctor.ts';
 import { HealthService } from '#gen/swarm/v1/health.ts';
 import type { ImageService } from '#gen/swarm/v1/images.ts';
 import { ImageService as ImageServiceDefinition } from '#gen/swarm/v1/images.ts';
@@ -12,6 +13,7 @@ import { WatchService } from '#gen/swarm/v1/watch.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
 import { controlHandlers } from './handlers/control-handlers.ts';
+import { doctorHandlers } from './handlers/doctor-handlers.ts';
 import { healthHandlers } from './handlers/health-handlers.ts';
 import { logsHandlers } from './handlers/logs-handlers.ts';
 import { watchHandlers } from './handlers/watch-handlers.ts';
@@ -35,6 +37,7 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Rpc
   server.addService(ControlService, controlHandlers(manager));
   server.addService(ContainerService, options.containers);
   server.addService(SnapshotService, options.snapshots);
+  server.addService(DoctorService, doctorHandlers(manager));
   server.addService(LogsService, logsHandlers(manager));
   server.addService(WatchService, watchHandlers(manager));
   server.addService(

@@ -11,6 +11,7 @@ import { Backups } from '#manager/backup/index.ts';
 import { CA_CONFIG, CertificateAuthority } from '#manager/ca/index.ts';
 import { ControlApi, type ImagePinner } from '#manager/control/index.ts';
 import { DISPATCHER_DEFAULTS, Dispatcher } from '#manager/dispatcher/index.ts';
+import { NETWORK_DOCTOR_DEFAULTS, NetworkDoctor } from '#manager/doctor/index.ts';
 import type { Leadership, WaitOptions } from '#manager/log/index.ts';
 import { LogBroker } from '#manager/logbroker/index.ts';
 import { type LogFigures, ManagerMetrics } from '#manager/metrics/index.ts';
@@ -58,6 +59,7 @@ export class ManagerRole {
   readonly authority: CertificateAuthority;
   readonly dispatcher: Dispatcher;
   readonly logBroker: LogBroker;
+  readonly networkDoctor: NetworkDoctor;
   readonly metrics: ManagerMetrics;
   readonly backups: Backups;
   /** Brings what only the leader does to the leader. */
@@ -106,12 +108,16 @@ export class ManagerRole {
       store,
       managers,
       managerHeardMs: (nodeId) => this.#managerHeardMs(nodeId),
+      onNetworkReport: (nodeId, report) => this.networkDoctor.reported(nodeId, report),
       clock,
       random,
       logger: logger.with({ part: 'dispatcher' }),
       config: DISPATCHER_DEFAULTS,
     });
     this.logBroker = new LogBroker(() => store.view(), random, clock);
+    const { dispatcher } = this;
+    const doctor = { view: () => store.view(), dispatcher, clock, random, config: NETWORK_DOCTOR_DEFAULTS };
+    this.networkDoctor = new NetworkDoctor(doctor);
     this.backups = new Backups({
       store,
       log: this.log,
@@ -255,7 +261,7 @@ export class ManagerRole {
 
   #makeLeaderParts(): LeaderParts {
     const { clock, logger, random } = this.#options;
-    const { metrics, store, log, dispatcher, logBroker } = this;
+    const { metrics, store, log, dispatcher, logBroker, networkDoctor } = this;
     const runner = new Runner({
       loops: createLoops({ random }),
       store,
@@ -276,7 +282,7 @@ export class ManagerRole {
       ...shared,
       changesOfLevel: (view, level) => changesOfLevel(view, level, random),
     });
-    return new LeaderParts({ view: () => store.view(), dispatcher, logBroker, runner, roles, features });
+    return new LeaderParts({ view: () => store.view(), dispatcher, logBroker, networkDoctor, runner, roles, features });
   }
 
   /** What an older release would have to pass over is not for it to apply. */

@@ -1,0 +1,2 @@
+export { NETWORK_DOCTOR_DEFAULTS, type NetworkDoctorConfig } from './config.ts';
+export { NetworkDoctor, type NetworkDoctorOptions } from './network-doctor.ts';
