@@ -63,6 +63,14 @@ describe('authorization', () => {
         assert.ok(!row.includes('worker'), path);
   });
 
+  it('lets workers run containers, and read their output on the node itself only', () => {
+    for (const [path, row] of Object.entries(AUTHORIZATION)) {
+      if (!path.includes('.ContainerService/')) continue;
+      assert.equal(row.includes('worker'), !path.endsWith('/FollowContainer'), path);
+      assert.ok(row.includes('local') && !row.includes('anonymous'), path);
+    }
+  });
+
   for (const [who, node] of [
     ['manager', manager],
     ['worker', worker],

@@ -41,6 +41,8 @@ export async function followRun(container: RunContainer, removes: boolean): Prom
       for (const { stream, data } of messages)
         (stream === LogStream.STDERR ? context.stderr : context.stdout).write(Buffer.concat([data, NEWLINE]));
     }
+    // Only now: where the daemon was lost on the way, the container goes on.
+    if (removes) await removeQuietly(container);
     return exitCodeOf(container, last);
   } catch (thrown) {
     if (interruption.count > 0 && (watch.gone || watch.signal.aborted)) throw new SilentExit(EXIT_INTERRUPTED);
@@ -48,7 +50,6 @@ export async function followRun(container: RunContainer, removes: boolean): Prom
   } finally {
     interruption.release();
     watch.end();
-    if (removes) await removeQuietly(container);
   }
 }
 
