@@ -179,11 +179,10 @@ function rulesOf({ names, packetMark, rulePriority }: Cable, ends: Ends): readon
   const common = { priority: rulePriority, table: names.routingTable, family: KERNEL_FAMILY[ends.family] ?? AF_INET };
   const rules: PolicyRule[] = [
     { ...common, mark: { value: packetMark, mask: packetMark } },
-    // Answers to names: a datagram is routed before it is marked, also on a host without a default route.
-    { ...common, source: `${ends.host}/${ends.bits}` },
     ...ends.prefixes.map((destination) => ({ ...common, destination, ipProtocol: ICMP[ends.family] })),
   ];
-  if (ends.family === 4) return rules;
+  // Answers to names: a datagram is routed before it is marked, also on a host without a default route.
+  if (ends.family === 4) return [...rules, { ...common, source: `${ends.host}/${ends.bits}` }];
   // IPv6 has no reverse path filter that would stop packets of tasks while our nftables table, which marks them, is
   // missing; and nothing for tasks leaves by the host's default route.
   const last = { ...common, priority: rulePriority + 1, prohibit: true };

@@ -35,6 +35,11 @@ interface FamilyText {
 }
 
 function familyText({ family, address, icmp, unreachable, confined, first, names }: FamilyText): string {
+  // The kernel hears of a refusal by ICMPv6 too late for a connection that has just begun, and asks again after a second.
+  const refuse = (match: string, type: string): string => {
+    const reset = family === 'ip6' ? `${match} meta l4proto 6 reject with tcp reset\n    ` : '';
+    return `${reset}${match} reject with ${icmp} type ${type}`;
+  };
   const elements = confined.length === 0 ? '' : ` elements = { ${confined.join(', ')} };`;
   const { name } = CONFINED_SETS[4];
   return `
@@ -51,16 +56,16 @@ ${first}
     iifname "${GATEWAY_UPLINK}" oifname "${GATEWAY_UPLINK}" reject with ${icmp} type ${unreachable}
     iifname "${MESH_LINK}" oifname "${TASK_LINKS}" accept
     ${names}
-    iifname "${TASK_LINKS}" ${family} saddr @${name} reject with ${icmp} type admin-prohibited
+    ${refuse(`iifname "${TASK_LINKS}" ${family} saddr @${name}`, 'admin-prohibited')}
     iifname "${TASK_LINKS}" oifname "${GATEWAY_UPLINK}" accept
-    iifname "${TASK_LINKS}" reject with ${icmp} type admin-prohibited
+    ${refuse(`iifname "${TASK_LINKS}"`, 'admin-prohibited')}
   }
   chain input {
     type filter hook input priority 0; policy drop;
     iifname "${MESH_LINK}" drop
     ct state established,related accept
     ${icmp} type echo-request accept
-    iifname "${TASK_LINKS}" reject with ${icmp} type port-unreachable
+    ${refuse(`iifname "${TASK_LINKS}"`, 'port-unreachable')}
   }
 }
 `;

@@ -1,11 +1,13 @@
 /**
  * Two hosts made of network namespaces: `host`, where the network under test runs, and `outside`, its router to
- * everything else. 198.51.100.0/24 lies between them; 203.0.113.1 is an address somewhere out there.
+ * everything else. 198.51.100.0/24 and 2001:db8:1::/64 lie between them; 203.0.113.1 and 2001:db8:ffff::1 are addresses
+ * somewhere out there.
  */
 import assert from 'node:assert/strict';
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { AF_INET6 } from '#agent/kernel/ip-address.ts';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { addAddress } from '#agent/kernel/netlink-address.ts';
 import { addVeth, listLinks, setLinkUp } from '#agent/kernel/netlink-link.ts';
@@ -20,6 +22,9 @@ import type { Methods } from './namespace-process.ts';
 export const HOST_ADDRESS = '198.51.100.2';
 export const OUTSIDE_ADDRESS = '198.51.100.1';
 export const FAR_ADDRESS = '203.0.113.1';
+export const HOST_ADDRESS6 = '2001:db8:1::2';
+export const OUTSIDE_ADDRESS6 = '2001:db8:1::1';
+export const FAR_ADDRESS6 = '2001:db8:ffff::1';
 
 /** A request for a task with a name and ports like "8080:80", "127.0.0.1:8080:80", "5353:53/udp". */
 export function taskRequest(taskId: string, ...ports: readonly string[]): AttachRequest {
@@ -27,10 +32,13 @@ export function taskRequest(taskId: string, ...ports: readonly string[]): Attach
 }
 
 function parsePort(text: string): HostPort {
-  const [numbers = '', protocol = 'tcp'] = text.split('/');
+  const [all = '', protocol = 'tcp'] = text.split('/');
+  // "[2001:db8::7]:8080:80"
+  const bracketed = /^\[(.+)\]:(.*)$/.exec(all);
+  const numbers = bracketed?.[2] ?? all;
   const parts = numbers.split(':');
   const [targetPort = 0, publishedPort = 0] = parts.slice(-2).map(Number).toReversed();
-  const hostIp = parts.length === 3 ? parts[0] : undefined;
+  const hostIp = bracketed?.[1] ?? (parts.length === 3 ? parts[0] : undefined);
   return { protocol: protocol as HostPort['protocol'], publishedPort, targetPort, hostIp };
 }
 
@@ -71,14 +79,20 @@ export class TwoHosts {
       addVeth({ name: 'eth0', index: 2, mtu: 1400 }, { name: 'tohost', index: 2, mtu: 1400 }, made.outside.descriptor),
       setLinkUp(1),
       addAddress(2, `${HOST_ADDRESS}/24`),
+      addAddress(2, `${HOST_ADDRESS6}/64`),
     ]);
     await outside.execute([
       setLinkUp(1),
       setLinkUp(2),
       addAddress(2, `${OUTSIDE_ADDRESS}/24`),
+      addAddress(2, `${OUTSIDE_ADDRESS6}/64`),
       addAddress(1, `${FAR_ADDRESS}/32`),
+      addAddress(1, `${FAR_ADDRESS6}/128`),
     ]);
-    await host.execute([replaceRoute({ destination: 'default', linkIndex: 2, gateway: OUTSIDE_ADDRESS })]);
+    await host.execute([
+      replaceRoute({ destination: 'default', linkIndex: 2, gateway: OUTSIDE_ADDRESS }),
+      replaceRoute({ destination: '::/0', linkIndex: 2, gateway: OUTSIDE_ADDRESS6 }),
+    ]);
     await host.close();
     await outside.close();
     return made;
@@ -126,8 +140,18 @@ export class TwoHosts {
       const rules = (await listRules(routes)).map((rule) => `${rule.priority}:${rule.table}`);
       const all = (await listRoutes(routes)).map((route) => `${route.destination} ${route.table}`);
       const ruleset = await nftables.list('list', 'list ruleset', { elements: true });
-      const forwarding = this.host.run(() => readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim());
-      return JSON.stringify({ links, rules, all, ruleset, forwarding }, undefined, 1);
+      const setting = (name: string): string =>
+        this.host.run(() => readFileSync(`/proc/sys/net/${name}`, 'utf8').trim());
+      const rules6 = (await listRules(routes, AF_INET6)).map((rule) => `${rule.priority}:${rule.table}`);
+      const all6 = (await listRoutes(routes, AF_INET6)).filter((route) => !route.kernelMade);
+      const forwarding = setting('ipv4/ip_forward');
+      const six = {
+        rules: rules6,
+        all: all6.map((route) => `${route.destination} ${route.table}`),
+        forwarding: setting('ipv6/conf/all/forwarding'),
+        listens: setting('ipv6/conf/eth0/accept_ra'),
+      };
+      return JSON.stringify({ links, rules, all, ruleset, forwarding, six }, undefined, 1);
     });
   }
 

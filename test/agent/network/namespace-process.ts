@@ -27,7 +27,13 @@ export interface NetworkSettings {
 
 /** The ingress network in a form that survives JSON. */
 export interface MeshState {
-  readonly nodes: readonly { readonly id: string; readonly index: number; readonly address: string }[];
+  readonly nodes: readonly {
+    readonly id: string;
+    readonly index: number;
+    readonly address: string;
+    /** Unless told otherwise it has. */
+    readonly ipv6?: boolean;
+  }[];
   readonly services: readonly {
     readonly id: string;
     readonly ports: readonly {
@@ -49,11 +55,16 @@ export interface MeshState {
 
 const POLICIES = { local: TrafficPolicy.LOCAL, 'prefer-local': TrafficPolicy.PREFER_LOCAL } as const;
 
+/** The task with this address of the ingress network has one of IPv6 that goes with it. */
+export function bothAddresses(address: string): readonly string[] {
+  return [address, `fd00:10::${address.split('.')[3]}`];
+}
+
 function meshView({ nodes, services, tasks }: MeshState): NetworkView {
   const byId = <T>(list: readonly T[], idOf: (one: T) => string): ReadonlyMap<string, T> =>
     new Map(list.map((one) => [idOf(one), one]));
-  const peers = nodes.map(({ id, index, address }) =>
-    NetworkPeer.create({ nodeId: id, index, dataPath: NodeDataPath.create({ address, mtu: 1500 }) }),
+  const peers = nodes.map(({ id, index, address, ipv6 = true }) =>
+    NetworkPeer.create({ nodeId: id, index, dataPath: NodeDataPath.create({ address, mtu: 1500, ipv6 }) }),
   );
   const listed = services.map(({ id, ports }) =>
     NetworkService.create({
@@ -75,7 +86,7 @@ function meshView({ nodes, services, tasks }: MeshState): NetworkView {
       taskId: id,
       serviceId: service,
       nodeId: node,
-      addresses: [address],
+      addresses: bothAddresses(address),
       serving: serving ?? true,
     }),
   );
@@ -85,7 +96,7 @@ function meshView({ nodes, services, tasks }: MeshState): NetworkView {
       name: 'ingress',
       ingress: true,
       vni: 4096,
-      subnets: [IpamSubnet.create({ subnet: '10.0.0.0/24' })],
+      subnets: ['10.0.0.0/24', 'fd00:10::/64'].map((subnet) => IpamSubnet.create({ subnet })),
     }),
     peers: byId(peers, (peer) => peer.nodeId),
     services: byId(listed, (service) => service.serviceId),
@@ -103,6 +114,10 @@ const INGRESS_ONLY: ClusterNetworks = {
   gone: async () => {},
   answersNames: false,
 };
+
+function datagramType(host: string): 'udp4' | 'udp6' {
+  return host.includes(':') ? 'udp6' : 'udp4';
+}
 
 let network: NodeNetwork | undefined;
 const conversations = new Map<string, Socket>();
@@ -187,7 +202,7 @@ export const METHODS = {
 
   /** A UDP server with the same answer. */
   async serveDatagrams(name: string, host: string, port: number): Promise<void> {
-    const socket = createSocket('udp4');
+    const socket = createSocket(datagramType(host));
     socket.on('message', (_message, from) => {
       heard.set(name, (heard.get(name) ?? 0) + 1);
       socket.send(`${name} ${from.address}`, from.port, from.address);
@@ -216,7 +231,7 @@ export const METHODS = {
   },
 
   async askDatagram(host: string, port: number, timeoutMs = 1000, source?: string): Promise<string> {
-    const socket = createSocket('udp4');
+    const socket = createSocket(datagramType(host));
     try {
       return await new Promise((resolve) => {
         const timer = setTimeout(() => resolve('timeout'), timeoutMs);
@@ -226,7 +241,9 @@ export const METHODS = {
         };
         socket.on('message', (message) => answer(message.toString()));
         socket.on('error', (error: NodeJS.ErrnoException) => answer(error.code ?? 'error'));
-        socket.bind({ address: source ?? '0.0.0.0' }, () => socket.connect(port, host, () => socket.send('?')));
+        socket.bind(source === undefined ? {} : { address: source }, () =>
+          socket.connect(port, host, () => socket.send('?')),
+        );
       });
     } finally {
       socket.close();
@@ -287,9 +304,29 @@ export const METHODS = {
     });
   },
 
+  /** Says much in a conversation with an echo; how many bytes came back in time. */
+  async sayMuch(name: string, text: string, timeoutMs = 3000): Promise<number> {
+    const socket = conversations.get(name);
+    if (socket === undefined || socket.destroyed) return 0;
+    return new Promise((resolve) => {
+      let bytes = 0;
+      const done = (): void => {
+        clearTimeout(timer);
+        socket.removeAllListeners('data');
+        resolve(bytes);
+      };
+      const timer = setTimeout(done, timeoutMs);
+      socket.on('data', (chunk) => {
+        bytes += chunk.length;
+        if (bytes >= text.length) done();
+      });
+      socket.write(text);
+    });
+  },
+
   /** A datagram socket with a source port of its own that lasts: each call sends one and hears one. */
   async askDatagramAgain(host: string, port: number, sourcePort: number, timeoutMs = 500): Promise<string> {
-    const socket = createSocket('udp4');
+    const socket = createSocket(datagramType(host));
     try {
       await new Promise<void>((resolve) => socket.bind(sourcePort, resolve));
       return await new Promise((resolve) => {

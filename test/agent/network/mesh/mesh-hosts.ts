@@ -9,9 +9,10 @@ import { addBridge, addVeth, findLink, setLinkMaster, setLinkUp } from '#agent/k
 import { createNetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import type { NetworkAttachment } from '#agent/network/index.ts';
 import { NamespaceProcess, namespaceOf } from '../fixture.ts';
-import type { MeshState } from '../namespace-process.ts';
+import { bothAddresses, type MeshState } from '../namespace-process.ts';
 
 export const CLIENT_ADDRESS = '192.0.2.100';
+export const CLIENT_ADDRESS6 = '2001:db8::100';
 type Service = MeshState['services'][number];
 
 interface Task {
@@ -26,6 +27,10 @@ export function hostAddress(host: number): string {
   return `192.0.2.${host}`;
 }
 
+export function hostAddress6(host: number): string {
+  return `2001:db8::${host}`;
+}
+
 export class MeshHosts {
   readonly directory = mkdtempSync(join(tmpdir(), 'starling-mesh-'));
   readonly #count: number;
@@ -34,6 +39,8 @@ export class MeshHosts {
   readonly services = new Map<string, Service>();
   readonly tasks = new Map<string, Task>();
   readonly #programs = new Map<string, NamespaceProcess>();
+  /** Hosts that say that they have no IPv6. */
+  readonly withoutIpv6 = new Set<number>();
   readonly attachments = new Map<string, NetworkAttachment>();
 
   private constructor(count: number) {
@@ -47,14 +54,15 @@ export class MeshHosts {
     await bridge.execute([setLinkUp(1), addBridge('br0')]);
     const master = (await findLink(bridge, 'br0'))?.index ?? 0;
     const places = [
-      { path: made.clientPath, address: CLIENT_ADDRESS, index: 200 },
+      { path: made.clientPath, address: CLIENT_ADDRESS, address6: CLIENT_ADDRESS6, index: 200 },
       ...Array.from({ length: count }, (_, at) => ({
         path: made.hostPath(at + 1),
         address: hostAddress(at + 1),
+        address6: hostAddress6(at + 1),
         index: 101 + at,
       })),
     ];
-    for (const { path, address, index } of places) {
+    for (const { path, address, address6, index } of places) {
       const namespace = createNetworkNamespace(path);
       const socket = NetlinkSocket.open(namespace);
       await socket.execute([
@@ -62,6 +70,7 @@ export class MeshHosts {
         addVeth({ name: 'eth0', index: 2, mtu: 1500 }, { name: `h${index}`, index, mtu: 1500 }, fabric.descriptor),
         setLinkUp(2),
         addAddress(2, `${address}/24`),
+        addAddress(2, `${address6}/64`),
       ]);
       await bridge.execute([setLinkMaster(index, master), setLinkUp(index)]);
       await socket.close();
@@ -111,6 +120,7 @@ export class MeshHosts {
       id: `node${at + 1}`,
       index: at + 1,
       address: hostAddress(at + 1),
+      ipv6: !this.withoutIpv6.has(at + 1),
     }));
     const tasks = [...this.tasks.values()].map(({ host, ...task }) => ({ ...task, node: `node${host}` }));
     return { nodes, services: [...this.services.values()], tasks };
@@ -135,14 +145,14 @@ export class MeshHosts {
       mode: 'gateway',
       hostname: task.id,
       ports: [],
-      networks: [{ networkId: 'ingress', addresses: [task.address] }],
+      networks: [{ networkId: 'ingress', addresses: bothAddresses(task.address) }],
     });
     this.attachments.set(task.id, attachment);
     const program = this.process(namespaceOf(attachment));
     this.#programs.set(task.id, program);
-    await program.call('serve', task.id, '0.0.0.0', 80);
-    await program.call('serveDatagrams', task.id, '0.0.0.0', 80);
-    await program.call('serveEcho', '0.0.0.0', 7);
+    await program.call('serve', task.id, '::', 80);
+    await program.call('serveDatagrams', task.id, '::', 80);
+    await program.call('serveEcho', '::', 7);
     this.tasks.set(task.id, task);
     await this.sync(task.id);
   }
