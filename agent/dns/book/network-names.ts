@@ -8,9 +8,10 @@ import { type HostAddress, parseHostAddresses, parseSubnet, type Subnet, subnetC
 /**
  * Who a name belongs to, strongest first. A name that a stronger kind has is not answered by a weaker one: nobody takes
  * a service's name, a task's name or `tasks.*` away by choosing it as an alias or host name. Equals share: two services
- * with the same alias both answer.
+ * with the same alias both answer. Names of `swarm run` (`own`) are chosen by whoever has a node; those of services by
+ * whoever has the swarm.
  */
-export const RANKS = ['service', 'slot', 'container', 'alias', 'hostname'] as const;
+export const RANKS = ['service', 'slot', 'container', 'alias', 'own', 'hostname'] as const;
 export type Rank = (typeof RANKS)[number];
 
 export const TASKS_PREFIX = 'tasks.';
@@ -60,12 +61,14 @@ function claimsOfService(service: ServiceEntry): NamedClaims {
 }
 
 function claimsOfEndpoint(endpoint: EndpointEntry): NamedClaims {
-  const { containerName, taskId, aliases, hostname } = endpoint.message;
+  const { containerName, taskId, aliases, hostname, serviceId } = endpoint.message;
+  const isOfService = serviceId !== '';
   const target: Target = { kind: 'endpoint', endpoint, always: false };
-  const container: Claim = { rank: 'container', target: { kind: 'endpoint', endpoint, always: true } };
-  const alias: Claim = { rank: 'alias', target };
+  const itself: Target = { kind: 'endpoint', endpoint, always: true };
+  const container: Claim = { rank: 'container', target: itself };
+  const alias: Claim = { rank: isOfService ? 'alias' : 'own', target };
   return [
-    [containerName, container],
+    [containerName, isOfService ? container : { rank: 'own', target: itself }],
     [taskId, container],
     [taskId.slice(0, SHORT_ID_LENGTH), container],
     ...aliases.map((name) => [name, alias] as const),
@@ -167,7 +170,7 @@ export class NetworkNames {
       if (targets.length > 0) return { rank: 'slot', targets };
     }
     if (claims === undefined || name.startsWith(TASKS_PREFIX)) return undefined;
-    for (const rank of ['container', 'alias', 'hostname'] as const) {
+    for (const rank of ['container', 'alias', 'own', 'hostname'] as const) {
       const targets = targetsOf(claims, rank);
       if (targets.length > 0) return { rank, targets };
     }

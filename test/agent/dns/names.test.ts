@@ -284,6 +284,22 @@ describe('dns: names are not taken away', () => {
       assert.equal((await ask(ON_FRONT, question(name))).answers.length, 1);
     });
 
+  for (const name of [...NAMES, 'data'])
+    it(`${name}: nor by a container of swarm run`, async () => {
+      const container = {
+        id: 'evilrun',
+        addresses: ['10.0.1.68'],
+        containerName: name,
+        aliases: [name],
+        hostname: name,
+      };
+      const attack: NetworkInput = { name: 'front', services: [VICTIM], endpoints: [TASK, container] };
+      const { ask } = handling({ book: bookOf([attack], [askerOf(ON_FRONT, ['front'])]) });
+      const [address, ...more] = addressesOf(await ask(ON_FRONT, question(name)));
+      assert.deepEqual(more, []);
+      assert.ok(address === '10.0.1.2' || address === '10.0.1.11', `${name} led to ${address}`);
+    });
+
   it('nor from a network that the victim is not on, to somebody who is on both', async () => {
     const home: NetworkInput = { name: 'front', services: [VICTIM], endpoints: [TASK] };
     const elsewhere: NetworkInput = {
