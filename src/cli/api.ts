@@ -3,5 +3,5 @@ import type { SwarmClient } from '../client/swarm-client.ts';
 
 export type SwarmApi = Pick<
   SwarmClient,
-  'control' | 'containers' | 'node' | 'logs' | 'images' | 'snapshots' | 'target' | 'close'
+  'control' | 'containers' | 'doctor' | 'node' | 'logs' | 'images' | 'snapshots' | 'target' | 'close'
 >;

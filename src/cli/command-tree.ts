@@ -447,9 +447,9 @@ export const ROOT: CommandGroup = group('swarm', 'Services in containers on a sw
   ),
   command(
     'doctor',
-    'Check whether this host is fit for a swarm',
-    OPTIONS,
-    NO_ARGUMENTS,
+    'Check this host and the networks of the swarm',
+    '[OPTIONS] [NETWORK]',
+    UP_TO_ONE_ARGUMENT,
     async () => (await import('./commands/cluster/doctor.ts')).doctor,
   ),
   command(

@@ -10,6 +10,10 @@ const LABELS: { readonly [Outcome in DoctorOutcome]: string } = {
 
 const GAP = '   ';
 
+export function outcomeLabel(outcome: DoctorOutcome): string {
+  return LABELS[outcome];
+}
+
 /** A table with a line for every check, the way out below what is not well, and a last line that counts. */
 export function formatReport(findings: readonly DoctorFinding[]): string {
   const nameWidth = Math.max(5, ...findings.map((finding) => finding.check.length));

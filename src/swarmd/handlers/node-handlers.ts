@@ -10,6 +10,7 @@ import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { redactCluster, validateNetworkDefaults } from '#manager/control/index.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import type { DaemonParts } from '../daemon-parts.ts';
+import { localNetworkFindings } from '../local-networks.ts';
 import type { ManagerRole } from '../manager-role.ts';
 import type { Membership } from '../membership.ts';
 import type { MembershipState } from '../membership-state.ts';
@@ -48,7 +49,11 @@ export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof Node
       return { warnings: [] };
     },
     getInfo: async () => info(options),
-    runDoctor: async () => ({ findings: await preflight.doctor(membership.state) }),
+    runDoctor: async () => {
+      const { state } = membership;
+      const found = await Promise.all([preflight.doctor(state), localNetworkFindings(options.parts, state)]);
+      return { findings: found.flat() };
+    },
     stopTasks: async (request) =>
       StopTasksResponse.create(await membership.stopTasks(request.reason, request.timeoutMs || STOP_TIMEOUT_MS)),
   };

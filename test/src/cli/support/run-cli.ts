@@ -8,6 +8,7 @@ import {
   StopContainerRequest,
 } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
+import { CheckNetworksResponse, DoctorService, NetworkCheckSummary } from '#gen/swarm/v1/doctor.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
 import { LogsService } from '#gen/swarm/v1/logs.ts';
 import {
@@ -120,6 +121,11 @@ export function fakeApi(control: ControlApi): SwarmApi {
     control: controlClient(control),
     containers: containersClient(control),
     node: NODE,
+    doctor: scriptedClient(DoctorService, {
+      checkNetworks: async function* () {
+        yield CheckNetworksResponse.create({ summary: NetworkCheckSummary.create({}) });
+      },
+    }),
     logs: scriptedClient(LogsService, {}),
     images: scriptedClient(ImageService, {}),
     snapshots: scriptedClient(SnapshotService, {}),
