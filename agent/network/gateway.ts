@@ -43,6 +43,8 @@ const GATEWAY_SYSCTLS: readonly Sysctl[] = [
   ['ipv4/conf/default/send_redirects', '0'],
   ['ipv4/conf/all/accept_redirects', '0'],
   ['ipv4/conf/default/accept_redirects', '0'],
+  // A namespace begins with what the host has; for this one `all` alone decides.
+  ['ipv4/conf/all/accept_source_route', '0'],
   // Strict reverse path filter on every device made later: a task cannot send from an address that is not its own.
   ['ipv4/conf/default/rp_filter', '1'],
 ];

@@ -3,6 +3,7 @@
  * daemon has for networks, real sockets and forged frames; docs/network-security.md says which attack is tried where.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { addAddress } from '#agent/kernel/netlink-address.ts';
 import { findLink } from '#agent/kernel/netlink-link.ts';
@@ -13,8 +14,15 @@ import { nodeLinkAddress } from '#agent/network/overlay/addressing.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { PacketSocket } from '#test/support/packet-socket.ts';
 import { gatewayAddress, type NamespaceProcess } from '../fixture.ts';
-import { datagramFrame, vxlanPacket } from '../frames.ts';
-import { ClusterHosts, hostAddress, INGRESS, STRANGER_ADDRESS } from './cluster-hosts.ts';
+import {
+  datagramFrame,
+  gratuitousArp,
+  icmpRedirect,
+  neighbourAdvertisement,
+  routerAdvertisement,
+  vxlanPacket,
+} from '../frames.ts';
+import { ClusterHosts, hostAddress, INGRESS, STRANGER_ADDRESS, STRANGER_ADDRESS6 } from './cluster-hosts.ts';
 
 const RED = { id: 'red', vni: 4097, subnet: '10.0.1.0/24' } as const;
 const BLUE = { id: 'blue', vni: 4098, subnet: '10.0.2.0/24' } as const;
@@ -68,7 +76,7 @@ describe('network: attacks', function () {
     confined = hosts.inTask('confined');
     await victim.call('serve', 'victim', '0.0.0.0', 80);
     await victim.call('serveDatagrams', 'victim', '0.0.0.0', 53);
-    await stranger.call('serve', 'outside', '0.0.0.0', 80);
+    await stranger.call('serve', 'outside', '::', 80);
     await stranger.call('serveDatagrams', 'outside', '0.0.0.0', 53);
     for (const host of [1, 2]) {
       await onHost[host]?.call('serve', `host${host}`, '0.0.0.0', 22);
@@ -76,6 +84,7 @@ describe('network: attacks', function () {
     }
     assert.equal(await attacker.call('ask', '10.0.1.2', 80), 'victim 10.0.1.10');
     assert.equal(await stranger.call('ask', hostAddress(1), 8080), `victim ${STRANGER_ADDRESS}`);
+    assert.equal(await attacker.call('ask', STRANGER_ADDRESS6, 80), 'outside fd31:2::1');
   });
 
   after(() => hosts?.destroy());
@@ -138,6 +147,41 @@ describe('network: attacks', function () {
     assert.deepEqual(await attacker.call('resolveName', 'web', others), ['ETIMEOUT']);
     assert.deepEqual(await attacker.call('resolveName', 'web'), ['10.0.1.2']);
     assert.equal(await attacker.call('ask', hostAddress(1), 8080), `victim ${hostAddress(1)}`);
+  });
+
+  it('the gateway believes nothing of what a task says by ARP, ND, router advertisements and redirects', async () => {
+    const gateway = `${hosts.runDirectory(1)}/network/ns/gateway`;
+    const state = (): string =>
+      ['ip -d route show table all', 'ip -6 -d route show table all', 'ip neigh', 'ip -6 neigh', 'ip addr']
+        .map((command) => execFileSync('nsenter', [`--net=${gateway}`, ...command.split(' ')]).toString())
+        .join('\n');
+    const whole = state();
+    const others = hosts.attachments.get('confined');
+    const own = hosts.attachments.get('attacker');
+    assert.ok(others !== undefined && own !== undefined);
+    const from = await linkAddress(hosts.taskPath('attacker'), 'gw');
+    const lies = { to: NEXT_HOP_LINK_ADDRESS, from, source: 'fe80::53', destination: 'fe80::1' };
+    const [, stolen6 = ''] = others.addresses.filter((one) => one.network === 'gateway').map((one) => one.address);
+    const frames = [
+      ...[gatewayAddress(others), '10.0.0.12', NEXT_HOP].map((address) => gratuitousArp(from, address)),
+      ...[stolen6 || 'fe80::1', 'fe80::1'].map((address) => neighbourAdvertisement(lies, address)),
+      routerAdvertisement(lies, '2001:db8:666::'),
+      routerAdvertisement({ ...lies, to: '33:33:00:00:00:01', destination: 'ff02::1' }, '2001:db8:666::'),
+      icmpRedirect(
+        { to: NEXT_HOP_LINK_ADDRESS, from, source: gatewayAddress(own), destination: gatewayAddress(own) },
+        STRANGER_ADDRESS,
+        gatewayAddress(own),
+      ),
+    ];
+    const cable = PacketSocket.open(hosts.taskPath('attacker'), GW);
+    for (const frame of frames) cable.send(frame);
+    cable.close();
+    assert.equal(await attacker.call('ask', STRANGER_ADDRESS, 80), `outside ${hostAddress(1)}`);
+    assert.equal(state(), whole);
+    // A host that allows source routes does not hand that on.
+    const setting = ['sysctl', '-n', 'net.ipv4.conf.all.accept_source_route'];
+    assert.equal(execFileSync('nsenter', [`--net=${gateway}`, ...setting]).toString(), '0\n');
+    assert.deepEqual(await confined.call('resolveName', 'inner'), ['10.0.3.2']);
   });
 
   it('names are told to tasks, each those of its own networks', async () => {
@@ -206,6 +250,7 @@ describe('network: attacks', function () {
       ] as const) {
         for (const port of [80, 53, 443])
           assert.match(await program.call('ask', STRANGER_ADDRESS, port, 300), NO_WAY, `${names} ${port}`);
+        assert.match(await program.call('ask', STRANGER_ADDRESS6, 80, 300), NO_WAY, names);
         assert.match(await program.call('askDatagram', STRANGER_ADDRESS, 53, 300), NO_WAY, names);
         assert.match(await program.call('ask', hostAddress(1), 8080, 300), NO_WAY, names);
         assert.deepEqual(await program.call('resolveName', `${names}.secret.example.org`), ['ENOTFOUND']);

@@ -1,4 +1,4 @@
-/** A cluster of hosts with all of its networking, and a machine beside it, each a namespace on one bridge, 192.0.2.0/24. */
+/** A cluster of hosts with all of its networking, and a machine beside it, each a namespace on one bridge, 192.0.2.0/24 and fd31:2::/64. */
 import assert from 'node:assert/strict';
 import { globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,6 +25,7 @@ import { NamespaceProcess, namespaceOf } from '../fixture.ts';
 import type { ClusterHostMethods } from './cluster-host.ts';
 
 export const STRANGER_ADDRESS = '192.0.2.100';
+export const STRANGER_ADDRESS6 = 'fd31:2::100';
 export const INGRESS = 'ingress';
 
 export interface TestNetwork {
@@ -100,8 +101,10 @@ export class ClusterHosts {
         addVeth({ name: 'eth0', index: 2, mtu: 1500 }, { name: `h${index}`, index, mtu: 1500 }, fabric.descriptor),
         setLinkUp(2),
         addAddress(2, `${host === 0 ? STRANGER_ADDRESS : hostAddress(host)}/24`),
+        addAddress(2, `${host === 0 ? STRANGER_ADDRESS6 : `fd31:2::${host}`}/64`),
         // Everything else is at the machine beside, which answers for nobody but itself.
         replaceRoute({ destination: 'default', linkIndex: 2, ...(host === 0 ? {} : { gateway: STRANGER_ADDRESS }) }),
+        ...(host === 0 ? [] : [replaceRoute({ destination: '::/0', linkIndex: 2, gateway: STRANGER_ADDRESS6 })]),
       ]);
       await bridge.execute([setLinkMaster(index, master), setLinkUp(index)]);
       await socket.close();
