@@ -97,7 +97,8 @@ export class Tunnel {
    */
   set(members: TunnelMembers | undefined): Promise<void> {
     return this.#inTurn(async () => {
-      this.#members = members;
+      // Members that cannot be served are no reason to look again and again.
+      this.#members = members !== undefined && this.#keys.length === 0 ? undefined : members;
       if (members === undefined) await this.#device.remove();
       else await this.#apply(members);
     });
