@@ -205,7 +205,7 @@ export const METHODS = {
     const socket = createSocket(datagramType(host));
     socket.on('message', (_message, from) => {
       heard.set(name, (heard.get(name) ?? 0) + 1);
-      socket.send(`${name} ${from.address}`, from.port, from.address);
+      socket.send(`${name} ${from.address.replace('::ffff:', '')}`, from.port, from.address);
     });
     await new Promise<void>((resolve) => socket.bind(port, host, resolve));
   },
