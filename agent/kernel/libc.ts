@@ -63,6 +63,11 @@ export function optionalLibcFunction<Arguments extends readonly NativeValue[]>(
   }
 }
 
+/** Where the bytes are in memory. They stay there: only for memory that is not V8's own, as of `Buffer.allocUnsafeSlow`. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi.address(bytes);
+}
+
 /** Passes on a result that is not negative; otherwise throws what errno says. Call it right after the call. */
 export function checked(result: number, syscall: string, subject?: string): number {
   if (result < 0) throw new KernelError(syscall, koffi.errno(), subject);

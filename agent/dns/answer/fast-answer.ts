@@ -72,9 +72,13 @@ export function sample(addresses: readonly HostAddress[], countMax: number, rand
   return taken;
 }
 
+export function recordBytesOf(addressBytes: number): number {
+  return RECORD_HEAD_BYTES + addressBytes;
+}
+
 export function writeAddressReply(reply: AddressReply, random: Random): Buffer {
   const { message, questionEnd, edns } = reply;
-  const recordBytes = RECORD_HEAD_BYTES + (reply.addresses[0]?.bytes.length ?? 0);
+  const recordBytes = recordBytesOf(reply.addresses[0]?.bytes.length ?? 0);
   const optBytes = edns === null ? 0 : optReplyBytes({ extendedError: undefined });
   const limit =
     reply.udpPayloadBytes === undefined

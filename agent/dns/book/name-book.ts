@@ -10,6 +10,8 @@ import { isLoopbackAddress, ndotsOf, usableNameservers } from './resolv-conf.ts'
 
 /** A container of this node. */
 export interface Asker {
+  /** Tells askers apart; never used again. */
+  readonly number: number;
   readonly message: ResolverAsker;
   /** Its own `--dns` servers; empty: the host's. */
   readonly nameservers: readonly string[];
@@ -19,6 +21,8 @@ export interface Asker {
 
 export class NameBook {
   #version = 0;
+  #stamp: object = {};
+  #askerNumber = 0;
   #settings: ResolverSettings | undefined;
   readonly #networks = new Map<string, NetworkNames>();
   readonly #askers = new Map<string, Asker>();
@@ -30,6 +34,11 @@ export class NameBook {
   /** Commit that the tables stand for. */
   get version(): number {
     return this.#version;
+  }
+
+  /** Another object after every change of what askers are told: what was made from the book holds as long as it is the same. */
+  get stamp(): object {
+    return this.#stamp;
   }
 
   get settings(): ResolverSettings | undefined {
@@ -52,6 +61,7 @@ export class NameBook {
     this.removeAsker(message.taskId);
     const options = message.dns?.options ?? [];
     const asker: Asker = {
+      number: ++this.#askerNumber,
       message,
       // On the host's loopback stands a server of the host's, not the one that the container means.
       nameservers: usableNameservers(message.dns?.nameservers ?? []).filter((one) => !isLoopbackAddress(one)),
@@ -62,6 +72,7 @@ export class NameBook {
   }
 
   removeAsker(taskId: string): void {
+    this.#stamp = {};
     const asker = this.#askers.get(taskId);
     if (asker === undefined) return;
     this.#askers.delete(taskId);
@@ -106,6 +117,7 @@ export class NameBook {
 
   /** Applies the changes whole. Items of tables that are not there are left out. */
   applyNetworks(changes: NetworkChanges): void {
+    this.#stamp = {};
     if (changes.type === NetworkChangesType.COMPLETE) this.#networks.clear();
     for (const change of changes.changes) this.#applyChange(change);
     this.#version = changes.version;

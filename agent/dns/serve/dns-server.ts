@@ -1,6 +1,5 @@
 /** Listens for questions on addresses of the host, UDP and TCP, and tries again where it cannot. */
-import { createSocket, type Socket } from 'node:dgram';
-import { createServer, isIPv6, type Server } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { openSharedDatagramSocket, stepBack } from '#agent/kernel/datagram-socket.ts';
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
@@ -9,6 +8,7 @@ import type { DnsServerConfig } from '../config.ts';
 import type { QueryHandler } from './query-handler.ts';
 import { TcpClients } from './tcp-clients.ts';
 import { TokenBuckets } from './token-bucket.ts';
+import { questionBatch, UdpQuestions, type UdpQuestionsOptions } from './udp-questions.ts';
 
 export interface DnsServerOptions {
   readonly config: DnsServerConfig;
@@ -32,8 +32,7 @@ const STEP_BACK_MS = 200;
 interface Listener {
   readonly address: string;
   readonly port: number;
-  socket: Socket | undefined;
-  descriptor: number;
+  questions: UdpQuestions | undefined;
   server: Server | undefined;
   problem: string;
 }
@@ -42,6 +41,7 @@ export class DnsServer {
   readonly #options: DnsServerOptions;
   readonly #clients: TcpClients;
   readonly #buckets: TokenBuckets;
+  readonly #udp: UdpQuestionsOptions;
   readonly #listeners = new Map<string, Listener>();
   #cancelRetry: CancelTimer | undefined;
   #closed = false;
@@ -49,7 +49,10 @@ export class DnsServer {
   constructor(options: DnsServerOptions) {
     this.#options = options;
     this.#buckets = new TokenBuckets(options.config.questionsPerSecond, ASKERS_MAX);
-    this.#clients = new TcpClients({ ...options, admit: (source) => this.#admit(source) });
+    const { clock, handler, config } = options;
+    const admit = (source: string, nowMs = clock.monotonic()): boolean => this.#buckets.take(source, nowMs);
+    this.#clients = new TcpClients({ ...options, admit });
+    this.#udp = { handler, clock, admit, batch: questionBatch(config) };
   }
 
   /** TCP connections that are open. */
@@ -75,8 +78,7 @@ export class DnsServer {
         this.#listeners.set(key, {
           address,
           port: plan.port,
-          socket: undefined,
-          descriptor: -1,
+          questions: undefined,
           server: undefined,
           problem: '',
         });
@@ -87,7 +89,7 @@ export class DnsServer {
   async retire(): Promise<void> {
     for (const listener of this.#listeners.values()) {
       try {
-        if (listener.socket !== undefined) stepBack(listener.descriptor, listener);
+        if (listener.questions !== undefined) stepBack(listener.questions.descriptor, listener);
       } catch (error) {
         this.#options.logger.warn('cannot leave the questions to another process', { error: String(error) });
       }
@@ -106,10 +108,6 @@ export class DnsServer {
     this.#clients.close();
   }
 
-  #admit(source: string): boolean {
-    return this.#buckets.take(source, this.#options.clock.monotonic());
-  }
-
   async #tryAll(): Promise<void> {
     if (this.#closed) return;
     await Promise.all([...this.#listeners.values()].map((listener) => this.#start(listener)));
@@ -123,7 +121,7 @@ export class DnsServer {
   async #start(listener: Listener): Promise<void> {
     const { logger } = this.#options;
     try {
-      if (listener.socket === undefined) await this.#startUdp(listener);
+      listener.questions ??= new UdpQuestions(openSharedDatagramSocket(listener, RECEIVE_BUFFER_BYTES), this.#udp);
       if (listener.server === undefined) await this.#startTcp(listener);
       if (listener.problem !== '') logger.info('listening after all', { address: listener.address });
       listener.problem = '';
@@ -132,36 +130,6 @@ export class DnsServer {
       if (listener.problem !== problem) logger.warn(problem);
       listener.problem = problem;
     }
-  }
-
-  /** dgram cannot make one that shares its port and has a long queue; it can take one over. */
-  #startUdp(listener: Listener): Promise<void> {
-    const descriptor = openSharedDatagramSocket(listener, RECEIVE_BUFFER_BYTES);
-    const family = isIPv6(listener.address) ? 6 : 4;
-    const socket = createSocket({
-      type: family === 6 ? 'udp6' : 'udp4',
-      // Askers are addresses: looking them up costs more than answering.
-      lookup: (address, _options, done) => done(null, address, family),
-    });
-    const { handler } = this.#options;
-    socket.on('message', (message, from) => {
-      if (!this.#admit(from.address)) return;
-      const answer = handler.handle(message, from.address, 'udp');
-      if (answer === undefined) return;
-      // Whoever is gone, or has no route back, gets no answer; the next one does.
-      if (answer instanceof Promise) void answer.then((late) => sendTo(socket, late, from));
-      else sendTo(socket, answer, from);
-    });
-    return new Promise((resolve, reject) => {
-      socket.once('error', reject);
-      socket.bind({ fd: descriptor }, () => {
-        socket.off('error', reject);
-        socket.on('error', () => {});
-        listener.socket = socket;
-        listener.descriptor = descriptor;
-        resolve();
-      });
-    });
   }
 
   #startTcp(listener: Listener): Promise<void> {
@@ -179,18 +147,9 @@ export class DnsServer {
   }
 
   #stop(listener: Listener): void {
-    listener.socket?.close();
-    listener.socket = undefined;
+    listener.questions?.close();
+    listener.questions = undefined;
     listener.server?.close();
     listener.server = undefined;
-  }
-}
-
-function sendTo(socket: Socket, answer: Buffer, to: { readonly address: string; readonly port: number }): void {
-  try {
-    // Errors come as events, which are passed over: a callback would cost a tenth of the time.
-    socket.send(answer, to.port, to.address);
-  } catch {
-    // Closed while the answer was on its way.
   }
 }
