@@ -27,6 +27,7 @@ export {
   type OverlayReconcileReport,
   type OverlayRestoreReport,
 } from './overlay/overlay-networks.ts';
+export { DEFAULT_RULESET_GUARD, RulesetGuard, type RulesetGuardOptions } from './ruleset-guard.ts';
 export type {
   AttachedNetwork,
   AttachRequest,

@@ -254,12 +254,17 @@ export class NodeNetwork implements TaskNetwork {
     return this.#reconciling;
   }
 
+  /** The part of `reconcile` that other programs undo by flushing the ruleset of the host. Says what was repaired. */
+  async repairTables(): Promise<readonly string[]> {
+    const { gateway, publisher } = this.#need();
+    return (await publisher.verify(await this.#tableFrame(gateway))) ? [`nftables table ${this.#names.hostTable}`] : [];
+  }
+
   async #reconcileOnce(): Promise<ReconcileReport> {
     const { gateway, publisher, mesh } = this.#need();
     const repaired = [...(await gateway.ensure())];
     repaired.push(...(await mesh.repair()));
-    if (await publisher.verify(await this.#tableFrame(gateway)))
-      repaired.push(`nftables table ${this.#names.hostTable}`);
+    repaired.push(...(await this.repairTables()));
     await this.#repairTaskLinks(repaired);
     return { repaired, contested: publisher.contested() };
   }

@@ -14,9 +14,11 @@ import {
   type ClusterNetworking,
   DEFAULT_NETWORK_CONFIG,
   DEFAULT_NETWORK_DOCTOR_CONFIG,
+  DEFAULT_RULESET_GUARD,
   NetworkDoctor,
   NodeNetwork,
   RepairLog,
+  RulesetGuard,
 } from '#agent/network/index.ts';
 import {
   type ContainerRecord,
@@ -104,7 +106,7 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
       images.onDiskPressure(tell);
     },
     close: async () => {
-      stopReconciling();
+      await stopReconciling();
       await executor.close();
       await networking.close();
       await images.close();
@@ -159,10 +161,18 @@ interface Reconciled {
   readonly logger: Logger;
 }
 
-/** A foreign `nft flush ruleset` closes ports until the next round; what was repaired is said. */
-function reconcileForEver({ network, networking, repairs, logger }: Reconciled): () => void {
+/** What was repaired is said. A foreign `nft flush ruleset` is heard of, and does not wait for the next round. */
+function reconcileForEver({ network, networking, repairs, logger }: Reconciled): () => Promise<void> {
   let cancel = (): void => {};
   let stopped = false;
+  const compare = async (): Promise<readonly string[]> => {
+    const tables = network.isRestored ? await network.repairTables() : [];
+    // Who changed that table may have changed the others of this node.
+    const repaired = tables.length === 0 ? [] : [...tables, ...(await networking.reconcile())];
+    repairs.note(repaired);
+    return repaired;
+  };
+  const guard = new RulesetGuard({ ...DEFAULT_RULESET_GUARD, compare, clock: systemClock, logger });
   const round = async (): Promise<void> => {
     try {
       if (network.isRestored) {
@@ -177,9 +187,10 @@ function reconcileForEver({ network, networking, repairs, logger }: Reconciled):
     if (!stopped) cancel = systemClock.setTimer(RECONCILE_INTERVAL_MS, () => void round());
   };
   cancel = systemClock.setTimer(RECONCILE_INTERVAL_MS, () => void round());
-  return () => {
+  return async () => {
     stopped = true;
     cancel();
+    await guard.close();
   };
 }
 

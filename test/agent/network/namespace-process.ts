@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import type { NetworkView } from '#agent/discovery/index.ts';
 import type { AttachRequest, ClusterNetworks, ExpectedPorts, NetworkConfig, Underlay } from '#agent/network/index.ts';
-import { DEFAULT_NETWORK_CONFIG, NodeNetwork } from '#agent/network/index.ts';
+import { DEFAULT_NETWORK_CONFIG, NodeNetwork, RulesetGuard } from '#agent/network/index.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { NetworkEndpoint, NetworkPeer, NetworkService, NetworkTable } from '#gen/swarm/v1/networks.ts';
@@ -120,6 +120,8 @@ function datagramType(host: string): 'udp4' | 'udp6' {
 }
 
 let network: NodeNetwork | undefined;
+let rulesetGuard: RulesetGuard | undefined;
+let comparisons = 0;
 const conversations = new Map<string, Socket>();
 const heard = new Map<string, number>();
 const late = new Set<Socket>();
@@ -185,6 +187,18 @@ export const METHODS = {
   attach: (request: AttachRequest) => up().attach(request),
   detach: (taskId: string) => up().detach(taskId),
   reconcile: () => up().reconcile(),
+  /** From now on the tables are put right as soon as another program has changed them. */
+  guardRuleset(settleMs: number, spacingMs: number): void {
+    const compare = async (): Promise<readonly string[]> => {
+      const found = await up().repairTables();
+      comparisons++;
+      return found;
+    };
+    rulesetGuard = new RulesetGuard({ compare, settleMs, spacingMs, clock: systemClock, logger: silentLogger });
+  },
+  /** How often they were compared. */
+  comparisons: (): number => comparisons,
+  stopGuarding: () => rulesetGuard?.close(),
   close: () => up().close(),
   destroy: () => up().destroy(),
 
