@@ -7,3 +7,11 @@ export const DATA_PATH_PORTS = {
   /** WireGuard. */
   tunnel: 51_820,
 } as const;
+
+/** UDP ports of VXLAN in a swarm that has chosen this one for the data path; 0: none, and the usual ones hold. */
+export function vxlanPorts(chosen: number): { readonly plain: number; readonly encrypted: number } {
+  const plain = chosen || DATA_PATH_PORTS.plain;
+  // Who chooses the one of encrypted networks has left the usual one free.
+  const encrypted = plain === DATA_PATH_PORTS.encrypted ? DATA_PATH_PORTS.plain : DATA_PATH_PORTS.encrypted;
+  return { plain, encrypted };
+}

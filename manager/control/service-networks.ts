@@ -1,6 +1,6 @@
 /** The rules for the networks and published ports of a service: those that depend on what else is declared. */
 
-import { DATA_PATH_PORTS } from '#common/data-path-ports.ts';
+import { DATA_PATH_PORTS, vxlanPorts } from '#common/data-path-ports.ts';
 import { invalidField, SwarmError } from '#common/errors.ts';
 import { type Ip, parseIp, parsePrefix, prefixesOverlap } from '#common/ip.ts';
 import { LIMITS } from '#common/limits.ts';
@@ -258,8 +258,8 @@ function validatePorts(view: StoreView, spec: ServiceSpec, serviceId: string): v
 
 /** Who published these would get, or hold up, what nodes send to one another. */
 function refuseOwnPorts(view: StoreView, spec: ServiceSpec): void {
-  const plain = view.cluster()?.dataPathPort || DATA_PATH_PORTS.plain;
-  const own: readonly number[] = [plain, DATA_PATH_PORTS.encrypted, DATA_PATH_PORTS.tunnel];
+  const { plain, encrypted } = vxlanPorts(view.cluster()?.dataPathPort ?? 0);
+  const own: readonly number[] = [plain, encrypted, DATA_PATH_PORTS.tunnel];
   for (const port of spec.endpoint?.ports ?? [])
     if (port.protocol === PortProtocol.UDP && own.includes(port.publishedPort))
       throw new SwarmError({

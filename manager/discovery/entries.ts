@@ -33,6 +33,7 @@ export function tableOf(network: Network, cluster: Cluster | undefined): Network
     internal: spec.internal,
     ingress: spec.ingress,
     encrypted: isEncrypted(network, cluster),
+    dataPathPort: cluster?.dataPathPort ?? 0,
   });
 }
 

@@ -219,7 +219,7 @@ function noteEvent(event: StoreEvent, dirty: Dirty, view: StoreView): void {
     case 'network':
       dirty.networks.add(event.object.id);
       return;
-    case 'cluster': // may change which networks are encrypted
+    case 'cluster': // may change which networks are encrypted, and the port
       for (const { id } of view.all('network')) dirty.networks.add(id);
       return;
     case 'service':

@@ -10,7 +10,6 @@ import {
   Tunnel,
 } from '#agent/network/index.ts';
 import { findProgram } from '#agent/runtime/index.ts';
-import { DATA_PATH_PORTS } from '#common/data-path-ports.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
@@ -33,8 +32,6 @@ export async function openClusterNetworking(
     kernel: new NetlinkKernel(),
     tunnel: await openTunnel(options.stateDir, paths, part, onKeys),
     tunnelConfig: DEFAULT_WIREGUARD_CONFIG,
-    plainPort: DATA_PATH_PORTS.plain,
-    encryptedPort: DATA_PATH_PORTS.encrypted,
     overlayConfig: DEFAULT_OVERLAY_CONFIG,
     makeResolver: () =>
       new ResolverProcess({

@@ -5,6 +5,7 @@
 import type { NetworkApplier, NetworkView, NetworkViews } from '#agent/discovery/index.ts';
 import type { ResolverProcess } from '#agent/dns/index.ts';
 import type { Clock } from '#common/clock.ts';
+import { vxlanPorts } from '#common/data-path-ports.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { type NetworkChange, type NetworkPeer, NetworkProblem, type NetworkTable } from '#gen/swarm/v1/networks.ts';
@@ -32,6 +33,8 @@ import { type Tunnel, tunnelLinkName } from '../wireguard/tunnel.ts';
 import { tunnelAddress } from '../wireguard/tunnel-settings.ts';
 import { type DataPathPlace, findDataPath } from './node-data-path.ts';
 
+type VxlanPorts = ReturnType<typeof vxlanPorts>;
+
 export interface ClusterNetworkingOptions {
   /** That of the node's network. */
   readonly instance: string;
@@ -41,9 +44,6 @@ export interface ClusterNetworkingOptions {
   /** Undefined where this host was not looked at: encrypted networks then end at this node. */
   readonly tunnel: Tunnel | undefined;
   readonly tunnelConfig: WireGuardConfig;
-  /** UDP ports of VXLAN, plain and encrypted. */
-  readonly plainPort: number;
-  readonly encryptedPort: number;
   readonly overlayConfig: OverlayConfig;
   /** The process that answers names, not started. Undefined: tasks ask the host's servers. */
   readonly makeResolver: (() => ResolverProcess) | undefined;
@@ -70,7 +70,7 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
   readonly #ready = new Set<string>();
   readonly #watchers = new Set<() => void>();
   #overlay: OverlayNetworks | undefined;
-  #guard: VxlanGuard | undefined;
+  #guard: { readonly table: VxlanGuard; readonly ports: VxlanPorts } | undefined;
   /** From the first table on. */
   #resolver: ResolverProcess | undefined;
   #loopbackPorts = '';
@@ -193,12 +193,13 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
   async reconcile(): Promise<readonly string[]> {
     if (this.#views.size === 0) return [];
     const repaired: string[] = [];
-    if ((await this.#guard?.verify()) === true) repaired.push('guard of VXLAN');
-    if (this.#options.tunnel !== undefined && this.#tunnelProblem === undefined)
-      repaired.push(...(await this.#options.tunnel.verify()));
+    if ((await this.#guard?.table.verify()) === true) repaired.push('guard of VXLAN');
     const overlays = await this.#overlay?.reconcile();
     if (overlays !== undefined) repaired.push(...overlays.repaired);
     if (this.#meshProblem !== undefined) await this.#applyMesh(undefined);
+    // Last: a tunnel that cannot be had keeps nothing else from being compared.
+    if (this.#options.tunnel !== undefined && this.#tunnelProblem === undefined)
+      repaired.push(...(await this.#options.tunnel.verify()));
     return repaired;
   }
 
@@ -213,7 +214,7 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
       return view?.table.ingress === true ? this.#ingressWays(view) : this.#overlay?.ways(networkId);
     },
     differences: async () => [
-      ...((await this.#guard?.isWhole()) === false ? ['guard of VXLAN'] : []),
+      ...((await this.#guard?.table.isWhole()) === false ? ['guard of VXLAN'] : []),
       ...((await this.#options.tunnel?.survey()) ?? []),
     ],
     handshakeAges: async () => (await this.#options.tunnel?.handshakeAges()) ?? new Map<string, number>(),
@@ -248,7 +249,7 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
 
   /** The node is in no swarm any more, and its tasks are gone: nothing of all this stays. */
   async leave(): Promise<void> {
-    const { kernel, directory, overlayConfig: config, clock, logger, tunnel, plainPort, encryptedPort } = this.#options;
+    const { kernel, directory, overlayConfig: config, clock, logger, tunnel } = this.#options;
     this.#member = undefined;
     this.#views = new Map();
     this.#ready.clear();
@@ -262,8 +263,7 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
       throw noWay('the node is in no swarm');
     };
     await new OverlayNetworks({ kernel, directory, nodeId: '', underlayOf, config, clock, logger }).destroy();
-    const names = this.#names;
-    const guard = this.#guard ?? new VxlanGuard({ names, plainPort, encryptedPort, tunnelLink: tunnelLinkName(names) });
+    const guard = this.#guard?.table ?? this.#newGuard(vxlanPorts(0)); // by its name, whatever stands in it
     this.#guard = undefined;
     await guard.remove();
     await guard.close();
@@ -276,7 +276,7 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
   /** Lets go; everything goes on. */
   async close(): Promise<void> {
     await this.#overlay?.close();
-    await this.#guard?.close();
+    await this.#guard?.table.close();
     await this.#options.tunnel?.close();
     await this.#resolver?.close();
   }
@@ -289,7 +289,7 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
 
   /** Who may send to this node, and what is encrypted: before anything is sent. */
   async #applyUnderlay(): Promise<void> {
-    const { tunnel, tunnelConfig, plainPort, encryptedPort } = this.#options;
+    const { tunnel, tunnelConfig } = this.#options;
     const nodeId = this.#member?.nodeId ?? '';
     const nodes = new Set<string>(this.#place === undefined ? [] : [this.#place.address]);
     const members = new Map<string, NetworkPeer>();
@@ -311,27 +311,41 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
       } catch (error) {
         this.#tunnelProblem = SwarmError.from(error).message;
       }
-    this.#guard ??= new VxlanGuard({
-      names: this.#names,
-      plainPort,
-      encryptedPort,
-      tunnelLink: tunnelLinkName(this.#names),
-    });
     const inside = [...members.values()].filter((peer) => peer.index > 0);
-    await this.#guard.set({
-      nodes: [...nodes],
-      tunnel: inside.map((peer) => tunnelAddress(tunnelConfig, peer.index)),
-    });
+    const guard = await this.#guardOf(this.#ports());
+    await guard.set({ nodes: [...nodes], tunnel: inside.map((peer) => tunnelAddress(tunnelConfig, peer.index)) });
+  }
+
+  /** Of the swarm: every table says the same. */
+  #ports(): VxlanPorts {
+    const [view] = this.#views.values();
+    return vxlanPorts(view?.table.dataPathPort ?? 0);
+  }
+
+  /** With another port, as in another swarm, another one takes its place: it loads the same table whole. */
+  async #guardOf(ports: VxlanPorts): Promise<VxlanGuard> {
+    const before = this.#guard;
+    if (before?.ports.plain === ports.plain) return before.table;
+    const table = this.#newGuard(ports);
+    this.#guard = { table, ports };
+    await before?.table.close();
+    return table;
+  }
+
+  #newGuard({ plain, encrypted }: VxlanPorts): VxlanGuard {
+    const names = this.#names;
+    return new VxlanGuard({ names, plainPort: plain, encryptedPort: encrypted, tunnelLink: tunnelLinkName(names) });
   }
 
   #underlayOf(table: NetworkTable): Underlay {
-    const { tunnel, tunnelConfig, plainPort, encryptedPort } = this.#options;
+    const { tunnel, tunnelConfig } = this.#options;
+    const ports = vxlanPorts(table.dataPathPort);
     const place = this.#place;
     if (place === undefined) throw noWay('this node has no address that other nodes could send to');
     if (!table.encrypted)
       return {
         ...place,
-        port: plainPort,
+        port: ports.plain,
         peerAddress: (peer) => peer.dataPath?.address,
         peerMtu: (peer) => peer.dataPath?.mtu,
       };
@@ -341,7 +355,7 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
     if (own === 0) throw noWay('this node has no number in the cluster yet');
     return {
       address: tunnelAddress(tunnelConfig, own),
-      port: encryptedPort,
+      port: ports.encrypted,
       mtu: tunnel.mtu(place.mtu),
       peerAddress: (peer) =>
         peer.index === 0 || (peer.dataPath?.wireguardKeys.length ?? 0) === 0

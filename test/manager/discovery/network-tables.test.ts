@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { type NetworkChange, NetworkEndpoint } from '#gen/swarm/v1/networks.ts';
 import {
+  Cluster,
   Network,
   NetworkAttachment,
   Node,
@@ -299,6 +300,22 @@ describe('manager/discovery: network tables', () => {
       { kind: 'update', table: 'node', object: { ...described, version: view.get('node', 'n1')?.version ?? 0 } },
     ]);
     assert.deepEqual(changes(), []);
+  });
+
+  it('every table has the port that the swarm has chosen for the data path', () => {
+    const view = new MemoryView();
+    const tables = new NetworkTables();
+    tables.restore(view);
+    let last: readonly NetworkChange[] = [];
+    view.onCommit(({ events }, now) => {
+      last = [...tables.observe(events, now).values()].flat();
+    });
+    const ports = (): readonly (number | undefined)[] =>
+      last.map(({ item }) => (item?.kind === 'table' ? item.value.dataPathPort : undefined));
+    view.commit([{ kind: 'create', table: 'network', object: network('front', true) }]);
+    assert.deepEqual(ports(), [0]);
+    view.commit([{ kind: 'create', table: 'cluster', object: Cluster.create({ id: 'c', dataPathPort: 5789 }) }]);
+    assert.deepEqual(ports(), [5789]);
   });
 
   it('a port in host mode is nobody else’s business', () => {

@@ -44,8 +44,6 @@ const METHODS = {
       kernel: new NetlinkKernel(),
       tunnel: undefined,
       tunnelConfig: DEFAULT_WIREGUARD_CONFIG,
-      plainPort: 4789,
-      encryptedPort: 4790,
       overlayConfig: DEFAULT_OVERLAY_CONFIG,
       makeResolver: () =>
         new ResolverProcess({

@@ -69,6 +69,8 @@ export class ClusterHosts {
   readonly #tasks = new Map<string, TestTask>();
   readonly attachments = new Map<string, NetworkAttachment>();
   services: readonly TestService[] = [];
+  /** What the swarm has chosen; 0: nothing. */
+  dataPathPort = 0;
 
   private constructor(count: number, networks: readonly TestNetwork[]) {
     this.#count = count;
@@ -210,6 +212,7 @@ export class ClusterHosts {
       internal,
       ingress: id === INGRESS,
       subnets: [IpamSubnet.create({ subnet })],
+      dataPathPort: this.dataPathPort,
     });
     const items: readonly NetworkChange['item'][] = [
       { kind: 'table', value: table },
