@@ -150,7 +150,7 @@ function wellAt(state: NetworkState | undefined, report: NetworkCheckReport): Ve
 function milliseconds(us: readonly number[]): string {
   const text = (value: number): string => (value / 1000).toFixed(value < 10_000 ? 1 : 0);
   const [least, most] = [Math.min(...us), Math.max(...us)];
-  return least === most ? `${text(least)} ms` : `${text(least)} to ${text(most)} ms`;
+  return text(least) === text(most) ? `${text(least)} ms` : `${text(least)} to ${text(most)} ms`;
 }
 
 function wellBetween({ network, nodeIds }: ExaminedNetwork, { answers }: Examination): Verdict {

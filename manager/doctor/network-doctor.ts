@@ -23,7 +23,7 @@ import { networkDigest, sameDigest } from '#proto/network-digest.ts';
 import type { NetworkDoctorConfig } from './config.ts';
 import { type ExaminedNetwork, judge } from './judge.ts';
 import type { Answer } from './judge-node.ts';
-import { type PlannedPairs, planPairs } from './pairs.ts';
+import { countTested, type PlannedPairs, planPairs } from './pairs.ts';
 
 export interface NetworkDoctorOptions {
   readonly view: () => StoreView;
@@ -133,7 +133,7 @@ export class NetworkDoctor {
       nodes: answers.size,
       answered: [...answers.values()].filter(({ kind }) => kind === 'report').length,
       pairs: plan.pairs,
-      testedPairs: plan.testedPairs,
+      testedPairs: countTested(plan, (nodeId) => answers.get(nodeId)?.kind === 'report'),
     });
     const pages: CheckNetworksResponse[] = [];
     for (let at = 0; at < findings.length; at += PAGE)

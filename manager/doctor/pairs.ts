@@ -10,9 +10,7 @@ export interface NetworkNodes {
 export interface PlannedPairs {
   /** By network and node: whom the node sends packets to. */
   readonly peers: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
-  /** Pairs that there are, and those that are tried from one end at least. */
   readonly pairs: number;
-  readonly testedPairs: number;
 }
 
 type Limits = Pick<NetworkDoctorConfig, 'allPairsMax' | 'sampledPeers' | 'pathsPerNodeMax' | 'probedNetworksMax'>;
@@ -32,21 +30,25 @@ export function planPairs(networks: readonly NetworkNodes[], random: Random, lim
   const probed = networks.filter(({ nodeIds }) => nodeIds.length > 1).slice(0, limits.probedNetworksMax);
   const share = Math.max(1, Math.floor(limits.pathsPerNodeMax / Math.max(1, probed.length)));
   const peers = new Map<string, ReadonlyMap<string, readonly string[]>>();
-  let testedPairs = 0;
   for (const { networkId, nodeIds } of probed) {
     const wanted = nodeIds.length <= limits.allPairsMax ? nodeIds.length - 1 : limits.sampledPeers;
     const start = randomInt(random, nodeIds.length - 1);
     const plan = new Map(nodeIds.map((nodeId, at) => [nodeId, others(at, nodeIds, Math.min(wanted, share), start)]));
     peers.set(networkId, plan);
-    testedPairs += countPairs(plan);
   }
   const pairs = networks.reduce((sum, { nodeIds }) => sum + (nodeIds.length * (nodeIds.length - 1)) / 2, 0);
-  return { peers, pairs, testedPairs };
+  return { peers, pairs };
 }
 
-function countPairs(plan: ReadonlyMap<string, readonly string[]>): number {
-  const seen = new Set<string>();
-  for (const [nodeId, peerIds] of plan)
-    for (const peerId of peerIds) seen.add(nodeId < peerId ? `${nodeId} ${peerId}` : `${peerId} ${nodeId}`);
-  return seen.size;
+/** Pairs that were tried from one end at least, and whose two ends have both reported. */
+export function countTested({ peers }: PlannedPairs, hasReported: (nodeId: string) => boolean): number {
+  let count = 0;
+  for (const plan of peers.values()) {
+    const seen = new Set<string>();
+    for (const [nodeId, peerIds] of plan)
+      for (const peerId of hasReported(nodeId) ? peerIds.filter(hasReported) : [])
+        seen.add(nodeId < peerId ? `${nodeId} ${peerId}` : `${peerId} ${nodeId}`);
+    count += seen.size;
+  }
+  return count;
 }

@@ -8,7 +8,7 @@ const KEPT_MS = 600_000;
 
 export class RepairLog {
   readonly #clock: Clock;
-  /** Oldest first. */
+  /** Newest first; of one comparison in the order in which they were made. */
   #repairs: readonly { readonly what: string; readonly atMs: number }[] = [];
 
   constructor(clock: Clock) {
@@ -17,7 +17,7 @@ export class RepairLog {
 
   note(words: readonly string[]): void {
     const atMs = this.#clock.monotonic();
-    this.#repairs = [...this.#repairs, ...words.map((what) => ({ what, atMs }))].slice(-KEPT_MAX);
+    this.#repairs = [...words.map((what) => ({ what, atMs })), ...this.#repairs].slice(0, KEPT_MAX);
   }
 
   /** Newest first. */
@@ -25,7 +25,6 @@ export class RepairLog {
     const now = this.#clock.monotonic();
     return this.#repairs
       .filter(({ atMs }) => now - atMs <= KEPT_MS)
-      .map(({ what, atMs }) => NetworkRepair.create({ what, ageMs: Math.round(now - atMs) }))
-      .toReversed();
+      .map(({ what, atMs }) => NetworkRepair.create({ what, ageMs: Math.round(now - atMs) }));
   }
 }
