@@ -23,7 +23,6 @@ const CTA_PROTOCOL = { number: 1, sourcePort: 2 } as const;
 const CTA_FILTER = { originalFlags: 1, replyFlags: 2 } as const;
 const FLAG = { source: 1 << 0, destination: 1 << 1, protocol: 1 << 3, sourcePort: 1 << 4 } as const;
 
-export const IP_PROTOCOL_TCP = 6;
 export const IP_PROTOCOL_UDP = 17;
 
 /** Which flows: every given condition must hold. Addresses are of one family. */

@@ -77,8 +77,11 @@ function actionOf(action: FailureAction): UpdateRules['failureAction'] {
   }
 }
 
-export function stopGraceMs(task: TaskSpec | undefined): number {
-  return task?.container?.stopGracePeriodMs ?? DEFAULT_STOP_GRACE_MS;
+/** How long a task may take to stop: for the connections that others have to it, if any can, then for its program. */
+export function stopMs(spec: ServiceSpec | undefined): number {
+  const graceMs = spec?.task?.container?.stopGracePeriodMs ?? DEFAULT_STOP_GRACE_MS;
+  const isReached = (spec?.task?.networks.length ?? 0) + (spec?.endpoint?.ports.length ?? 0) > 0;
+  return graceMs + (isReached ? (spec?.endpoint?.drainMs ?? graceMs) : 0);
 }
 
 /** 0 for services of another mode. */

@@ -11,7 +11,7 @@ import type { Change, ChangeGroup } from '#manager/store/index.ts';
 import type { OrchestratorConfig } from './config.ts';
 import { decideRestart, describeEnd, replacementRefusal } from './restart-policy.ts';
 import type { RevisionBook } from './revision-book.ts';
-import { restartRules, stopGraceMs } from './service-settings.ts';
+import { restartRules, stopMs } from './service-settings.ts';
 import { EMPTY_SUMMARY, type SlotSummary, summarize } from './slot-summary.ts';
 import { type Account, accountOf, byAge, FRESH_ACCOUNT, makeTask, newestKept, newestWanted } from './slot-tasks.ts';
 import * as facts from './task-facts.ts';
@@ -249,8 +249,8 @@ export class SlotJudge {
     const stopping = this.#stopping();
     if (stopping.length === 0) return task.startNotBeforeMs;
     const { book, config } = this.#help;
-    const graceMs = Math.max(...stopping.map((one) => stopGraceMs(book.taskSpec(one.serviceId, one.revision))));
-    return Math.max(task.startNotBeforeMs, task.createdAtMs + graceMs + config.stopOverdueMs);
+    const longestMs = Math.max(...stopping.map((one) => stopMs(book.get(one.serviceId, one.revision)?.spec)));
+    return Math.max(task.startNotBeforeMs, task.createdAtMs + longestMs + config.stopOverdueMs);
   }
 
   #stopping(): readonly Task[] {
