@@ -1,5 +1,6 @@
 /** Networks and addresses in Docker's shape. */
 import { parseIp, parsePrefix, prefixHas } from '#common/ip.ts';
+import { taskLinkAddress } from '#common/task-link-address.ts';
 import type { NetworkUsage, NetworkUser } from '#gen/swarm/v1/control.ts';
 import type { Network, Node } from '#gen/swarm/v1/objects.ts';
 import type { IpamSubnet, NetworkSpec } from '#gen/swarm/v1/specs.ts';
@@ -140,11 +141,18 @@ function containers(network: Network, { usage, selfNodeId, containerIds }: Netwo
       {
         Name: containerName(user),
         EndpointID: user.taskId,
+        MacAddress: linkAddressOf(user, network),
         IPv4Address: addressOf(user, 4, network.subnets),
         IPv6Address: addressOf(user, 6, network.subnets),
       },
     ]),
   );
+}
+
+/** Unknown where the device is not of this network alone: that of the gateway network, or of the parent. */
+function linkAddressOf({ addresses }: NetworkUser, { spec }: Network): string {
+  const isShared = spec?.ingress === true || spec?.driver === 'ipvlan';
+  return isShared || addresses.length === 0 ? '' : taskLinkAddress(addresses);
 }
 
 function tasksOf(usage: NetworkUsage | undefined): readonly NetworkUser[] {

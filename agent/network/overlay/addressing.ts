@@ -1,8 +1,8 @@
 /** Addresses and names that follow from what is known of a network and a node: the same on every node, every time. */
-import { BlockList, isIPv4 } from 'node:net';
+import { BlockList } from 'node:net';
 import { SwarmError } from '#common/errors.ts';
 import type { NetworkTable } from '#gen/swarm/v1/networks.ts';
-import { addressBytes, addressText, canonicalAddress, prefixBytes } from '../../kernel/ip-address.ts';
+import { addressText, canonicalAddress, prefixBytes } from '../../kernel/ip-address.ts';
 import type { Underlay } from './network-view.ts';
 
 /** The router's end of every cable, so that no task needs to ask for it. */
@@ -49,12 +49,6 @@ export function nodeNextHop(index: number, family: 4 | 6): string {
 
 export function isFamily(address: string, family: 4 | 6): boolean {
   return address.includes(':') === (family === 6);
-}
-
-/** Of a task's device: made of its address, so that no two on a network share one. */
-export function taskLinkAddress(addresses: readonly string[]): string {
-  const bytes = addressBytes(addresses.find((one) => isIPv4(one)) ?? addresses[0] ?? '0.0.0.0');
-  return ['02', '53', ...Array.from(bytes.subarray(-4), hex)].join(':');
 }
 
 export interface Subnet {

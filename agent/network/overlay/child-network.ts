@@ -4,10 +4,11 @@
  */
 import type { NetworkView } from '#agent/discovery/index.ts';
 import { SwarmError } from '#common/errors.ts';
+import { taskLinkAddress } from '#common/task-link-address.ts';
 import type { NetworkTable } from '#gen/swarm/v1/networks.ts';
 import { canonicalAddress, hostPrefix } from '../../kernel/ip-address.ts';
 import { IPVLAN_MODES, type IpvlanMode, MACVLAN_MODES, type MacvlanMode } from '../../kernel/netlink-macvlan.ts';
-import { MTU_OPTION, networkMtu, type Subnet, subnetOf, subnetsOf, taskLinkAddress } from './addressing.ts';
+import { MTU_OPTION, networkMtu, type Subnet, subnetOf, subnetsOf } from './addressing.ts';
 import type { AttachableNetwork, NetworkSurvey, Repaired } from './attachable-network.ts';
 import { isRefusal, type KernelNamespace, type NetworkKernel } from './kernel/network-kernel.ts';
 import type { Item, Operation } from './kernel/operations.ts';

@@ -13,6 +13,7 @@ import {
   NetworkAttachmentSpec,
   NetworkSpec,
   PortConfig,
+  PortProtocol,
 } from '#gen/swarm/v1/specs.ts';
 import {
   Allocator,
@@ -325,6 +326,30 @@ describe('allocator', () => {
     assert.equal(bench.get('service', 'a').endpoint, undefined);
     assert.equal(bench.get('service', 'b').endpoint?.problem, '');
     assert.equal(bench.get('service', 'b').endpoint?.ports[0]?.publishedPort, given);
+  });
+
+  it('an open port is none that anybody declares', () => {
+    const bench = new Bench();
+    bench.write(create('network', ingressNetwork('ingress')));
+    const [first, last, free] = [30_000, 32_767, 31_234];
+    const declared: PortConfig[] = [];
+    for (let port = first; port <= last; port++)
+      if (port !== free) declared.push(PortConfig.create({ targetPort: 1, publishedPort: port }));
+    bench.service('declares', [], { ports: declared });
+    bench.service('open', [], { ports: [PortConfig.create({ targetPort: 80 })] });
+    // Of another protocol: it keeps nobody away.
+    const datagrams = PortConfig.create({ targetPort: 53, publishedPort: free, protocol: PortProtocol.UDP });
+    bench.service('datagrams', [], { ports: [datagrams] });
+    bench.settle();
+    assert.equal(bench.get('service', 'declares').endpoint?.problem, '');
+    assert.deepEqual(
+      bench.get('service', 'open').endpoint?.ports.map((port) => port.publishedPort),
+      [free],
+    );
+    assert.equal(bench.get('service', 'datagrams').endpoint?.problem, '');
+    bench.service('too-many', [], { ports: [PortConfig.create({ targetPort: 80 })] });
+    bench.settle();
+    assert.match(bench.get('service', 'too-many').endpoint?.problem ?? '', /port/);
   });
 
   it('tasks with ports of the mesh are on ingress; without that network they say so', () => {

@@ -201,11 +201,16 @@ describe('docker-shape: networks', () => {
       c1: {
         Name: 'web.2.t1',
         EndpointID: 't1',
-        MacAddress: '',
+        MacAddress: '02:53:0a:00:01:83',
         IPv4Address: '10.0.1.131/24',
         IPv6Address: 'fd00:1::9/64',
       },
     });
+    for (const fields of [{ ingress: true }, { driver: 'ipvlan' }]) {
+      const spec = NetworkSpec.create({ ...BACK.spec, ...fields });
+      const shown = JSON.parse(encodeJson(NETWORK, networkShape({ ...BACK, spec }, details))) as NetworkJson;
+      assert.match(JSON.stringify(shown.Containers), /"MacAddress":""/, 'its device is not of this network alone');
+    }
     assert.deepEqual(json.Peers, [
       { Name: 'beta', IP: '192.168.0.2' },
       { Name: 'self', IP: '' },

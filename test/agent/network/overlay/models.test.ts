@@ -4,19 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import {
-  networkMtu,
-  nodeLinkAddress,
-  nodeNextHop,
-  routeMtu,
-  subnetsOf,
-  taskLinkAddress,
-} from '#agent/network/overlay/addressing.ts';
+import { networkMtu, nodeLinkAddress, nodeNextHop, routeMtu, subnetsOf } from '#agent/network/overlay/addressing.ts';
 import { ItemBook } from '#agent/network/overlay/item-book.ts';
 import { type Item, keyOf, LOOPBACK, valueOf } from '#agent/network/overlay/kernel/operations.ts';
 import { LoadBalancer } from '#agent/network/overlay/load-balancer.ts';
 import { touchedBy, type Underlay } from '#agent/network/overlay/network-view.ts';
 import { RouterModel } from '#agent/network/overlay/router-model.ts';
+import { taskLinkAddress } from '#common/task-link-address.ts';
 import { NetworkChange, NetworkEndpoint, NetworkPeer, NetworkService, NetworkTable } from '#gen/swarm/v1/networks.ts';
 import { NodeDataPath } from '#gen/swarm/v1/objects.ts';
 import { IpamSubnet } from '#gen/swarm/v1/specs.ts';

@@ -10,8 +10,9 @@ import { addAddress, deleteAddress, listAddresses } from '#agent/kernel/netlink-
 import { replaceNeighbour } from '#agent/kernel/netlink-neighbour.ts';
 import { replaceRoute } from '#agent/kernel/netlink-route.ts';
 import { NetworkNamespace } from '#agent/kernel/netns.ts';
-import { nodeLinkAddress, ROUTER_LINK_ADDRESS, taskLinkAddress } from '#agent/network/overlay/addressing.ts';
+import { nodeLinkAddress, ROUTER_LINK_ADDRESS } from '#agent/network/overlay/addressing.ts';
 import { writeSysctls } from '#agent/network/sysctls.ts';
+import { taskLinkAddress } from '#common/task-link-address.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { PacketSocket } from '#test/support/packet-socket.ts';
 import {
