@@ -3,7 +3,7 @@
  * refused, or their outcome stays unknown for a while. What is true of the store at all times is checked with each commit.
  */
 import assert from 'node:assert/strict';
-import { parseIp, parsePrefix, prefixesOverlap, prefixHas } from '#common/ip.ts';
+import { parsePrefix } from '#common/ip.ts';
 import { randomInt, SeededRandom } from '#common/random.ts';
 import {
   Cluster,
@@ -27,10 +27,11 @@ import {
   PublishMode,
   type ServiceSpec,
 } from '#gen/swarm/v1/specs.ts';
-import { Allocator, type AllocatorConfig, isLive, rangeOf } from '#manager/allocator/index.ts';
+import { Allocator, type AllocatorConfig, isLive } from '#manager/allocator/index.ts';
 import type { Change, ChangeGroup, TableName } from '#manager/store/index.ts';
 import { MemoryStore } from '#test/manager/loops/memory-store.ts';
 import { create, node, remove, revision, service, spec, T0, update } from '#test/manager/loops/objects.ts';
+import { checkPromises, checkRest } from './allocator-promises.ts';
 
 export const WIDE: AllocatorConfig = {
   groupsPerSlice: 1e6,
@@ -71,7 +72,7 @@ export class AllocatorWorld {
       this.#live.observe(event);
       this.#shadow.observe(event);
     }
-    this.#checkPromises();
+    checkPromises(this.store);
     return true;
   }
 
@@ -115,7 +116,7 @@ export class AllocatorWorld {
     const restored = new Allocator(WIDE);
     restored.restore(this.store);
     assert.deepEqual(restored.plan(this.store, this.nowMs).changes, [], 'a new leader sees it the same');
-    this.#checkRest();
+    checkRest(this.store, this.nowMs);
   }
 
   /** Everything goes, and nothing is left of it in the allocator. */
@@ -353,138 +354,8 @@ export class AllocatorWorld {
     const cluster = this.store.cluster();
     if (cluster !== undefined) this.#write(update('cluster', { ...cluster, featureLevel: 3 }));
   }
-
-  // What is promised
-
-  #checkPromises(): void {
-    this.#checkNumbers();
-    this.#checkSubnets();
-    const taken = new Map<string, string>();
-    const take = (key: string, holder: string): void => {
-      assert.ok(!taken.has(key), `${key} is given to ${taken.get(key)} and to ${holder}`);
-      taken.set(key, holder);
-    };
-    for (const network of this.store.all('network'))
-      for (const subnet of network.subnets)
-        for (const address of new Set([subnet.gateway, ...Object.values(subnet.auxAddresses)]))
-          if (address !== '') take(`${network.id} ${address}`, 'the network');
-    for (const one of this.store.all('service'))
-      for (const { network, addresses } of one.endpoint?.addresses ?? [])
-        for (const address of addresses) take(`${network} ${address}`, one.id);
-    for (const task of this.store.all('task')) {
-      if (!isLive(task)) continue;
-      for (const { network, addresses } of task.networks)
-        for (const address of addresses) {
-          take(`${network} ${address}`, task.id);
-          this.#checkInside(network, address, task);
-        }
-    }
-  }
-
-  #checkInside(networkId: string, address: string, task: Task): void {
-    const network = this.store.get('network', networkId);
-    const ip = parseIp(address);
-    assert.ok(ip !== undefined);
-    if (network === undefined) return;
-    const spec = this.store.revision(task.serviceId, task.revision)?.spec;
-    const fixed = spec?.task?.networks.some((one) => one.addresses.includes(address)) ?? true;
-    const inside = network.subnets.some((subnet) => {
-      const range = rangeOf(subnet);
-      if (range === undefined || range.family !== ip.family) return false;
-      return fixed ? prefixHas(range.subnet, ip) : range.first <= ip.value && ip.value <= range.last;
-    });
-    assert.ok(inside, `${address} is none of network ${networkId}`);
-  }
-
-  #checkNumbers(): void {
-    unique(
-      'vni',
-      [...this.store.all('network')].map(({ vni }) => vni).filter((vni) => vni > 0),
-    );
-    unique(
-      'index',
-      [...this.store.all('node')].map(({ index }) => index).filter((index) => index > 0),
-    );
-    const ports = [...this.store.all('service')].flatMap(({ id, endpoint }) => {
-      const own = (endpoint?.ports ?? []).filter((port) => port.publishMode !== PublishMode.HOST);
-      assert.ok(
-        own.every((port) => port.publishedPort > 0),
-        `an open port of ${id} was left open`,
-      );
-      return [...new Set(own.map((port) => `${port.publishedPort}/${port.protocol}`))];
-    });
-    unique('port', ports);
-  }
-
-  #checkSubnets(): void {
-    const networks = [...this.store.all('network')].filter((one) => one.spec?.ipam?.options['overlap'] !== 'allow');
-    const all = networks.flatMap(({ id, subnets }) =>
-      subnets.map(({ subnet }) => ({ id, prefix: parsePrefix(subnet)?.prefix })),
-    );
-    for (const [place, a] of all.entries())
-      for (const b of all.slice(place + 1))
-        assert.ok(
-          a.prefix && b.prefix && !prefixesOverlap(a.prefix, b.prefix),
-          `subnets of ${a.id} and ${b.id} overlap`,
-        );
-  }
-
-  /** At rest who waits has to: what it waits for is really gone, and its network says so. */
-  #checkRest(): void {
-    if ((this.store.cluster()?.featureLevel ?? 0) < 3) return;
-    for (const one of this.store.all('node')) assert.ok(one.index > 0, `node ${one.id} has a number`);
-    const waiting = new Set<string>();
-    for (const task of this.store.all('task')) {
-      if (stateOf(task) !== TaskState.NEW || task.desiredState > TaskState.RUNNING) continue;
-      if (task.startNotBeforeMs > this.nowMs) continue;
-      const error = task.status?.error ?? '';
-      assert.notEqual(error, '', `task ${task.id} says what it waits for`);
-      const full = /^network (\S+): no (IPv6 )?address left: (\d+) of \3 in use; grow it with/.exec(error);
-      if (full === null)
-        assert.match(error, /is not there|no ingress|still held by|none of its subnets|overlaps|no address pool/);
-      else waiting.add(full[1] ?? '');
-    }
-    for (const one of this.store.all('service')) {
-      const problem = one.endpoint?.problem ?? '';
-      for (const [, name = ''] of problem.matchAll(/network (\S+): no (?:IPv6 )?address left/g)) waiting.add(name);
-    }
-    for (const network of this.store.all('network')) {
-      const name = network.spec?.name ?? '';
-      if (waiting.has(name)) assert.notEqual(network.problem, '', `network ${name} says that it is full`);
-      else assert.doesNotMatch(network.problem, /no (IPv6 )?address left/);
-      if (waiting.has(name) && network.subnets.length > 0) this.#checkFull(network);
-    }
-  }
-
-  #checkFull(network: Network): void {
-    const held = new Set<string>();
-    for (const one of this.store.all('service')) {
-      for (const { network: id, addresses } of one.endpoint?.addresses ?? [])
-        if (id === network.id) for (const address of addresses) held.add(address);
-      for (const attachment of one.spec?.task?.networks ?? [])
-        if (attachment.network === network.id) for (const address of attachment.addresses) held.add(address);
-    }
-    for (const task of this.store.all('task'))
-      if (isLive(task))
-        for (const { network: id, addresses } of task.networks)
-          if (id === network.id) for (const address of addresses) held.add(address);
-    for (const subnet of network.subnets) {
-      const range = rangeOf(subnet);
-      if (range === undefined || range.family === 6) continue;
-      const inside = [...held].filter((text) => {
-        const value = parseIp(text)?.value ?? -1n;
-        return range.first <= value && value <= range.last && !range.reserved.includes(value);
-      });
-      const total = Number(range.last - range.first) + 1 - range.reserved.length;
-      assert.equal(inside.length, total, `${network.id} ${subnet.subnet} has room, but somebody waits`);
-    }
-  }
 }
 
 function stateOf(task: Task): TaskState {
   return task.status?.state ?? TaskState.NEW;
-}
-
-function unique(what: string, items: readonly (string | number)[]): void {
-  assert.equal(new Set(items).size, items.length, `a ${what} was given twice: ${items.join()}`);
 }
