@@ -34,6 +34,8 @@ describe('e2e: swarm run', function () {
   });
 
   after(async () => {
+    // What a test that failed has left.
+    for (const { task } of await containers(MANAGER)) await cluster().on(MANAGER, ['task', 'rm', '-f', task?.id ?? '']);
     await cluster()
       .must(['service', 'rm', 'page'])
       .catch(() => {});

@@ -78,7 +78,7 @@ describe('orchestrator: containers of swarm run', () => {
   });
 
   it('get addresses of their networks, with their own names, and give them back', () => {
-    const cluster = start(1);
+    const cluster = start(2);
     const subnets = [IpamSubnet.create({ subnet: '10.9.0.0/29' })];
     const declared = NetworkSpec.create({ name: 'crew', attachable: true, ipam: IpamSpec.create({ subnets }) });
     cluster.create('network', {
@@ -106,6 +106,15 @@ describe('orchestrator: containers of swarm run', () => {
     cluster.run(1000);
     assert.equal(stateOf(cluster, 'b'), TaskState.RUNNING);
     assert.deepEqual(cluster.store.get('task', 'b')?.networks[0]?.addresses, ['10.9.0.4']);
+    // A service may take an address from a task of its own on a node that is lost. These have nothing to do with each other.
+    cluster.setNodeState('n1', NodeState.DOWN);
+    cluster.edit('task', 'b', { desiredState: TaskState.SHUTDOWN });
+    run(cluster, 'c', 'n2', attach(['10.9.0.4']));
+    cluster.run(1000);
+    assert.match(cluster.store.get('task', 'c')?.status?.error ?? '', /container b/);
+    cluster.edit('task', 'b', { desiredState: TaskState.REMOVE });
+    cluster.run(1000);
+    assert.equal(stateOf(cluster, 'c'), TaskState.RUNNING);
   });
 
   it('go by themselves when they ended, others stay until they are told to', () => {
