@@ -26,6 +26,8 @@ export const LIMITS = {
   /** Containers of `swarm run` on a node: those that have not ended, and those that have and are still shown. */
   CONTAINERS_PER_NODE: 100,
   ENDED_CONTAINERS_PER_NODE: 20,
+  /** The spec of each, which a worker sends: together a node takes 30 MiB of the managers' memory at most. */
+  CONTAINER_SPEC_BYTES: 256 * 1024,
   SECRET_BYTES: 500 * 1024,
   CONFIG_BYTES: 1000 * 1024,
   REVISIONS_KEPT: 10,

@@ -56,6 +56,7 @@ export function createOneOff(
   if (again !== undefined) return { result: again, changes: [] };
   const declared = containerSpec(request.spec);
   validateService(declared);
+  refuseTooLarge(declared);
   checkServiceFeatures(view, declared);
   checkNode(view.get('node', caller.nodeId), caller.nodeId);
   const spec = validatedNetworksOf(view, declared, '');
@@ -118,6 +119,20 @@ function containerSpec(sent: ServiceSpec | undefined): ServiceSpec {
     task: { ...sent.task, restart, placement: undefined, forceUpdate: 0 },
     mode: { kind: 'replicated', value: ReplicatedMode.create({ replicas: 1 }) },
     endpoint: EndpointSpec.create({ ports, drainMs: sent.endpoint?.drainMs }),
+  });
+}
+
+/** Any node may fill its share of the managers' memory, and no more. */
+function refuseTooLarge(spec: ServiceSpec): void {
+  const bytes = ServiceSpec.encode(spec).length;
+  if (bytes <= LIMITS.CONTAINER_SPEC_BYTES) return;
+  throw new SwarmError({
+    code: 'invalid',
+    reason: 'too-large',
+    field: 'spec',
+    limit: 'CONTAINER_SPEC_BYTES',
+    message: `the spec is ${bytes} bytes, the limit is ${LIMITS.CONTAINER_SPEC_BYTES} (CONTAINER_SPEC_BYTES)`,
+    hint: 'put data into a file that the container mounts: --mount, --volume',
   });
 }
 

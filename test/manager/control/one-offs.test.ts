@@ -198,6 +198,8 @@ describe('control API: containers of swarm run', () => {
     await refused(swarm.run('c', { id: 'no id' }), /is not an id/);
     await refused(swarm.run('a', {}, OTHER), /the name a is that of container/, /swarm task rm a/);
     await refused(swarm.run('a.b'), /name/);
+    const labels = Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`l${i}`, 'x'.repeat(60_000)]));
+    await refused(swarm.run('big', { spec: { labels } }), /CONTAINER_SPEC_BYTES/, /--mount/);
     for (let count = 1; count < LIMITS.CONTAINERS_PER_NODE; count++) await swarm.run(`n${count}`);
     await refused(swarm.run('more'), /CONTAINERS_PER_NODE/);
     swarm.setState(first, TaskState.COMPLETE);
