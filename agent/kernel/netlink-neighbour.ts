@@ -65,3 +65,20 @@ export async function listNeighbours(socket: NetlinkSocket, family: number = AF_
     ];
   });
 }
+
+/** Whether exactly this is written down, for good. */
+export async function hasNeighbour(
+  socket: NetlinkSocket,
+  linkIndex: number,
+  address: string,
+  linkLayerAddress: string,
+): Promise<boolean> {
+  const found = await listNeighbours(socket, familyOf(address));
+  return found.some(
+    (one) =>
+      one.permanent &&
+      one.linkIndex === linkIndex &&
+      one.address === address &&
+      one.linkLayerAddress === linkLayerAddress,
+  );
+}

@@ -7,7 +7,7 @@ import { AF_INET, AF_INET6 } from '../kernel/ip-address.ts';
 import type { NetlinkRequest, NetlinkSocket } from '../kernel/netlink.ts';
 import { addAddress, listAddresses } from '../kernel/netlink-address.ts';
 import { addVeth, deleteLink, findLink, type Link, setLinkUp } from '../kernel/netlink-link.ts';
-import { replaceNeighbour } from '../kernel/netlink-neighbour.ts';
+import { hasNeighbour, replaceNeighbour } from '../kernel/netlink-neighbour.ts';
 import { deleteRoute, listRoutes, MAIN_TABLE, replaceRoute } from '../kernel/netlink-route.ts';
 import { addRule, deleteRule, listRules, type PolicyRule, sameRule } from '../kernel/netlink-rule.ts';
 import type { AddressPlan } from './address-plan.ts';
@@ -143,11 +143,14 @@ async function ensureHostEnd(cable: Cable, ends: Ends, link: Link, repaired: str
   const routes = await listRoutes(hostSocket, KERNEL_FAMILY[family]);
   const ours = routes.filter((route) => route.table === names.routingTable).map((route) => route.destination);
   const routed = prefixes.every((destination) => ours.includes(destination));
-  if (!link.up || !routed || !addresses.some((one) => one.linkIndex === link.index && one.address === host)) {
+  const addressed = addresses.some((one) => one.linkIndex === link.index && one.address === host);
+  const gatewayLinkAddress = linkLayerAddressFor(plan.gatewayAddress);
+  const known = await hasNeighbour(hostSocket, link.index, gateway, gatewayLinkAddress);
+  if (!link.up || !routed || !addressed || !known) {
     await hostSocket.execute([
       addAddress(link.index, `${host}/${ends.bits}`, family === 4 ? { peer: gateway } : {}),
       setLinkUp(link.index),
-      replaceNeighbour(link.index, gateway, linkLayerAddressFor(plan.gatewayAddress)),
+      replaceNeighbour(link.index, gateway, gatewayLinkAddress),
       ...prefixes.map((destination) =>
         replaceRoute({ destination, linkIndex: link.index, gateway, table: names.routingTable }),
       ),
@@ -203,12 +206,14 @@ async function ensureGatewayEnd(cable: Cable, repaired: string[]): Promise<void>
     const routed = routes.some(
       (route) => route.destination === everything && route.table === MAIN_TABLE && route.gateway === host,
     );
-    if (uplink.up && routed && addresses.some((one) => one.address === gateway)) continue;
+    const hostLinkAddress = linkLayerAddressFor(plan.hostAddress);
+    const known = await hasNeighbour(gatewaySocket, uplink.index, host, hostLinkAddress);
+    if (uplink.up && routed && known && addresses.some((one) => one.address === gateway)) continue;
     await gatewaySocket.execute([
       setLinkUp(LOOPBACK_INDEX),
       addAddress(uplink.index, `${gateway}/${bits}`, family === 4 ? { peer: host } : {}),
       setLinkUp(uplink.index),
-      replaceNeighbour(uplink.index, host, linkLayerAddressFor(plan.hostAddress)),
+      replaceNeighbour(uplink.index, host, hostLinkAddress),
       replaceRoute({ destination: everything, linkIndex: uplink.index, gateway: host }),
     ]);
     repaired.push('route out of the gateway namespace');

@@ -7,10 +7,11 @@
 import { join } from 'node:path';
 import { assert } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
-import { AF_INET, AF_INET6 } from '../kernel/ip-address.ts';
+import { AF_INET, AF_INET6, hostPrefix } from '../kernel/ip-address.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
 import { type LinkAddress, listAddresses } from '../kernel/netlink-address.ts';
 import { deleteLink, type Link, listLinks } from '../kernel/netlink-link.ts';
+import { listNeighbours } from '../kernel/netlink-neighbour.ts';
 import { listRoutes, type Route } from '../kernel/netlink-route.ts';
 import {
   createNetworkNamespace,
@@ -153,11 +154,17 @@ export class Gateway {
     return new Map(links.filter((link) => /^g\d+$/.test(link.name)).map((link) => [link.name, link]));
   }
 
-  /** Destinations of routes and addresses of permanent neighbours are checked by route alone: they are set together. */
-  async taskRoutes(): Promise<ReadonlySet<string>> {
-    const routes = [...(await listRoutes(this.socket))];
-    if (this.#ipv6 !== undefined) routes.push(...(await listRoutes(this.socket, AF_INET6)));
-    return new Set(routes.map((route) => route.destination));
+  /** Addresses of tasks that have both a route and a neighbour that is written down, on the same device. */
+  async taskAddresses(): Promise<ReadonlySet<string>> {
+    const known = new Set<string>();
+    for (const family of this.#ipv6 === undefined ? [AF_INET] : [AF_INET, AF_INET6]) {
+      const routed = new Set(
+        (await listRoutes(this.socket, family)).map((route) => `${route.destination} ${route.linkIndex}`),
+      );
+      for (const { address, linkIndex, permanent } of await listNeighbours(this.socket, family))
+        if (permanent && routed.has(`${hostPrefix(address)} ${linkIndex}`)) known.add(address);
+    }
+    return known;
   }
 
   /** Another daemon turned forwarding on: from now on it is ours as well, to guard and to turn off in the end. */

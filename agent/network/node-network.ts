@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
-import { hostPrefix } from '../kernel/ip-address.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
 import { deleteLink } from '../kernel/netlink-link.ts';
 import { listTcpSockets, openSocketDiagnosis, type TcpSocket } from '../kernel/netlink-socket-diag.ts';
@@ -40,6 +39,7 @@ import { pollUntil } from './poll-until.ts';
 import { PortPublisher } from './port-publisher.ts';
 import {
   giveIngressAddresses,
+  leaveLans,
   makeBareNamespace,
   makeGatewayNamespace,
   replugNamespace,
@@ -98,6 +98,8 @@ export class NodeNetwork implements TaskNetwork {
   /** Devices of removed namespaces, and when reconciliation first saw them (monotonic milliseconds). */
   #lingering: ReadonlyMap<string, number> = new Map();
   #reconciling: Promise<ReconcileReport> | undefined;
+  /** Repaired on events, since the last report. */
+  #repaired: readonly string[] = [];
   #closing = false;
   /** Work on one task takes turns. Invariant: an entry leaves when its last work is done. */
   readonly #lanes = new Map<string, Promise<unknown>>();
@@ -247,11 +249,36 @@ export class NodeNetwork implements TaskNetwork {
     });
   }
 
-  reconcile(): Promise<ReconcileReport> {
+  async reconcile(): Promise<ReconcileReport> {
+    const { repaired, contested } = await this.#reconcile();
+    const before = this.#repaired;
+    this.#repaired = [];
+    return { repaired: [...before, ...repaired], contested };
+  }
+
+  /** What differs of the gateway, the mesh and the host's tables, in words. Puts nothing right. */
+  async surveyMesh(): Promise<readonly string[]> {
+    const { gateway, publisher, mesh } = this.#need();
+    const isWhole = await publisher.isWhole(await this.#tableFrame(gateway));
+    return [...(await mesh.survey()), ...(isWhole ? [] : [`nftables table ${this.#names.hostTable}`])];
+  }
+
+  #reconcile(): Promise<ReconcileReport> {
     this.#reconciling ??= this.#reconcileOnce().finally(() => {
       this.#reconciling = undefined;
     });
     return this.#reconciling;
+  }
+
+  /** The kernel has told of damage. */
+  async #repairSoon(): Promise<void> {
+    if (this.#closing || this.#parts === undefined) return;
+    try {
+      const { repaired } = await this.#reconcile();
+      this.#repaired = [...this.#repaired, ...repaired];
+    } catch (error) {
+      this.#options.logger.warn('the gateway network could not be repaired', { error: SwarmError.from(error).message });
+    }
   }
 
   /** The part of `reconcile` that other programs undo by flushing the ruleset of the host. Says what was repaired. */
@@ -330,9 +357,21 @@ export class NodeNetwork implements TaskNetwork {
 
   #makeMesh(gateway: Gateway, publisher: PortPublisher, hostSocket: NetlinkSocket): RoutingMesh {
     const { config, clock, logger } = this.#options;
-    const { vniWaitMs, vniRetryMs } = config;
+    const { vniWaitMs, vniRetryMs, eventDelayMs } = config;
+    const onDamage = (): void => void this.#repairSoon();
     const frame = (): Promise<HostTableFrame> => this.#tableFrame(gateway);
-    return new RoutingMesh({ gateway, publisher, hostSocket, frame, vniWaitMs, vniRetryMs, clock, logger });
+    return new RoutingMesh({
+      gateway,
+      publisher,
+      hostSocket,
+      frame,
+      vniWaitMs,
+      vniRetryMs,
+      clock,
+      logger,
+      eventDelayMs,
+      onDamage,
+    });
   }
 
   async #makeNamespace(gateway: Gateway): ReturnType<typeof makeGatewayNamespace> {
@@ -378,7 +417,10 @@ export class NodeNetwork implements TaskNetwork {
     const directory = join(this.#options.directory, 'ns');
     const numbers = new Set(alive.map((record) => String(record.number)));
     for (const name of await listNetworkNamespaces(directory))
-      if (name !== 'gateway' && !numbers.has(name)) removeNetworkNamespace(join(directory, name));
+      if (name !== 'gateway' && !numbers.has(name)) {
+        await leaveLans(join(directory, name));
+        removeNetworkNamespace(join(directory, name));
+      }
     const tasks = new Set(alive.map((record) => record.taskId));
     for (const record of await this.#records.readAll())
       if (!tasks.has(record.taskId)) await this.#records.remove(record.taskId);
@@ -473,12 +515,12 @@ export class NodeNetwork implements TaskNetwork {
   async #repairTaskLinks(repaired: string[]): Promise<void> {
     const { gateway, pool } = this.#need();
     const links = await gateway.taskLinks();
-    const routes = await gateway.taskRoutes();
+    const known = await gateway.taskAddresses();
     for (const record of [...this.#attached.values()]) {
       if (record.mode !== 'gateway') continue;
       await this.#inTurn(record.taskId, async () => {
         if (this.#attached.get(record.taskId) !== record || record.number === undefined) return;
-        await this.#repairTaskLink(record, record.number, { links, routes, repaired });
+        await this.#repairTaskLink(record, record.number, { links, known, repaired });
       });
     }
     for (const { number } of pool.ready)
@@ -506,13 +548,13 @@ export class NodeNetwork implements TaskNetwork {
   async #repairTaskLink(
     record: AttachmentRecord,
     number: number,
-    seen: { links: ReadonlyMap<string, { up: boolean }>; routes: ReadonlySet<string>; repaired: string[] },
+    seen: { links: ReadonlyMap<string, { up: boolean }>; known: ReadonlySet<string>; repaired: string[] },
   ): Promise<void> {
     const { gateway } = this.#need();
     const { directory } = this.#options;
     const ofIngress = ingressAddresses(record);
     const missing = routedAddresses(gateway, gatewayAddresses(record, gateway)).filter(
-      (address) => !seen.routes.has(hostPrefix(address)),
+      (address) => !seen.known.has(address),
     );
     const link = seen.links.get(gatewayLinkName(number));
     if (link === undefined) {

@@ -3,10 +3,13 @@
  * and what belongs to nobody goes. Method: kill the daemon, flush and delete kernel objects from outside, look again.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
-import { deleteLink, listLinks } from '#agent/kernel/netlink-link.ts';
+import { addAddress } from '#agent/kernel/netlink-address.ts';
+import { deleteLink, listLinks, setLinkUp } from '#agent/kernel/netlink-link.ts';
+import { addMacvlan } from '#agent/kernel/netlink-macvlan.ts';
 import { deleteRoute } from '#agent/kernel/netlink-route.ts';
 import { deleteRule, listRules } from '#agent/kernel/netlink-rule.ts';
 import { isNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
@@ -125,6 +128,17 @@ describe('network: recovery', function () {
       await routes.execute(ours.map(deleteRule));
     });
     await repairs(/policy rules/);
+    // Neighbours are asked for by nobody: each is written down.
+    const gateway = join(hosts.runDirectory(INSTANCE), 'ns', 'gateway');
+    for (const [path, device, what] of [
+      [hosts.hostPath, names.hostLink, /address and route of the gateway network/],
+      [gateway, 'host0', /route out of the gateway namespace/],
+      [gateway, `g${basename(namespaceOf(web))}`, /way to task web/],
+    ] as const) {
+      const flush = ['ip', 'neigh', 'flush', 'nud', 'permanent', 'dev', device];
+      execFileSync('nsenter', [`--net=${path}`, ...flush]);
+      await repairs(what);
+    }
     hosts.host.run(() => {
       writeFileSync('/proc/sys/net/ipv4/ip_forward', '0');
       writeFileSync(`/proc/sys/net/ipv4/conf/${names.hostLink}/rp_filter`, '0');
@@ -207,6 +221,32 @@ describe('network: recovery', function () {
     await socket.close();
     gateway.close();
     keeper.close();
+  });
+
+  it('a namespace that somebody keeps alive over a restart leaves the LAN that its task was on', async () => {
+    const held = await host.call('attach', taskRequest('held'));
+    const inHeld = hosts.process(namespaceOf(held));
+    assert.equal(await inHeld.call('ask', '127.0.0.1', 1), 'ECONNREFUSED');
+    const keeper = NetworkNamespace.open(namespaceOf(held));
+    const device = { name: 'eth0', index: 10, linkLayerAddress: '02:53:00:00:00:63', parentIndex: 2 } as const;
+    await hosts.onHost(({ routes }) =>
+      routes.execute([addMacvlan({ ...device, mode: 'bridge', namespace: keeper.descriptor })]),
+    );
+    const socket = NetlinkSocket.open(keeper);
+    await socket.execute([setLinkUp(10), addAddress(10, '198.51.100.99/24')]);
+    await outside.call('serveDatagrams', 'lan', OUTSIDE_ADDRESS, 9998);
+    assert.equal(await inHeld.call('askDatagram', OUTSIDE_ADDRESS, 9998), 'lan 198.51.100.99');
+    await host.kill();
+    await startDaemon(['web']);
+    assert.equal(
+      (await listLinks(socket)).some((link) => link.kind === 'macvlan'),
+      false,
+    );
+    assert.notEqual(await inHeld.call('askDatagram', OUTSIDE_ADDRESS, 9998, 300), 'lan 198.51.100.99');
+    await inHeld.kill();
+    await socket.close();
+    keeper.close();
+    await assertAllWell();
   });
 
   it('a restart gives out no number whose device is not gone yet', async () => {
