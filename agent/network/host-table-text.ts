@@ -189,8 +189,9 @@ function lookUpText({ words, setMark, mesh }: Place, local: boolean): string {
 }
 
 /**
- * What is not for tasks. Who answers names at the host's end of the cable does, whoever publishes that port. 127.0.0.1 of the host leads to them, but nothing that arrives may have it; there is no such way
- * for ::1, where a proxy listens. Clients by link-local addresses could not be answered from behind a router.
+ * What is not for tasks. Who answers names at the host's end of the cable does, whoever publishes that port. 127.0.0.1 of
+ * the host leads to tasks, but nothing that arrives may have it; there is no such way for ::1, where a proxy listens.
+ * Clients by link-local addresses could not be answered from behind a router.
  */
 function asideText(family: Family, { names }: Place, local: boolean): string {
   if (family === 4) return local ? `${names} accept` : `ip daddr 127.0.0.0/8 accept\n    ${names} accept`;

@@ -1,4 +1,4 @@
-/** A node of the test's cluster: everything that a daemon has for networks, told of tables as by a manager. Run inside a host's namespace. */
+/** A node of the test's cluster: all that a daemon has for networks, told of tables as by a manager. Run in a namespace. */
 import { NetworkTables } from '#agent/discovery/index.ts';
 import { DEFAULT_RESOLVER_PROCESS_CONFIG, ResolverProcess } from '#agent/dns/index.ts';
 import {
