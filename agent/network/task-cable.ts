@@ -3,10 +3,15 @@ import type { ContainerDns } from '#agent/dns/index.ts';
 import { hostPrefix } from '../kernel/ip-address.ts';
 import { type NetlinkRequest, NetlinkSocket } from '../kernel/netlink.ts';
 import { addAddress } from '../kernel/netlink-address.ts';
-import { addVeth, deleteLink, setLinkUp } from '../kernel/netlink-link.ts';
+import { addVeth, deleteLink, listLinks, setLinkUp } from '../kernel/netlink-link.ts';
 import { replaceNeighbour } from '../kernel/netlink-neighbour.ts';
 import { replaceRoute } from '../kernel/netlink-route.ts';
-import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '../kernel/netns.ts';
+import {
+  createNetworkNamespace,
+  isNetworkNamespace,
+  NetworkNamespace,
+  removeNetworkNamespace,
+} from '../kernel/netns.ts';
 import { Nftables } from '../kernel/nftables.ts';
 import type { Gateway } from './gateway.ts';
 import { formatAddress, linkLayerAddressFor } from './ipv4.ts';
@@ -32,6 +37,9 @@ const NEXT_HOP = '169.254.1.1';
 const NEXT_HOP6 = 'fe80::1';
 /** The gateway's end of every task's cable, so that the task needs not ask. */
 const NEXT_HOP_LINK_ADDRESS = 'ee:ee:ee:ee:ee:ee';
+
+/** Devices whose other end is a device of the host. */
+const LAN_KINDS: ReadonlySet<string> = new Set(['macvlan', 'ipvlan']);
 
 const SYSCTLS: readonly Sysctl[] = [
   // No IPv6 on devices made from here on, unless they get an address of it; ::1 on lo stays, for programs that listen on
@@ -74,6 +82,26 @@ export function replugNamespace(directory: string, number: number, gateway: Gate
     await socket.execute([deleteLink(TASK_LINK)]);
     await plug(namespace, socket, number, gateway);
   });
+}
+
+/**
+ * Takes away a task's devices on LANs, which hang on nothing of ours outside: a namespace that somebody keeps alive when
+ * its file is removed would stay there with an address that another task gets.
+ */
+export async function leaveLans(path: string): Promise<void> {
+  if (!isNetworkNamespace(path)) return;
+  const namespace = NetworkNamespace.open(path);
+  try {
+    const socket = NetlinkSocket.open(namespace);
+    try {
+      const onLans = (await listLinks(socket)).filter((link) => LAN_KINDS.has(link.kind ?? ''));
+      await socket.execute(onLans.map((link) => deleteLink(link.index)));
+    } finally {
+      await socket.close();
+    }
+  } finally {
+    namespace.close();
+  }
 }
 
 /** Those of the addresses that this node routes. */

@@ -230,7 +230,7 @@ describe('network: recovery', function () {
     const keeper = NetworkNamespace.open(namespaceOf(held));
     const device = { name: 'eth0', index: 10, linkLayerAddress: '02:53:00:00:00:63', parentIndex: 2 } as const;
     await hosts.onHost(({ routes }) =>
-      routes.execute([addMacvlan({ ...device, mode: 'bridge', namespace: keeper.descriptor })]),
+      routes.execute([addMacvlan({ ...device, namespace: keeper.descriptor }, 'bridge')]),
     );
     const socket = NetlinkSocket.open(keeper);
     await socket.execute([setLinkUp(10), addAddress(10, '198.51.100.99/24')]);

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { deleteLink } from '#agent/kernel/netlink-link.ts';
+import { deleteLink, listLinks } from '#agent/kernel/netlink-link.ts';
+import { removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { SwarmError } from '#common/errors.ts';
 import { Hosts } from './hosts.ts';
 
@@ -61,6 +62,41 @@ describe('overlay: drivers of one node', function () {
     assert.deepEqual((await hosts.restart(1)).adopted, ['one']);
     assert.equal(await one.call('ask', '172.31.0.102', 80), 'two 172.31.0.101');
     for (const id of ['one', 'two']) await hosts.remove(id);
+  });
+
+  it('macvlan: the device of a task that nobody knows any more goes at the next start, that of another stays', async () => {
+    hosts.network({
+      id: 'lan',
+      vni: 0,
+      driver: 'macvlan',
+      driverOptions: { parent: 'eth0' },
+      subnets: ['172.31.0.0/24'],
+    });
+    for (const [id, number] of [
+      ['stays', 111],
+      ['goes', 112],
+      ['lost', 113],
+    ] as const)
+      await hosts.add({ id, host: 1, networks: { lan: [`172.31.0.${number}`] } });
+    const hasDevice = async (id: string): Promise<boolean> =>
+      hosts.inside(hosts.taskPath(id), async (socket) =>
+        (await listLinks(socket)).some((one) => one.kind === 'macvlan'),
+      );
+    assert.deepEqual([await hasDevice('stays'), await hasDevice('goes')], [true, true]);
+    // One ended while no daemon ran; of another its device is gone.
+    hosts.tasks.delete('goes');
+    await hosts.inside(hosts.taskPath('lost'), (socket) => socket.execute([deleteLink('eth0')]));
+    const report = await hosts.restart(1);
+    assert.deepEqual([report.adopted.toSorted(), report.removed], [['lost', 'stays'], ['goes']]);
+    assert.deepEqual([await hasDevice('stays'), await hasDevice('goes')], [true, false]);
+    await hosts.node(1).reconcile();
+    assert.equal(await hasDevice('lost'), true);
+    // The address is free for the next one, and answers from there.
+    await hosts.add({ id: 'next', host: 1, networks: { lan: ['172.31.0.112'] } });
+    await hosts.inTask('next').call('serve', 'next', 80);
+    assert.equal(await hosts.program(hosts.hostPath(2)).call('ask', '172.31.0.112', 80), 'next 172.31.0.2');
+    removeNetworkNamespace(hosts.taskPath('goes'));
+    for (const id of ['stays', 'lost', 'next']) await hosts.remove(id);
   });
 
   async function refusal(network: Parameters<Hosts['network']>[0], address: string): Promise<SwarmError> {
