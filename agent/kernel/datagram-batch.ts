@@ -2,10 +2,9 @@
  * Many datagrams with one system call: recvmmsg(2) and sendmmsg(2) on memory that is laid out once. A datagram through
  * `dgram` costs some objects and three calls into C++ each way, which is most of what a small answer costs.
  */
+import { AF_INET6 } from './ip-address.ts';
 import { addressOf, libcFunction } from './libc.ts';
-
-const AF_INET6 = 10;
-const MSG_DONTWAIT = 0x40;
+import { MSG_DONTWAIT, sendTo } from './socket.ts';
 
 /** struct mmsghdr of 64-bit Linux: a msghdr, then the length of the datagram. */
 const HEADER_BYTES = 64;
@@ -30,15 +29,6 @@ const receiveMany = libcFunction<[number, bigint, number, number, bigint]>('recv
   'uintptr_t',
 ]);
 const sendMany = libcFunction<[number, bigint, number, number]>('sendmmsg', 'int', ['int', 'uintptr_t', 'uint', 'int']);
-const sendTo = libcFunction<[number, Uint8Array, number, number, Uint8Array, number]>('sendto', 'long', [
-  'int',
-  'void *',
-  'size_t',
-  'int',
-  'void *',
-  'uint',
-]);
-
 /** One side of the batch: headers for the kernel, and the bytes of the datagrams. */
 interface Side {
   readonly headers: Buffer;
@@ -181,7 +171,7 @@ export class DatagramBatch {
 
 /** Sends one datagram to whom `returnAddress` told, or not: as with any datagram, nobody says. */
 export function sendDatagram(descriptor: number, bytes: Uint8Array, returnAddress: Uint8Array): void {
-  sendTo(descriptor, bytes, bytes.length, MSG_DONTWAIT, returnAddress, returnAddress.length);
+  sendTo(descriptor, bytes, MSG_DONTWAIT, returnAddress);
 }
 
 function slotOf({ slots }: Side, index: number): Buffer {

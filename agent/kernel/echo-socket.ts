@@ -1,21 +1,19 @@
 /** ICMP echo of both families: whether a host answers, and packets of which size reach it whole. */
-import { addressBytes } from './ip-address.ts';
-import {
-  checked,
-  closeDescriptor,
-  type DescriptorWatch,
-  KernelError,
-  lastErrno,
-  libcFunction,
-  watchReadable,
-} from './libc.ts';
+import { familyOf } from './ip-address.ts';
+import { checked, closeDescriptor, type DescriptorWatch, KernelError, lastErrno, watchReadable } from './libc.ts';
 import type { NetworkNamespace } from './netns.ts';
+import {
+  bindSocket,
+  openSocket,
+  receiveBytes,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  sendTo,
+  setSocketOption,
+  socketAddress,
+} from './socket.ts';
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_RAW = 3;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_IP = 0;
 const IPPROTO_ICMP = 1;
 const IPPROTO_IPV6 = 41;
@@ -31,46 +29,8 @@ const ICMP_HEADER = 8;
 const PACKET_BYTES_MAX = 65_536;
 const PACKETS_PER_TURN = 32;
 
-const socketFunction = libcFunction<[number, number, number]>('socket', 'int', ['int', 'int', 'int']);
-const setsockopt = libcFunction<[number, number, number, Uint8Array, number]>('setsockopt', 'int', [
-  'int',
-  'int',
-  'int',
-  'void *',
-  'uint',
-]);
-const bindFunction = libcFunction<[number, Uint8Array, number]>('bind', 'int', ['int', 'void *', 'uint']);
-const sendFunction = libcFunction<[number, Uint8Array, number, number, Uint8Array, number]>('sendto', 'long', [
-  'int',
-  'void *',
-  'size_t',
-  'int',
-  'void *',
-  'uint',
-]);
-const receiveFunction = libcFunction<[number, Uint8Array, number, number]>('recv', 'long', [
-  'int',
-  'void *',
-  'size_t',
-  'int',
-]);
-
 /** Read and handled in one go, so that all sockets can share it. */
 const received = Buffer.allocUnsafe(PACKET_BYTES_MAX);
-
-function socketAddress(address: string): Buffer {
-  const bytes = addressBytes(address);
-  const made = Buffer.alloc(bytes.length === 4 ? 16 : 28);
-  made[0] = bytes.length === 4 ? AF_INET : AF_INET6;
-  made.set(bytes, bytes.length === 4 ? 4 : 8);
-  return made;
-}
-
-function option(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32LE(value);
-  return bytes;
-}
 
 function checksum(bytes: Uint8Array): number {
   let total = 0;
@@ -105,8 +65,8 @@ export class EchoSocket {
   static open(options: EchoSocketOptions): EchoSocket {
     const isIpv6 = options.localAddress.includes(':');
     const open = (): number =>
-      socketFunction(
-        isIpv6 ? AF_INET6 : AF_INET,
+      openSocket(
+        familyOf(options.localAddress),
         SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
         isIpv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
       );
@@ -117,9 +77,8 @@ export class EchoSocket {
     );
     try {
       const [level, name] = isIpv6 ? [IPPROTO_IPV6, IPV6_MTU_DISCOVER] : [IPPROTO_IP, IP_MTU_DISCOVER];
-      checked(setsockopt(descriptor, level, name, option(PMTUDISC_PROBE), 4), 'setsockopt', 'icmp');
-      const address = socketAddress(options.localAddress);
-      checked(bindFunction(descriptor, address, address.length), 'bind', options.localAddress);
+      checked(setSocketOption(descriptor, level, name, PMTUDISC_PROBE), 'setsockopt', 'icmp');
+      checked(bindSocket(descriptor, socketAddress(options.localAddress)), 'bind', options.localAddress);
       const socket = new EchoSocket(options, descriptor);
       socket.#watch = watchReadable(descriptor, false, () => socket.#read());
       return socket;
@@ -137,8 +96,7 @@ export class EchoSocket {
     bytes.writeUInt16BE(sequence, 6);
     // Of IPv6 the kernel makes it.
     if (this.#family === 4) bytes.writeUInt16BE(checksum(bytes), 2);
-    const target = socketAddress(address);
-    return sendFunction(this.#descriptor, bytes, bytes.length, 0, target, target.length) >= 0;
+    return sendTo(this.#descriptor, bytes, 0, socketAddress(address)) >= 0;
   }
 
   close(): void {
@@ -150,7 +108,7 @@ export class EchoSocket {
 
   #read(): void {
     for (let count = 0; count < PACKETS_PER_TURN && this.#watch !== undefined; count++) {
-      const length = receiveFunction(this.#descriptor, received, received.length, 0);
+      const length = receiveBytes(this.#descriptor, received, received.length, 0);
       if (length < 0) {
         const { code } = new KernelError('recv', lastErrno(), 'icmp');
         if (code === 'EAGAIN' || code === 'EINTR') return;

@@ -1,12 +1,12 @@
 /** What the kernel tells of a namespace: devices that change, and addresses, routes and neighbours that go. */
-import { checked, closeDescriptor, hasErrno, KernelError, lastErrno, libcFunction, watchReadable } from './libc.ts';
+import { checked, closeDescriptor, hasErrno, KernelError, lastErrno, watchReadable } from './libc.ts';
 import { NETLINK_ROUTE, openNetlinkDescriptor } from './netlink.ts';
 import { addressOf, type ParsedMessage, parseAttributes, parseMessages, textOf } from './netlink-codec.ts';
 import type { NetworkNamespace } from './netns.ts';
+import { bindSocket, MSG_DONTWAIT, receiveBytes } from './socket.ts';
 import { ACCEPT, attachSocketFilter, instruction, JUMP_EQUAL, LOAD_HALF, LOAD_WORD, REFUSE } from './socket-filter.ts';
 
 const AF_NETLINK = 16;
-const MSG_DONTWAIT = 0x40;
 const DATAGRAM_BYTES = 64 * 1024;
 /** Read and parsed in one go, so that all watches can share it. */
 const datagram = Buffer.allocUnsafe(DATAGRAM_BYTES);
@@ -15,9 +15,6 @@ const DATAGRAMS_PER_TURN = 32;
 
 /** RTMGRP_LINK, NEIGH, and IFADDR and ROUTE of both families. */
 const GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x100 | 0x400;
-
-const bind = libcFunction<[number, Uint8Array, number]>('bind', 'int', ['int', 'void *', 'uint']);
-const receive = libcFunction<[number, Uint8Array, number, number]>('recv', 'long', ['int', 'void *', 'size_t', 'int']);
 
 export interface NetworkEvent {
   /** `lost`: there were more events than the socket could hold; anything may have changed. */
@@ -105,7 +102,7 @@ function parseEvent(message: ParsedMessage): readonly NetworkEvent[] {
 function readEvents(descriptor: number): readonly NetworkEvent[] {
   const events: NetworkEvent[] = [];
   for (let count = 0; count < DATAGRAMS_PER_TURN; count++) {
-    const length = receive(descriptor, datagram, datagram.length, MSG_DONTWAIT);
+    const length = receiveBytes(descriptor, datagram, datagram.length, MSG_DONTWAIT);
     if (length >= 0) {
       events.push(...parseMessages(datagram.subarray(0, length)).flatMap(parseEvent));
       continue;
@@ -134,7 +131,7 @@ export function watchNetwork(
   address.writeUInt32LE(GROUPS, 8);
   try {
     dropNoise(descriptor, ownPortId);
-    checked(bind(descriptor, address, address.length), 'bind', 'netlink');
+    checked(bindSocket(descriptor, address), 'bind', 'netlink');
   } catch (error) {
     closeDescriptor(descriptor);
     throw error;

@@ -7,19 +7,26 @@ import { assert, SwarmError } from '#common/errors.ts';
 import { callAsync, checked, closeDescriptor, hasErrno, KernelError, lastErrno, libcFunction } from './libc.ts';
 import { message, type ParsedMessage, parseAttributes, parseMessages, textOf } from './netlink-codec.ts';
 import type { NetworkNamespace } from './netns.ts';
+import {
+  bindSocket,
+  MSG_DONTWAIT,
+  openSocket,
+  receiveBytes,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_RAW,
+  SOL_SOCKET,
+  sendBytes,
+  setSocketOption,
+} from './socket.ts';
 
 const AF_NETLINK = 16;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0x80000;
-const SOL_SOCKET = 1;
-const SO_RCVBUF = 8;
-const SO_RCVBUFFORCE = 33;
-const SO_SNDBUF = 7;
-const SO_SNDBUFFORCE = 32;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
-const MSG_DONTWAIT = 0x40;
 
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
@@ -53,29 +60,7 @@ const answerBuffer = Buffer.allocUnsafe(DATAGRAM_BYTES);
 /** A dump that the kernel reports as interrupted (the table changed meanwhile) is asked for again this often. */
 const DUMP_ATTEMPTS = 5;
 
-const socketFunction = libcFunction<[number, number, number]>('socket', 'int', ['int', 'int', 'int']);
-const setOption = libcFunction<[number, number, number, Uint8Array, number]>('setsockopt', 'int', [
-  'int',
-  'int',
-  'int',
-  'void *',
-  'uint',
-]);
-const sendFunction = libcFunction<[number, Uint8Array, number, number]>('send', 'long', [
-  'int',
-  'void *',
-  'size_t',
-  'int',
-]);
-const receiveFunction = libcFunction<[number, Uint8Array, number, number]>('recv', 'long', [
-  'int',
-  'void *',
-  'size_t',
-  'int',
-]);
-
 const EINVAL = 22;
-const bindFunction = libcFunction<[number, Uint8Array, number]>('bind', 'int', ['int', 'void *', 'uint']);
 const socketName = libcFunction<[number, Uint8Array, Uint8Array]>('getsockname', 'int', ['int', 'void *', 'void *']);
 
 export interface NetlinkRequest {
@@ -92,22 +77,19 @@ export interface NetlinkRequest {
 /** What the kernel answered to one request: undefined means done. */
 export type NetlinkOutcome = KernelError | undefined;
 
-function intOption(descriptor: number, level: number, option: number, value: number): number {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32LE(value);
-  return setOption(descriptor, level, option, bytes, 4);
-}
-
 /** A netlink socket of the namespace that the calling thread is in, for the modules of this folder. */
 export function openNetlinkDescriptor(protocol: number): number {
-  const descriptor = checked(socketFunction(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'socket', 'netlink');
-  intOption(descriptor, SOL_NETLINK, NETLINK_EXT_ACK, 1);
-  intOption(descriptor, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+  const descriptor = checked(openSocket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'socket', 'netlink');
+  setSocketOption(descriptor, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+  setSocketOption(descriptor, SOL_NETLINK, NETLINK_CAP_ACK, 1);
   // Without CAP_NET_ADMIN in the first user namespace only the plain option works, up to rmem_max.
-  if (intOption(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES) !== 0)
-    intOption(descriptor, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
-  if (protocol === NETLINK_NETFILTER && intOption(descriptor, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES) !== 0)
-    intOption(descriptor, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES);
+  if (setSocketOption(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES) !== 0)
+    setSocketOption(descriptor, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
+  if (
+    protocol === NETLINK_NETFILTER &&
+    setSocketOption(descriptor, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES) !== 0
+  )
+    setSocketOption(descriptor, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES);
   return descriptor;
 }
 
@@ -115,7 +97,7 @@ function portIdOf(descriptor: number): number {
   // struct sockaddr_nl. A socket has no number before its first message, unless it asks for one.
   const address = Buffer.alloc(12);
   address.writeUInt16LE(AF_NETLINK, 0);
-  const refusal = bindFunction(descriptor, address, address.length) === 0 ? 0 : lastErrno();
+  const refusal = bindSocket(descriptor, address) === 0 ? 0 : lastErrno();
   // EINVAL: it has one.
   if (refusal !== 0 && refusal !== EINVAL) throw new KernelError('bind', refusal, 'netlink');
   const length = Buffer.alloc(4);
@@ -252,7 +234,7 @@ export class NetlinkSocket {
     const bytes = Buffer.concat(
       batch.map((one, index) => message(one.type, one.flags | NLM_F_REQUEST | NLM_F_ACK, first + index, one.parts)),
     );
-    await callAsync(sendFunction, [this.#descriptor, bytes, bytes.length, 0], 'send', 'netlink');
+    await callAsync(sendBytes, [this.#descriptor, bytes, bytes.length, 0], 'send', 'netlink');
     // The kernel has worked through the batch inside send: every answer is waiting.
     const outcomes: NetlinkOutcome[] = [];
     const answered = new Set<number>();
@@ -269,7 +251,7 @@ export class NetlinkSocket {
 
   /** Good until the next call: answers are read in one go, and a batch has a hundred of them. */
   #receiveNow(): Buffer {
-    const length = receiveFunction(this.#descriptor, answerBuffer, answerBuffer.length, MSG_DONTWAIT);
+    const length = receiveBytes(this.#descriptor, answerBuffer, answerBuffer.length, MSG_DONTWAIT);
     if (length < 0) throw new KernelError('recv', lastErrno(), 'netlink');
     return answerBuffer.subarray(0, length);
   }
@@ -287,7 +269,7 @@ export class NetlinkSocket {
       message(NFNL_MSG_BATCH_END, NLM_F_REQUEST, 0, [frame]),
     ]);
     assert(bytes.length <= TRANSACTION_BYTES_MAX + DATAGRAM_BYTES, 'a transaction fits the send buffer');
-    await callAsync(sendFunction, [this.#descriptor, bytes, bytes.length, 0], 'send', 'netlink');
+    await callAsync(sendBytes, [this.#descriptor, bytes, bytes.length, 0], 'send', 'netlink');
     // A refusal of the whole transaction answers the frame, sequence 0. Whatever there is to say has been said by now.
     let answered = 0;
     let refusal: { readonly what: string; readonly error: KernelError } | undefined;
@@ -320,12 +302,12 @@ export class NetlinkSocket {
   ): Promise<readonly T[] | undefined> {
     const sequence = ++this.#sequence;
     const request = message(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, parts);
-    await callAsync(sendFunction, [this.#descriptor, request, request.length, 0], 'send', 'netlink');
+    await callAsync(sendBytes, [this.#descriptor, request, request.length, 0], 'send', 'netlink');
     const found: T[] = [];
     let interrupted = false;
     for (;;) {
       const buffer = Buffer.allocUnsafe(DATAGRAM_BYTES);
-      const length = await callAsync(receiveFunction, [this.#descriptor, buffer, buffer.length, 0], 'recv', 'netlink');
+      const length = await callAsync(receiveBytes, [this.#descriptor, buffer, buffer.length, 0], 'recv', 'netlink');
       for (const answer of parseMessages(buffer.subarray(0, length))) {
         if (answer.sequence !== sequence) continue;
         if ((answer.flags & NLM_F_DUMP_INTERRUPTED) !== 0) interrupted = true;

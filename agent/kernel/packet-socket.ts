@@ -1,22 +1,21 @@
 /** Whole frames on one device, with what the device is asked to do to them: a packet socket with virtio_net_hdr. */
-import {
-  checked,
-  closeDescriptor,
-  type DescriptorWatch,
-  KernelError,
-  lastErrno,
-  libcFunction,
-  watchReadable,
-} from './libc.ts';
+import { checked, closeDescriptor, type DescriptorWatch, KernelError, lastErrno, watchReadable } from './libc.ts';
 import type { NetworkNamespace } from './netns.ts';
+import {
+  bindSocket,
+  openSocket,
+  receiveBytes,
+  SO_RCVBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  SOL_SOCKET,
+  sendBytes,
+  setSocketOption,
+} from './socket.ts';
 import { attachSocketFilter } from './socket-filter.ts';
 
 const AF_PACKET = 17;
-const SOCK_RAW = 3;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_RCVBUFFORCE = 33;
 const SOL_PACKET = 263;
 const PACKET_VNET_HDR = 15;
 /** IPv4, in network order as the kernel wants it. */
@@ -32,28 +31,6 @@ const FRAMES_PER_TURN = 32;
 const NEEDS_CHECKSUM = 1;
 const CHECKSUM_IS_RIGHT = 2;
 const SEGMENTS_TCP4 = 1;
-
-const socketFunction = libcFunction<[number, number, number]>('socket', 'int', ['int', 'int', 'int']);
-const setsockopt = libcFunction<[number, number, number, Uint8Array, number]>('setsockopt', 'int', [
-  'int',
-  'int',
-  'int',
-  'void *',
-  'uint',
-]);
-const bindFunction = libcFunction<[number, Uint8Array, number]>('bind', 'int', ['int', 'void *', 'uint']);
-const sendFunction = libcFunction<[number, Uint8Array, number, number]>('send', 'long', [
-  'int',
-  'void *',
-  'size_t',
-  'int',
-]);
-const receiveFunction = libcFunction<[number, Uint8Array, number, number]>('recv', 'long', [
-  'int',
-  'void *',
-  'size_t',
-  'int',
-]);
 
 /** What is left to the device that sends the frame. Offsets count from the beginning of the frame. */
 export interface Offload {
@@ -83,12 +60,6 @@ export interface PacketSocketOptions {
 /** Read and handled in one go, so that all sockets can share it. */
 const received = Buffer.allocUnsafe(HEADER_BYTES + FRAME_BYTES_MAX);
 
-function option(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32LE(value);
-  return bytes;
-}
-
 /** Frames of IPv4 on one device. What the host itself sends there is not among what is received. */
 export class PacketSocket {
   readonly #descriptor: number;
@@ -103,17 +74,17 @@ export class PacketSocket {
   /** Throws a KernelError: ENODEV, EPERM, ... */
   static open({ namespace, linkIndex, filter, receiveBufferBytes, onFrame }: PacketSocketOptions): PacketSocket {
     // Without a protocol nothing is received before the filter is there.
-    const open = (): number => socketFunction(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const open = (): number => openSocket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const descriptor = checked(namespace.run(open), 'socket', 'packet');
     try {
-      setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, option(receiveBufferBytes), 4);
-      checked(setsockopt(descriptor, SOL_PACKET, PACKET_VNET_HDR, option(1), 4), 'setsockopt', 'packet');
+      setSocketOption(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, receiveBufferBytes);
+      checked(setSocketOption(descriptor, SOL_PACKET, PACKET_VNET_HDR, 1), 'setsockopt', 'packet');
       attachSocketFilter(descriptor, filter, 'packet');
       const address = Buffer.alloc(ADDRESS_BYTES);
       address.writeUInt16LE(AF_PACKET, 0);
       address.writeUInt16LE(PROTOCOL_IP, 2);
       address.writeInt32LE(linkIndex, 4);
-      checked(bindFunction(descriptor, address, address.length), 'bind', 'packet');
+      checked(bindSocket(descriptor, address), 'bind', 'packet');
       const socket = new PacketSocket(descriptor, onFrame);
       socket.#watch = watchReadable(descriptor, false, () => socket.#read());
       return socket;
@@ -137,7 +108,7 @@ export class PacketSocket {
       header.writeUInt16LE(offload.segments.payloadBytes, 4);
     }
     const bytes = Buffer.concat([header, frame]);
-    checked(sendFunction(this.#descriptor, bytes, bytes.length, 0), 'send', 'packet');
+    checked(sendBytes(this.#descriptor, bytes, bytes.length, 0), 'send', 'packet');
   }
 
   close(): void {
@@ -149,7 +120,7 @@ export class PacketSocket {
 
   #read(): void {
     for (let count = 0; count < FRAMES_PER_TURN && this.#watch !== undefined; count++) {
-      const length = receiveFunction(this.#descriptor, received, received.length, 0);
+      const length = receiveBytes(this.#descriptor, received, received.length, 0);
       if (length < 0) {
         const { code } = new KernelError('recv', lastErrno(), 'packet');
         // The device went down or away: whoever waits for frames learns it by their absence.
