@@ -5,8 +5,8 @@ import { scaleToNothingAndBack } from './support/scale-cycles.ts';
 describe('e2e: leaks', function () {
   const cluster = useCluster(this);
 
-  it('scaling to 0 and back 8 times leaves no process, cgroup, mount, namespace, file or rule', async function () {
+  it('scaling to 0 and back 4 times leaves no process, cgroup, mount, namespace, file or rule', async function () {
     this.timeout(240_000);
-    await scaleToNothingAndBack(cluster(), 8);
+    await scaleToNothingAndBack(cluster(), 4);
   });
 });

@@ -23,12 +23,11 @@ describe('e2e: life', function () {
   const cluster = useCluster(this);
 
   before(async () => {
-    for (const host of HOSTS) await cluster().loadImage(host, NEXT_IMAGE);
+    await Promise.all(HOSTS.map((host) => cluster().loadImage(host, NEXT_IMAGE)));
   });
 
   afterEach(async () => {
-    const names = (await cluster().must(['service', 'ls', '--format', '{{.Name}}'])).split('\n').filter(Boolean);
-    if (names.length > 0) await cluster().remove(...names);
+    await cluster().removeAll();
   });
 
   describe('swarm', () => {

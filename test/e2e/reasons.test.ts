@@ -33,8 +33,7 @@ describe('e2e: reasons', function () {
     task.status?.state === TaskState.REJECTED || task.status?.state === TaskState.FAILED;
 
   afterEach(async () => {
-    const names = (await cluster().must(['service', 'ls', '--format', '{{.Name}}'])).split('\n').filter(Boolean);
-    if (names.length > 0) await cluster().remove(...names);
+    await cluster().removeAll();
   });
 
   it('memory over the limit: OOM with the exit code', async () => {

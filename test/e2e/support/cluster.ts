@@ -55,7 +55,7 @@ export class Cluster {
     await Lab.remove(name);
     const cluster = new Cluster(await Lab.up({ name, formSwarm: true, ...size }));
     try {
-      if (size.image !== false) for (const host of cluster.lab.hosts) await cluster.loadImage(host.name);
+      if (size.image !== false) await Promise.all(cluster.lab.hosts.map((host) => cluster.loadImage(host.name)));
       return cluster;
     } catch (error) {
       await cluster.down();
@@ -257,9 +257,21 @@ export class Cluster {
   async restore(): Promise<void> {
     await this.lab.undoFaults();
     for (const host of this.lab.hosts) await this.lab.start(host.name);
-    const names = (await this.must(['service', 'ls', '--format', '{{.Name}}'])).split('\n').filter(Boolean);
-    if (names.length > 0) await this.remove(...names);
+    await this.removeAll();
     for (const host of this.lab.hosts) await this.nodeState(host.name, NodeState.READY);
+  }
+
+  /** Removes all services that there are. */
+  async removeAll(): Promise<void> {
+    const names = await this.serviceNames();
+    if (names.length > 0) await this.remove(...names);
+  }
+
+  async serviceNames(): Promise<readonly string[]> {
+    const names: string[] = [];
+    for await (const page of this.client().control.listServices({}))
+      names.push(...page.services.map((view) => view.service?.spec?.name ?? ''));
+    return names;
   }
 }
 
