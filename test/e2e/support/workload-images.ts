@@ -16,7 +16,7 @@ const CACHE = fileURLToPath(new URL('../../../bin/.cache/workloads', import.meta
 
 /** Nobody looks outside for them: the names have no registry that could answer. */
 export const WORKLOAD_IMAGES = {
-  /** Port 80. "/" is one line, "HOSTNAME CLIENT"; the access log is the task's log. Ends well on its stop signal. */
+  /** Port 80. "/" is one line, "HOSTNAME CLIENT SERVER" with addresses; the access log is the task's log. Ends well on its stop signal. */
   nginx: 'localhost/nginx:e2e',
   /** Port 6379, keeps nothing. Has redis-cli. */
   redis: 'localhost/redis:e2e',
@@ -55,7 +55,7 @@ http {
     listen 80 backlog=4096;
     listen [::]:80 backlog=4096;
     default_type text/plain;
-    location / { return 200 "$hostname $remote_addr\\n"; }
+    location / { return 200 "$hostname $remote_addr $server_addr\\n"; }
   }
 }
 `;
@@ -146,11 +146,12 @@ async function archiveBytes(workload: Workload, recipe: Recipe, root: string): P
   });
 }
 
-/** Loads the images on every host of the lab. Skips the test, saying why, where apt does not have the packages. */
+/** Loads the images on these hosts, by default all of the lab. Skips the test, saying why, where apt does not have the packages. */
 export async function loadWorkloads(
   context: Mocha.Context,
   cluster: Cluster,
   workloads: readonly Workload[] = ['nginx', 'redis', 'postgres'],
+  hosts: readonly string[] = cluster.lab.hosts.map(({ name }) => name),
 ): Promise<void> {
   const archives: string[] = [];
   try {
@@ -159,5 +160,8 @@ export async function loadWorkloads(
     if (error instanceof PackagesMissing) skipBecause(context, error.message);
     throw error;
   }
-  for (const host of cluster.lab.hosts) for (const archive of archives) await cluster.loadArchive(host.name, archive);
+  const loads = hosts.map(async (host) => {
+    for (const archive of archives) await cluster.loadArchive(host, archive);
+  });
+  await Promise.all(loads);
 }
