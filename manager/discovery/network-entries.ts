@@ -19,6 +19,8 @@ export class NetworkEntries {
    */
   readonly attached = new Map<string, string>();
   #table: NetworkTable;
+  /** Undefined when something has changed since it was made. */
+  #complete: readonly NetworkChange[] | undefined;
 
   constructor(table: NetworkTable) {
     this.#table = table;
@@ -35,8 +37,21 @@ export class NetworkEntries {
     return differs;
   }
 
-  /** The table as changes that make it from nothing: peers before the endpoints that are reached through them. */
+  /** Something in the table has changed. */
+  changed(): void {
+    this.#complete = undefined;
+  }
+
+  /**
+   * The table as changes that make it from nothing: peers before the endpoints that are reached through them. The same
+   * list for all who ask before something changes: with a new service a thousand nodes may.
+   */
   complete(): readonly NetworkChange[] {
+    this.#complete ??= this.#made();
+    return this.#complete;
+  }
+
+  #made(): readonly NetworkChange[] {
     const items: ChangeItem[] = [{ kind: 'table', value: this.#table }];
     for (const value of this.peers.values()) items.push({ kind: 'peer', value });
     for (const value of this.services.values()) items.push({ kind: 'service', value });

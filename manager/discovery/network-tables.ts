@@ -107,6 +107,7 @@ export class NetworkTables {
     for (const id of dirty.services) this.#refreshService(id, dirty, view);
     for (const id of dirty.tasks) this.#refreshTask(id, dirty, view);
     for (const id of dirty.nodes) this.#refreshPeer(id, dirty, view);
+    for (const id of dirty.changes.keys()) this.#networks.get(id)?.changed();
     return dirty.changes;
   }
 

@@ -22,6 +22,7 @@ import type { CommitEvents, StoreView } from '#manager/store/index.ts';
 import { AssignmentBuilder } from './assignment-builder.ts';
 import type { DispatcherConfig } from './config.ts';
 import type { NetworkFeed } from './network-feed.ts';
+import type { SharedMessages } from './shared-messages.ts';
 
 /** Where a session's messages go. Sending never blocks; a full pipe is for the transport to report by `close`. */
 export interface SessionOutput {
@@ -58,7 +59,8 @@ export class DispatcherSession {
   /** Chains the increments: each names the version that it applies to. */
   #version = 0;
   #pending: AssignmentChange[] = [];
-  #pendingNetworks: NetworkChange[] = [];
+  /** Lists of changes, in order; other sessions may have the very same ones. */
+  #pendingNetworks: (readonly NetworkChange[])[] = [];
   /** Commit that the tables stand for once what is pending was sent. */
   #networksVersion = 0;
   /** Whether the complete set was sent. Invariant: before it, nothing is noted and nothing else of it is sent. */
@@ -89,7 +91,9 @@ export class DispatcherSession {
     this.#pending = [];
     this.#pendingNetworks = [];
     this.#networksVersion = view.version;
-    if (this.#networks !== undefined) this.#sendNetworks(NetworkChangesType.COMPLETE, this.#networks.complete());
+    if (this.#networks !== undefined)
+      for (const message of this.#networkMessages(NetworkChangesType.COMPLETE, this.#networks.complete()))
+        this.send(message);
     this.#sendChanges(AssignmentsType.COMPLETE, this.#builder.complete(view));
   }
 
@@ -102,7 +106,7 @@ export class DispatcherSession {
   /** Takes note of what a commit did to networks. `mayNeedOthers` as in `NetworkFeed`. */
   observeNetworks(version: number, changes: NetworkTableChanges, mayNeedOthers: boolean): void {
     if (!this.#begun) return;
-    for (const change of this.#networks?.increment(changes, mayNeedOthers) ?? []) this.#pendingNetworks.push(change);
+    for (const list of this.#networks?.increment(changes, mayNeedOthers) ?? []) this.#pendingNetworks.push(list);
     this.#networksVersion = version;
   }
 
@@ -116,12 +120,15 @@ export class DispatcherSession {
     return this.#pending.length > 0 || this.#pendingNetworks.length > 0;
   }
 
-  flush(): void {
+  /** @param shared messages of the sessions that are flushed together */
+  flush(shared: SharedMessages): void {
     if (this.#ended) return;
     if (this.#pendingNetworks.length > 0) {
-      const changes = this.#pendingNetworks;
+      const lists = this.#pendingNetworks;
       this.#pendingNetworks = [];
-      this.#sendNetworks(NetworkChangesType.INCREMENTAL, changes);
+      const make = (): readonly SessionResponse[] =>
+        this.#networkMessages(NetworkChangesType.INCREMENTAL, lists.flat());
+      for (const message of shared.of(this.#networksVersion, lists, make)) this.send(message);
     }
     if (this.#pending.length === 0) return;
     const changes = this.#pending;
@@ -150,12 +157,14 @@ export class DispatcherSession {
     });
   }
 
-  #sendNetworks(type: NetworkChangesType, changes: readonly NetworkChange[]): void {
+  #networkMessages(type: NetworkChangesType, changes: readonly NetworkChange[]): readonly SessionResponse[] {
     const version = this.#networksVersion;
+    const messages: SessionResponse[] = [];
     this.#inParts(changes, NetworkCodec, (part, more) => {
       const value = NetworkChanges.create({ type, version, changes: part, more });
-      this.send(SessionResponse.create({ message: { kind: 'networks', value } }));
+      messages.push(SessionResponse.create({ message: { kind: 'networks', value } }));
     });
+    return messages;
   }
 
   /** At least one part, which may be empty. */

@@ -25,6 +25,7 @@ import type { DispatcherConfig } from './config.ts';
 import { DispatcherSession, type SessionOutput } from './dispatcher-session.ts';
 import { NetworkFeed } from './network-feed.ts';
 import { type HeardElsewhere, NodeTracker } from './node-tracker.ts';
+import { SharedMessages } from './shared-messages.ts';
 import { TaskWithdrawal } from './task-withdrawal.ts';
 
 export interface DispatcherOptions {
@@ -267,7 +268,7 @@ export class Dispatcher {
     if (session === undefined || session.ended) return 'absent';
     if (!session.checksNetworks) return 'unable';
     // What it was not told yet it could not have.
-    session.flush();
+    session.flush(new SharedMessages());
     session.send(SessionResponse.create({ message: { kind: 'networkCheck', value } }));
     return 'asked';
   }
@@ -351,7 +352,8 @@ export class Dispatcher {
     this.#dirty.add(session);
     this.#flushing ??= this.#options.clock.setTimer(this.#options.config.assignmentDelayMs, () => {
       this.#flushing = undefined;
-      for (const dirty of this.#dirty) dirty.flush();
+      const shared = new SharedMessages();
+      for (const dirty of this.#dirty) dirty.flush(shared);
       this.#dirty.clear();
     });
   }

@@ -21,16 +21,20 @@ export class NetworkFeed {
   }
 
   /**
-   * What the changes mean for the node.
+   * What the changes mean for the node, in lists: those of networks that it knew are the very ones of `changes`, so that
+   * who tells many nodes sees what is the same for all of them.
    *
    * @param mayNeedOthers whether tasks came to the node or left it: then it may need other tables than before
    */
-  increment(changes: NetworkTableChanges, mayNeedOthers: boolean): readonly NetworkChange[] {
+  increment(changes: NetworkTableChanges, mayNeedOthers: boolean): readonly (readonly NetworkChange[])[] {
     const before = this.#known;
     if (mayNeedOthers || beginsOrEndsTable(changes)) this.#known = this.#tables.neededBy(this.#nodeId);
-    const told: NetworkChange[] = [];
-    for (const id of this.#known) told.push(...(before.has(id) ? (changes.get(id) ?? []) : this.#tables.complete(id)));
-    for (const networkId of before) if (!this.#known.has(networkId)) told.push(removalOf(networkId));
+    const told: (readonly NetworkChange[])[] = [];
+    for (const id of this.#known) {
+      const list = before.has(id) ? changes.get(id) : this.#tables.complete(id);
+      if (list !== undefined && list.length > 0) told.push(list);
+    }
+    for (const networkId of before) if (!this.#known.has(networkId)) told.push([removalOf(networkId)]);
     return told;
   }
 }

@@ -1,5 +1,6 @@
 import { SwarmError } from '#common/errors.ts';
 import type { MethodDefinition } from '../codec.ts';
+import { bytesOf } from '../encode-once.ts';
 import type { CallContext } from './call-context.ts';
 import type { Caller, PeerIdentity } from './caller.ts';
 import { RPC_CONFIG } from './config.ts';
@@ -130,7 +131,7 @@ export class ServerCall implements CallContext, ResponseStream<unknown>, Incomin
 
   #encode(message: unknown): Uint8Array {
     const { response } = this.#method;
-    const bytes = response.encode(message);
+    const bytes = bytesOf(response, message);
     checkSize(response.typeName, bytes);
     return bytes;
   }

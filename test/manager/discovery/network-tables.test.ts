@@ -108,7 +108,6 @@ const step = fc.oneof(
   fc.record({
     table: fc.constant('task' as const),
     id: fc.constantFrom('t1', 't2', 't3', 't4'),
-    serviceId: fc.constantFrom(...SERVICES),
     nodeId: fc.constantFrom('', ...NODES),
     state: fc.constantFrom<TaskState>(TaskState.PENDING, TaskState.ASSIGNED, TaskState.RUNNING, TaskState.FAILED),
     desiredState: fc.constantFrom<TaskState>(TaskState.RUNNING, TaskState.SHUTDOWN),
@@ -126,7 +125,9 @@ function objectOf(wish: Step): Change['object'] {
     case 'service':
       return service(wish.id, wish.networks, wish.published);
     case 'task': {
-      const { id, serviceId, nodeId, desiredState } = wish;
+      const { id, nodeId, desiredState } = wish;
+      // A task is of one service as long as it lives.
+      const serviceId = id < 't3' ? 'web' : 'db';
       const networks = wish.networks.map((name, index) =>
         NetworkAttachment.create({ network: name, addresses: [`10.0.1.${index + 10}`] }),
       );
