@@ -24,12 +24,23 @@ function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address === '::1';
 }
 
+/** Whether a task gets there: nothing routes link-local addresses, and a node without IPv6 no others of it. */
+function isReached(address: string, hasIpv6: boolean): boolean {
+  if (isLoopback(address)) return false;
+  return !address.includes(':') || (hasIpv6 && !address.includes('%') && !/^fe[89ab]/i.test(address));
+}
+
 /**
- * The resolv.conf of a task in its own namespace: the host's, without resolvers on the host's loopback, which no task
- * reaches, and without IPv6 ones, as there is no IPv6 egress; with none left, the fallback.
+ * The resolv.conf of a task in its own namespace: the host's, without resolvers that no task reaches; with none left, the
+ * fallback.
  */
-export function taskResolvConf(host: ResolvConf, dns: DnsSettings | undefined, fallback: readonly string[]): string {
-  const reachable = host.nameservers.filter((address) => !isLoopback(address) && !address.includes(':'));
+export function taskResolvConf(
+  host: ResolvConf,
+  dns: DnsSettings | undefined,
+  fallback: readonly string[],
+  hasIpv6: boolean,
+): string {
+  const reachable = host.nameservers.filter((address) => isReached(address, hasIpv6));
   const inherited = reachable.length > 0 ? reachable : fallback;
   return formatResolvConf({
     nameservers: chosen(dns?.nameservers, inherited),
@@ -110,6 +121,8 @@ export interface NameFilesInput {
   readonly hostAddress: string | undefined;
   readonly host: HostNameFiles;
   readonly fallbackNameservers: readonly string[];
+  /** Whether tasks of this node have IPv6. */
+  readonly hasIpv6: boolean;
   /** Its server is 127.0.0.11; that one asks the task's own servers, or the host's. */
   readonly asksResolver: boolean;
 }
@@ -138,6 +151,6 @@ export function nameFiles(input: NameFilesInput): NameFiles {
     hosts: taskHosts({ hostname: request.hostname, address, extra, hostAddress }),
     resolvConf: input.asksResolver
       ? containerResolvConf(host.realResolvConf, request.dns)
-      : taskResolvConf(readResolvConf(host.realResolvConf), request.dns, input.fallbackNameservers),
+      : taskResolvConf(readResolvConf(host.realResolvConf), request.dns, input.fallbackNameservers, input.hasIpv6),
   };
 }

@@ -507,6 +507,7 @@ export class NodeNetwork implements TaskNetwork {
       hostAddress: record.mode === 'gateway' ? formatAddress(gateway.plan.hostAddress) : undefined,
       host: await readHostNameFiles(),
       fallbackNameservers: this.#options.config.fallbackNameservers,
+      hasIpv6: gateway.ipv6 !== undefined,
     });
     return { ...this.#describe(record), files };
   }

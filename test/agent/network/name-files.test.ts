@@ -7,8 +7,8 @@ import { type HostNameFiles, isStubResolver, nameFiles, taskResolvConf } from '#
 const FALLBACK = ['8.8.8.8', '8.8.4.4'];
 const NO_DNS: DnsSettings = { nameservers: [], search: [], options: [] };
 
-function task(text: string, dns = NO_DNS): string {
-  return taskResolvConf(readResolvConf(text), dns, FALLBACK);
+function task(text: string, dns = NO_DNS, hasIpv6 = false): string {
+  return taskResolvConf(readResolvConf(text), dns, FALLBACK, hasIpv6);
 }
 
 function filesFor(request: Partial<AttachRequest>, host: Partial<HostNameFiles> = {}): ReturnType<typeof nameFiles> {
@@ -18,6 +18,7 @@ function filesFor(request: Partial<AttachRequest>, host: Partial<HostNameFiles> 
     hostAddress: '169.254.80.0',
     host: { resolvConf: '', realResolvConf: '', hosts: '', ...host },
     fallbackNameservers: FALLBACK,
+    hasIpv6: false,
     asksResolver: false,
   });
 }
@@ -35,6 +36,10 @@ describe('network: name files', () => {
     );
     assert.equal(task('nameserver 127.0.0.53\nnameserver ::1\n'), 'nameserver 8.8.8.8\nnameserver 8.8.4.4\n');
     assert.equal(task(''), 'nameserver 8.8.8.8\nnameserver 8.8.4.4\n');
+    assert.equal(
+      task('nameserver 2001:db8::1\nnameserver fe80::1%eth0\nnameserver ::1\n', NO_DNS, true),
+      'nameserver 2001:db8::1\n',
+    );
   });
 
   it('names no more resolvers than the C library reads', () => {
