@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { randomInt, SeededRandom } from '#common/random.ts';
-import { NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import { NodeState, OneOff, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import {
   EndpointSpec,
   FailureAction,
@@ -32,6 +32,8 @@ type Command =
   | { readonly kind: 'relabel'; readonly node: number; readonly zone: number }
   | { readonly kind: 'remove-node'; readonly node: number }
   | { readonly kind: 'add-node' }
+  | { readonly kind: 'run'; readonly node: number; readonly bad: boolean; readonly autoRemove: boolean }
+  | { readonly kind: 'end-run'; readonly pick: number; readonly state: TaskState }
   | { readonly kind: 'crash'; readonly pick: number }
   | { readonly kind: 'step-agents' }
   | { readonly kind: 'change-leader' }
@@ -58,6 +60,12 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ kind: fc.constant('relabel' as const), node: small, zone: fc.nat({ max: 1 }) }),
   fc.record({ kind: fc.constant('remove-node' as const), node: small }),
   fc.constant({ kind: 'add-node' as const }),
+  fc.record({ kind: fc.constant('run' as const), node: small, bad: fc.boolean(), autoRemove: fc.boolean() }),
+  fc.record({
+    kind: fc.constant('end-run' as const),
+    pick: fc.nat(),
+    state: fc.constantFrom(TaskState.SHUTDOWN, TaskState.REMOVE),
+  }),
   fc.record({ kind: fc.constant('crash' as const), pick: fc.nat() }),
   fc.constant({ kind: 'step-agents' as const }),
   fc.constant({ kind: 'change-leader' as const }),
@@ -100,6 +108,7 @@ class History {
   #nodes = 0;
   #seenEvents = 0;
   #images = 0;
+  #runs = 0;
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed);
@@ -169,6 +178,14 @@ class History {
       case 'add-node':
         if (cluster.store.count('node') < 7) this.#addNode();
         return;
+      case 'run':
+        return this.#run(command);
+      case 'end-run': {
+        const containers = this.#oneOffs().filter(({ desiredState }) => desiredState < command.state);
+        const task = containers[command.pick % Math.max(1, containers.length)];
+        if (task !== undefined) cluster.edit('task', task.id, { desiredState: command.state });
+        return;
+      }
       case 'crash': {
         const running = cluster.tasks().filter((task) => cluster.containers.get(task.nodeId)?.has(task.id) === true);
         const reachable = running.filter(
@@ -202,6 +219,27 @@ class History {
 
   #addNode(): void {
     this.cluster.create('node', node(`n${++this.#nodes}`, { labels: { zone: `z${this.#nodes % 2}` } }));
+  }
+
+  /** A container of `swarm run`, as the API makes it. */
+  #run({ node: pick, bad, autoRemove }: Extract<Command, { kind: 'run' }>): void {
+    const nodeId = this.#node(pick);
+    if (nodeId === undefined) return;
+    const number = ++this.#runs;
+    const name = `run${number}`;
+    const declared = spec({ name, image: bad ? 'bad:0' : 'good:0', cpus: number % 3 });
+    const status = TaskStatus.create({ state: TaskState.NEW });
+    const oneOff = OneOff.create({ name, autoRemove });
+    const desiredState = TaskState.RUNNING;
+    const task = Task.create({ id: name, nodeId, revision: number, desiredState, status, oneOff });
+    this.cluster.commit(
+      { kind: 'create', table: 'revision', object: { ...revision('', number, declared), id: `${name}-r` } },
+      { kind: 'create', table: 'task', object: task },
+    );
+  }
+
+  #oneOffs(): readonly Task[] {
+    return this.cluster.tasks('');
   }
 
   #node(pick: number): string | undefined {
@@ -327,6 +365,7 @@ class History {
     cluster.run(3_600_000);
     this.checkPromises();
     for (const found of cluster.store.all('service')) this.#checkService(found.id);
+    this.#checkOneOffs();
     for (const task of cluster.tasks()) {
       const contained = cluster.containers.get(task.nodeId)?.has(task.id) === true;
       assert.equal(contained, task.status?.state === TaskState.RUNNING, `container of ${task.id}`);
@@ -336,6 +375,20 @@ class History {
       for (const id of ids) assert.ok(known.has(id), 'a container is left');
     assert.equal(cluster.settle(), 0);
     assert.equal(cluster.wakeAtMs(), undefined, 'something still wants to happen');
+  }
+
+  /** Each runs, or has ended and is kept to be seen; of those that went nothing is left. */
+  #checkOneOffs(): void {
+    const { store } = this.cluster;
+    for (const task of this.#oneOffs()) {
+      assert.equal(task.evictReason, '');
+      assert.ok(task.desiredState < TaskState.REMOVE, `${task.id} was to go`);
+      const hasEnded = (task.status?.state ?? TaskState.NEW) > TaskState.RUNNING;
+      if (hasEnded) assert.equal(task.oneOff?.autoRemove, false, `${task.id} was to go by itself`);
+      else assert.equal(task.status?.state, TaskState.RUNNING, `${task.id} waits`);
+    }
+    const numbers = [...store.revisionsOfService('')].map(({ number }) => number);
+    assert.deepEqual(new Set(numbers), new Set(this.#oneOffs().map(({ revision: number }) => number)));
   }
 
   #checkService(id: string): void {
