@@ -3,15 +3,7 @@
  * addresses of services, addresses of tasks. A task that has what it needs goes on to the scheduler: NEW becomes PENDING.
  * All that was given out is in the store, so that a new leader starts from there; what waits says for what.
  */
-import {
-  Network,
-  type Node,
-  type Service,
-  ServiceEndpoint,
-  type Task,
-  TaskState,
-  TaskStatus,
-} from '#gen/swarm/v1/objects.ts';
+import type { Network, Node, Service, Task } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
 import { familiesOf, isIngress } from './attachments.ts';
@@ -22,8 +14,10 @@ import { Ledger } from './ledger.ts';
 import { planNetwork } from './network-plan.ts';
 import { addressesScarce, noAddressLeft } from './problems.ts';
 import { Proposals } from './proposals.ts';
+import { sameEndpoint, sameSubnets } from './same-objects.ts';
 import { planTask, type TaskDesk, type Want } from './task-plan.ts';
 import { TaskQueue } from './task-queue.ts';
+import { isHeldBack, isNew, pending, waiting } from './task-statuses.ts';
 import { Waiters } from './waiters.ts';
 import { byAge, WorkQueue } from './work-queue.ts';
 
@@ -410,48 +404,4 @@ export class Allocator implements Loop {
     const isScarce = usages.some(({ used, total }) => used > 0 && used >= total * share);
     return isScarce ? addressesScarce(name, Math.round(scarceBelow * 100)) : '';
   }
-}
-
-/** The orchestrator has made it, wants it, and nobody has passed it on. */
-function isNew(task: Task): boolean {
-  return (task.status?.state ?? TaskState.NEW) === TaskState.NEW && task.desiredState <= TaskState.RUNNING;
-}
-
-/**
- * From the second quick failure in a row on, the next task is not even given to a node before its time: what fails may
- * be its preparation (an image that is not there), which begins at once on the node and would fail at once again.
- */
-function isHeldBack(task: Task, nowMs: number): boolean {
-  return task.quickFailures > 1 && task.startNotBeforeMs > nowMs;
-}
-
-function pending(task: Task, nowMs: number): Task {
-  const message = 'pending task scheduling';
-  return { ...task, status: statusWith(task, { state: TaskState.PENDING, timestampMs: nowMs, message, error: '' }) };
-}
-
-function waiting(task: Task, error: string, nowMs: number): Task {
-  const message = 'waiting for its networks';
-  return { ...task, status: statusWith(task, { state: TaskState.NEW, timestampMs: nowMs, message, error }) };
-}
-
-function statusWith(task: Task, fields: Partial<TaskStatus>): TaskStatus {
-  return TaskStatus.create({ ...task.status, ...fields });
-}
-
-function sameSubnets(a: Pick<Network, 'subnets'>, b: Pick<Network, 'subnets'>): boolean {
-  if (a.subnets === b.subnets) return true;
-  return sameBytes(
-    Network.encode(Network.create({ subnets: a.subnets })),
-    Network.encode(Network.create({ subnets: b.subnets })),
-  );
-}
-
-function sameEndpoint(a: ServiceEndpoint | undefined, b: ServiceEndpoint | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return sameBytes(ServiceEndpoint.encode(a), ServiceEndpoint.encode(b));
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
