@@ -1,4 +1,5 @@
 /** This node's copy of the tables of networks. Pure. */
+import { sameBytes } from '#common/same-bytes.ts';
 import {
   type NetworkChange,
   NetworkChanges,
@@ -144,5 +145,5 @@ function put<T>(map: Map<string, T>, key: string, remove: boolean, value: T, cod
 
 function sameMessage<T>(codec: Encoder<T>, a: T, b: T): boolean {
   const [left, right] = [codec.encode(a), codec.encode(b)];
-  return left.length === right.length && left.every((byte, index) => byte === right[index]);
+  return sameBytes(left, right);
 }

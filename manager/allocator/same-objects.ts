@@ -1,4 +1,5 @@
 /** Whether what is given out is what was given out before: then nothing is written. */
+import { sameBytes } from '#common/same-bytes.ts';
 import { Network, ServiceEndpoint } from '#gen/swarm/v1/objects.ts';
 
 export function sameSubnets(a: Pick<Network, 'subnets'>, b: Pick<Network, 'subnets'>): boolean {
@@ -12,8 +13,4 @@ export function sameSubnets(a: Pick<Network, 'subnets'>, b: Pick<Network, 'subne
 export function sameEndpoint(a: ServiceEndpoint | undefined, b: ServiceEndpoint | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   return sameBytes(ServiceEndpoint.encode(a), ServiceEndpoint.encode(b));
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

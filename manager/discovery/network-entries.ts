@@ -1,4 +1,5 @@
 /** One network's table, as agents have it. */
+import { sameBytes } from '#common/same-bytes.ts';
 import {
   NetworkChange,
   type NetworkEndpoint,
@@ -67,5 +68,5 @@ interface Encoder<T> {
 export function sameMessage<T>(codec: Encoder<T>, a: T | undefined, b: T | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   const [left, right] = [codec.encode(a), codec.encode(b)];
-  return left.length === right.length && left.every((byte, index) => byte === right[index]);
+  return sameBytes(left, right);
 }

@@ -1,4 +1,5 @@
 /** The revisions of all services, and whether a task of one revision is as good as one of another. */
+import { sameBytes } from '#common/same-bytes.ts';
 import { type Node, type Revision, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { EndpointSpec, type ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
 import { isIngressPort, publishesByIngress } from '#manager/allocator/index.ts';
@@ -112,8 +113,4 @@ function essence(spec: ServiceSpec, withPlacement: boolean): Uint8Array {
   const task = spec.task ?? TaskSpec.create();
   const container = task.container === undefined ? undefined : { ...task.container, registryAuth: '' };
   return TaskSpec.encode({ ...task, container, placement: withPlacement ? task.placement : undefined });
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

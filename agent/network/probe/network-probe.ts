@@ -2,8 +2,10 @@
  * Tests the ways from this node to others on one network, and answers theirs: packets through the tunnel's device, as the
  * kernel of each node puts them there. Nothing is set up for it and nothing stays.
  */
+
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '#common/clock.ts';
+import { sameBytes } from '#common/same-bytes.ts';
 import { PathResult, ProbeKind } from '#gen/swarm/v1/doctor.ts';
 import { hasErrno } from '../../kernel/libc.ts';
 import { NetworkNamespace } from '../../kernel/netns.ts';
@@ -265,8 +267,4 @@ export class NetworkProbe {
 function sizeOf(kind: ProbeKind, full: number): number {
   if (kind === ProbeKind.SMALL) return SIZE_MIN;
   return kind === ProbeKind.PARTIAL ? Math.min(PARTIAL_SIZE, full) : full;
-}
-
-function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, at) => byte === right[at]);
 }
