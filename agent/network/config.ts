@@ -40,6 +40,8 @@ export interface NetworkConfig {
   readonly vniWaitMs: number;
   /** Wait between two attempts of that. */
   readonly vniRetryMs: number;
+  /** From the first foreign change that the kernel tells of to the comparison: one for a whole burst. */
+  readonly eventDelayMs: number;
   /** For tasks on a host whose own resolvers are all on its loopback, where no task can reach them. */
   readonly fallbackNameservers: readonly string[];
 }
@@ -81,6 +83,7 @@ export const DEFAULT_NETWORK_CONFIG: NetworkConfig = {
   // As for other networks, see overlay/config.ts.
   vniWaitMs: 5_000,
   vniRetryMs: 50,
+  eventDelayMs: 100,
   // Docker's choice in the same case.
   fallbackNameservers: ['8.8.8.8', '8.8.4.4'],
 };

@@ -32,6 +32,8 @@ import { portText } from './port-holder.ts';
 import type { ContestedPort, HostPort } from './task-network.ts';
 import { TaskPorts } from './task-ports.ts';
 
+const NO_CHANGES: MeshPortChanges = { groups: [], stale: [] };
+
 export interface PortPublisherOptions {
   readonly names: InstanceNames;
   readonly logger: Logger;
@@ -145,8 +147,7 @@ export class PortPublisher {
       if (elements.length === 0) return;
       await this.#deleteElements(elements);
       await this.#tasks.release(published);
-      const addresses = new Set(elements.map((one) => one.address));
-      await this.#forget([...addresses].map((replySource) => ({ replySource })));
+      await this.#forget(flowsOf(elements));
     });
   }
 
@@ -162,6 +163,11 @@ export class PortPublisher {
       await this.#install(frame);
       return true;
     });
+  }
+
+  /** The same comparison, and nothing is loaded. */
+  isWhole(frame: HostTableFrame): Promise<boolean> {
+    return this.#inTurn(async () => JSON.stringify(frame) === JSON.stringify(this.#frame) && this.#whole(NO_CHANGES));
   }
 
   /** Ports that another program has taken for itself. */
@@ -362,6 +368,25 @@ export class PortPublisher {
       this.#options.logger.debug('cannot forget connections', { error: SwarmError.from(error).message });
     }
   }
+}
+
+/**
+ * The flows that were led to a task by its ports. The kernel cannot choose by IPv6 addresses, and reading its table takes
+ * twenty times as long: those are chosen by their ports. What else has the same ones is led where it was before.
+ */
+function flowsOf(elements: readonly PortElement[]): readonly FlowFilter[] {
+  const addresses = new Set(elements.filter((one) => elementFamily(one) === 4).map((one) => one.address));
+  return [
+    ...[...addresses].map((replySource) => ({ replySource })),
+    ...elements
+      .filter((one) => elementFamily(one) === 6)
+      .map(({ port }) => ({
+        family: AF_INET6,
+        ipProtocol: PROTOCOL_NUMBERS[port.protocol],
+        originalDestinationPort: port.publishedPort,
+        replySourcePort: port.targetPort,
+      })),
+  ];
 }
 
 function isMissing(error: unknown): boolean {

@@ -3,12 +3,23 @@ import { writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { SwarmError } from '#common/errors.ts';
 import { hasErrno } from '../kernel/libc.ts';
+import { readPseudoFile } from '../kernel/pseudo-file.ts';
+
+const SETTING_BYTES_MAX = 256;
 
 export type Sysctl = readonly [name: string, value: string];
 
 /** The file of a setting, in the namespace of whoever opens it. */
 export function sysctlPath(name: string): string {
   return `/proc/sys/net/${name}`;
+}
+
+/** Those that have another value in the namespace that the calling thread is in; a kernel without one has no other. */
+export function differingSysctls(settings: readonly Sysctl[]): readonly Sysctl[] {
+  return settings.filter(([name, value]) => {
+    const current = readPseudoFile(sysctlPath(name), SETTING_BYTES_MAX);
+    return current !== undefined && current.trim().replaceAll('\t', ' ') !== value;
+  });
 }
 
 /**

@@ -221,13 +221,13 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
     underlayDevice: async () => (await this.#findPlace())?.device ?? '',
   };
 
-  #surveyIngress(view: NetworkView): OverlaySurvey {
+  async #surveyIngress(view: NetworkView): Promise<OverlaySurvey> {
     const problems = [...(this.#meshProblem === undefined ? [] : [this.#meshProblem])];
     problems.push(...(this.#network?.meshProblems() ?? []));
     const ways = this.#ingressWays(view);
     return {
       problem: problems.length === 0 ? undefined : problems.join('; '),
-      differences: [],
+      differences: (await this.#network?.surveyMesh()) ?? [],
       mtu: networkMtu(view.table, ways?.underlay),
       askerPath: undefined,
     };

@@ -22,7 +22,7 @@ import { GATEWAY_UPLINK } from '../gateway-table.ts';
 import { type Family, familyOfAddress } from '../host-ports.ts';
 import { formatAddress } from '../ipv4.ts';
 import { isRefusal } from '../overlay/kernel/network-kernel.ts';
-import type { Sysctl } from '../sysctls.ts';
+import { differingSysctls, type Sysctl } from '../sysctls.ts';
 import type { MeshBase, MeshModel, MeshPeer, MeshRoute } from './mesh-model.ts';
 import {
   MARK_ELSEWHERE,
@@ -82,6 +82,8 @@ export class MeshGateway {
   #isNumberTaken = false;
   /** The text of the tables as loaded, and how they list. */
   #tables: { readonly text: string; readonly listing: string } | undefined;
+  /** Differences are told and not put right. Invariant: for the time of `survey` only. */
+  #looksOnly = false;
 
   constructor(options: MeshGatewayOptions) {
     this.#options = options;
@@ -104,7 +106,7 @@ export class MeshGateway {
     const repaired: string[] = [];
     await this.#ensureDevice(base, base.tunnel, repaired);
     const settings = model.hasIpv6 ? [...SETTINGS, ...SETTINGS_IPV6] : SETTINGS;
-    for (const name of this.#options.gateway.ensureSettings(settings)) repaired.push(`setting net/${name}`);
+    for (const name of this.#differing(settings)) repaired.push(`setting net/${name}`);
     const families = model.hasIpv6 ? ([4, 6] as const) : ([4] as const);
     await this.#ensurePeers(model.peers(), families, repaired);
     for (const family of families) {
@@ -116,11 +118,43 @@ export class MeshGateway {
     return repaired;
   }
 
+  /** The same comparison, and nothing is put right: what differs, in words. Not beside `ensure`. */
+  async survey(model: MeshModel): Promise<readonly string[]> {
+    this.#looksOnly = true;
+    try {
+      return await this.ensure(model);
+    } finally {
+      this.#looksOnly = false;
+    }
+  }
+
+  /** Whether a neighbour with the address stands for a node. */
+  static isNode(model: MeshModel, address: string): boolean {
+    return (
+      address === ANY_NODE[4] ||
+      address === ANY_NODE[6] ||
+      model.peers().some((peer) => peer.nextHops.includes(address))
+    );
+  }
+
+  /** Names of the settings that are not so, which they are afterwards. */
+  #differing(settings: readonly Sysctl[]): readonly string[] {
+    const { gateway } = this.#options;
+    if (!this.#looksOnly) return gateway.ensureSettings(settings);
+    return gateway.namespace.run(() => differingSysctls(settings)).map(([name]) => name);
+  }
+
+  async #execute(requests: readonly NetlinkRequest[]): Promise<void> {
+    if (!this.#looksOnly) await this.#options.gateway.socket.execute(requests);
+  }
+
   /** The mesh ends at this node: what led further goes. */
   async #remove(): Promise<readonly string[]> {
     const { gateway } = this.#options;
+    const isThere = (await findLink(gateway.socket, MESH_DEVICE.name)) !== undefined;
+    if (this.#looksOnly) return isThere ? ['device of the mesh'] : [];
     this.#tables = undefined;
-    if ((await findLink(gateway.socket, MESH_DEVICE.name)) === undefined) return [];
+    if (!isThere) return [];
     await gateway.filter.nftables.run('remove the tables of the mesh', removeMeshTableText());
     await gateway.socket.execute([deleteLink(MESH_DEVICE.name)]);
     return ['device of the mesh'];
@@ -139,9 +173,10 @@ export class MeshGateway {
         found.linkLayerAddress === tunnel.linkLayerAddress;
       if (same && found.up) return;
       repaired.push('device of the mesh');
-      if (same) return gateway.socket.execute([setLinkUp(MESH_DEVICE.index)]);
-      await gateway.socket.execute([deleteLink(MESH_DEVICE.name)]);
+      if (same) return this.#execute([setLinkUp(MESH_DEVICE.index)]);
+      await this.#execute([deleteLink(MESH_DEVICE.name)]);
     } else repaired.push('device of the mesh');
+    if (this.#looksOnly) return;
     // The kernel takes a table of the family netdev along with its device.
     this.#tables = undefined;
     await this.#addDevice(base, tunnel);
@@ -195,7 +230,7 @@ export class MeshGateway {
       ...extra(nodes, foundNodes).map((mac) => deleteForwarding(index, mac)),
     ];
     if (requests.length === 0) return;
-    await socket.execute(requests);
+    await this.#execute(requests);
     repaired.push('nodes of the mesh');
   }
 
@@ -224,7 +259,7 @@ export class MeshGateway {
         ),
     );
     if (rules.length + absent.length === 0) return;
-    await socket.execute([...absent.map((route) => replaceRoute({ ...route, destination })), ...rules.map(addRule)]);
+    await this.#execute([...absent.map((route) => replaceRoute({ ...route, destination })), ...rules.map(addRule)]);
     repaired.push('policy rules of the mesh');
   }
 
@@ -244,7 +279,7 @@ export class MeshGateway {
     for (const address of found.keys())
       if (!routes.has(address) && !this.local.has(address)) requests.push(deleteRoute(hostPrefix(address)));
     if (requests.length === 0) return;
-    await socket.execute(requests);
+    await this.#execute(requests);
     repaired.push('routes of the mesh');
   }
 
@@ -261,9 +296,10 @@ export class MeshGateway {
     const text = meshTableText(contents);
     // A table that is gone cannot be listed.
     if (this.#tables?.text === text && (await list().catch(() => '')) === this.#tables.listing) return;
+    repaired.push('nftables tables of the mesh');
+    if (this.#looksOnly) return;
     await nftables.run('load the tables of the mesh', text);
     this.#tables = { text, listing: await list() };
-    repaired.push('nftables tables of the mesh');
   }
 }
 

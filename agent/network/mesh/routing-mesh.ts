@@ -11,6 +11,7 @@ import { familyOfAddress } from '../host-ports.ts';
 import type { HostTableFrame } from '../host-table.ts';
 import type { TouchedItems, Underlay } from '../overlay/network-view.ts';
 import type { PortPublisher } from '../port-publisher.ts';
+import { GatewayWatch } from './gateway-watch.ts';
 import { MeshGateway } from './mesh-gateway.ts';
 import { MeshModel } from './mesh-model.ts';
 
@@ -22,6 +23,10 @@ export interface RoutingMeshOptions {
   readonly frame: () => Promise<HostTableFrame>;
   readonly vniWaitMs: number;
   readonly vniRetryMs: number;
+  /** From the first foreign change that the kernel tells of to `onDamage`. */
+  readonly eventDelayMs: number;
+  /** Something is gone that somebody should put right. */
+  readonly onDamage: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -37,6 +42,7 @@ export interface MeshTables {
 export class RoutingMesh {
   readonly #options: RoutingMeshOptions;
   readonly #gateway: MeshGateway;
+  readonly #watch: GatewayWatch;
   #model: MeshModel | undefined;
   #nodeId: string | undefined;
   /** As last applied. */
@@ -48,6 +54,13 @@ export class RoutingMesh {
   constructor(options: RoutingMeshOptions) {
     this.#options = options;
     this.#gateway = new MeshGateway(options);
+    this.#watch = new GatewayWatch({
+      gateway: options.gateway,
+      isOurs: (address) => this.#isOurs(address),
+      delayMs: options.eventDelayMs,
+      onDamage: options.onDamage,
+      clock: options.clock,
+    });
   }
 
   /** Makes the node like the table; `touched` is what may differ from before. Throws when it cannot. */
@@ -58,6 +71,7 @@ export class RoutingMesh {
   async #apply(tables: MeshTables | undefined, touched: TouchedItems | undefined): Promise<void> {
     this.#tables = tables;
     if (tables === undefined) return this.#end();
+    this.#watch.ensure();
     const { nodeId, view, underlay } = tables;
     const hasIpv6 = this.#options.gateway.ipv6 !== undefined;
     const isNew = this.#model === undefined || this.#nodeId !== nodeId || this.#model.hasIpv6 !== hasIpv6;
@@ -85,11 +99,17 @@ export class RoutingMesh {
   repair(): Promise<readonly string[]> {
     return this.#inTurn(async () => {
       if (this.#model === undefined) return [];
+      this.#watch.ensure();
       if (this.#model.hasIpv6 === (this.#options.gateway.ipv6 !== undefined)) return this.#gateway.ensure(this.#model);
       // IPv6 was turned on or off on this host.
       await this.#apply(this.#tables, undefined);
       return ['families of the mesh'];
     });
+  }
+
+  /** The same comparison, and nothing is put right: what differs, in words. */
+  survey(): Promise<readonly string[]> {
+    return this.#inTurn(async () => (this.#model === undefined ? [] : this.#gateway.survey(this.#model)));
   }
 
   /** A task with these addresses is reached here from now on, or no more. */
@@ -101,6 +121,7 @@ export class RoutingMesh {
 
   /** Waits for work under way. */
   async close(): Promise<void> {
+    this.#watch.close();
     await this.#lane;
   }
 
@@ -134,6 +155,12 @@ export class RoutingMesh {
     if (!(await gateway.setIngress(ingress))) return;
     await gateway.ensure();
     await publisher.install(await frame());
+  }
+
+  #isOurs(address: string): boolean {
+    const model = this.#model;
+    if (model === undefined) return false;
+    return (model.routes.has(address) && !this.#gateway.local.has(address)) || MeshGateway.isNode(model, address);
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -145,6 +145,9 @@ export const METHODS = {
       ...(nodeId === undefined ? {} : { cluster: INGRESS_ONLY }),
     });
   },
+  surveyMesh(): Promise<readonly string[]> {
+    return up().surveyMesh();
+  },
   /** The table of the ingress network as the node is told of it; `touched` as in an increment. */
   async mesh(
     nodeId: string,

@@ -7,13 +7,15 @@ import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { addAddress } from '#agent/kernel/netlink-address.ts';
 import { addBridge, addVeth, findLink, setLinkMaster, setLinkUp } from '#agent/kernel/netlink-link.ts';
 import { createNetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
-import type { NetworkAttachment } from '#agent/network/index.ts';
+import type { NetworkAttachment, NetworkConfig } from '#agent/network/index.ts';
 import { NamespaceProcess, namespaceOf } from '../fixture.ts';
 import { bothAddresses, type MeshState } from '../namespace-process.ts';
 
 export const CLIENT_ADDRESS = '192.0.2.100';
 export const CLIENT_ADDRESS6 = '2001:db8::100';
 type Service = MeshState['services'][number];
+/** What a host has otherwise than by default. */
+type HostConfig = (host: number) => Partial<NetworkConfig>;
 
 interface Task {
   readonly id: string;
@@ -34,6 +36,7 @@ export function hostAddress6(host: number): string {
 export class MeshHosts {
   readonly directory = mkdtempSync(join(tmpdir(), 'starling-mesh-'));
   readonly #count: number;
+  readonly #config: HostConfig;
   readonly #processes: NamespaceProcess[] = [];
   readonly #daemons: NamespaceProcess[] = [];
   readonly services = new Map<string, Service>();
@@ -43,12 +46,13 @@ export class MeshHosts {
   readonly withoutIpv6 = new Set<number>();
   readonly attachments = new Map<string, NetworkAttachment>();
 
-  private constructor(count: number) {
+  private constructor(count: number, config: HostConfig) {
     this.#count = count;
+    this.#config = config;
   }
 
-  static async make(count: number): Promise<MeshHosts> {
-    const made = new MeshHosts(count);
+  static async make(count: number, config: HostConfig = () => ({})): Promise<MeshHosts> {
+    const made = new MeshHosts(count, config);
     const fabric = createNetworkNamespace(join(made.directory, 'fabric'));
     const bridge = NetlinkSocket.open(fabric);
     await bridge.execute([setLinkUp(1), addBridge('br0')]);
@@ -86,6 +90,10 @@ export class MeshHosts {
     return join(this.directory, 'client');
   }
 
+  gatewayPath(host: number): string {
+    return join(this.directory, 'run', String(host), 'ns', 'gateway');
+  }
+
   hostPath(host: number): string {
     return join(this.directory, `host${host}`);
   }
@@ -102,7 +110,12 @@ export class MeshHosts {
     this.#daemons[host - 1] = daemon;
     const directory = join(this.directory, 'run', String(host));
     mkdirSync(directory, { recursive: true });
-    await daemon.call('open', { instance: `mesh${host}`, directory, nodeId: `node${host}` });
+    await daemon.call('open', {
+      instance: `mesh${host}`,
+      directory,
+      nodeId: `node${host}`,
+      config: this.#config(host),
+    });
     await daemon.call(
       'restore',
       [...this.tasks.values()].filter((task) => task.host === host).map((task) => task.id),
