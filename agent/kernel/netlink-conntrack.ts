@@ -19,9 +19,15 @@ const NFNETLINK_HEADER_BYTES = 4;
 const CTA = { tupleOriginal: 1, tupleReply: 2, filter: 25 } as const;
 const CTA_TUPLE = { ip: 1, protocol: 2 } as const;
 const CTA_IP = { source4: 1, destination4: 2, source6: 3, destination6: 4 } as const;
-const CTA_PROTOCOL = { number: 1, sourcePort: 2 } as const;
+const CTA_PROTOCOL = { number: 1, sourcePort: 2, destinationPort: 3 } as const;
 const CTA_FILTER = { originalFlags: 1, replyFlags: 2 } as const;
-const FLAG = { source: 1 << 0, destination: 1 << 1, protocol: 1 << 3, sourcePort: 1 << 4 } as const;
+const FLAG = {
+  source: 1 << 0,
+  destination: 1 << 1,
+  protocol: 1 << 3,
+  sourcePort: 1 << 4,
+  destinationPort: 1 << 5,
+} as const;
 
 export const IP_PROTOCOL_UDP = 17;
 
@@ -32,9 +38,11 @@ export interface FlowFilter {
   readonly ipProtocol?: number;
   /** What the client sent to: a service's address. */
   readonly originalDestination?: string;
+  /** The port that the client sent to; with an `ipProtocol`. */
+  readonly originalDestinationPort?: number;
   /** Who answers: the task that the flow was led to. */
   readonly replySource?: string;
-  /** The port that is answered from. */
+  /** The port that is answered from; with an `ipProtocol`. */
   readonly replySourcePort?: number;
 }
 
@@ -59,6 +67,26 @@ function flagsAttribute(type: number, flags: number): Buffer {
   return attribute(type, bytes);
 }
 
+/** What is asked of the original direction. */
+function originalParts(
+  { ipProtocol, originalDestination, originalDestinationPort }: FlowFilter,
+  isIpv4: boolean,
+): { readonly parts: readonly Buffer[]; readonly flags: number } {
+  const parts: Buffer[] = [];
+  let flags = 0;
+  if (originalDestination !== undefined) {
+    const type = isIpv4 ? CTA_IP.destination4 : CTA_IP.destination6;
+    parts.push(attributeNested(CTA_TUPLE.ip, [attribute(type, addressBytes(originalDestination))]));
+    flags |= FLAG.destination;
+  }
+  if (originalDestinationPort !== undefined && ipProtocol !== undefined) {
+    const port = attributeU16Network(CTA_PROTOCOL.destinationPort, originalDestinationPort);
+    parts.push(attributeNested(CTA_TUPLE.protocol, [attributeU8(CTA_PROTOCOL.number, ipProtocol), port]));
+    flags |= FLAG.protocol | FLAG.destinationPort;
+  }
+  return { parts, flags };
+}
+
 function filterParts(filter: FlowFilter): readonly Buffer[] {
   const { originalDestination, replySource } = filter;
   const family = filter.family ?? familyOf(originalDestination ?? replySource ?? '');
@@ -72,14 +100,10 @@ function filterParts(filter: FlowFilter): readonly Buffer[] {
   const header: Buffer = Buffer.from([family, 0, 0, 0]);
   const parts: Buffer[] = [header];
   const flags: Buffer[] = [];
-  if (originalDestination !== undefined) {
-    const type = isIpv4 ? CTA_IP.destination4 : CTA_IP.destination6;
-    parts.push(
-      attributeNested(CTA.tupleOriginal, [
-        attributeNested(CTA_TUPLE.ip, [attribute(type, addressBytes(originalDestination))]),
-      ]),
-    );
-    flags.push(flagsAttribute(CTA_FILTER.originalFlags, FLAG.destination));
+  const original = originalParts(filter, isIpv4);
+  if (original.flags !== 0) {
+    parts.push(attributeNested(CTA.tupleOriginal, original.parts));
+    flags.push(flagsAttribute(CTA_FILTER.originalFlags, original.flags));
   }
   if (replyFlags !== 0) {
     parts.push(attributeNested(CTA.tupleReply, tupleParts(filter, reply)));
@@ -89,13 +113,13 @@ function filterParts(filter: FlowFilter): readonly Buffer[] {
 }
 
 /**
- * Forgets flows of IPv4: what still comes of them is seen as new, and so meets the translation that is there now. None
- * there is no error. The kernel walks its whole table for this, so ask for it rarely. For both families: `forgetAll`.
+ * Forgets flows of one family: what still comes of them is seen as new, and so meets the translation that is there now. None
+ * there is no error. The kernel walks its whole table for this, so ask for it rarely. By addresses of IPv6: `forgetAll`.
  */
 export function forgetFlows(filter: FlowFilter): NetlinkRequest {
   assert(Object.keys(filter).length > 0, 'somebody says which connections to forget');
   // Kernels to 6.18 and later take an IPv6 address in a filter for its opposite: all but the flows that match.
-  assert(!isIpv6(filter), 'the kernel is not asked to choose flows by IPv6 addresses');
+  assert(!isIpv6(filter) || !hasAddress(filter), 'the kernel is not asked to choose flows by IPv6 addresses');
   return {
     what: `forget connections ${describe(filter)}`,
     type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE,
@@ -103,6 +127,10 @@ export function forgetFlows(filter: FlowFilter): NetlinkRequest {
     parts: filterParts(filter),
     tolerate: ['ENOENT'],
   };
+}
+
+function hasAddress({ originalDestination, replySource }: FlowFilter): boolean {
+  return originalDestination !== undefined || replySource !== undefined;
 }
 
 function isIpv6({ family, originalDestination, replySource }: FlowFilter): boolean {
@@ -136,7 +164,8 @@ export interface Flow {
   readonly source: string;
   readonly originalDestination: string;
   readonly replySource: string;
-  /** 0 where the protocol has no ports. */
+  /** Ports; 0 where the protocol has none. */
+  readonly originalDestinationPort: number;
   readonly replySourcePort: number;
 }
 
@@ -151,6 +180,7 @@ export function flowMatches(flow: Flow, filter: FlowFilter): boolean {
     (filter.ipProtocol === undefined || filter.ipProtocol === flow.ipProtocol) &&
     (filter.originalDestination === undefined || filter.originalDestination === flow.originalDestination) &&
     (filter.replySource === undefined || filter.replySource === flow.replySource) &&
+    (filter.originalDestinationPort === undefined || filter.originalDestinationPort === flow.originalDestinationPort) &&
     (filter.replySourcePort === undefined || filter.replySourcePort === flow.replySourcePort)
   );
 }
@@ -159,6 +189,7 @@ interface Tuple {
   readonly source: string;
   readonly sourcePort: number;
   readonly destination: string;
+  readonly destinationPort: number;
   readonly ipProtocol: number;
 }
 
@@ -171,6 +202,7 @@ function tupleOf(bytes: Buffer | undefined): Tuple {
     destination: addressOf(ip.get(CTA_IP.destination4) ?? ip.get(CTA_IP.destination6)) ?? '',
     ipProtocol: protocol.get(CTA_PROTOCOL.number)?.readUInt8(0) ?? 0,
     sourcePort: protocol.get(CTA_PROTOCOL.sourcePort)?.readUInt16BE(0) ?? 0,
+    destinationPort: protocol.get(CTA_PROTOCOL.destinationPort)?.readUInt16BE(0) ?? 0,
   };
 }
 
@@ -183,6 +215,7 @@ function parseFlow(body: Buffer): FoundFlow {
     ipProtocol: original.ipProtocol,
     source: original.source,
     originalDestination: original.destination,
+    originalDestinationPort: original.destinationPort,
     replySource: reply.source,
     replySourcePort: reply.sourcePort,
     tuple: Buffer.from(tuple),
@@ -216,11 +249,12 @@ export async function forgetAll(socket: NetlinkSocket, filters: readonly FlowFil
   for (const family of [AF_INET, AF_INET6]) {
     const ours = filters.filter((filter) => isIpv6(filter) === (family === AF_INET6));
     if (ours.length === 0) continue;
-    if (family === AF_INET && ours.length <= FILTERS_MAX) await socket.execute(ours.map(forgetFlows));
+    const byKernel = ours.length <= FILTERS_MAX && (family === AF_INET || !ours.some(hasAddress));
+    if (byKernel) await socket.execute(ours.map(forgetFlows));
     else {
       const flows = await findFlows(socket, { family });
       // Thousands of filters would take long for each of the flows: most are ruled out by their addresses.
-      const byPort = ours.some((one) => one.originalDestination === undefined && one.replySource === undefined);
+      const byPort = !ours.every(hasAddress);
       const addresses = new Set(ours.flatMap((one) => [one.originalDestination, one.replySource]));
       const candidates = flows.filter(
         (flow) => byPort || addresses.has(flow.originalDestination) || addresses.has(flow.replySource),

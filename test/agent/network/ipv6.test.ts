@@ -107,7 +107,10 @@ describe('network: IPv6', function () {
     pristine = await hosts.hostState();
     outside = hosts.process(hosts.outsidePath);
     await startDaemon([]);
-    web = await host.call('attach', taskRequest('web', '8080:80', '5353:53/udp', `[${HOST_ADDRESS6}]:8081:80`));
+    web = await host.call(
+      'attach',
+      taskRequest('web', '8080:80', '2222:7', '5353:53/udp', `[${HOST_ADDRESS6}]:8081:80`),
+    );
     other = await host.call('attach', taskRequest('other', '[::]:8082:80', '0.0.0.0:8083:80'));
     inWeb = hosts.process(namespaceOf(web));
     inOther = hosts.process(namespaceOf(other));
@@ -115,6 +118,7 @@ describe('network: IPv6', function () {
     await Promise.all([
       inWeb.call('serve', 'web', '::', 80),
       inWeb.call('serveDatagrams', 'web', '::', 53),
+      inWeb.call('serveEcho', '::', 7),
       inOther.call('serve', 'other', '::', 80),
       outside.call('serve', 'outside', '::', 80),
       outside.call('serveDatagrams', 'outside', FAR_ADDRESS6, 53),
@@ -171,6 +175,28 @@ describe('network: IPv6', function () {
     assert.equal(await outside.call('ask', HOST_ADDRESS, port), `free ${OUTSIDE_ADDRESS}`);
     await inFree.kill();
     await host.call('detach', 'free');
+  });
+
+  it('withdrawing a task’s ports ends its connections and datagrams, and those of no other', async () => {
+    const brief = await host.call('attach', taskRequest('brief', '2223:7', '5354:53/udp'));
+    const inBrief = hosts.process(namespaceOf(brief));
+    await inBrief.call('serveEcho', '::', 7);
+    await inBrief.call('serveDatagrams', 'brief', '::', 53);
+    await outside.call('converse', 'brief', HOST_ADDRESS6, 2223);
+    await outside.call('converse', 'long', HOST_ADDRESS6, 2222);
+    const askDatagram = (): Promise<string> => outside.call('askDatagramAgain', HOST_ADDRESS6, 5354, 7777);
+    assert.equal(await askDatagram(), `brief ${OUTSIDE_ADDRESS6}`);
+    await host.call('detach', 'brief');
+    assert.equal(await askDatagram(), 'timeout');
+    assert.equal(await outside.call('say', 'brief', 'one'), 'closed');
+    assert.equal(await outside.call('say', 'long', 'one'), 'one');
+    // A successor on the same port gets the datagrams of a client that never stopped sending.
+    const next = await host.call('attach', taskRequest('next', '5354:53/udp'));
+    const inNext = hosts.process(namespaceOf(next));
+    await inNext.call('serveDatagrams', 'next', '::', 53);
+    assert.equal(await askDatagram(), `next ${OUTSIDE_ADDRESS6}`);
+    for (const one of [inBrief, inNext]) await one.kill();
+    await host.call('detach', 'next');
   });
 
   it('tasks reach neither one another nor the host’s own ports, and nobody reaches a task by its own address', async () => {
