@@ -4,11 +4,11 @@
  * gateway's and a router's namespace is listed, some of it is deleted at random, and the lists are compared.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { instanceNames } from '#agent/network/instance.ts';
 import { type Random, randomInt, SeededRandom } from '#common/random.ts';
 import { ClusterHosts, hostAddress, INGRESS, STRANGER_ADDRESS } from '#test/agent/network/cluster/cluster-hosts.ts';
 import type { NamespaceProcess } from '#test/agent/network/fixture.ts';
+import { difference, lines, type Place, run, stateOf } from '#test/support/network-state.ts';
 
 const ROUNDS = Number(process.env['STARLING_DAMAGES'] ?? 60);
 /** So many things are gone at once. */
@@ -19,51 +19,6 @@ const KERNEL_TABLES = ['0', '32766', '32767'];
 interface Damage {
   readonly path: string;
   readonly command: readonly string[];
-}
-
-interface Place {
-  readonly path: string;
-  /** Whether what `ip` says of it is ours. */
-  readonly owns: (line: string) => boolean;
-}
-
-function run(path: string, command: readonly string[]): string {
-  return execFileSync('nsenter', [`--net=${path}`, ...command], { stdio: ['ignore', 'pipe', 'ignore'] }).toString();
-}
-
-function lines(path: string, command: string): readonly string[] {
-  return run(path, command.split(' ')).split('\n').filter(Boolean);
-}
-
-/** Everything that counts, in an order of its own, without what is new in whatever is made anew. */
-function stateOf({ path, owns }: Place): string {
-  const listed = ['-4 ', '-6 '].flatMap((family) => [
-    ...lines(path, `ip ${family}route show table all`),
-    ...lines(path, `ip ${family}rule`),
-    ...lines(path, `ip ${family}neigh show nud permanent`),
-    ...lines(path, `ip -o ${family}addr`).map((line) => line.replace(/^\d+: /, '')),
-  ]);
-  const links = lines(path, 'ip -o link').map((line) =>
-    /^\d+: ([^:@]+).*?<([^>]*)> mtu (\d+)/.exec(line)?.slice(1).join(),
-  );
-  const rules = run(path, ['nft', '-s', 'list', 'ruleset']).replaceAll(
-    /elements = \{([^}]*)\}/g,
-    (_, elements: string) =>
-      elements
-        .split(/,\s*/)
-        .map((one) => one.trim())
-        .toSorted()
-        .join(', '),
-  );
-  const tables = rules.split(/\n(?=table )/).map((table) => table.trim());
-  return [...listed.filter(owns).toSorted(), ...links.toSorted(), ...tables.toSorted()].join('\n');
-}
-
-/** Lines that one has and the other has not. */
-function difference(before: string, after: string): string {
-  const [old, now] = [before.split('\n'), after.split('\n')];
-  const missing = old.filter((line) => !now.includes(line)).map((line) => `- ${line}`);
-  return [...missing, ...now.filter((line) => !old.includes(line)).map((line) => `+ ${line}`)].join('\n');
 }
 
 /** One command for each thing that can be deleted. */
@@ -87,7 +42,7 @@ function damages({ path, owns }: Place): readonly Damage[] {
   }
   for (const line of lines(path, 'nft list tables')) found.push(`nft delete ${line}`, 'nft flush ruleset');
   for (const line of lines(path, 'nft list chains'))
-    if (/^table/.test(line)) found.push(`nft flush ${line.replace(' {', '')}`);
+    if (line.startsWith('table')) found.push(`nft flush ${line.replace(' {', '')}`);
   return found.map((command) => ({ path, command: command.trim().split(/\s+/) }));
 }
 

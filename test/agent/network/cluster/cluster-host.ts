@@ -23,6 +23,8 @@ export interface ClusterHostSettings {
   readonly directory: string;
   readonly nodeId: string;
   readonly address: string;
+  /** Tasks that the daemon knows of from before. */
+  readonly known?: readonly string[];
 }
 
 let networking: ClusterNetworking | undefined;
@@ -35,7 +37,7 @@ function up(): { readonly networking: ClusterNetworking; readonly network: NodeN
 }
 
 const METHODS = {
-  async open({ instance, directory, nodeId, address }: ClusterHostSettings): Promise<void> {
+  async open({ instance, directory, nodeId, address, known = [] }: ClusterHostSettings): Promise<void> {
     const common = { instance, clock: systemClock, logger: silentLogger };
     const program = await resolverProgram();
     networking = new ClusterNetworking({
@@ -58,7 +60,7 @@ const METHODS = {
     const config = { ...DEFAULT_NETWORK_CONFIG, readyNamespaces: 1 };
     network = new NodeNetwork({ ...common, directory: `${directory}/network`, config, cluster: networking });
     networking.connect(network);
-    await network.restore([]);
+    await network.restore(known);
     await networking.join({ nodeId, address: () => address });
   },
   /** All that is to be known, as bytes in base64. What could not be brought about, in words. */

@@ -166,9 +166,19 @@ export class ClusterHosts {
     }
   }
 
+  /** In the tables, and on its host. */
   async add(task: TestTask): Promise<void> {
+    await this.declare(task);
+    await this.attach(task);
+  }
+
+  /** In the tables alone. */
+  async declare(task: TestTask): Promise<void> {
     this.#tasks.set(task.id, task);
     await this.sync();
+  }
+
+  async attach(task: TestTask): Promise<void> {
     const attachment = await this.daemon(task.host).call('attach', {
       taskId: task.id,
       mode: 'gateway',
@@ -177,6 +187,19 @@ export class ClusterHosts {
       networks: Object.entries(task.networks).map(([networkId, address]) => ({ networkId, addresses: [address] })),
     });
     this.attachments.set(task.id, attachment);
+  }
+
+  /** As when its host has ended it: from the next `sync` or `restart` on it is in no table. */
+  forget(taskId: string): void {
+    this.#tasks.delete(taskId);
+    this.attachments.delete(taskId);
+  }
+
+  /** The daemon is killed, and another takes over which knows of these tasks. */
+  async restart(host: number, known: readonly string[]): Promise<void> {
+    await this.daemon(host).kill();
+    await this.#startDaemon(host, known);
+    await this.sync();
   }
 
   /** Tells every host how things are. */
@@ -225,17 +248,17 @@ export class ClusterHosts {
     return items.map((item) => NetworkChange.create({ networkId: id, item }));
   }
 
-  async #startDaemon(host: number): Promise<void> {
+  async #startDaemon(host: number, known: readonly string[] = []): Promise<void> {
     const daemon = new NamespaceProgram<ClusterHostMethods>(
       new URL('./cluster-host.ts', import.meta.url),
       this.hostPath(host),
     );
-    this.#daemons.push(daemon);
+    this.#daemons[host - 1] = daemon;
     const directory = this.runDirectory(host);
     for (const name of ['network/overlay', 'resolver'])
       mkdirSync(join(directory, name), { recursive: true, mode: 0o700 });
     const instance = this.instance(host);
-    await daemon.call('open', { instance, directory, nodeId: `node${host}`, address: hostAddress(host) });
+    await daemon.call('open', { instance, directory, nodeId: `node${host}`, address: hostAddress(host), known });
   }
 
   async destroy(): Promise<void> {
