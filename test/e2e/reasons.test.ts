@@ -3,6 +3,7 @@
  * Method: services that cannot run, each for one reason, on real daemons.
  */
 import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { IMAGE, SLEEP, useCluster } from './support/cluster.ts';
@@ -27,6 +28,13 @@ describe('e2e: reasons', function () {
       name,
     ]);
     return listed;
+  }
+
+  /** Runs a program of Node.js on the host, which says so when it listens. */
+  async function listening(host: string, program: string): Promise<ChildProcess> {
+    const child = await cluster().lab.spawn(host, [process.execPath, '-e', program], { stdio: 'pipe' });
+    await once(child.stdout as NodeJS.ReadableStream, 'data');
+    return child;
   }
 
   const failed = (task: Task): boolean =>
@@ -55,8 +63,16 @@ describe('e2e: reasons', function () {
   });
 
   it('an image that does not exist', async () => {
-    const text = await reasonOf('noimage', ['localhost:1/nothing:here'], failed);
-    assert.match(text, /Rejected .*\| .*localhost:1/);
+    const answer = JSON.stringify({ errors: [{ code: 'MANIFEST_UNKNOWN', message: 'manifest unknown' }] });
+    const registry = `require('http').createServer((_, response) => response.writeHead(404).end('${answer}'))`;
+    const holder = await listening('w1', `${registry}.listen(18083, '127.0.0.1', () => console.log('listening'))`);
+    try {
+      const only = ['--constraint', 'node.hostname==w1', '--restart-condition', 'none'];
+      const text = await reasonOf('noimage', [...only, 'localhost:18083/nothing:here'], failed);
+      assert.match(text, /Rejected .*\| .*localhost:18083/);
+    } finally {
+      holder.kill('SIGKILL');
+    }
   });
 
   it('a binary that does not exist', async () => {
@@ -78,8 +94,7 @@ describe('e2e: reasons', function () {
     const text = await reasonOf('second', [...publish(18_081), IMAGE, ...SLEEP], waits);
     assert.match(text, /Pending .*\| .*no suitable node \(host-mode port already in use on 4 nodes\)/);
     const program = "require('net').createServer().listen(18082, '0.0.0.0', () => console.log('listening'))";
-    const holder = await cluster().lab.spawn('w1', [process.execPath, '-e', program], { stdio: 'pipe' });
-    await once(holder.stdout as NodeJS.ReadableStream, 'data');
+    const holder = await listening('w1', program);
     try {
       const only = ['--constraint', 'node.hostname==w1', '--restart-condition', 'none'];
       const taken = await reasonOf('third', [...publish(18_082), ...only, IMAGE, ...SLEEP], failed);
