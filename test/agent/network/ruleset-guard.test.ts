@@ -63,8 +63,7 @@ describe('network: the ruleset is guarded', function () {
       const now = await host.call('comparisons');
       const rests = now === before;
       before = now;
-      // Two looks further apart than two comparisons are.
-      await new Promise((resolve) => setTimeout(resolve, 2 * SPACING_MS));
+      await new Promise((resolve) => setTimeout(resolve, 2 * SPACING_MS)); // two looks further apart than comparisons
       return rests;
     });
     for (let index = 0; index < 10; index++) {
