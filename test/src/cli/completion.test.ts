@@ -98,11 +98,8 @@ describe('cli: completion in bash', function () {
     daemon = await startSocketDaemon(swarmFixture(NOW_MS));
     directory = await mkdtemp(join(tmpdir(), 'swarm-completion-'));
     await writeFile(join(directory, 'completion'), bashScript('swarm'));
-    const start = join(import.meta.dirname, '../../../src/cli/start.ts');
-    await writeFile(
-      join(directory, 'swarm'),
-      `#!/bin/sh\nexec ${process.execPath} ${start} --socket ${daemon.socket} "$@"\n`,
-    );
+    const start = join(import.meta.dirname, '../../../bin/swarm');
+    await writeFile(join(directory, 'swarm'), `#!/bin/sh\nexec ${start} --socket ${daemon.socket} "$@"\n`);
     await chmod(join(directory, 'swarm'), 0o755);
   });
 
