@@ -199,12 +199,13 @@ export function drainMsOf({ spec }: TaskAssignment): number {
 }
 
 /** Where others will be led to once the task runs. */
-export function expectedPorts({ spec }: TaskAssignment, exposed: readonly string[]): ExpectedPorts {
+export function expectedPorts({ task, spec }: TaskAssignment, exposed: readonly string[]): ExpectedPorts {
   const published = (spec.endpoint?.ports ?? [])
     .filter(({ protocol }) => protocol === PortProtocol.TCP)
     .map(({ targetPort }) => targetPort);
-  const named = exposed.map((text) => /^(\d+)(?:\/tcp)?$/.exec(text)?.[1]).filter((text) => text !== undefined);
-  return { published: [...new Set(published)], exposed: named.map(Number) };
+  // Nobody is led to a container without a service; whoever knows it asks by its name.
+  const named = (task.serviceId === '' ? [] : exposed).map((text) => /^(\d+)(?:\/tcp)?$/.exec(text)?.[1]);
+  return { published: [...new Set(published)], exposed: named.filter((text) => text !== undefined).map(Number) };
 }
 
 /** Only host-mode ports are the node's own; the others are the mesh's. */

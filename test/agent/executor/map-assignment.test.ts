@@ -1,7 +1,7 @@
 /** Goal: what a service says reaches the container. Method: the mapping is pure: look at what it makes. */
 import assert from 'node:assert/strict';
 import { expandTemplate, taskName, templateContext } from '#agent/executor/oci/expand-templates.ts';
-import { mapAssignment, portConfigs, stopSignalOf } from '#agent/executor/oci/map-assignment.ts';
+import { expectedPorts, mapAssignment, portConfigs, stopSignalOf } from '#agent/executor/oci/map-assignment.ts';
 import { NO_IMAGE_DEFAULTS } from '#agent/runtime/index.ts';
 import type { TaskAssignment } from '#agent/tasks/index.ts';
 import { SwarmError } from '#common/errors.ts';
@@ -56,6 +56,17 @@ describe('executor: assignments', () => {
     assert.equal(mapped.spec.resources.memoryBytes, undefined);
     assert.equal(mapped.spec.seccomp, 'default');
     assert.deepEqual(mapped.log, { driver: 'file', maxBytes: 10_000_000, maxFiles: 3 });
+  });
+
+  it('knows where others expect the task to listen', () => {
+    const port = (targetPort: number, protocol: PortProtocol): PortConfig =>
+      PortConfig.create({ targetPort, protocol });
+    const ports = [port(80, PortProtocol.TCP), port(53, PortProtocol.UDP), port(80, PortProtocol.TCP)];
+    const exposed = ['443/tcp', '53/udp', '8080'];
+    const web = assignment({}, {}, ports);
+    assert.deepEqual(expectedPorts(web, exposed), { published: [80], exposed: [443, 8080] });
+    const oneOff = { ...web, task: { ...web.task, serviceId: '' } };
+    assert.deepEqual(expectedPorts(oneOff, exposed), { published: [80], exposed: [] });
   });
 
   it('passes everything on', () => {

@@ -86,6 +86,22 @@ describe('task machine', () => {
     task.feed(exited(0)).expect().is('COMPLETE');
   });
 
+  it('says how far preparing and starting are, and nothing once they are done', () => {
+    const task = new Driver(TaskState.RUNNING).desire(TaskState.RUNNING);
+    const progress = (message: string): TaskInput => ({ kind: 'progress', message });
+    assert.equal(task.feed(progress('pulling')).machine.status.message, 'pulling');
+    assert.equal(task.feed(prepared).feed(progress('listening')).machine.status.message, 'listening');
+    assert.equal(task.feed(started).feed(progress('late')).machine.status.message, 'started');
+    task.is('RUNNING');
+  });
+
+  it('a start that is given up stops what was started', () => {
+    const task = new Driver(TaskState.RUNNING).desire(TaskState.RUNNING).feed(prepared);
+    task.desire(TaskState.SHUTDOWN).expect('cancel').is('STARTING');
+    task.feed({ kind: 'failed', operation: 'start', error: 'the operation was cancelled' }).expect('shutdown');
+    task.feed({ kind: 'stopped' }).is('SHUTDOWN');
+  });
+
   it('desired READY holds a prepared task until it may run', () => {
     const task = new Driver(TaskState.READY).desire(TaskState.READY).feed(prepared).expect().is('READY');
     task.desire(TaskState.RUNNING).expect('start').is('STARTING');
