@@ -12,6 +12,9 @@ export interface WireGuardConfig {
   readonly announceMs: number;
   /** Programs that configure the tunnel answer within this, or are broken. */
   readonly programTimeoutMs: number;
+  /** A device that has just gone leaves its process, and the socket that it listens on, for a moment: tried so often. */
+  readonly makeAttempts: number;
+  readonly makeRetryMs: number;
 }
 
 export const DEFAULT_WIREGUARD_CONFIG: WireGuardConfig = {
@@ -23,4 +26,7 @@ export const DEFAULT_WIREGUARD_CONFIG: WireGuardConfig = {
   rotateAfterMs: 12 * 3_600_000,
   announceMs: 60_000,
   programTimeoutMs: 10_000,
+  // Two seconds in all: on a busy machine a process takes some hundred milliseconds to end.
+  makeAttempts: 10,
+  makeRetryMs: 200,
 };

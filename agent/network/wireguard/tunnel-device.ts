@@ -3,6 +3,7 @@
  * its own that outlives the daemon and ends with the device.
  */
 import { access, constants, rm, writeFile } from 'node:fs/promises';
+import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { setLinkMtu } from '../../kernel/link-mtu.ts';
 import type { NetlinkSocket } from '../../kernel/netlink.ts';
@@ -26,6 +27,7 @@ export interface TunnelDeviceOptions {
   readonly settingsFile: string;
   readonly programs: WireGuardPrograms;
   readonly config: WireGuardConfig;
+  readonly clock: Clock;
 }
 
 const TUN_DEVICE = '/dev/net/tun';
@@ -150,15 +152,29 @@ export class TunnelDevice {
     } catch (error) {
       if (programs.wireguardGo === undefined) throw error;
     }
-    const { exitCode, stderr } = await runProcess({
-      file: programs.wireguardGo,
+    for (let attempt = 1; ; attempt++) {
+      const problem = await this.#startProcess(programs.wireguardGo);
+      if (problem === undefined) return;
+      if (attempt >= config.makeAttempts) throw failed(problem);
+      await new Promise<void>((resolve) => void this.#options.clock.setTimer(config.makeRetryMs, resolve));
+    }
+  }
+
+  /** Why it did not come up; undefined when it did. */
+  async #startProcess(file: string): Promise<string | undefined> {
+    const { name, config } = this.#options;
+    const { exitCode, stdout, stderr } = await runProcess({
+      file,
       args: [name],
       env: PROGRAM_ENVIRONMENT,
       directory: '/',
       timeoutMs: config.programTimeoutMs,
       outputBytesMax: OUTPUT_BYTES_MAX,
     });
-    if (exitCode !== 0) throw failed(`wireguard-go: ${stderr.trim().split('\n').at(-1) ?? ''}`);
+    if (exitCode === 0) return undefined;
+    // It begins with advice in a box, whatever happens.
+    const said = `${stderr}\n${stdout}`.split('\n').filter((line) => line.trim() !== '' && !/[│┌└]/.test(line));
+    return `wireguard-go: ${said.at(-1)?.trim() ?? `it ended with exit code ${exitCode}`}`;
   }
 
   #wg(args: readonly string[]): Promise<ProcessResult> {

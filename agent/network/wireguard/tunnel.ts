@@ -59,8 +59,9 @@ export class Tunnel {
   private constructor(options: TunnelOptions) {
     this.#options = options;
     this.#socket = NetlinkSocket.open();
-    const { names, settingsFile, programs, config } = options;
-    this.#device = new TunnelDevice({ name: tunnelLinkName(names), settingsFile, programs, config }, this.#socket);
+    const { names, settingsFile, programs, config, clock } = options;
+    const device = { name: tunnelLinkName(names), settingsFile, programs, config, clock };
+    this.#device = new TunnelDevice(device, this.#socket);
   }
 
   /** Looks what the host can do and gets the keys. A device of an earlier run is left as it is. */
