@@ -173,17 +173,17 @@ function reconcileForEver({ network, networking, repairs, logger }: Reconciled):
     return repaired;
   };
   const guard = new RulesetGuard({ ...DEFAULT_RULESET_GUARD, compare, clock: systemClock, logger });
+  // One that cannot be looked at is no reason to leave out the other.
+  const parts = [async () => (await network.reconcile()).repaired, () => networking.reconcile()];
   const round = async (): Promise<void> => {
-    try {
-      if (network.isRestored) {
-        const { repaired: own } = await network.reconcile();
-        const repaired = [...own, ...(await networking.reconcile())];
+    for (const reconcile of network.isRestored ? parts : [])
+      try {
+        const repaired = await reconcile();
         repairs.note(repaired);
         if (repaired.length > 0) logger.warn('the network was repaired', { repaired });
+      } catch (thrown) {
+        logger.warn('the network could not be looked at', { error: SwarmError.from(thrown).message });
       }
-    } catch (thrown) {
-      logger.warn('the network could not be looked at', { error: SwarmError.from(thrown).message });
-    }
     if (!stopped) cancel = systemClock.setTimer(RECONCILE_INTERVAL_MS, () => void round());
   };
   cancel = systemClock.setTimer(RECONCILE_INTERVAL_MS, () => void round());

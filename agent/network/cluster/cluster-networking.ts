@@ -192,14 +192,26 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
   /** Compares with the kernel what `NodeNetwork.reconcile` does not. Says what was repaired. */
   async reconcile(): Promise<readonly string[]> {
     if (this.#views.size === 0) return [];
+    const tunnel = this.#tunnelProblem === undefined ? this.#options.tunnel : undefined;
+    const parts: readonly (() => Promise<readonly string[]>)[] = [
+      async () => ((await this.#guard?.table.verify()) === true ? ['guard of VXLAN'] : []),
+      async () => (await tunnel?.verify()) ?? [],
+      async () => (await this.#overlay?.reconcile())?.repaired ?? [],
+      async () => {
+        if (this.#meshProblem !== undefined) await this.#applyMesh(undefined);
+        return [];
+      },
+    ];
     const repaired: string[] = [];
-    if ((await this.#guard?.table.verify()) === true) repaired.push('guard of VXLAN');
-    const overlays = await this.#overlay?.reconcile();
-    if (overlays !== undefined) repaired.push(...overlays.repaired);
-    if (this.#meshProblem !== undefined) await this.#applyMesh(undefined);
-    // Last: a tunnel that cannot be had keeps nothing else from being compared.
-    if (this.#options.tunnel !== undefined && this.#tunnelProblem === undefined)
-      repaired.push(...(await this.#options.tunnel.verify()));
+    for (const part of parts)
+      try {
+        repaired.push(...(await part()));
+      } catch (error) {
+        // The others are looked at all the same: a tunnel that hangs must not keep routes from being put right.
+        this.#options.logger.warn('a part of the networks could not be looked at', {
+          error: SwarmError.from(error).message,
+        });
+      }
     return repaired;
   }
 
