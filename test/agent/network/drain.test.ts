@@ -42,8 +42,7 @@ describe('network: a task begins and ends', function () {
 
   /** Milliseconds since begin, once nobody has said anything for as long as makes a connection idle. */
   async function silence(): Promise<void> {
-    // The passing of time is the event: a connection that nobody uses.
-    await new Promise((resolve) => setTimeout(resolve, IDLE_AFTER_MS + 100));
+    await new Promise((resolve) => setTimeout(resolve, IDLE_AFTER_MS + 100)); // what is tried: a connection left alone
   }
 
   it('without a connection there is nothing to wait for', async () => {

@@ -1,6 +1,7 @@
 /**
  * Makes HTTP requests, as its one argument says (JSON of HttpLoadOptions), until its standard input ends and all are
- * made. Writes to standard output how many it has made, now and then, and at last its report. A process of its own, so that it can run in any network namespace.
+ * made. Writes to standard output how many it has made, now and then, and at last its report. A process of its own, so
+ * that it can run in any network namespace.
  */
 import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
