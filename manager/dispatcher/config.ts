@@ -5,6 +5,8 @@ export interface DispatcherConfig {
   readonly heartbeatsPerSecondMax: number;
   /** A node is down after this many periods without a sign of life. */
   readonly downAfterPeriods: number;
+  /** How often in a period it is looked at who is silent: one is found so much later at most. */
+  readonly looksPerPeriod: number;
   /** After a change of leader nodes get this many periods to find the new one. */
   readonly unknownAfterPeriods: number;
   /**
@@ -33,6 +35,7 @@ export const DISPATCHER_DEFAULTS: DispatcherConfig = {
   heartbeatPeriodMs: 1_000,
   heartbeatsPerSecondMax: 2_000,
   downAfterPeriods: 5,
+  looksPerPeriod: 10,
   unknownAfterPeriods: 15,
   leavingMs: 60_000,
   assignmentDelayMs: 2,

@@ -54,6 +54,8 @@ export class Dispatcher {
   #flushing: CancelTimer | undefined;
   readonly #dirty = new Set<DispatcherSession>();
   #lastCheckMs = 0;
+  /** When this manager was held up last: before that it may have missed what others said. */
+  #resumedMs = -Infinity;
   /** What agents were told last of the managers. */
   #managers = '';
 
@@ -358,8 +360,13 @@ export class Dispatcher {
     });
   }
 
+  #managerHeardMs(nodeId: string): number | undefined {
+    const heardMs = this.#options.managerHeardMs?.(nodeId);
+    return heardMs === undefined ? undefined : Math.max(heardMs, this.#resumedMs);
+  }
+
   #armExpiry(): void {
-    const everyMs = this.#tracker.periodMs / 4;
+    const everyMs = this.#tracker.periodMs / this.#options.config.looksPerPeriod;
     this.#expiry = this.#options.clock.setTimer(everyMs, () => {
       this.#expire(everyMs);
       this.#armExpiry();
@@ -370,9 +377,11 @@ export class Dispatcher {
     const now = this.#options.clock.monotonic();
     const heldUpMs = now - this.#lastCheckMs - everyMs;
     this.#lastCheckMs = now;
-    const wasHeldUp = heldUpMs > this.#tracker.periodMs;
-    if (wasHeldUp) this.#tracker.excuse(heldUpMs);
-    for (const nodeId of this.#tracker.expire(now, wasHeldUp ? undefined : this.#options.managerHeardMs)) {
+    if (heldUpMs > this.#tracker.periodMs) {
+      this.#tracker.excuse(heldUpMs);
+      this.#resumedMs = now;
+    }
+    for (const nodeId of this.#tracker.expire(now, (id) => this.#managerHeardMs(id))) {
       const session = this.#sessions.get(nodeId);
       this.#sessions.delete(nodeId);
       session?.end(SessionEndReason.MISSED_HEARTBEATS, 'no heartbeat came in time');
