@@ -7,6 +7,11 @@ export interface SessionConfig {
   readonly redirectsMax: number;
   /** An opened stream has to be welcomed within this; a manager may wait for the election of a leader meanwhile. */
   readonly welcomeTimeoutMs: number;
+  /**
+   * The same for a leader whose session has just broken. One that is there welcomes or refuses at once; on a host that
+   * lost its power nobody answers, and who waits there for long hears late from the next leader what was lost with it.
+   */
+  readonly returnTimeoutMs: number;
   /** Silence of the manager for this many heartbeat periods means that the link is dead. */
   readonly silentPeriods: number;
   /** Statuses in one batch: the largest status is a few KiB, so that a batch stays far below the message limit. */
@@ -19,6 +24,7 @@ export const SESSION_DEFAULTS: SessionConfig = {
   reconnect: { baseMs: 100, maxMs: 1_000, factor: 2, jitter: 0.5 },
   redirectsMax: 3,
   welcomeTimeoutMs: 5_000,
+  returnTimeoutMs: 1_000,
   silentPeriods: 4,
   statusBatch: 500,
   describeEveryMs: 20_000,

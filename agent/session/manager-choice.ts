@@ -15,6 +15,8 @@ export class ManagerChoice {
   readonly #redirectsMax: number;
   /** Who led when last heard of. */
   #leader: string | undefined;
+  /** The conversation with the leader broke, and nobody was tried since. */
+  #wasLost = false;
   /** The next try is the leader that was named, without a pause. */
   #redirect = false;
   #redirectsInARow = 0;
@@ -31,8 +33,14 @@ export class ManagerChoice {
     return this.#redirect;
   }
 
+  /** Whether the next try goes back to a leader whose session has just broken: if it is there it answers at once. */
+  get returns(): boolean {
+    return this.#wasLost && !this.#redirect && this.#leader !== undefined;
+  }
+
   /** The last leader first, then those known (best first), each once before any is tried again. */
   next(known: readonly string[]): string | undefined {
+    this.#wasLost = false;
     if (this.#redirect) {
       this.#redirect = false;
       return this.#leader;
@@ -64,6 +72,7 @@ export class ManagerChoice {
 
   ended(address: string, how: ConversationEnd): void {
     if (how !== 'lost' && this.#leader === address) this.#leader = undefined;
+    this.#wasLost = how === 'lost';
     if (how === 'silent') this.#silent = address;
     if (how !== 'not-leader') this.#redirectsInARow = 0;
   }

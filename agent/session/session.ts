@@ -144,8 +144,10 @@ export class Session {
 
   async #run(): Promise<void> {
     while (!this.#closed && !this.#removed) {
+      const { welcomeTimeoutMs, returnTimeoutMs } = this.#options.config;
+      const limitMs = this.#choice.returns ? returnTimeoutMs : welcomeTimeoutMs;
       const address = this.#choice.next(this.#options.managers());
-      if (address !== undefined) await this.#converse(address);
+      if (address !== undefined) await this.#converse(address, limitMs);
       if (this.#closed || this.#removed) return;
       if (this.#choice.redirected) continue;
       await this.#pause(backoffDelay(this.#options.config.reconnect, this.#attempt++, this.#options.random));
@@ -163,7 +165,8 @@ export class Session {
     this.#wake = undefined;
   }
 
-  async #converse(address: string): Promise<void> {
+  /** `welcomeMs`: the manager has to welcome this agent within this. */
+  async #converse(address: string, welcomeMs: number): Promise<void> {
     const { logger } = this.#options;
     this.#end = 'refused';
     const errorBefore = this.#lastError;
@@ -172,7 +175,7 @@ export class Session {
       if (this.#closed) return;
       this.#stream = this.#options.dial(address);
       this.#description = JSON.stringify(description);
-      this.#watchSilence();
+      this.#watchSilence(welcomeMs);
       this.#send({
         message: {
           kind: 'hello',
@@ -321,12 +324,12 @@ export class Session {
   }
 
   /** Ends a stream on which nothing comes any more: the manager answers every heartbeat. */
-  #watchSilence(): void {
+  #watchSilence(welcomeMs: number): void {
     const { clock, config } = this.#options;
     this.#lastHeardMs = clock.monotonic();
     const check = (): void => {
       const period = this.#established?.heartbeatPeriodMs;
-      const limitMs = period === undefined ? config.welcomeTimeoutMs : period * config.silentPeriods;
+      const limitMs = period === undefined ? welcomeMs : period * config.silentPeriods;
       const silentMs = clock.monotonic() - this.#lastHeardMs;
       if (silentMs >= limitMs) {
         this.#options.logger.warn('the manager is silent', { silentMs: Math.round(silentMs) });
@@ -336,7 +339,7 @@ export class Session {
       }
       this.#silence = clock.setTimer(Math.max(10, limitMs - silentMs), check);
     };
-    this.#silence = clock.setTimer(config.welcomeTimeoutMs, check);
+    this.#silence = clock.setTimer(welcomeMs, check);
   }
 
   #describeLater(): void {

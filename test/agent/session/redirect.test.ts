@@ -177,6 +177,15 @@ describe('an agent looking for the leader', () => {
     assert.deepEqual(agent.dialled.slice(3), ['c', 'a', 'c', 'b']);
   });
 
+  it('does not wait long where the leader was: its host may have lost its power', async () => {
+    await start({ a: leads, b: names('c'), c: leads });
+    agent.managers['a'] = silent;
+    agent.queues.get('a')?.end();
+    await agent.pass(2_000);
+    assert.deepEqual(agent.dialled, ['a', 'a', 'b', 'c']);
+    assert.equal(agent.established, 2);
+  });
+
   it('does not go back first to one that has given up the lead', async () => {
     await start({ a: leads, b: leads });
     agent.managers['a'] = names(undefined);

@@ -76,7 +76,7 @@ describe('e2e: networks, for long', function () {
         await assertApart(maps);
         if (worker !== undefined) await cluster().lab.start(worker);
         await traffic?.conversationsGoOn();
-        await new Promise((resolve) => setTimeout(resolve, startMs + LOOK_MS - performance.now())); // the pace of looks
+        await new Promise((resolve) => setTimeout(resolve, Math.max(0, startMs + LOOK_MS - performance.now()))); // the pace of looks
       }
     });
     await traffic.finishUnharmed();
