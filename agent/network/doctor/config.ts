@@ -4,8 +4,8 @@ export interface NetworkDoctorConfig {
   readonly probe: ProbeConfig;
   /** A check takes at most this long, whatever the leader allows. */
   readonly budgetMaxMs: number;
-  /** Packets of others are answered so long after the window: they may have begun later. */
-  readonly graceMs: number;
+  /** Checks that are over here and whose packets of others are answered still. */
+  readonly lingeringMax: number;
   /** Checks at a time; two operators may ask two leaders in turn. */
   readonly checksMax: number;
   /** Networks whose ways are tested in one check: each takes a socket. */
@@ -24,7 +24,8 @@ export interface NetworkDoctorConfig {
 export const DEFAULT_NETWORK_DOCTOR_CONFIG: NetworkDoctorConfig = {
   probe: DEFAULT_PROBE_CONFIG,
   budgetMaxMs: 20_000,
-  graceMs: 2_000,
+  // One every second and a half, of somebody who presses the key again and again.
+  lingeringMax: 4,
   checksMax: 2,
   probedMax: 64,
   // The kernel's answers are read on the main thread: more at once would not be faster.

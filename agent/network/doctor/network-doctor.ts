@@ -69,6 +69,8 @@ const SHARE_OF_BUDGET = 0.8;
 export class NetworkDoctor {
   readonly #options: NetworkDoctorOptions;
   #checks = 0;
+  /** Of checks that are over here: ends their answers to others. Oldest first. */
+  readonly #lingering = new Set<() => void>();
 
   constructor(options: NetworkDoctorOptions) {
     this.#options = options;
@@ -84,17 +86,33 @@ export class NetworkDoctor {
         message: 'other checks of networks are under way',
       });
     this.#checks++;
+    const beganMs = clock.monotonic();
     const probes = this.#openProbes(check);
-    const close = (): void => {
-      for (const { probe } of probes.values()) probe?.close();
-      this.#checks--;
-    };
     try {
       return await this.#report(check, known, probes);
     } finally {
-      // Others may have begun later, and are answered a while longer.
-      clock.setTimer(probes.size === 0 ? 0 : config.graceMs, close);
+      this.#checks--;
+      const open = [...probes.values()].flatMap(({ probe }) => (probe === undefined ? [] : [probe]));
+      this.#closeLater(open, Math.max(0, this.#budgetMs(check) - (clock.monotonic() - beganMs)));
     }
+  }
+
+  /** Others may have begun later: they are answered as long as a report of theirs would be in time. */
+  #closeLater(probes: readonly NetworkProbe[], afterMs: number): void {
+    if (probes.length === 0) return;
+    const close = (): void => {
+      this.#lingering.delete(close);
+      cancel();
+      for (const probe of probes) probe.close();
+    };
+    const cancel = this.#options.clock.setTimer(afterMs, close);
+    this.#lingering.add(close);
+    const [oldest] = this.#lingering;
+    if (this.#lingering.size > this.#options.config.lingeringMax) oldest?.();
+  }
+
+  #budgetMs(check: NetworkCheck): number {
+    return Math.min(check.budgetMs, this.#options.config.budgetMaxMs);
   }
 
   async #report(
@@ -103,7 +121,7 @@ export class NetworkDoctor {
     probes: ReadonlyMap<string, OpenProbe>,
   ): Promise<NetworkCheckReport> {
     const { networks, repairs, config, clock } = this.#options;
-    const budgetMs = Math.min(check.budgetMs, config.budgetMaxMs) * SHARE_OF_BUDGET;
+    const budgetMs = this.#budgetMs(check) * SHARE_OF_BUDGET;
     const paths = this.#paths(check, probes);
     const endMs = clock.monotonic() + budgetMs;
     const leftMs = (): number => Math.max(1, endMs - clock.monotonic());
