@@ -168,14 +168,20 @@ export class Gateway {
   }
 
   /** Another daemon turned forwarding on: from now on it is ours as well, to guard and to turn off in the end. */
-  async shareForwarding(families: readonly Family[]): Promise<void> {
+  async shareForwarding({
+    families,
+    listeners,
+  }: {
+    readonly families: readonly Family[];
+    readonly listeners: readonly string[];
+  }): Promise<void> {
     const { plan } = this;
     const shared = {
       forwardingIsOurs: plan.forwardingIsOurs || families.includes(4),
       forwarding6IsOurs: plan.forwarding6IsOurs || families.includes(6),
+      advertisedDevices: [...new Set([...plan.advertisedDevices, ...listeners])],
     };
-    if (shared.forwardingIsOurs !== plan.forwardingIsOurs || shared.forwarding6IsOurs !== plan.forwarding6IsOurs)
-      await this.#plan.save({ ...plan, ...shared });
+    if (JSON.stringify({ ...plan, ...shared }) !== JSON.stringify(plan)) await this.#plan.save({ ...plan, ...shared });
   }
 
   /** From now on the task with these addresses reaches nothing outside, or everything again. */

@@ -15,6 +15,7 @@ import {
   FAMILIES,
   GUARD_SET,
   type HostTableContents,
+  LISTENERS_SET,
   MESH_MAPS,
   type MeshElements,
   type MeshMap,
@@ -137,9 +138,9 @@ function elementsText(elements: readonly PortElement[], map: PortMap, family: Fa
   return texts.length === 0 ? '' : `elements = { ${texts.join(', ')} };`;
 }
 
-function guardSetText(devices: readonly string[]): string {
+function devicesText(set: string, devices: readonly string[]): string {
   const elements = devices.length === 0 ? '' : `elements = { ${devices.map((name) => `"${name}"`).join(', ')} };`;
-  return `  set ${GUARD_SET} { type ifname; ${elements} }\n`;
+  return `  set ${set} { type ifname; ${elements} }\n`;
 }
 
 function meshMapsText({ elements, chains }: MeshElements, { words, setMark }: Place): string {
@@ -164,14 +165,15 @@ function meshMapsText({ elements, chains }: MeshElements, { words, setMark }: Pl
   return `${lines.join('\n')}\n`;
 }
 
-function mapsText({ elements, guardedDevices, mesh }: HostTableContents, family: Family, place: Place): string {
+function mapsText({ plan, elements, guardedDevices, mesh }: HostTableContents, family: Family, place: Place): string {
   const { address } = place.words;
   const value = `${address} . inet_service`;
   const devices = guardedDevices[family];
   return `
   map ports { type inet_proto . inet_service : ${value}; ${elementsText(elements, 'ports', family)} }
   map bound { type ${address} . inet_proto . inet_service : ${value}; ${elementsText(elements, 'bound', family)} }
-${devices === undefined ? '' : guardSetText(devices)}
+${devices === undefined ? '' : devicesText(GUARD_SET, devices)}
+${family === 6 ? devicesText(LISTENERS_SET, plan.advertisedDevices) : ''}
 ${mesh === undefined ? '' : meshMapsText(mesh[family], place)}`;
 }
 

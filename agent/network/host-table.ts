@@ -62,6 +62,9 @@ export function meshChain(bound: boolean, count: number): string {
 /** Its presence in a table says that this daemon guards forwarding. */
 export const GUARD_SET = 'uplinks';
 
+/** Devices that go on hearing routers because of us: in the table of IPv6, so that the last daemon of a host knows them. */
+export const LISTENERS_SET = 'listeners';
+
 /** Ports published on every address of the host, and those published on one. */
 export const PORT_MAPS = ['ports', 'bound'] as const;
 export type PortMap = (typeof PORT_MAPS)[number];

@@ -139,7 +139,7 @@ export class NodeNetwork implements TaskNetwork {
       await this.#sweep(alive);
       for (const record of alive) await this.#adopt(record, gateway, publisher);
       if (gateway.plan.ingress !== undefined) await publisher.adoptMesh();
-      await gateway.shareForwarding(await publisher.forwardingIsShared());
+      await gateway.shareForwarding(await publisher.sharedForwarding());
       await publisher.install(await this.#tableFrame(gateway));
     } catch (error) {
       await publisher.close();

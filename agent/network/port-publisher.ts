@@ -16,6 +16,7 @@ import {
   FAMILIES,
   GUARD_SET,
   type HostTableFrame,
+  LISTENERS_SET,
   MESH_MAPS,
   mapOf,
   nftFamily,
@@ -33,6 +34,14 @@ import type { ContestedPort, HostPort } from './task-network.ts';
 import { TaskPorts } from './task-ports.ts';
 
 const NO_CHANGES: MeshPortChanges = { groups: [], stale: [] };
+
+/** A table or set in the JSON of a listing. */
+interface ListedObject {
+  readonly name: string;
+  readonly table?: string;
+  readonly family?: string;
+  readonly elem?: readonly unknown[];
+}
 
 export interface PortPublisherOptions {
   readonly names: InstanceNames;
@@ -181,11 +190,20 @@ export class PortPublisher {
     return tables.every((table) => table.name === this.#options.names.hostTable);
   }
 
-  /** Families in which another daemon of this kind turned forwarding on and guards it: the last one turns it off. */
-  async forwardingIsShared(): Promise<readonly Family[]> {
-    const sets = await this.#listObjects('set', 'list sets');
-    const guards = sets.filter((set) => set.name === GUARD_SET && set.table?.startsWith(HOST_TABLE_PREFIX) === true);
-    return FAMILIES.filter((family) => guards.some((set) => set.family === nftFamily(family)));
+  /**
+   * Families in which another daemon of this kind turned forwarding on and guards it, and devices that it told to go on
+   * hearing routers: the last one undoes that.
+   */
+  async sharedForwarding(): Promise<{ readonly families: readonly Family[]; readonly listeners: readonly string[] }> {
+    const ours = (await this.#listObjects('set', 'list sets')).filter(
+      (set) => set.table?.startsWith(HOST_TABLE_PREFIX) === true,
+    );
+    const guards = ours.filter((set) => set.name === GUARD_SET);
+    const listeners = ours.filter((set) => set.name === LISTENERS_SET).flatMap((set) => set.elem ?? []);
+    return {
+      families: FAMILIES.filter((family) => guards.some((set) => set.family === nftFamily(family))),
+      listeners: listeners.filter((name) => typeof name === 'string'),
+    };
   }
 
   /** Lets go of the sockets; the tables go on working. */
@@ -204,15 +222,10 @@ export class PortPublisher {
     return this.#inTurn(() => this.#nftables.run(`delete the table ${hostTable}`, removeHostTableText(hostTable)));
   }
 
-  async #listObjects(
-    kind: string,
-    command: string,
-  ): Promise<readonly { readonly name: string; readonly table?: string; readonly family?: string }[]> {
-    const listing = await this.#nftables.listJson(command, command, { elements: false });
+  async #listObjects(kind: string, command: string): Promise<readonly ListedObject[]> {
+    const listing = await this.#nftables.listJson(command, command, { elements: kind === 'set' });
     return listing.flatMap((entry) => {
-      const found = (
-        entry as Readonly<Record<string, { readonly name: string; readonly table?: string; readonly family?: string }>>
-      )[kind];
+      const found = (entry as Readonly<Record<string, ListedObject>>)[kind];
       return found === undefined ? [] : [found];
     });
   }
