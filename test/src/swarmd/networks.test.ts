@@ -139,7 +139,10 @@ describe('networks of daemons', function () {
     await until('the ingress network to come', SOON_MS, async () => {
       assert.equal(await two.clusterLevel(), 3);
       assert.equal((await named(two, 'ingress')).subnets[0]?.subnet, '10.0.0.0/16');
-      assert.deepEqual((await two.nodes()).map(({ index }) => index).toSorted(), [1, 2]);
+      assert.deepEqual(
+        (await two.nodes()).map(({ index }) => index).toSorted((a, b) => a - b),
+        [1, 2],
+      );
     });
     await two.control.createNetwork({ spec }, DEADLINE);
   });
