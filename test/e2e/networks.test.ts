@@ -19,6 +19,7 @@ import {
   NETWORKS,
   prepareNetworkLab,
   runningTask,
+  wholeAgain,
 } from './support/network-lab.ts';
 import { assertAllReached, assertApart, networkMap } from './support/network-map.ts';
 import { runIn } from './support/network-probe/ask-from.ts';
@@ -58,7 +59,7 @@ describe('e2e: networks', function () {
     for (const [host, tookMs] of Object.entries(await forgetsHost(cluster(), 'w2')))
       assert.ok(tookMs <= FORGOTTEN_MS, `${host} has forgotten it after ${tookMs} ms`);
     await returns(cluster(), 'w2');
-    for (const map of Object.values(await mapsOfLab(cluster()))) await assertAllReached(map);
+    await wholeAgain(cluster());
   });
 
   it('go on when daemons are killed, and while there is no manager', async () => {

@@ -4,8 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import type { Task } from '#gen/swarm/v1/objects.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { type Cluster, isRunning, SOON_MS } from './cluster.ts';
-import { type NetworkMap, networkMap, type Ports } from './network-map.ts';
+import { assertAllReached, type NetworkMap, networkMap, type Ports } from './network-map.ts';
 import { runIn } from './network-probe/ask-from.ts';
 import { loadWorkloads, WORKLOAD_IMAGES } from './workload-images.ts';
 
@@ -99,4 +100,22 @@ export async function askPostgres(task: Task): Promise<string> {
 export async function askRedis(task: Task): Promise<string> {
   const { stdout, stderr } = await runIn(task, ['redis-cli', '-h', 'cache', 'PING']);
   return stdout + stderr;
+}
+
+/**
+ * Waits until everybody is reached on every network: what a host ran when it lost its power counts as running until its
+ * daemon says what became of it.
+ */
+export async function wholeAgain(cluster: Cluster): Promise<void> {
+  let last: unknown;
+  const isWhole = async (): Promise<boolean> => {
+    try {
+      for (const map of Object.values(await mapsOfLab(cluster))) await assertAllReached(map);
+      return true;
+    } catch (thrown) {
+      last = thrown;
+      return false;
+    }
+  };
+  await eventually(() => `the networks to be whole: ${String(last)}`, isWhole, { timeoutMs: SOON_MS });
 }

@@ -13,7 +13,7 @@ import {
   returns,
   withoutManagers,
 } from '#test/e2e/support/network-faults.ts';
-import { mapsOfLab, NETWORK_LAB, prepareNetworkLab } from '#test/e2e/support/network-lab.ts';
+import { mapsOfLab, NETWORK_LAB, prepareNetworkLab, wholeAgain } from '#test/e2e/support/network-lab.ts';
 import { assertAllReached, assertApart } from '#test/e2e/support/network-map.ts';
 import { NetworkTraffic } from '#test/e2e/support/network-traffic.ts';
 import { forgetsHost } from '#test/e2e/support/node-tables.ts';
@@ -48,7 +48,7 @@ describe('e2e: networks, for long', function () {
       assert.deepEqual(late, [], JSON.stringify(times));
       await returns(cluster(), host);
       await managers().formed();
-      for (const map of Object.values(await mapsOfLab(cluster()))) await assertAllReached(map);
+      await wholeAgain(cluster());
     });
 
   it('go on when the daemon of any host is killed', async () => {
