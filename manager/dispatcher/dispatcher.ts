@@ -18,7 +18,7 @@ import {
 } from '#gen/swarm/v1/dispatcher.ts';
 import type { NetworkCheck, NetworkCheckReport } from '#gen/swarm/v1/doctor.ts';
 import { type ManagerPeer, type Node, type NodeDescription, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
-import { NetworkTables } from '#manager/discovery/index.ts';
+import { isLost, NetworkTables } from '#manager/discovery/index.ts';
 import type { CommitEvents, StoreView } from '#manager/store/index.ts';
 import { ChangeWriter, type DispatcherStore, type NodeEdit } from './change-writer.ts';
 import type { DispatcherConfig } from './config.ts';
@@ -53,6 +53,8 @@ export class Dispatcher {
   #expiry: CancelTimer | undefined;
   #flushing: CancelTimer | undefined;
   readonly #dirty = new Set<DispatcherSession>();
+  /** Sessions of nodes that were lost, which do not count as ready yet, with what makes them. */
+  readonly #returning = new Map<DispatcherSession, () => void>();
   #lastCheckMs = 0;
   /** When this manager was held up last: before that it may have missed what others said. */
   #resumedMs = -Infinity;
@@ -108,6 +110,7 @@ export class Dispatcher {
     for (const session of this.#sessions.values()) session.end(SessionEndReason.NOT_LEADER, message);
     this.#sessions.clear();
     this.#dirty.clear();
+    this.#returning.clear();
   }
 
   /** Members of the log came, went or moved: agents are told when that concerns them. */
@@ -195,10 +198,14 @@ export class Dispatcher {
       ...this.#described(current, hello.description),
       status: this.#status(current, NodeState.READY, '', hello.advertiseAddress || address),
     });
-    this.#writer.editNode(nodeId, ready, {
-      committed: () => this.#begin(session),
-      failed: () => this.#notWritten(session),
-    });
+    const show = (): void =>
+      this.#writer.editNode(nodeId, ready, {
+        committed: () => this.#begin(session),
+        failed: () => this.#notWritten(session),
+      });
+    // What a lost host ran counts as running until its agent has said what became of it.
+    if (isLost(node)) this.#returning.set(session, show);
+    else show();
     const managers = ManagerList.create({ managers: this.#options.managers() });
     session.send(
       SessionResponse.create({
@@ -222,6 +229,13 @@ export class Dispatcher {
     if (this.#sessions.get(session.nodeId) === session) session.sendComplete(this.#options.store.view());
   }
 
+  /** An agent says how its tasks are before its first heartbeat. */
+  #returned(session: DispatcherSession): void {
+    const show = this.#returning.get(session);
+    this.#returning.delete(session);
+    show?.();
+  }
+
   /** A message of an open session. */
   receive(session: DispatcherSession, request: SessionRequest): void {
     if (session.ended || this.#sessions.get(session.nodeId) !== session) return;
@@ -229,6 +243,7 @@ export class Dispatcher {
     const message = request.message;
     switch (message?.kind) {
       case 'heartbeat':
+        this.#returned(session);
         session.send(
           SessionResponse.create({
             message: { kind: 'heartbeatAck', value: { periodMs: Math.round(this.#tracker.periodMs) } },
@@ -279,6 +294,7 @@ export class Dispatcher {
   closed(session: DispatcherSession): void {
     session.lost();
     this.#dirty.delete(session);
+    this.#returning.delete(session);
     if (this.#sessions.get(session.nodeId) === session) this.#sessions.delete(session.nodeId);
   }
 

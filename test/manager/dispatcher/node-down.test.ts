@@ -62,7 +62,7 @@ describe('dispatcher: nodes that are down', () => {
     assert.equal(sets.length, 1);
     const own = sets[0]?.find(({ item }) => item?.kind === 'endpoint' && item.value.taskId === 't1')?.item?.value;
     assert.deepEqual(own, { ...own, serving: true });
-    const kinds = told.map(({ message }) => message?.kind).filter((kind) => kind !== 'node');
+    const kinds = told.map(({ message }) => message?.kind).filter((kind) => kind !== 'node' && kind !== 'heartbeatAck');
     assert.deepEqual(kinds, ['welcome', 'networks', 'assignments']);
   });
 
@@ -74,6 +74,19 @@ describe('dispatcher: nodes that are down', () => {
     assert.equal(swarm.serving('n1', 't1'), false);
     assert.equal(swarm.serving('n2', 't1'), false);
     assert.equal(swarm.told('n1', 't1'), TaskState.SHUTDOWN, 'nobody has to confirm what nobody knew of');
+  });
+
+  it('what one that comes back has lost serves nobody again', async () => {
+    const [, n2] = [await swarm.open('n1'), await swarm.open('n2')];
+    await beat(GRACE_MS + LOOK_MS, n2);
+    const before = swarm.heard.get('n2')?.length ?? 0;
+    const n1 = await swarm.greet('n1');
+    assert.equal(swarm.state('n1'), NodeState.DOWN, 'until it has said how its tasks are');
+    swarm.dispatcher.closed(n1);
+    await swarm.open('n1', { t1: TaskState.FAILED });
+    assert.equal(swarm.state('n1'), NodeState.READY);
+    const told = (swarm.heard.get('n2') ?? []).slice(before);
+    assert.doesNotMatch(JSON.stringify(told), /"taskId":"t1"/, 'nobody was led to it in between');
   });
 
   it('a change that cannot be written leaves no session half told', async () => {

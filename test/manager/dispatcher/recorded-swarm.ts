@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { ManualClock } from '#common/clock.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
-import { AgentHello, SessionRequest, type SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
+import { AgentHello, SessionRequest, type SessionResponse, StatusBatch } from '#gen/swarm/v1/dispatcher.ts';
 import { AppliedNetworks, NetworkChangesType } from '#gen/swarm/v1/networks.ts';
 import {
   Cluster,
@@ -100,13 +100,26 @@ export class RecordedSwarm {
     this.dispatcher.start(this.view);
   }
 
-  async open(nodeId: string): Promise<DispatcherSession> {
+  /** As an agent does it: after the welcome it says how these of its tasks are, then that it is there. */
+  async open(nodeId: string, states: Readonly<Record<string, TaskState>> = {}): Promise<DispatcherSession> {
+    const session = await this.greet(nodeId);
+    const updates = Object.entries(states).map(([taskId, state]) => ({ taskId, status: TaskStatus.create({ state }) }));
+    const say = (message: SessionRequest['message']): void =>
+      this.dispatcher.receive(session, SessionRequest.create({ message }));
+    if (updates.length > 0) say({ kind: 'statuses', value: StatusBatch.create({ batch: 1, updates }) });
+    say({ kind: 'heartbeat', value: {} });
+    await this.written();
+    return session;
+  }
+
+  /** Says hello, and nothing else. */
+  async greet(nodeId: string): Promise<DispatcherSession> {
     const heard: SessionResponse[] = [];
     this.heard.set(nodeId, heard);
     const hello = AgentHello.create({ description: this.view.get('node', nodeId)?.description });
     const output = { send: (message: SessionResponse) => void heard.push(message), end: () => {} };
     const session = this.dispatcher.open(nodeId, hello, '192.0.2.1', output);
-    await this.written();
+    await this.pass(0);
     return session;
   }
 
