@@ -166,8 +166,8 @@ export class Cluster {
     for await (const page of this.client(host).control.listNodes({}, { timeoutMs }))
       for (const node of page.nodes) {
         const name = node.description?.hostname ?? node.id;
-        // A host that joined again is the node that is up; what it was before may still be listed.
-        if (!nodes.has(name) || node.status?.state !== NodeState.DOWN) nodes.set(name, node);
+        // A host that joined again is its newest node; what it was before may still be listed.
+        if ((nodes.get(name)?.createdAtMs ?? 0) <= node.createdAtMs) nodes.set(name, node);
       }
     return nodes;
   }
