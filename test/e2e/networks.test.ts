@@ -27,7 +27,7 @@ import { NetworkTraffic } from './support/network-traffic.ts';
 import { forgetsHost } from './support/node-tables.ts';
 
 /** How long the managers are away. */
-const AWAY_MS = 10_000;
+const AWAY_MS = 6_000;
 const MIRROR_PORT = 18_091;
 /** All tasks are replaced together, and looked at for no longer than needed. */
 const AT_ONCE = ['--update-parallelism', '0', '--update-monitor', '100ms'] as const;

@@ -89,7 +89,11 @@ describe('e2e: reasons', function () {
   it('a port in use: by another service for the scheduler, by a process of the host for the node', async () => {
     const publish = (port: number): string[] => ['--publish', `mode=host,published=${port},target=80`];
     await cluster().createService('first', 4, publish(18_081));
-    await cluster().settled('first', 4);
+    await cluster().until(
+      () => cluster().tasks('first'),
+      (tasks) => tasks.filter(({ nodeId }) => nodeId !== '').length === 4,
+      'a task on every node, which has the port from then on',
+    );
     const waits = (task: Task): boolean => task.status?.state === TaskState.PENDING && task.status.error !== '';
     const text = await reasonOf('second', [...publish(18_081), IMAGE, ...SLEEP], waits);
     assert.match(text, /Pending .*\| .*no suitable node \(host-mode port already in use on 4 nodes\)/);

@@ -52,6 +52,13 @@ export class Managers {
     return found ?? '';
   }
 
+  /** The host joins the swarm of the manager on the other one. */
+  async joinAs(role: 'manager' | 'worker', host: string, at: string): Promise<void> {
+    const token = (await this.cluster.mustOn(at, ['join-token', '-q', role])).trim();
+    const own = this.cluster.host(host).address;
+    await this.cluster.mustOn(host, ['join', '--token', token, '--advertise-addr', own, this.cluster.host(at).address]);
+  }
+
   /** Every one of these managers says that all of them are reachable and the same one leads. */
   async formed(among: readonly string[] = this.names, timeoutMs = 2 * NEW_LEADER_MS): Promise<string> {
     const wanted = among.toSorted().join(' ');
