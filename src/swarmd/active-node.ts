@@ -15,6 +15,7 @@ import { ManagerConnections } from './manager-connections.ts';
 import { ManagerPart } from './manager-part.ts';
 import type { ManagerRole } from './manager-role.ts';
 import { NodeIdentity } from './node-identity.ts';
+import { sourceAddressTo } from './source-address.ts';
 
 export interface ActiveNodeOptions {
   readonly parts: DaemonParts;
@@ -103,17 +104,26 @@ export class ActiveNode {
         // A demotion may have been interrupted after the certificate had changed.
         await forgetLog(this.#options.parts.paths);
       }
-      const { networks, dataPathAddress } = this.#options.parts;
-      await networks.join({
-        nodeId: this.#identity.nodeId,
-        address: () =>
-          dataPathAddress ?? (this.#identity.addresses.dataPath || hostOf(this.#identity.addresses.advertise)),
-      });
+      const { networks } = this.#options.parts;
+      await networks.join({ nodeId: this.#identity.nodeId, address: () => this.#dataPathAddress() });
       await this.agent.start();
     } catch (thrown) {
       await this.close().catch(() => {});
       throw thrown;
     }
+  }
+
+  /** Where other nodes send packets of networks; empty where it cannot be told. */
+  async #dataPathAddress(): Promise<string> {
+    const { dataPath, advertise } = this.#identity.addresses;
+    const given = this.#options.parts.dataPathAddress ?? (dataPath || hostOf(advertise));
+    if (given !== '') return given;
+    // A worker need not be told its address: managers know it by the one that they see.
+    for (const manager of this.otherManagers()) {
+      const seen = await sourceAddressTo(hostOf(manager));
+      if (seen !== undefined) return seen;
+    }
+    return '';
   }
 
   /** Begins to bring up the manager part; nothing happens when it is there. */

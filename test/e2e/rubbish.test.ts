@@ -93,6 +93,11 @@ describe('e2e: rubbish', function () {
     } finally {
       const token = (await cluster().must(['swarm', 'join-token', '-q', 'worker'])).trim();
       await cluster().mustOn('w3', ['join', '--token', token, address]);
+      await cluster().until(
+        async () => (await cluster().nodes()).get('w3')?.description?.dataPath?.address,
+        (found) => found === cluster().host('w3').address,
+        'its address to be found out, though it was not given',
+      );
       const gone = (await cluster().must(['node', 'ls', '--format', '{{.ID}} {{.Status}}'])).split('\n');
       for (const line of gone)
         if (line.endsWith(' Down')) await cluster().must(['node', 'rm', line.split(' ')[0] ?? '']);

@@ -54,8 +54,8 @@ export interface ClusterNetworkingOptions {
 /** Who this node is in the swarm that it is in. */
 export interface ClusterMember {
   readonly nodeId: string;
-  /** Where other nodes send packets of networks: asked again as it may change. */
-  readonly address: () => string;
+  /** Where other nodes send packets of networks: asked again as it may change. Empty while it is not known. */
+  readonly address: () => Promise<string>;
 }
 
 export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
@@ -294,7 +294,7 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
   }
 
   async #findPlace(): Promise<DataPathPlace | undefined> {
-    const address = this.#member?.address();
+    const address = await this.#member?.address();
     this.#place = address === undefined ? undefined : await findDataPath(address);
     return this.#place;
   }

@@ -61,7 +61,7 @@ const METHODS = {
     network = new NodeNetwork({ ...common, directory: `${directory}/network`, config, cluster: networking });
     networking.connect(network);
     await network.restore(known);
-    await networking.join({ nodeId, address: () => address });
+    await networking.join({ nodeId, address: () => Promise.resolve(address) });
   },
   /** All that is to be known, as bytes in base64. What could not be brought about, in words. */
   async apply(message: string): Promise<readonly string[]> {
