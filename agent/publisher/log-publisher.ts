@@ -15,6 +15,7 @@ import {
   type LogOptions,
   LogStream,
   PublishLogsRequest,
+  type TaskLogPosition,
 } from '#gen/swarm/v1/logs.ts';
 
 /** The broker of a manager. */
@@ -46,6 +47,8 @@ const RECONNECT: BackoffOptions = { baseMs: 200, maxMs: 4_000, factor: 2, jitter
 /** Lines and bytes that travel together: enough to be cheap, little enough to be prompt. */
 const LINES_PER_MESSAGE = 200;
 const BYTES_PER_MESSAGE = 256 * 1024;
+/** What may be lost of times in numbers. */
+const COARSE_US = 1;
 const SUBSCRIPTIONS_MAX = 1000;
 
 export class LogPublisher {
@@ -133,11 +136,8 @@ export class LogPublisher {
     signal: AbortSignal,
   ): AsyncGenerator<PublishLogsRequest> {
     const { subscriptionId } = subscription;
-    const positions = new Map(subscription.options?.resume?.tasks.map(({ taskId, lastUs }) => [taskId, lastUs]));
-    const sources = taskIds.map((taskId) => {
-      const query = queryOf(subscription.options, positions.get(taskId));
-      return this.#readTask(taskId, subscription, query, signal);
-    });
+    const positions = new Map(subscription.options?.resume?.tasks.map((position) => [position.taskId, position]));
+    const sources = taskIds.map((taskId) => this.#readTask(taskId, subscription, positions.get(taskId), signal));
     for await (const request of mergeAsync(sources)) yield request;
     yield PublishLogsRequest.create({ subscriptionId, done: true });
   }
@@ -145,10 +145,12 @@ export class LogPublisher {
   async *#readTask(
     taskId: string,
     { subscriptionId, options }: ListenSubscriptionsResponse,
-    query: LogQuery,
+    position: TaskLogPosition | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<PublishLogsRequest> {
+    const query = queryOf(options, position);
     const wanted = options?.streams ?? [];
+    const readUntilUs = new Map(position?.streams.map(({ stream, timestampUs }) => [stream, timestampUs]));
     let messages: LogMessage[] = [];
     let bytes = 0;
     try {
@@ -161,11 +163,13 @@ export class LogPublisher {
         }
         const stream = line.stream === 'stdout' ? LogStream.STDOUT : LogStream.STDERR;
         if (wanted.length > 0 && !wanted.includes(stream)) continue;
+        const timestampUs = Math.floor(line.timestampNs / 1000);
+        if (timestampUs < (readUntilUs.get(stream) ?? 0) - COARSE_US) continue;
         messages.push({
           taskId,
           nodeId: this.#options.nodeId,
           serviceId: this.#options.serviceOf(taskId),
-          timestampUs: Math.floor(line.timestampNs / 1000),
+          timestampUs,
           stream,
           data: line.data,
         });
@@ -185,8 +189,8 @@ export class LogPublisher {
   }
 }
 
-/** What is wanted of a task whose last line was read at `lastUs`, or of which nothing was read yet. */
-function queryOf(options: LogOptions | undefined, lastUs: number | undefined): LogQuery {
+/** What is wanted of a task that was read up to the position, or of which nothing was read yet. */
+function queryOf(options: LogOptions | undefined, position: TaskLogPosition | undefined): LogQuery {
   const query: LogQuery = {
     follow: options?.follow ?? false,
     tail: options === undefined || options.tail < 0 ? undefined : options.tail,
@@ -194,10 +198,10 @@ function queryOf(options: LogOptions | undefined, lastUs: number | undefined): L
     untilNs: nanosecondsOf(options?.untilUs),
     reachNs: nanosecondsOf(options?.resume?.beganUs),
   };
-  if (lastUs === undefined) return query;
-  // A microsecond early, for what is lost of times in numbers: the reader knows lines that come again.
-  const fromNs = Math.max(lastUs - 1, options?.sinceUs ?? 0) * 1000;
-  return { ...query, tail: undefined, sinceNs: fromNs };
+  if (position === undefined) return query;
+  // All lines of the last time of either stream come again: the reader knows them by their number.
+  const fromUs = Math.min(position.lastUs, ...position.streams.map(({ timestampUs }) => timestampUs)) - COARSE_US;
+  return { ...query, tail: undefined, sinceNs: Math.max(fromUs, options?.sinceUs ?? 0) * 1000 };
 }
 
 function nanosecondsOf(us: number | undefined): number | undefined {

@@ -322,7 +322,11 @@ describe('followed logs', () => {
         await reader.ended;
         stop = new AbortController();
       }),
-      { numRuns: 40 },
+      {
+        numRuns: 40,
+        // A line that begins in the very moment of the last one, and ends after a line of the other stream.
+        examples: [[[true, false].map((isWhole) => ({ stepUs: 0, stream: 'stderr' as const, partial: !isWhole })), 3]],
+      },
     );
   });
 
