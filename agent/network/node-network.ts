@@ -3,20 +3,13 @@ import { join } from 'node:path';
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { Turns } from '#common/system/turns.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
-import { deleteLink } from '../kernel/netlink-link.ts';
-import { listTcpSockets, openSocketDiagnosis, type TcpSocket } from '../kernel/netlink-socket-diag.ts';
-import {
-  isNetworkNamespace,
-  listNetworkNamespaces,
-  NetworkNamespace,
-  removeNetworkNamespace,
-} from '../kernel/netns.ts';
+import { isNetworkNamespace, listNetworkNamespaces, removeNetworkNamespace } from '../kernel/netns.ts';
 import {
   addressOf,
   answeringAddresses,
   confinedAddresses,
-  gatewayAddresses,
   ingressAddresses,
   ownAddress,
   placeOf,
@@ -26,7 +19,6 @@ import type { ClusterNetworks } from './cluster-networks.ts';
 import type { NetworkConfig } from './config.ts';
 import { Gateway, gatewayNamespacePath } from './gateway.ts';
 import { readHostNameFiles } from './host-name-files.ts';
-import { familyOfAddress } from './host-ports.ts';
 import type { HostTableFrame } from './host-table.ts';
 import type { InstanceNames } from './instance.ts';
 import { instanceNames } from './instance.ts';
@@ -35,17 +27,9 @@ import { type MeshTables, RoutingMesh } from './mesh/routing-mesh.ts';
 import { nameFiles } from './name-files.ts';
 import { NamespacePool } from './namespace-pool.ts';
 import type { TouchedItems } from './overlay/network-view.ts';
-import { pollUntil } from './poll-until.ts';
 import { PortPublisher } from './port-publisher.ts';
-import {
-  giveIngressAddresses,
-  leaveLans,
-  makeBareNamespace,
-  makeGatewayNamespace,
-  replugNamespace,
-  routedAddresses,
-  routeToTask,
-} from './task-cable.ts';
+import { leaveLans, makeBareNamespace, makeGatewayNamespace, replugNamespace } from './task-cable.ts';
+import { LingeringLinks, repairLink, seeLinks } from './task-links.ts';
 import { TaskMembership } from './task-membership.ts';
 import { gatewayLinkName, NamespaceNumbers, numberOf, taskNamespacePath } from './task-namespace.ts';
 import type {
@@ -56,8 +40,8 @@ import type {
   RestoreReport,
   TaskNetwork,
 } from './task-network.ts';
-import { type ExpectedPorts, listening } from './task-readiness.ts';
-import { connectionsAtWork, listenedPorts } from './task-sockets.ts';
+import type { ExpectedPorts } from './task-readiness.ts';
+import { drained, listensAt } from './task-traffic.ts';
 
 interface Parts {
   readonly gateway: Gateway;
@@ -95,14 +79,13 @@ export class NodeNetwork implements TaskNetwork {
   readonly #records: AttachmentRecords;
   readonly #numbers = new NamespaceNumbers();
   readonly #attached = new Map<string, AttachmentRecord>();
-  /** Devices of removed namespaces, and when reconciliation first saw them (monotonic milliseconds). */
-  #lingering: ReadonlyMap<string, number> = new Map();
+  readonly #lingering: LingeringLinks;
   #reconciling: Promise<ReconcileReport> | undefined;
   /** Repaired on events, since the last report. */
   #repaired: readonly string[] = [];
   #closing = false;
-  /** Work on one task takes turns. Invariant: an entry leaves when its last work is done. */
-  readonly #lanes = new Map<string, Promise<unknown>>();
+  /** By task. */
+  readonly #turns = new Turns();
   readonly #membership: TaskMembership;
   #parts: Parts | undefined;
 
@@ -112,6 +95,7 @@ export class NodeNetwork implements TaskNetwork {
     this.#names = instanceNames(options.instance);
     this.#records = new AttachmentRecords(options.directory);
     const { directory, cluster, clock, config } = options;
+    this.#lingering = new LingeringLinks(clock, config.lingerMs);
     this.#membership = new TaskMembership({ directory, cluster, clock, tablesWaitMs: config.tablesWaitMs });
   }
 
@@ -155,7 +139,7 @@ export class NodeNetwork implements TaskNetwork {
       alive.map((record) => record.taskId),
       alive.flatMap((record) => placeOf(record, gateway)),
     );
-    await this.#repairTaskLinks([]);
+    await this.#repairTaskLinks();
     pool.start();
     return {
       adopted: alive.map((record) => this.#describe(record)),
@@ -195,44 +179,20 @@ export class NodeNetwork implements TaskNetwork {
   }
 
   async drain(taskId: string, maxMs: number, signal: AbortSignal): Promise<void> {
-    const record = this.#attached.get(taskId);
-    const { clock, config } = this.#options;
-    if (record === undefined || !isKnownToOthers(record) || maxMs <= 0) return;
-    await this.#watchSockets(record, async (list) => {
-      const isDone = async (): Promise<boolean> => connectionsAtWork(await list(), config.idleAfterMs) === 0;
-      await pollUntil(isDone, clock, config.drainPollMs, maxMs, signal);
-    });
+    const path = this.#pathOfKnown(taskId);
+    if (path !== undefined && maxMs > 0) await drained(path, this.#options, maxMs, signal);
   }
 
   async listening(taskId: string, ports: ExpectedPorts, signal: AbortSignal): Promise<readonly number[]> {
-    const record = this.#attached.get(taskId);
-    const { clock, config } = this.#options;
-    if (record === undefined || !isKnownToOthers(record)) return [];
-    const absent = await this.#watchSockets(record, (list) => {
-      const listened = async (): Promise<ReadonlySet<number>> => listenedPorts(await list());
-      return listening(ports, listened, { clock, times: config.listen }, signal);
-    });
-    return absent ?? [];
+    const path = this.#pathOfKnown(taskId);
+    return path === undefined ? [] : listensAt(path, this.#options, ports, signal);
   }
 
-  /** With the task's sockets to be listed; undefined for a task without a namespace of its own. */
-  async #watchSockets<T>(
-    { number }: AttachmentRecord,
-    work: (list: () => Promise<readonly TcpSocket[]>) => Promise<T>,
-  ): Promise<T | undefined> {
-    if (number === undefined) return undefined;
-    const namespace = NetworkNamespace.open(taskNamespacePath(this.#options.directory, number));
-    let socket: NetlinkSocket;
-    try {
-      socket = openSocketDiagnosis(namespace);
-    } finally {
-      namespace.close();
-    }
-    try {
-      return await work(() => listTcpSockets(socket));
-    } finally {
-      await socket.close();
-    }
+  /** The namespace of a task that others may be led to; undefined for one without a namespace of its own, too. */
+  #pathOfKnown(taskId: string): string | undefined {
+    const record = this.#attached.get(taskId);
+    if (record?.number === undefined || !isKnownToOthers(record)) return undefined;
+    return taskNamespacePath(this.#options.directory, record.number);
   }
 
   detach(taskId: string): Promise<void> {
@@ -292,13 +252,13 @@ export class NodeNetwork implements TaskNetwork {
     const repaired = [...(await gateway.ensure())];
     repaired.push(...(await mesh.repair()));
     repaired.push(...(await this.repairTables()));
-    await this.#repairTaskLinks(repaired);
+    repaired.push(...(await this.#repairTaskLinks()));
     return { repaired, contested: publisher.contested() };
   }
 
   async close(): Promise<void> {
     this.#closing = true;
-    await Promise.allSettled([...this.#lanes.values(), this.#reconciling]);
+    await Promise.allSettled([this.#turns.over(), this.#reconciling]);
     const parts = this.#parts;
     this.#parts = undefined;
     await parts?.pool.close();
@@ -513,73 +473,27 @@ export class NodeNetwork implements TaskNetwork {
   }
 
   /** Devices and routes in the gateway namespace: those of attachments and of ready namespaces, and no others. */
-  async #repairTaskLinks(repaired: string[]): Promise<void> {
+  async #repairTaskLinks(): Promise<readonly string[]> {
     const { gateway, pool } = this.#need();
-    const links = await gateway.taskLinks();
-    const known = await gateway.taskAddresses();
+    const { directory } = this.#options;
+    const seen = await seeLinks(gateway);
+    const repaired: string[] = [];
     for (const record of [...this.#attached.values()]) {
-      if (record.mode !== 'gateway') continue;
-      await this.#inTurn(record.taskId, async () => {
-        if (this.#attached.get(record.taskId) !== record || record.number === undefined) return;
-        await this.#repairTaskLink(record, record.number, { links, known, repaired });
+      const { taskId, mode, number } = record;
+      if (mode !== 'gateway' || number === undefined) continue;
+      await this.#inTurn(taskId, async () => {
+        if (this.#attached.get(taskId) !== record) return;
+        if (await repairLink(directory, { ...record, number }, gateway, seen)) repaired.push(`way to task ${taskId}`);
       });
     }
     for (const { number } of pool.ready)
-      if (!links.has(gatewayLinkName(number))) await replugNamespace(this.#options.directory, number, gateway);
-    await this.#removeLingering(
-      [...links.keys()].filter((name) => !this.#numbers.has(numberOf(name))),
-      repaired,
-    );
-  }
-
-  /** A namespace that was just removed takes a moment to go; one that somebody else keeps alive does not go at all. */
-  async #removeLingering(names: readonly string[], repaired: string[]): Promise<void> {
-    const { clock, config } = this.#options;
-    const now = clock.monotonic();
-    const since = new Map(names.map((name) => [name, this.#lingering.get(name) ?? now]));
-    const overdue = names.filter((name) => now - (since.get(name) ?? now) >= config.lingerMs);
-    await this.#need().gateway.socket.execute(overdue.map(deleteLink));
-    for (const name of overdue) {
-      since.delete(name);
-      repaired.push(`device ${name} of a task that is gone`);
-    }
-    this.#lingering = since;
-  }
-
-  async #repairTaskLink(
-    record: AttachmentRecord,
-    number: number,
-    seen: { links: ReadonlyMap<string, { up: boolean }>; known: ReadonlySet<string>; repaired: string[] },
-  ): Promise<void> {
-    const { gateway } = this.#need();
-    const { directory } = this.#options;
-    const ofIngress = ingressAddresses(record);
-    const missing = routedAddresses(gateway, gatewayAddresses(record, gateway)).filter(
-      (address) => !seen.known.has(address),
-    );
-    const link = seen.links.get(gatewayLinkName(number));
-    if (link === undefined) {
-      await replugNamespace(directory, number, gateway);
-      if (ofIngress.length > 0) await giveIngressAddresses(directory, number, gateway, ofIngress);
-    } else if (missing.some((address) => familyOfAddress(address) === 6))
-      // Also what the task has had since before this node had IPv6.
-      await giveIngressAddresses(directory, number, gateway, ofIngress);
-    else if (!link.up || missing.length > 0) await routeToTask(number, gateway, ofIngress);
-    else return;
-    seen.repaired.push(`way to task ${record.taskId}`);
+      if (!seen.links.has(gatewayLinkName(number))) await replugNamespace(directory, number, gateway);
+    const ofNobody = [...seen.links.keys()].filter((name) => !this.#numbers.has(numberOf(name)));
+    return [...repaired, ...(await this.#lingering.remove(ofNobody, gateway))];
   }
 
   #inTurn<T>(taskId: string, work: () => Promise<T>): Promise<T> {
-    if (this.#closing) return Promise.reject(this.#notUp());
-    const before = this.#lanes.get(taskId) ?? Promise.resolve();
-    const done = before.then(work);
-    const settled = done
-      .catch(() => undefined)
-      .finally(() => {
-        if (this.#lanes.get(taskId) === settled) this.#lanes.delete(taskId);
-      });
-    this.#lanes.set(taskId, settled);
-    return done;
+    return this.#closing ? Promise.reject(this.#notUp()) : this.#turns.take(taskId, work);
   }
 }
 

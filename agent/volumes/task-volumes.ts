@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { MountSpec, Propagation } from '#agent/runtime/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { Turns } from '#common/system/turns.ts';
 import { bindSource } from './bind-source.ts';
 import { fillVolume } from './fill-volume.ts';
 import { checkVolumeDriver, checkVolumeName, type VolumeRecord } from './volume-record.ts';
@@ -73,7 +74,7 @@ export class TaskVolumes {
   /** Tasks by volume. Invariant: a volume that a container may have mounted is here. */
   readonly #users = new Map<string, Set<string>>();
   /** Work on one volume at a time. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
 
   constructor(store: VolumeStore, log: Logger) {
     this.#store = store;
@@ -110,7 +111,7 @@ export class TaskVolumes {
   async #prepareVolume(taskId: string, mount: VolumeMount, rootPath: string): Promise<MountSpec> {
     const isAnonymous = mount.name === '';
     const name = isAnonymous ? randomBytes(32).toString('hex') : mount.name;
-    return this.#inTurn(name, async () => {
+    return this.#turns.take(name, async () => {
       const isShared = (this.#users.get(name)?.size ?? 0) > 0;
       this.#use(name, taskId);
       await this.#store.ensure({ name, labels: mount.labels, owner: isAnonymous ? taskId : undefined });
@@ -141,7 +142,7 @@ export class TaskVolumes {
       if (!users.delete(taskId) || users.size > 0) continue;
       this.#users.delete(name);
       const record = await this.#store.inspect(name);
-      if (record?.owner === taskId) await this.#inTurn(name, () => this.#store.remove(name));
+      if (record?.owner === taskId) await this.#turns.take(name, () => this.#store.remove(name));
     }
   }
 
@@ -168,7 +169,7 @@ export class TaskVolumes {
   /** Throws `in-use` when a container has it, `unknown-object` when there is none. */
   async remove(name: string): Promise<void> {
     checkVolumeName(name);
-    await this.#inTurn(name, async () => {
+    await this.#turns.take(name, async () => {
       const [user] = this.#users.get(name) ?? [];
       if (user !== undefined)
         throw new SwarmError({
@@ -190,17 +191,5 @@ export class TaskVolumes {
       removed.push(name);
     }
     return removed;
-  }
-
-  #inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(name) ?? Promise.resolve();
-    const done = before.then(work, work);
-    const settled = done
-      .catch(() => {})
-      .then(() => {
-        if (this.#turns.get(name) === settled) this.#turns.delete(name);
-      });
-    this.#turns.set(name, settled);
-    return done;
   }
 }

@@ -4,6 +4,7 @@ import type { NetworkView } from '#agent/discovery/index.ts';
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { Turns } from '#common/system/turns.ts';
 import type { NetworkTable } from '#gen/swarm/v1/networks.ts';
 import { canonicalAddress } from '../../kernel/ip-address.ts';
 import { checkTaskId } from '../attachment-records.ts';
@@ -84,8 +85,8 @@ export class OverlayNetworks implements OverlayAttacher {
   readonly #problems = new Map<string, string>();
   /** Repaired on events, since the last report. */
   #repaired: string[] = [];
-  /** Work on one task takes turns; so does work on the set of networks. Invariant: an entry leaves with its last work. */
-  readonly #lanes = new Map<string, Promise<unknown>>();
+  /** By task; work on the set of networks takes turns, too. */
+  readonly #turns = new Turns();
   #closing = false;
 
   constructor(options: OverlayNetworksOptions) {
@@ -184,7 +185,7 @@ export class OverlayNetworks implements OverlayAttacher {
   /** Lets go without changing what tasks see: their networks go on working. */
   async close(): Promise<void> {
     this.#closing = true;
-    await Promise.allSettled(this.#lanes.values());
+    await this.#turns.over();
     for (const network of this.#networks.values()) await network.close();
     this.#networks.clear();
     await this.#host?.close();
@@ -424,16 +425,7 @@ export class OverlayNetworks implements OverlayAttacher {
   }
 
   #inTurn<T>(lane: string, work: () => Promise<T>): Promise<T> {
-    if (this.#closing) return Promise.reject(this.#notUp());
-    const before = this.#lanes.get(lane) ?? Promise.resolve();
-    const done = before.then(work);
-    const settled = done
-      .catch(() => undefined)
-      .finally(() => {
-        if (this.#lanes.get(lane) === settled) this.#lanes.delete(lane);
-      });
-    this.#lanes.set(lane, settled);
-    return done;
+    return this.#closing ? Promise.reject(this.#notUp()) : this.#turns.take(lane, work);
   }
 }
 
