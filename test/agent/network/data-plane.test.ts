@@ -5,17 +5,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { addAddress } from '#agent/kernel/netlink-address.ts';
 import { listLinks } from '#agent/kernel/netlink-link.ts';
 import { replaceRoute } from '#agent/kernel/netlink-route.ts';
-import { NetworkNamespace } from '#agent/kernel/netns.ts';
 import { Nftables } from '#agent/kernel/nftables.ts';
 import type { NetworkAttachment } from '#agent/network/index.ts';
 import {
   FAR_ADDRESS,
   gatewayAddress,
   HOST_ADDRESS,
+  inNamespace,
   type NamespaceProcess,
   namespaceOf,
   OUTSIDE_ADDRESS,
@@ -62,18 +61,6 @@ describe('network: data plane', function () {
     await host?.call('destroy');
     await hosts?.destroy();
   });
-
-  /** Works inside the namespace with a routing socket. */
-  async function inside<T>(path: string, work: (socket: NetlinkSocket) => Promise<T>): Promise<T> {
-    const namespace = NetworkNamespace.open(path);
-    const socket = NetlinkSocket.open(namespace);
-    try {
-      return await work(socket);
-    } finally {
-      await socket.close();
-      namespace.close();
-    }
-  }
 
   /** What connection tracking calls the flow to port 2222: a forgotten one comes back under another number. */
   function longFlow(): string {
@@ -125,7 +112,7 @@ describe('network: data plane', function () {
   });
 
   it('nobody outside reaches a task by its own address', async () => {
-    await inside(hosts.outsidePath, (socket) =>
+    await inNamespace(hosts.outsidePath, (socket) =>
       socket.execute([replaceRoute({ destination: '10.0.0.0/8', linkIndex: 2, gateway: HOST_ADDRESS })]),
     );
     assert.equal(await outside.call('ask', gatewayAddress(web), 80, 300), 'timeout');
@@ -133,7 +120,7 @@ describe('network: data plane', function () {
 
   it('a task cannot send from an address that is not its own', async () => {
     const forged = [gatewayAddress(other).replace(/\d+\.\d+$/, '77.77'), '198.51.100.77', gatewayAddress(web)];
-    await inside(namespaceOf(other), (socket) =>
+    await inNamespace(namespaceOf(other), (socket) =>
       socket.execute(forged.map((address) => addAddress(1, `${address}/32`))),
     );
     await outside.call('serveDatagrams', 'witness', OUTSIDE_ADDRESS, 9999);
@@ -198,7 +185,7 @@ describe('network: data plane', function () {
   });
 
   it('takes the largest packet from the device of the default route', async () => {
-    const links = await inside(namespaceOf(web), listLinks);
+    const links = await inNamespace(namespaceOf(web), listLinks);
     assert.equal(links.find((link) => link.name === 'gw')?.mtu, 1400);
   });
 });

@@ -13,7 +13,7 @@ import { addAddress } from '#agent/kernel/netlink-address.ts';
 import { addVeth, listLinks, setLinkUp } from '#agent/kernel/netlink-link.ts';
 import { listRoutes, replaceRoute } from '#agent/kernel/netlink-route.ts';
 import { listRules } from '#agent/kernel/netlink-rule.ts';
-import { createNetworkNamespace, type NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
+import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { Nftables } from '#agent/kernel/nftables.ts';
 import type { AttachedNetwork, AttachRequest, HostPort } from '#agent/network/index.ts';
 import { NamespaceProgram } from '#test/support/namespace-program.ts';
@@ -165,4 +165,32 @@ export class TwoHosts {
     removeNetworkNamespace(this.outsidePath);
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Works inside the namespace with a routing socket. */
+export async function inNamespace<T>(path: string, work: (socket: NetlinkSocket) => Promise<T>): Promise<T> {
+  const namespace = NetworkNamespace.open(path);
+  const socket = NetlinkSocket.open(namespace);
+  try {
+    return await work(socket);
+  } finally {
+    await socket.close();
+    namespace.close();
+  }
+}
+
+/** Asks again when a busy machine, or hosts that have to find one another first, took too long. */
+export async function patientAsk(from: NamespaceProcess, address: string, port: number): Promise<string> {
+  let answer = 'timeout';
+  for (let attempt = 0; attempt < 3 && answer === 'timeout'; attempt++) answer = await from.call('ask', address, port);
+  return answer;
+}
+
+/** The reconciliation says that it repaired this. */
+export async function assertRepairs(host: NamespaceProcess, expected: RegExp): Promise<void> {
+  const { repaired } = await host.call('reconcile');
+  assert.ok(
+    repaired.some((what) => expected.test(what)),
+    JSON.stringify(repaired),
+  );
 }

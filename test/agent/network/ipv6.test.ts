@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AF_INET6 } from '#agent/kernel/ip-address.ts';
-import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { addAddress, deleteAddress, listAddresses } from '#agent/kernel/netlink-address.ts';
 import { findLink, setLinkDown, setLinkUp } from '#agent/kernel/netlink-link.ts';
 import { deleteRoute, listRoutes, replaceRoute } from '#agent/kernel/netlink-route.ts';
@@ -17,14 +16,17 @@ import type { NetworkAttachment } from '#agent/network/index.ts';
 import { instanceNames } from '#agent/network/instance.ts';
 import { ipv6Plan, taskAddress6 } from '#agent/network/ipv6.ts';
 import {
+  assertRepairs,
   FAR_ADDRESS,
   FAR_ADDRESS6,
   HOST_ADDRESS,
   HOST_ADDRESS6,
+  inNamespace,
   type NamespaceProcess,
   namespaceOf,
   OUTSIDE_ADDRESS,
   OUTSIDE_ADDRESS6,
+  patientAsk,
   TwoHosts,
   taskRequest,
 } from './fixture.ts';
@@ -51,17 +53,6 @@ describe('network: IPv6', function () {
     await host.call('restore', known);
   }
 
-  async function inside<T>(path: string, work: (socket: NetlinkSocket) => Promise<T>): Promise<T> {
-    const namespace = NetworkNamespace.open(path);
-    const socket = NetlinkSocket.open(namespace);
-    try {
-      return await work(socket);
-    } finally {
-      await socket.close();
-      namespace.close();
-    }
-  }
-
   async function onGateway(command: string): Promise<void> {
     const namespace = NetworkNamespace.open(gatewayPath());
     const nftables = Nftables.open(namespace);
@@ -77,28 +68,16 @@ describe('network: IPv6', function () {
     return join(hosts.runDirectory(INSTANCE), 'ns', 'gateway');
   }
 
-  /** Asks again when a busy machine, or hosts that have to find one another first, took too long. */
-  async function ask(from: NamespaceProcess, address: string, port: number): Promise<string> {
-    let answer = 'timeout';
-    for (let attempt = 0; attempt < 3 && answer === 'timeout'; attempt++)
-      answer = await from.call('ask', address, port);
-    return answer;
-  }
-
   async function assertAllWell(): Promise<void> {
-    assert.equal(await ask(inWeb, FAR_ADDRESS6, 80), `outside ${HOST_ADDRESS6}`);
-    assert.equal(await ask(inWeb, FAR_ADDRESS, 80), `outside ${HOST_ADDRESS}`);
-    assert.equal(await ask(outside, HOST_ADDRESS6, 8080), `web ${OUTSIDE_ADDRESS6}`);
-    assert.equal(await ask(host, HOST_ADDRESS6, 8080), `web ${HOST_ADDRESS6}`);
+    assert.equal(await patientAsk(inWeb, FAR_ADDRESS6, 80), `outside ${HOST_ADDRESS6}`);
+    assert.equal(await patientAsk(inWeb, FAR_ADDRESS, 80), `outside ${HOST_ADDRESS}`);
+    assert.equal(await patientAsk(outside, HOST_ADDRESS6, 8080), `web ${OUTSIDE_ADDRESS6}`);
+    assert.equal(await patientAsk(host, HOST_ADDRESS6, 8080), `web ${HOST_ADDRESS6}`);
     assert.deepEqual((await host.call('reconcile')).repaired, []);
   }
 
   async function repairs(expected: RegExp): Promise<void> {
-    const { repaired } = await host.call('reconcile');
-    assert.ok(
-      repaired.some((what) => expected.test(what)),
-      JSON.stringify(repaired),
-    );
+    await assertRepairs(host, expected);
     await assertAllWell();
   }
 
@@ -208,7 +187,7 @@ describe('network: IPv6', function () {
       assert.equal(await inWeb.call('askDatagram', address, 123), 'ECONNREFUSED');
     }
     assert.match(await host.call('ask', webAddress, 80), REFUSED);
-    await inside(hosts.outsidePath, (socket) =>
+    await inNamespace(hosts.outsidePath, (socket) =>
       socket.execute([replaceRoute({ destination: 'fd00::/8', linkIndex: 2, gateway: HOST_ADDRESS6 })]),
     );
     assert.match(await outside.call('ask', webAddress, 80, 300), /timeout|EACCES|ENETUNREACH/);
@@ -217,7 +196,7 @@ describe('network: IPv6', function () {
   it('a task cannot send from an address that is not its own', async () => {
     const nobody = taskAddress6(names, 777);
     const forged = [nobody, '2001:db8:1::77', webAddress, 'fd00:77::1'];
-    await inside(namespaceOf(other), (socket) =>
+    await inNamespace(namespaceOf(other), (socket) =>
       socket.execute(forged.map((address) => addAddress(1, `${address}/128`))),
     );
     await outside.call('serveDatagrams', 'witness', OUTSIDE_ADDRESS6, 9999);
@@ -289,12 +268,12 @@ describe('network: IPv6', function () {
       writeFileSync(`/proc/sys/net/ipv6/conf/${names.hostLink}/accept_ra`, '1');
     });
     await repairs(/ipv6\/conf\/all\/forwarding/);
-    await inside(gatewayPath(), async (socket) => {
+    await inNamespace(gatewayPath(), async (socket) => {
       const uplink = await findLink(socket, 'host0');
       await socket.execute([deleteRoute('::/0'), deleteAddress(uplink?.index ?? 0, `${gatewayAddress}/128`)]);
     });
     await repairs(/route out of the gateway/);
-    await inside(gatewayPath(), (socket) => socket.execute([deleteRoute(`${webAddress}/128`)]));
+    await inNamespace(gatewayPath(), (socket) => socket.execute([deleteRoute(`${webAddress}/128`)]));
     await repairs(/way to task web/);
   });
 
@@ -316,7 +295,9 @@ describe('network: IPv6', function () {
     await inNext.call('serve', 'next', '::', 80);
     assert.equal(await outside.call('ask', HOST_ADDRESS, 8085), `next ${OUTSIDE_ADDRESS}`);
     assert.equal(
-      (await inside(namespaceOf(next), (socket) => listAddresses(socket, AF_INET6))).some((one) => !one.kernelMade),
+      (await inNamespace(namespaceOf(next), (socket) => listAddresses(socket, AF_INET6))).some(
+        (one) => !one.kernelMade,
+      ),
       false,
     );
     set('0');

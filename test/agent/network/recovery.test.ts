@@ -16,12 +16,14 @@ import { isNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '#a
 import type { NetworkAttachment, NetworkConfig } from '#agent/network/index.ts';
 import { instanceNames } from '#agent/network/instance.ts';
 import {
+  assertRepairs,
   FAR_ADDRESS,
   gatewayAddress,
   HOST_ADDRESS,
   type NamespaceProcess,
   namespaceOf,
   OUTSIDE_ADDRESS,
+  patientAsk,
   TwoHosts,
   taskRequest,
 } from './fixture.ts';
@@ -43,28 +45,16 @@ describe('network: recovery', function () {
     return host.call('restore', known);
   }
 
-  /** Asks again when a busy machine was too slow to answer in time. */
-  async function ask(from: NamespaceProcess, address: string, port: number): Promise<string> {
-    let answer = 'timeout';
-    for (let attempt = 0; attempt < 3 && answer === 'timeout'; attempt++)
-      answer = await from.call('ask', address, port);
-    return answer;
-  }
-
   async function assertAllWell(): Promise<void> {
-    assert.equal(await ask(inWeb, FAR_ADDRESS, 80), `outside ${HOST_ADDRESS}`);
-    assert.equal(await ask(outside, HOST_ADDRESS, 8080), `web ${OUTSIDE_ADDRESS}`);
-    assert.match(await ask(host, '127.0.0.1', 8080), /^web /);
+    assert.equal(await patientAsk(inWeb, FAR_ADDRESS, 80), `outside ${HOST_ADDRESS}`);
+    assert.equal(await patientAsk(outside, HOST_ADDRESS, 8080), `web ${OUTSIDE_ADDRESS}`);
+    assert.match(await patientAsk(host, '127.0.0.1', 8080), /^web /);
     assert.deepEqual((await host.call('reconcile')).repaired, []);
   }
 
   /** Runs the reconciliation and wants it to say that it repaired this. */
   async function repairs(expected: RegExp): Promise<void> {
-    const { repaired } = await host.call('reconcile');
-    assert.ok(
-      repaired.some((what) => expected.test(what)),
-      JSON.stringify(repaired),
-    );
+    await assertRepairs(host, expected);
     await assertAllWell();
   }
 

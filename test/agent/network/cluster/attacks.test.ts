@@ -13,7 +13,7 @@ import { Nftables } from '#agent/kernel/nftables.ts';
 import { nodeLinkAddress } from '#agent/network/overlay/addressing.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { PacketSocket } from '#test/support/packet-socket.ts';
-import { gatewayAddress, type NamespaceProcess } from '../fixture.ts';
+import { gatewayAddress, inNamespace, type NamespaceProcess } from '../fixture.ts';
 import {
   datagramFrame,
   gratuitousArp,
@@ -92,7 +92,7 @@ describe('network: attacks', function () {
   const heard = (): Promise<number> => victim.call('heard', 'victim');
 
   async function linkAddress(path: string, name: string): Promise<string> {
-    return hosts.inside(path, async (socket) => (await findLink(socket, name))?.linkLayerAddress ?? '');
+    return inNamespace(path, async (socket) => (await findLink(socket, name))?.linkLayerAddress ?? '');
   }
 
   async function onHostRuleset(host: number, text: string): Promise<void> {
@@ -126,7 +126,7 @@ describe('network: attacks', function () {
     const cables = [await hosts.daemon(1).call('nameserver'), await hosts.daemon(2).call('nameserver')];
     const [own = '', others = ''] = cables;
     assert.notEqual(own, others);
-    await hosts.inside(hosts.taskPath('attacker'), (socket) =>
+    await inNamespace(hosts.taskPath('attacker'), (socket) =>
       socket.execute(
         ['10.0.0.0/16', '10.254.0.0/15', '169.254.64.0/18', '192.0.2.0/24'].map((destination) =>
           replaceRoute({ destination, linkIndex: GW, gateway: NEXT_HOP }),
@@ -186,7 +186,7 @@ describe('network: attacks', function () {
 
   it('names are told to tasks, each those of its own networks', async () => {
     const own = await hosts.daemon(1).call('nameserver');
-    await hosts.inside(hosts.hostPath(0), (socket) =>
+    await inNamespace(hosts.hostPath(0), (socket) =>
       socket.execute([replaceRoute({ destination: `${own}/32`, linkIndex: 2, gateway: hostAddress(1) })]),
     );
     assert.deepEqual(await stranger.call('resolveName', 'web', own), ['EREFUSED']);
@@ -195,7 +195,7 @@ describe('network: attacks', function () {
     // As somebody else: the answer would go to the other, and the question does not get there.
     const attachment = hosts.attachments.get('confined');
     assert.ok(attachment);
-    await hosts.inside(hosts.taskPath('attacker'), (socket) =>
+    await inNamespace(hosts.taskPath('attacker'), (socket) =>
       socket.execute([addAddress(1, `${gatewayAddress(attachment)}/32`)]),
     );
     const wire = PacketSocket.open(hosts.hostPath(1), 0);
@@ -241,7 +241,7 @@ describe('network: attacks', function () {
     const inner = hosts.inTask('inner');
     try {
       for (const id of ['confined', 'inner'])
-        await hosts.inside(hosts.taskPath(id), (socket) =>
+        await inNamespace(hosts.taskPath(id), (socket) =>
           socket.execute([replaceRoute({ destination: 'default', linkIndex: GW, gateway: NEXT_HOP })]),
         );
       for (const [program, names] of [

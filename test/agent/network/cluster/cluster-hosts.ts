@@ -7,7 +7,7 @@ import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { addAddress } from '#agent/kernel/netlink-address.ts';
 import { addBridge, addVeth, findLink, setLinkMaster, setLinkUp } from '#agent/kernel/netlink-link.ts';
 import { replaceRoute } from '#agent/kernel/netlink-route.ts';
-import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
+import { createNetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import type { HostPort, NetworkAttachment } from '#agent/network/index.ts';
 import {
   NetworkChange,
@@ -152,18 +152,6 @@ export class ClusterHosts {
     const attachment = this.attachments.get(id);
     assert.ok(attachment !== undefined);
     return namespaceOf(attachment);
-  }
-
-  /** Runs something as root of the namespace. */
-  async inside<T>(path: string, work: (socket: NetlinkSocket) => Promise<T>): Promise<T> {
-    const namespace = NetworkNamespace.open(path);
-    const socket = NetlinkSocket.open(namespace);
-    try {
-      return await work(socket);
-    } finally {
-      await socket.close();
-      namespace.close();
-    }
   }
 
   /** In the tables, and on its host. */

@@ -11,7 +11,7 @@ import type { NetworkView } from '#agent/discovery/index.ts';
 import { NetlinkSocket } from '#agent/kernel/netlink.ts';
 import { addAddress } from '#agent/kernel/netlink-address.ts';
 import { addBridge, addVeth, findLink, setLinkMaster, setLinkUp } from '#agent/kernel/netlink-link.ts';
-import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
+import { createNetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import { DEFAULT_OVERLAY_CONFIG, type OverlayConfig } from '#agent/network/overlay/config.ts';
 import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
 import type { KernelNamespace, NetworkKernel } from '#agent/network/overlay/kernel/network-kernel.ts';
@@ -25,6 +25,7 @@ import { NetworkEndpoint, NetworkPeer, NetworkService, NetworkTable } from '#gen
 import { NodeDataPath } from '#gen/swarm/v1/objects.ts';
 import { IpamSubnet } from '#gen/swarm/v1/specs.ts';
 import { NamespaceProgram } from '#test/support/namespace-program.ts';
+import { inNamespace } from '../fixture.ts';
 import type { Methods } from './endpoint-process.ts';
 
 export const VXLAN_PORT = 4789;
@@ -305,15 +306,8 @@ export class Hosts {
   }
 
   /** Works in a namespace as somebody with a shell there would. */
-  async inside<T>(path: string, work: (socket: NetlinkSocket) => Promise<T>): Promise<T> {
-    const namespace = NetworkNamespace.open(path);
-    const socket = NetlinkSocket.open(namespace);
-    try {
-      return await work(socket);
-    } finally {
-      await socket.close();
-      namespace.close();
-    }
+  inside<T>(path: string, work: (socket: NetlinkSocket) => Promise<T>): Promise<T> {
+    return inNamespace(path, work);
   }
 
   async destroy(): Promise<void> {
