@@ -43,6 +43,41 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.ControlService/UpdateNetwork': OPERATORS,
   '/swarm.v1.ControlService/RemoveNetwork': OPERATORS,
 
+  '/swarm.v1.RolloutService/PauseRollout': OPERATORS,
+  '/swarm.v1.RolloutService/ResumeRollout': OPERATORS,
+  '/swarm.v1.RolloutService/AbortRollout': OPERATORS,
+  '/swarm.v1.RolloutService/PromoteRollout': OPERATORS,
+  '/swarm.v1.RolloutService/RollbackService': OPERATORS,
+
+  '/swarm.v1.JobService/RunJob': OPERATORS,
+  '/swarm.v1.JobService/StopJob': OPERATORS,
+
+  '/swarm.v1.RebalanceService/Rebalance': OPERATORS,
+
+  '/swarm.v1.SecretService/CreateSecret': OPERATORS,
+  '/swarm.v1.SecretService/GetSecret': OPERATORS,
+  '/swarm.v1.SecretService/ListSecrets': OPERATORS,
+  '/swarm.v1.SecretService/UpdateSecret': OPERATORS,
+  '/swarm.v1.SecretService/RemoveSecret': OPERATORS,
+  '/swarm.v1.SecretService/PruneSecrets': OPERATORS,
+  '/swarm.v1.SecretService/CreateConfig': OPERATORS,
+  '/swarm.v1.SecretService/GetConfig': OPERATORS,
+  '/swarm.v1.SecretService/ListConfigs': OPERATORS,
+  '/swarm.v1.SecretService/UpdateConfig': OPERATORS,
+  '/swarm.v1.SecretService/RemoveConfig': OPERATORS,
+  '/swarm.v1.SecretService/PruneConfigs': OPERATORS,
+
+  '/swarm.v1.VolumeService/CreateVolume': OPERATORS,
+  '/swarm.v1.VolumeService/GetVolume': OPERATORS,
+  '/swarm.v1.VolumeService/ListVolumes': OPERATORS,
+  '/swarm.v1.VolumeService/RemoveVolume': OPERATORS,
+  '/swarm.v1.VolumeService/PruneVolumes': OPERATORS,
+
+  '/swarm.v1.StackService/DeployStack': OPERATORS,
+  '/swarm.v1.StackService/GetStack': OPERATORS,
+  '/swarm.v1.StackService/ListStacks': OPERATORS,
+  '/swarm.v1.StackService/RemoveStack': OPERATORS,
+
   // What a worker gets of it is of its own node alone.
   '/swarm.v1.ContainerService/RunContainer': RUNNERS,
   '/swarm.v1.ContainerService/GetContainer': RUNNERS,
@@ -106,6 +141,33 @@ const FORWARDED: ReadonlySet<string> = new Set<MethodPath>([
   '/swarm.v1.ControlService/CreateNetwork',
   '/swarm.v1.ControlService/UpdateNetwork',
   '/swarm.v1.ControlService/RemoveNetwork',
+
+  '/swarm.v1.RolloutService/PauseRollout',
+  '/swarm.v1.RolloutService/ResumeRollout',
+  '/swarm.v1.RolloutService/AbortRollout',
+  '/swarm.v1.RolloutService/PromoteRollout',
+  '/swarm.v1.RolloutService/RollbackService',
+
+  '/swarm.v1.JobService/RunJob',
+  '/swarm.v1.JobService/StopJob',
+
+  '/swarm.v1.RebalanceService/Rebalance',
+
+  '/swarm.v1.SecretService/CreateSecret',
+  '/swarm.v1.SecretService/UpdateSecret',
+  '/swarm.v1.SecretService/RemoveSecret',
+  '/swarm.v1.SecretService/PruneSecrets',
+  '/swarm.v1.SecretService/CreateConfig',
+  '/swarm.v1.SecretService/UpdateConfig',
+  '/swarm.v1.SecretService/RemoveConfig',
+  '/swarm.v1.SecretService/PruneConfigs',
+
+  '/swarm.v1.VolumeService/CreateVolume',
+  '/swarm.v1.VolumeService/RemoveVolume',
+  '/swarm.v1.VolumeService/PruneVolumes',
+
+  '/swarm.v1.StackService/DeployStack',
+  '/swarm.v1.StackService/RemoveStack',
 
   '/swarm.v1.ContainerService/RunContainer',
   '/swarm.v1.ContainerService/StopContainer',

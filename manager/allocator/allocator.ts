@@ -102,6 +102,8 @@ export class Allocator implements Loop {
         if (event.kind === 'remove') this.#removeTask(event.object);
         else this.#setTask(event.object, event.old);
         break;
+      default: // nothing else has addresses
+        break;
     }
   }
 

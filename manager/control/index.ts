@@ -3,7 +3,7 @@ export { ControlApi, type ControlCaller, type ControlOptions, type ControlStore 
 export type { ImagePinner } from './image-pins.ts';
 export type { ManagerMember } from './node-roles.ts';
 export type { RunCaller } from './one-offs.ts';
-export { redactCluster, redactNode, redactRevision, redactService } from './redact.ts';
+export { redactCluster, redactNode, redactRevision, redactSecretVersion, redactService } from './redact.ts';
 export { findNetwork } from './references.ts';
 export { taskName } from './tasks.ts';
 export { type NetworkDefaults, validateNetworkDefaults } from './validate-network-defaults.ts';

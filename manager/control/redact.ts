@@ -1,5 +1,5 @@
 /** What reads leave out: keys, credentials, and tokens for those who may not hand them out. */
-import type { Cluster, Node, Revision, Service } from '#gen/swarm/v1/objects.ts';
+import type { Cluster, Node, Revision, SecretVersion, Service } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 
 export function redactSpec(spec: ServiceSpec | undefined): ServiceSpec | undefined {
@@ -27,4 +27,8 @@ export function redactCluster(cluster: Cluster, showTokens: boolean): Cluster {
 export function redactNode(node: Node): Node {
   const certificate = node.certificate;
   return certificate === undefined ? node : { ...node, certificate: { ...certificate, csrPem: new Uint8Array() } };
+}
+
+export function redactSecretVersion(version: SecretVersion): SecretVersion {
+  return { ...version, data: new Uint8Array() };
 }

@@ -182,6 +182,7 @@ function validateMode(spec: ServiceSpec): void {
       );
     return;
   }
+  if (spec.mode.kind !== 'replicated') return;
   if (spec.mode.value.replicas > LIMITS.REPLICAS_PER_SERVICE)
     throw new SwarmError({
       code: 'invalid',

@@ -235,7 +235,7 @@ function noteEvent(event: StoreEvent, dirty: Dirty, view: StoreView): void {
       if (event.kind === 'update' && sameReach(event.old, event.object)) return;
       for (const task of view.tasksOfNode(event.object.id)) dirty.tasks.add(task.id);
       return;
-    case 'revision': // is there before its tasks, and does not change
+    default: // a revision is there before its tasks and does not change; the rest shows in no table
       return;
   }
 }

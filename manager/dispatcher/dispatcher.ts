@@ -267,6 +267,7 @@ export class Dispatcher {
       case 'networkCheckReport':
         this.#options.onNetworkReport?.(session.nodeId, message.value);
         return;
+      case 'volumes': // nodes below the level of volumes report none
       case 'hello': // a second hello says nothing new
       case 'applied': // what runs, statuses say
       case undefined: // a message of a newer agent

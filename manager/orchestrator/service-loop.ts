@@ -77,8 +77,7 @@ export class ServiceLoop implements Loop {
         if (event.kind === 'remove') this.#removeTask(event.object);
         else this.#setTask(event.object);
         break;
-      case 'cluster':
-      case 'network':
+      default: // what services only refer to
         break;
     }
   }

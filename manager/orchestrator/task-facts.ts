@@ -1,5 +1,5 @@
 /** What the loops ask about a task and its node, in one place. */
-import { type Node, NodeState, type Task, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { type Node, NodeState, type Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import type { Change, ChangeGroup } from '#manager/store/index.ts';
 
@@ -50,14 +50,7 @@ export function withDesired(task: Task, desiredState: TaskState): Task {
 }
 
 export function withStatus(task: Task, fields: Partial<TaskStatus>): Task {
-  const before: TaskStatus = task.status ?? {
-    state: TaskState.NEW,
-    timestampMs: 0,
-    message: '',
-    error: '',
-    container: undefined,
-    ports: [],
-  };
+  const before = task.status ?? TaskStatus.create({ state: TaskState.NEW });
   return { ...task, status: { ...before, ...fields } };
 }
 

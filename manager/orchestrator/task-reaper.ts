@@ -80,8 +80,7 @@ export class TaskReaper implements Loop {
       case 'task':
         if (event.kind !== 'remove') this.#setTask(event.object);
         break;
-      case 'network':
-      case 'revision':
+      default: // has no tasks to reap
         break;
     }
   }

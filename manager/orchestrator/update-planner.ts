@@ -3,7 +3,7 @@
  * them: completed, paused or rolled back. All that it knows is in the service, its revisions and its tasks, so that a
  * new leader goes on where the old one was.
  */
-import { type Revision, RevisionOutcome, type Service, UpdateState, type UpdateStatus } from '#gen/swarm/v1/objects.ts';
+import { type Revision, RevisionOutcome, type Service, UpdateState, UpdateStatus } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { Change } from '#manager/store/index.ts';
 import { describeEnd } from './restart-policy.ts';
@@ -39,13 +39,13 @@ export function planUpdate(state: ServiceState, desk: UpdateDesk): void {
 }
 
 function begin(state: ServiceState, desk: UpdateDesk): void {
-  const updateStatus: UpdateStatus = {
+  const updateStatus = UpdateStatus.create({
     state: UpdateState.UPDATING,
     startedAtMs: desk.nowMs,
-    completedAtMs: 0,
     message: 'update in progress',
     revision: state.service.revision,
-  };
+    progressAtMs: desk.nowMs,
+  });
   desk.changeService(state, [updateService({ ...state.service, updateStatus })]);
 }
 
@@ -123,13 +123,13 @@ function rollBack(
   const { mode, labels, update, rollback } = service.spec ?? earlier;
   const spec: ServiceSpec = { ...earlier, mode, labels, update, rollback };
   const number = service.revision + 1;
-  const updateStatus: UpdateStatus = {
+  const updateStatus = UpdateStatus.create({
     state: UpdateState.ROLLBACK_STARTED,
     startedAtMs: desk.nowMs,
-    completedAtMs: 0,
     message: `update rolled back to revision ${earlierNumber} ${cause}`,
     revision: number,
-  };
+    progressAtMs: desk.nowMs,
+  });
   changes.push(updateService({ ...service, spec, revision: number, updateStatus }));
   const revision: Revision = {
     id: desk.newId(),
@@ -190,13 +190,5 @@ function updateService(service: Service): Change {
 }
 
 function statusOf(service: Service): UpdateStatus {
-  return (
-    service.updateStatus ?? {
-      state: UpdateState.UNSPECIFIED,
-      startedAtMs: 0,
-      completedAtMs: 0,
-      message: '',
-      revision: service.revision,
-    }
-  );
+  return service.updateStatus ?? UpdateStatus.create({ revision: service.revision });
 }

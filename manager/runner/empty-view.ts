@@ -13,6 +13,8 @@ export const EMPTY_VIEW: StoreView = {
   revision: () => undefined,
   serviceByName: () => undefined,
   oneOffByName: () => undefined,
+  find: () => undefined,
+  members: () => [],
   byIdPrefix: () => [],
   cluster: () => undefined,
 };

@@ -23,7 +23,20 @@ export interface LoopDriverOptions {
 }
 
 /** Objects that others refer to come first. */
-const RESTORE_ORDER: readonly TableName[] = ['cluster', 'node', 'service', 'network', 'revision', 'task'];
+const RESTORE_ORDER: readonly TableName[] = [
+  'cluster',
+  'node',
+  'secret',
+  'secretVersion',
+  'config',
+  'configVersion',
+  'stack',
+  'service',
+  'network',
+  'revision',
+  'volume',
+  'task',
+];
 
 /** Looking at the clock costs about as much as observing an event. */
 const EVENTS_PER_CLOCK = 32;

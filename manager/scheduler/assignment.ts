@@ -1,4 +1,4 @@
-import { type Task, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { type Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { PortConfig } from '#gen/swarm/v1/specs.ts';
 import type { ChangeGroup } from '#manager/store/index.ts';
 import type { SchedulerConfig } from './config.ts';
@@ -29,10 +29,7 @@ export function taskUpdate(task: Task): ChangeGroup {
 }
 
 function statusWith(task: Task, state: TaskState, message: string, error: string, nowMs: number): TaskStatus {
-  const before = task.status;
-  return before === undefined
-    ? { state, timestampMs: nowMs, message, error, container: undefined, ports: [] }
-    : { ...before, state, timestampMs: nowMs, message, error };
+  return { ...(task.status ?? TaskStatus.create()), state, timestampMs: nowMs, message, error };
 }
 
 /** Fixed ports as they are, open ones with the lowest free number. The filter has made sure that there is room. */

@@ -1,3 +1,6 @@
+/** Feature level that a swarm, and an agent, need for services in full: health, jobs, secrets, volumes and the like. */
+export const SERVICES_LEVEL = 4;
+
 /** Tuning of the scheduler; nothing here is met by users. */
 export interface SchedulerConfig {
   /** Placements decided in one slice. */

@@ -1,4 +1,4 @@
-export { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig } from './config.ts';
+export { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig, SERVICES_LEVEL } from './config.ts';
 export {
   type Constraint,
   compileConstraints,

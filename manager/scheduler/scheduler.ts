@@ -83,11 +83,11 @@ export class Scheduler implements Loop {
         if (event.kind === 'remove') this.#removeTask(event.object);
         else this.#setTask(event.object, event.old);
         break;
-      case 'service':
-        break;
       case 'network':
         if (event.kind === 'remove') this.#needs.removeNetwork(event.object.id);
         else this.#needs.setNetwork(event.object);
+        break;
+      default: // plays no part in placement
         break;
     }
   }

@@ -48,35 +48,35 @@ export class StoreState implements IndexedStoreView {
   }
 
   tasksOfService(serviceId: string): Iterable<Task> {
-    return this.#members('task', 'service', serviceId);
+    return this.members('task', 'service', serviceId);
   }
 
   tasksOfSlot(serviceId: string, slot: number): Iterable<Task> {
-    return this.#members('task', 'slot', numberKey(serviceId, slot));
+    return this.members('task', 'slot', numberKey(serviceId, slot));
   }
 
   tasksOfNode(nodeId: string): Iterable<Task> {
-    return this.#members('task', 'node', nodeId);
+    return this.members('task', 'node', nodeId);
   }
 
   tasksWithDesiredState(state: TaskState): Iterable<Task> {
-    return this.#members('task', 'desiredState', String(state));
+    return this.members('task', 'desiredState', String(state));
   }
 
   revisionsOfService(serviceId: string): Iterable<Revision> {
-    return this.#members('revision', 'service', serviceId);
+    return this.members('revision', 'service', serviceId);
   }
 
   revision(serviceId: string, number: number): Revision | undefined {
-    return this.#only('revision', 'number', numberKey(serviceId, number));
+    return this.find('revision', 'number', numberKey(serviceId, number));
   }
 
   serviceByName(name: string): Service | undefined {
-    return this.#only('service', 'name', name.toLowerCase());
+    return this.find('service', 'name', name.toLowerCase());
   }
 
   oneOffByName(name: string): Task | undefined {
-    return this.#only('task', 'name', name.toLowerCase());
+    return this.find('task', 'name', name.toLowerCase());
   }
 
   byName<Name extends NamedTable>(table: Name, name: string): readonly Tables[Name][] {
@@ -87,6 +87,17 @@ export class StoreState implements IndexedStoreView {
   byNamePrefix<Name extends NamedTable>(table: Name, prefix: string, limit: number): readonly Tables[Name][] {
     const key = prefix.toLowerCase();
     return this.#byNameFrom(table, key, (other) => other.startsWith(key), limit);
+  }
+
+  find<Name extends TableName>(table: Name, index: UniqueIndex<Name>, key: string): Tables[Name] | undefined {
+    const id = this.holder(table, index, key);
+    return id === undefined ? undefined : this.get(table, id);
+  }
+
+  members<Name extends TableName>(table: Name, index: MultipleIndex<Name>, key: string): Iterable<Tables[Name]> {
+    const ids = this.tables[table].multiple[index]?.get(key) ?? EMPTY_ID_SET;
+    const { objects } = this.#table(table);
+    return again(() => pick(objects, idSetValues(ids)));
   }
 
   byIdPrefix<Name extends TableName>(table: Name, prefix: string, limit: number): readonly Tables[Name][] {
@@ -110,17 +121,6 @@ export class StoreState implements IndexedStoreView {
 
   #table<Name extends TableName>(table: Name): TableState<Tables[Name]> {
     return this.tables[table];
-  }
-
-  #only<Name extends TableName>(table: Name, index: UniqueIndex<Name>, key: string): Tables[Name] | undefined {
-    const id = this.holder(table, index, key);
-    return id === undefined ? undefined : this.get(table, id);
-  }
-
-  #members<Name extends TableName>(table: Name, index: MultipleIndex<Name>, key: string): Iterable<Tables[Name]> {
-    const ids = this.tables[table].multiple[index]?.get(key) ?? EMPTY_ID_SET;
-    const { objects } = this.#table(table);
-    return again(() => pick(objects, idSetValues(ids)));
   }
 
   #byNameFrom<Name extends NamedTable>(

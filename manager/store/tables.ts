@@ -1,4 +1,17 @@
-import { Cluster, Network, Node, Revision, Service, Task } from '#gen/swarm/v1/objects.ts';
+import {
+  Cluster,
+  Config,
+  ConfigVersion,
+  Network,
+  Node,
+  Revision,
+  Secret,
+  SecretVersion,
+  Service,
+  Stack,
+  Task,
+  Volume,
+} from '#gen/swarm/v1/objects.ts';
 import type { TableName, Tables } from './types.ts';
 
 /** Finds objects by something else than their id. Pure functions of the object; undefined leaves it out. */
@@ -53,6 +66,46 @@ export const TABLES = {
     label: 'network',
     create: Network.create,
     unique: { name: (network) => network.spec?.name.toLowerCase() || undefined },
+    multiple: {},
+  },
+  secret: {
+    label: 'secret',
+    create: Secret.create,
+    unique: { name: (secret) => secret.spec?.name.toLowerCase() || undefined },
+    multiple: {},
+  },
+  secretVersion: {
+    label: 'version of a secret',
+    create: SecretVersion.create,
+    unique: { number: (version) => numberKey(version.secretId, version.number) },
+    multiple: { secret: (version) => version.secretId },
+  },
+  config: {
+    label: 'config',
+    create: Config.create,
+    unique: { name: (config) => config.spec?.name.toLowerCase() || undefined },
+    multiple: {},
+  },
+  configVersion: {
+    label: 'version of a config',
+    create: ConfigVersion.create,
+    unique: { number: (version) => numberKey(version.configId, version.number) },
+    multiple: { config: (version) => version.configId },
+  },
+  // The same name on two nodes is two volumes.
+  volume: {
+    label: 'volume',
+    create: Volume.create,
+    unique: { nameOnNode: (volume) => volume.spec && `${volume.nodeId}/${volume.spec.name}` },
+    multiple: {
+      name: (volume) => volume.spec?.name.toLowerCase() || undefined,
+      node: (volume) => volume.nodeId,
+    },
+  },
+  stack: {
+    label: 'stack',
+    create: Stack.create,
+    unique: { name: (stack) => stack.spec?.name.toLowerCase() || undefined },
     multiple: {},
   },
 } as const satisfies { readonly [Name in TableName]: TableDefinition<Tables[Name]> };

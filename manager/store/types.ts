@@ -1,7 +1,22 @@
 /**
  * What the rest of the manager sees of the store: immutable views, events, changes. Pure.
  */
-import type { Cluster, Network, Node, Revision, Service, Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import type {
+  Cluster,
+  Config,
+  ConfigVersion,
+  Network,
+  Node,
+  Revision,
+  Secret,
+  SecretVersion,
+  Service,
+  Stack,
+  Task,
+  TaskState,
+  Volume,
+} from '#gen/swarm/v1/objects.ts';
+import type { MultipleIndex, UniqueIndex } from './tables.ts';
 
 /** Every table with the type of its objects. A new kind of object is one line here and one in `tables.ts`. */
 export interface Tables {
@@ -11,13 +26,19 @@ export interface Tables {
   readonly revision: Revision;
   readonly task: Task;
   readonly network: Network;
+  readonly secret: Secret;
+  readonly secretVersion: SecretVersion;
+  readonly config: Config;
+  readonly configVersion: ConfigVersion;
+  readonly volume: Volume;
+  readonly stack: Stack;
 }
 
 export type TableName = keyof Tables;
 export type StoredObject = Tables[TableName];
 
-/** Tables whose objects have a name: a service's or network's own, a node's hostname. */
-export type NamedTable = 'network' | 'node' | 'service';
+/** Tables whose objects have a name: their own, or a node's hostname. */
+export type NamedTable = 'config' | 'network' | 'node' | 'secret' | 'service' | 'stack' | 'volume';
 
 /**
  * A change that deciding code asks for. `object.version` is the version that was read (0 for a creation): a write in
@@ -66,6 +87,10 @@ export interface StoreView {
   serviceByName(name: string): Service | undefined;
   /** The container of `swarm run` with that name, without regard to case. */
   oneOffByName(name: string): Task | undefined;
+  /** The object that has the key in a unique index of its table (`tables.ts`). */
+  find<Name extends TableName>(table: Name, index: UniqueIndex<Name>, key: string): Tables[Name] | undefined;
+  /** The objects that have the key in another index of their table, in no promised order. */
+  members<Name extends TableName>(table: Name, index: MultipleIndex<Name>, key: string): Iterable<Tables[Name]>;
   /** Objects whose id begins with the prefix, at most `limit` of them. */
   byIdPrefix<Name extends TableName>(table: Name, prefix: string, limit: number): readonly Tables[Name][];
   /** The one cluster object; undefined before the swarm is initialised. */

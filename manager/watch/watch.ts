@@ -1,6 +1,19 @@
 /** The store's changes for readers outside, from a version on and without a gap. */
 import { SwarmError } from '#common/errors.ts';
-import type { Cluster, Network, Node, Revision, Service, Task } from '#gen/swarm/v1/objects.ts';
+import type {
+  Cluster,
+  Config,
+  ConfigVersion,
+  Network,
+  Node,
+  Revision,
+  Secret,
+  SecretVersion,
+  Service,
+  Stack,
+  Task,
+  Volume,
+} from '#gen/swarm/v1/objects.ts';
 import { StoreActionKind, type StoreObject } from '#gen/swarm/v1/store.ts';
 import {
   ObjectKind,
@@ -27,6 +40,7 @@ export interface Redactor {
   service(object: Service): Service;
   revision(object: Revision): Revision;
   task(object: Task): Task;
+  secretVersion(object: SecretVersion): SecretVersion;
 }
 
 const KINDS: Readonly<Record<TableName, ObjectKind>> = {
@@ -36,6 +50,12 @@ const KINDS: Readonly<Record<TableName, ObjectKind>> = {
   revision: ObjectKind.REVISION,
   task: ObjectKind.TASK,
   network: ObjectKind.NETWORK,
+  secret: ObjectKind.SECRET,
+  secretVersion: ObjectKind.SECRET_VERSION,
+  config: ObjectKind.CONFIG,
+  configVersion: ObjectKind.CONFIG_VERSION,
+  volume: ObjectKind.VOLUME,
+  stack: ObjectKind.STACK,
 };
 
 const ACTIONS: Readonly<Record<StoreEvent['kind'], StoreActionKind>> = {
@@ -106,5 +126,17 @@ function storeObject(table: TableName, object: StoredObject, redactor: Redactor)
       return { object: { kind: 'task', value: redactor.task(object as Task) } };
     case 'network':
       return { object: { kind: 'network', value: object as Network } };
+    case 'secret':
+      return { object: { kind: 'secret', value: object as Secret } };
+    case 'secretVersion':
+      return { object: { kind: 'secretVersion', value: redactor.secretVersion(object as SecretVersion) } };
+    case 'config':
+      return { object: { kind: 'config', value: object as Config } };
+    case 'configVersion':
+      return { object: { kind: 'configVersion', value: object as ConfigVersion } };
+    case 'volume':
+      return { object: { kind: 'volume', value: object as Volume } };
+    case 'stack':
+      return { object: { kind: 'stack', value: object as Stack } };
   }
 }

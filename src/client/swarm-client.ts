@@ -5,10 +5,16 @@ import { DispatcherService } from '#gen/swarm/v1/dispatcher.ts';
 import { DoctorService } from '#gen/swarm/v1/doctor.ts';
 import { HealthService } from '#gen/swarm/v1/health.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
+import { JobService } from '#gen/swarm/v1/jobs.ts';
 import { LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
 import { NodeService } from '#gen/swarm/v1/node.ts';
 import { MembershipService, RaftService } from '#gen/swarm/v1/raft.ts';
+import { RebalanceService } from '#gen/swarm/v1/rebalance.ts';
+import { RolloutService } from '#gen/swarm/v1/rollouts.ts';
+import { SecretService } from '#gen/swarm/v1/secrets.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
+import { StackService } from '#gen/swarm/v1/stacks.ts';
+import { VolumeService } from '#gen/swarm/v1/volumes.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import type { Client } from '#proto/grpc/methods.ts';
@@ -17,6 +23,12 @@ import type { Target, Transport } from '#proto/grpc/transport.ts';
 /** The services of the contract by the name they have on a client. */
 const SERVICES = {
   control: ControlService,
+  rollouts: RolloutService,
+  jobs: JobService,
+  rebalance: RebalanceService,
+  secrets: SecretService,
+  volumes: VolumeService,
+  stacks: StackService,
   containers: ContainerService,
   watch: WatchService,
   logs: LogsService,

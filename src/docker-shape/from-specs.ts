@@ -46,6 +46,7 @@ export const UPDATE_ORDERS: Readonly<Record<UpdateOrder, string>> = {
   [UpdateOrder.UNSPECIFIED]: 'stop-first',
   [UpdateOrder.STOP_FIRST]: 'stop-first',
   [UpdateOrder.START_FIRST]: 'start-first',
+  [UpdateOrder.AUTO]: 'auto',
 };
 
 export const FAILURE_ACTIONS: Readonly<Record<FailureAction, string>> = {

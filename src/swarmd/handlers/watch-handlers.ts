@@ -1,5 +1,11 @@
 import type { WatchService } from '#gen/swarm/v1/watch.ts';
-import { redactCluster, redactNode, redactRevision, redactService } from '#manager/control/index.ts';
+import {
+  redactCluster,
+  redactNode,
+  redactRevision,
+  redactSecretVersion,
+  redactService,
+} from '#manager/control/index.ts';
 import { type Redactor, watchStore } from '#manager/watch/index.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import { caughtUp, type ServingAccess } from './manager-access.ts';
@@ -10,6 +16,7 @@ const REDACTOR: Redactor = {
   service: redactService,
   revision: redactRevision,
   task: (task) => task,
+  secretVersion: redactSecretVersion,
 };
 
 export function watchHandlers(manager: ServingAccess): Handlers<typeof WatchService> {

@@ -1,28 +1,25 @@
 /** A store for the tests of the leader loops: mutable maps behind the view's interface, with versions and events. */
 import type { Cluster, Revision, Service, Task } from '#gen/swarm/v1/objects.ts';
-import type {
-  Change,
-  ChangeGroup,
-  Loop,
-  StoredObject,
-  StoreEvent,
-  StoreView,
-  TableName,
-  Tables,
+import {
+  type Change,
+  type ChangeGroup,
+  definitionOf,
+  type Loop,
+  type MultipleIndex,
+  type StoredObject,
+  type StoreEvent,
+  type StoreView,
+  TABLE_NAMES,
+  type TableName,
+  type Tables,
+  type UniqueIndex,
 } from '#manager/store/index.ts';
 
 type TableMaps = { readonly [Name in TableName]: Map<string, Tables[Name]> };
 
 export class MemoryStore implements StoreView {
   version = 0;
-  readonly #tables: TableMaps = {
-    cluster: new Map(),
-    node: new Map(),
-    service: new Map(),
-    revision: new Map(),
-    task: new Map(),
-    network: new Map(),
-  };
+  readonly #tables: TableMaps = emptyTables();
   readonly #byService = new Map<string, Set<string>>();
   readonly #bySlot = new Map<string, Set<string>>();
   readonly #byNode = new Map<string, Set<string>>();
@@ -70,6 +67,15 @@ export class MemoryStore implements StoreView {
     return [...this.#tables.task.values()].find((task) => task.oneOff?.name === name);
   }
 
+  find<Name extends TableName>(table: Name, index: UniqueIndex<Name>, key: string): Tables[Name] | undefined {
+    const keyOf = definitionOf(table).unique[index];
+    for (const object of this.all(table)) if (keyOf?.(object) === key) return object;
+    return undefined;
+  }
+  members<Name extends TableName>(table: Name, index: MultipleIndex<Name>, key: string): Iterable<Tables[Name]> {
+    const keyOf = definitionOf(table).multiple[index];
+    return [...this.all(table)].filter((object) => keyOf?.(object) === key);
+  }
   byIdPrefix<Name extends TableName>(table: Name, prefix: string, limit: number): readonly Tables[Name][] {
     return [...this.all(table)].filter((object) => object.id.startsWith(prefix)).slice(0, limit);
   }
@@ -165,4 +171,8 @@ export function drain(store: MemoryStore, loop: Loop, loops: readonly Loop[], no
     commitGroups(store, loops, plan.changes, nowMs);
   }
   throw new Error(`${loop.name} does not come to rest`);
+}
+
+function emptyTables(): TableMaps {
+  return Object.fromEntries(TABLE_NAMES.map((name) => [name, new Map()])) as Record<TableName, Map<string, never>>;
 }

@@ -6,7 +6,19 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { SwarmError } from '#common/errors.ts';
-import { TaskState } from '#gen/swarm/v1/objects.ts';
+import {
+  Config,
+  ConfigSpec,
+  ConfigVersion,
+  Secret,
+  SecretSpec,
+  SecretVersion,
+  Stack,
+  StackSpec,
+  TaskState,
+  Volume,
+  VolumeSpec,
+} from '#gen/swarm/v1/objects.ts';
 import {
   applyTransaction,
   type Change,
@@ -46,6 +58,24 @@ const objects: Readonly<Record<TableName, fc.Arbitrary<StoredObject>>> = {
     })
     .map(({ id, ...rest }) => task(id, rest)),
   network: fc.tuple(few('w', 4), fc.constantFrom('front', 'FRONT', 'back', '')).map(([id, name]) => network(id, name)),
+  secret: fc
+    .tuple(few('x', 3), fc.constantFrom('key', 'KEY', ''))
+    .map(([id, name]) => Secret.create({ id, spec: SecretSpec.create({ name }) })),
+  secretVersion: fc
+    .tuple(few('xv', 6), few('x', 3), fc.integer({ min: 1, max: 3 }))
+    .map(([id, secretId, number]) => SecretVersion.create({ id, secretId, number })),
+  config: fc
+    .tuple(few('y', 3), fc.constantFrom('conf', 'CONF', ''))
+    .map(([id, name]) => Config.create({ id, spec: ConfigSpec.create({ name }) })),
+  configVersion: fc
+    .tuple(few('yv', 6), few('y', 3), fc.integer({ min: 1, max: 3 }))
+    .map(([id, configId, number]) => ConfigVersion.create({ id, configId, number })),
+  volume: fc
+    .tuple(few('v', 4), fc.constantFrom('n1', 'n2'), fc.constantFrom('data', 'DATA'))
+    .map(([id, nodeId, name]) => Volume.create({ id, nodeId, spec: VolumeSpec.create({ name }) })),
+  stack: fc
+    .tuple(few('k', 3), fc.constantFrom('shop', 'SHOP', ''))
+    .map(([id, name]) => Stack.create({ id, spec: StackSpec.create({ name }) })),
 };
 
 /** A change whose version is set right before it is made: the current one, or another. */
@@ -57,7 +87,7 @@ interface Wish {
 }
 
 const wishes: fc.Arbitrary<Wish> = fc
-  .constantFrom<TableName>('cluster', 'node', 'service', 'revision', 'network', 'task', 'task', 'task')
+  .constantFrom<TableName>(...TABLE_NAMES, 'task', 'task', 'task', 'task', 'service', 'network', 'revision')
   .chain((table) =>
     fc.record({
       kind: fc.constantFrom<Change['kind']>('create', 'create', 'update', 'update', 'remove'),
@@ -73,15 +103,22 @@ function nameOf(table: TableName, object: StoredObject): string {
   if (table === 'service') return (object as ReturnType<typeof service>).spec?.name.toLowerCase() ?? '';
   if (table === 'network') return (object as ReturnType<typeof network>).spec?.name.toLowerCase() ?? '';
   if (table === 'node') return (object as ReturnType<typeof node>).description?.hostname.toLowerCase() ?? '';
-  return '';
+  return 'spec' in object && object.spec !== undefined && 'name' in object.spec ? object.spec.name.toLowerCase() : '';
 }
 
 /** What may not occur twice in a table. */
 function uniqueKey(table: TableName, object: StoredObject): string {
-  if (table === 'service' || table === 'network') return nameOf(table, object);
+  if (['service', 'network', 'secret', 'config', 'stack'].includes(table)) return nameOf(table, object);
+  if (table === 'secretVersion') return numbered((object as SecretVersion).secretId, (object as SecretVersion).number);
+  if (table === 'configVersion') return numbered((object as ConfigVersion).configId, (object as ConfigVersion).number);
+  if (table === 'volume') return `${(object as Volume).nodeId} ${(object as Volume).spec?.name}`;
   if (table !== 'revision') return '';
   const { serviceId, number } = object as ReturnType<typeof revision>;
-  return `${serviceId} ${number}`;
+  return numbered(serviceId, number);
+}
+
+function numbered(id: string, number: number): string {
+  return `${id} ${number}`;
 }
 
 /** The model after the group, or the reason of its refusal. */
@@ -225,14 +262,10 @@ describe('manager/store: against a naive model', () => {
 function emptyModel(): Model {
   return {
     version: 0,
-    tables: {
-      cluster: new Map(),
-      node: new Map(),
-      service: new Map(),
-      revision: new Map(),
-      task: new Map(),
-      network: new Map(),
-    },
+    tables: Object.fromEntries(TABLE_NAMES.map((name): [TableName, Rows] => [name, new Map()])) as Record<
+      TableName,
+      Rows
+    >,
   };
 }
 

@@ -12,6 +12,12 @@ const KINDS = {
   revision: true,
   task: true,
   network: true,
+  secret: true,
+  secretVersion: true,
+  config: true,
+  configVersion: true,
+  volume: true,
+  stack: true,
 } as const satisfies Record<Kind, true> & Record<TableName, true>;
 
 describe('manager/store: tables', () => {
