@@ -5,6 +5,7 @@
 import { SwarmError } from '#common/errors.ts';
 import type { ClusterSpec, ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import { NETWORKS_LEVEL, publishesByIngress } from '#manager/allocator/index.ts';
+import { SERVICES_LEVEL } from '#manager/scheduler/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 
 interface FeatureGate<Spec> {
@@ -27,6 +28,14 @@ const SERVICE_GATES: readonly FeatureGate<ServiceSpec>[] = [
   { field: 'network', level: 3, uses: ({ task }) => (task?.networks.length ?? 0) > 0 },
   { field: 'publish', level: 3, uses: publishesByIngress },
   { field: 'drain', level: 3, uses: ({ endpoint }) => endpoint?.drainMs !== undefined },
+  { field: 'affinity', level: SERVICES_LEVEL, uses: ({ task }) => (task?.placement?.affinities.length ?? 0) > 0 },
+  { field: 'priority', level: SERVICES_LEVEL, uses: ({ task }) => (task?.placement?.priority ?? 0) !== 0 },
+  { field: 'preempt', level: SERVICES_LEVEL, uses: ({ task }) => task?.placement?.preempts === true },
+  {
+    field: 'generic-resource',
+    level: SERVICES_LEVEL,
+    uses: ({ task }) => (task?.resources?.reservations?.generic.length ?? 0) > 0,
+  },
 ];
 
 /** @throws SwarmError `feature-level` for the first setting that the cluster's level does not allow yet */
@@ -42,6 +51,11 @@ export function checkServiceFeatures(view: StoreView, spec: ServiceSpec): void {
 /** @throws SwarmError `feature-level` while the cluster can have no networks */
 export function requireNetworks(view: StoreView, field: string): void {
   if (levelOf(view) < NETWORKS_LEVEL) throw tooLow(field, NETWORKS_LEVEL, levelOf(view));
+}
+
+/** @throws SwarmError `feature-level` while the cluster can have no secrets, configs, volumes, stacks and the like */
+export function requireServices(view: StoreView, field: string): void {
+  if (levelOf(view) < SERVICES_LEVEL) throw tooLow(field, SERVICES_LEVEL, levelOf(view));
 }
 
 function levelOf(view: StoreView): number {

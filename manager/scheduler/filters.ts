@@ -99,6 +99,14 @@ const encryptionFilter = (needs: NetworkNeeds): Filter => ({
   explain: (nodes) => `network encryption not available ${onNodes(nodes)}`,
 });
 
+/** An agent of an older release would run the task without what its spec says. */
+const agentFilter: Filter = {
+  name: 'agent',
+  applies: (request) => request.agentLevel > 0,
+  fits: (record, request) => (record.node.description?.featureLevel ?? 0) >= request.agentLevel,
+  explain: (nodes) => `spec not supported by the release ${onNodes(nodes)}`,
+};
+
 /** In the order in which they are asked; a node is counted by the first that refuses it. */
 export function allFilters(config: SchedulerConfig, needs: NetworkNeeds): readonly Filter[] {
   return [
@@ -111,6 +119,7 @@ export function allFilters(config: SchedulerConfig, needs: NetworkNeeds): readon
     maxReplicasFilter,
     networkFilter(needs),
     encryptionFilter(needs),
+    agentFilter,
   ];
 }
 

@@ -2,6 +2,7 @@
 import type { Node, Revision } from '#gen/swarm/v1/objects.ts';
 import { PlacementStrategy, type Platform, type PortConfig } from '#gen/swarm/v1/specs.ts';
 import { attachmentsOf, publishesByIngress } from '#manager/allocator/index.ts';
+import { neededAgentLevel } from './agent-needs.ts';
 import { type Constraint, compileConstraints, labelOf } from './constraint.ts';
 import { hostModePorts } from './host-ports.ts';
 
@@ -24,6 +25,8 @@ export interface PlacementRequest {
   readonly preferences: readonly ((node: Node) => string)[];
   /** UNSPECIFIED: the cluster's. */
   readonly strategy: PlacementStrategy;
+  /** Feature level that the agent must have; 0 when any will do. */
+  readonly agentLevel: number;
 }
 
 export function compileRequest(revision: Revision): PlacementRequest {
@@ -42,5 +45,6 @@ export function compileRequest(revision: Revision): PlacementRequest {
     ingress: publishesByIngress(revision.spec),
     preferences: (placement?.preferences ?? []).flatMap(({ spread }) => labelOf(spread) ?? []),
     strategy: placement?.strategy ?? PlacementStrategy.UNSPECIFIED,
+    agentLevel: task === undefined ? 0 : neededAgentLevel(task),
   };
 }

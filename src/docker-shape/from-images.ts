@@ -1,7 +1,8 @@
 /** Images in Docker's shape. */
+
+import { timestamp } from '#common/template/encode-json.ts';
+import type { StructData } from '#common/template/go-types.ts';
 import type { Image, ImageConfig, ImageHealthcheck } from '#gen/swarm/v1/images.ts';
-import { timestamp } from './encode-json.ts';
-import type { StructData } from './go-types.ts';
 
 const NS_PER_MS = 1e6;
 

@@ -1,8 +1,9 @@
 /** What a daemon says about itself, in the shape of Docker's system information. */
+
+import type { StructData } from '#common/template/go-types.ts';
 import { type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { clusterShape } from './from-objects.ts';
-import type { StructData } from './go-types.ts';
 
 export const LOCAL_NODE_STATES: Readonly<Record<LocalNodeState, string>> = {
   [LocalNodeState.UNSPECIFIED]: 'inactive',

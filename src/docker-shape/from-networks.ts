@@ -1,10 +1,10 @@
 /** Networks and addresses in Docker's shape. */
 import { parseIp, parsePrefix, prefixHas } from '#common/ip.ts';
 import { taskLinkAddress } from '#common/task-link-address.ts';
+import type { StructData } from '#common/template/go-types.ts';
 import type { NetworkUsage, NetworkUser } from '#gen/swarm/v1/control.ts';
 import type { Network, Node } from '#gen/swarm/v1/objects.ts';
 import type { IpamSubnet, NetworkSpec } from '#gen/swarm/v1/specs.ts';
-import type { StructData } from './go-types.ts';
 import { predefinedNetwork } from './predefined-networks.ts';
 
 const DEFAULT_DRIVER = 'overlay';

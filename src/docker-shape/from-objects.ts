@@ -1,4 +1,6 @@
 /** The objects of the store in Docker's shape. */
+
+import type { StructData } from '#common/template/go-types.ts';
 import type { ServiceTaskCounts, TaskView } from '#gen/swarm/v1/control.ts';
 import {
   type Cluster,
@@ -14,7 +16,6 @@ import {
 import { type ClusterSpec, NodeAvailability, NodeRole, type PortConfig } from '#gen/swarm/v1/specs.ts';
 import { attachedNetworkData, networkSubnets, withPrefixLength } from './from-networks.ts';
 import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
-import type { StructData } from './go-types.ts';
 import { predefinedNetwork } from './predefined-networks.ts';
 
 const NS_PER_MS = 1e6;

@@ -1,4 +1,6 @@
 /** What users declared, in Docker's shape. */
+
+import type { StructData } from '#common/template/go-types.ts';
 import {
   type ContainerSpec,
   EndpointMode,
@@ -22,7 +24,6 @@ import {
   type UpdateConfig,
   UpdateOrder,
 } from '#gen/swarm/v1/specs.ts';
-import type { StructData } from './go-types.ts';
 
 /** Nanoseconds, Go's unit of time. */
 const NS_PER_MS = 1e6;

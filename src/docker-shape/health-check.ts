@@ -1,4 +1,4 @@
-import { DURATION, INT, STRINGS, type StructType, struct } from './go-types.ts';
+import { DURATION, INT, STRINGS, type StructType, struct } from '#common/template/go-types.ts';
 
 /** How a container's health is checked. Two of Docker's types have these fields: a service's and an image's. */
 export function healthCheckType(name: string): StructType {

@@ -1,5 +1,16 @@
 /** Docker's image types (API 1.50) as data. */
-import { BOOL, INT, list, mapOf, pointer, STRING, STRING_MAP, STRINGS, struct, TIME } from './go-types.ts';
+import {
+  BOOL,
+  INT,
+  list,
+  mapOf,
+  pointer,
+  STRING,
+  STRING_MAP,
+  STRINGS,
+  struct,
+  TIME,
+} from '#common/template/go-types.ts';
 import { healthCheckType } from './health-check.ts';
 
 /** A set, as Go writes it: keys that lead to nothing. */

@@ -1,5 +1,17 @@
 /** Docker's network types (API 1.50), with the counts of addresses that API 1.52 adds to them. */
-import { BOOL, INT, list, mapOf, pointer, STRING, STRING_MAP, STRINGS, struct, TIME, UINT } from './go-types.ts';
+import {
+  BOOL,
+  INT,
+  list,
+  mapOf,
+  pointer,
+  STRING,
+  STRING_MAP,
+  STRINGS,
+  struct,
+  TIME,
+  UINT,
+} from '#common/template/go-types.ts';
 
 const IPAM_CONFIG = struct('network.IPAMConfig', {
   'Subnet?': STRING,

@@ -17,7 +17,7 @@ import {
   struct,
   TIME,
   UINT,
-} from './go-types.ts';
+} from '#common/template/go-types.ts';
 import { healthCheckType } from './health-check.ts';
 
 const VERSION: StructType = {

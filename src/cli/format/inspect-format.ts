@@ -1,9 +1,9 @@
 /** `inspect`: an array of indented JSON, the same on one line, or a template over Docker's typed object. */
-import { encodeJson, indentJson } from '../../docker-shape/encode-json.ts';
-import { ANY, type GoValue } from '../../docker-shape/go-types.ts';
-import { FUNCTIONS } from '../template/functions.ts';
-import { Template } from '../template/template.ts';
-import { TemplateError } from '../template/template-error.ts';
+import { encodeJson, indentJson } from '#common/template/encode-json.ts';
+import { FUNCTIONS } from '#common/template/functions.ts';
+import { ANY, type GoValue } from '#common/template/go-types.ts';
+import { Template } from '#common/template/template.ts';
+import { TemplateError } from '#common/template/template-error.ts';
 import { withDockerErrors } from './list-format.ts';
 
 export interface InspectFormat {

@@ -1,9 +1,10 @@
 /** `--format` of the commands that list: table, json, raw or a template, over the columns that Docker has. */
-import { type GoType, type GoValue, STRING, STRING_MAP, struct } from '../../docker-shape/go-types.ts';
+
+import { HEADER_FUNCTIONS } from '#common/template/functions.ts';
+import { type GoType, type GoValue, STRING, STRING_MAP, struct } from '#common/template/go-types.ts';
+import { Template } from '#common/template/template.ts';
+import { TemplateError } from '#common/template/template-error.ts';
 import { CliError } from '../cli-errors.ts';
-import { HEADER_FUNCTIONS } from '../template/functions.ts';
-import { Template } from '../template/template.ts';
-import { TemplateError } from '../template/template-error.ts';
 import { alignTabs } from './tab-table.ts';
 
 /** A column, or any other field that a template may ask for. */

@@ -3,10 +3,10 @@
  * recorded command line, in Docker's shape, against what the docker CLI sent.
  */
 import assert from 'node:assert/strict';
+import { encodeJson } from '#common/template/encode-json.ts';
 import { type CreateNetworkRequest, CreateNetworkResponse } from '#gen/swarm/v1/control.ts';
 import { Network } from '#gen/swarm/v1/objects.ts';
 import type { NetworkSpec } from '#gen/swarm/v1/specs.ts';
-import { encodeJson } from '#src/docker-shape/encode-json.ts';
 import { networkCreateShape } from '#src/docker-shape/from-networks.ts';
 import { NETWORK_CREATE } from '#src/docker-shape/network-types.ts';
 import { recordedNetworkRequests } from './docker-reference/golden.ts';

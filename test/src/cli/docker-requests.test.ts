@@ -5,10 +5,10 @@
  */
 import assert from 'node:assert/strict';
 import { ManualClock } from '#common/clock.ts';
+import { encodeJson } from '#common/template/encode-json.ts';
 import { type CreateServiceRequest, CreateServiceResponse, UpdateServiceResponse } from '#gen/swarm/v1/control.ts';
 import { Service } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
-import { encodeJson } from '#src/docker-shape/encode-json.ts';
 import { serviceSpecShape } from '#src/docker-shape/from-specs.ts';
 import { SERVICE_SPEC } from '#src/docker-shape/swarm-types.ts';
 import { recordedRequests } from './docker-reference/golden.ts';

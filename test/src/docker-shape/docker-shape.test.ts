@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { byBytes, encodeJson, timestamp } from '#common/template/encode-json.ts';
+import { BOOL, BYTES, INT, list, pointer, STRING, STRING_MAP, struct, TIME } from '#common/template/go-types.ts';
 import { NetworkUsage, NetworkUser, SubnetUsage, TaskView } from '#gen/swarm/v1/control.ts';
 import { GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
 import {
@@ -43,11 +45,9 @@ import {
   TrafficPolicy,
   VolumeOptions,
 } from '#gen/swarm/v1/specs.ts';
-import { byBytes, encodeJson, timestamp } from '#src/docker-shape/encode-json.ts';
 import { swarmInfoShape, systemInfoShape, withoutPort } from '#src/docker-shape/from-info.ts';
 import { networkShape, withPrefixLength } from '#src/docker-shape/from-networks.ts';
 import { clusterShape, nodeShape, serviceShape, TASK_STATES, taskShape } from '#src/docker-shape/from-objects.ts';
-import { BOOL, BYTES, INT, list, pointer, STRING, STRING_MAP, struct, TIME } from '#src/docker-shape/go-types.ts';
 import { NETWORK } from '#src/docker-shape/network-types.ts';
 import { PREDEFINED_NETWORKS } from '#src/docker-shape/predefined-networks.ts';
 import { CLUSTER_INFO, NODE, SERVICE, SWARM_INFO, SYSTEM_INFO, TASK } from '#src/docker-shape/swarm-types.ts';

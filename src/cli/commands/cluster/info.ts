@@ -1,9 +1,9 @@
 import { formatDuration, humanDuration, NANOS_PER_MS } from '#common/duration.ts';
 import { DEFAULT_SAVES_KEPT } from '#common/limits.ts';
 import { binarySize } from '#common/size.ts';
+import { encodeJson } from '#common/template/encode-json.ts';
 import { type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
 import { type LogConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
-import { encodeJson } from '../../../docker-shape/encode-json.ts';
 import {
   LOCAL_NODE_STATES,
   LOG_DRIVERS,

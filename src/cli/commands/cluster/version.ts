@@ -1,6 +1,6 @@
 import { SwarmError } from '#common/errors.ts';
-import { encodeJson } from '../../../docker-shape/encode-json.ts';
-import { INT, pointer, STRING, struct } from '../../../docker-shape/go-types.ts';
+import { encodeJson } from '#common/template/encode-json.ts';
+import { INT, pointer, STRING, struct } from '#common/template/go-types.ts';
 import { VERSION } from '../../../swarmd/version.ts';
 import { EXIT_FAILURE, SilentExit } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';

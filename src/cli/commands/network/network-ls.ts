@@ -1,4 +1,5 @@
 import { invalidField } from '#common/errors.ts';
+import { printTime } from '#common/template/print-value.ts';
 import type { Network } from '#gen/swarm/v1/objects.ts';
 import { networkDriver, networkName, networkScope } from '../../../docker-shape/from-networks.ts';
 import { PREDEFINED_NETWORKS } from '../../../docker-shape/predefined-networks.ts';
@@ -7,7 +8,6 @@ import type { CommandImplementation, Invocation } from '../../command.ts';
 import { boolFlag, listFlag } from '../../flags.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
 import { naturalOrder, shortId } from '../../format/texts.ts';
-import { printTime } from '../../template/print-value.ts';
 import { filter } from '../../values/key-values.ts';
 import { groupFilters } from '../shared/filters.ts';
 import { LIST_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';

@@ -1,8 +1,8 @@
 import { invalidField } from '#common/errors.ts';
+import { BOOL } from '#common/template/go-types.ts';
 import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
 import { NODE_AVAILABILITIES, NODE_STATES } from '../../../docker-shape/from-objects.ts';
-import { BOOL } from '../../../docker-shape/go-types.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
 import { capitalised, naturalOrder } from '../../format/texts.ts';

@@ -1,9 +1,9 @@
 /** `node inspect --pretty`: Docker's page about a node. */
 import { binarySize } from '#common/size.ts';
+import { printTime } from '#common/template/print-value.ts';
 import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
 import { NODE_AVAILABILITIES, NODE_STATES } from '../../../docker-shape/from-objects.ts';
 import { capitalised } from '../../format/texts.ts';
-import { printTime } from '../../template/print-value.ts';
 import { dataPathLines } from '../shared/data-path-lines.ts';
 
 export function prettyNode(node: Node, rootCertificate: string): string {

@@ -1,6 +1,7 @@
 /** `service inspect --pretty`: Docker's page about a service. */
 import { formatDuration } from '#common/duration.ts';
 import { binarySize } from '#common/size.ts';
+import { printFloat } from '#common/template/print-value.ts';
 import { type Network, type Service, UpdateState } from '#gen/swarm/v1/objects.ts';
 import {
   type ContainerSpec,
@@ -27,7 +28,6 @@ import {
   UPDATE_ORDERS,
 } from '../../../docker-shape/from-specs.ts';
 import { ago } from '../../format/texts.ts';
-import { printFloat } from '../../template/print-value.ts';
 
 /** `networks` are those that the service's ids are looked up in. */
 export function prettyService(service: Service, networks: ReadonlyMap<string, Network>, nowMs: number): string {

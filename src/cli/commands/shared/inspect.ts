@@ -1,5 +1,5 @@
 import type { SwarmError } from '#common/errors.ts';
-import type { GoValue } from '../../../docker-shape/go-types.ts';
+import type { GoValue } from '#common/template/go-types.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CliContext } from '../../context.ts';
 import { inspectFormat } from '../../format/inspect-format.ts';

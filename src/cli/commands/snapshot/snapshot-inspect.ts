@@ -1,13 +1,13 @@
 import { SwarmError } from '#common/errors.ts';
 import { decimalSize } from '#common/size.ts';
+import { encodeJson } from '#common/template/encode-json.ts';
+import { BOOL, INT, list, pointer, STRING, struct, TIME, UINT } from '#common/template/go-types.ts';
+import { printTime } from '#common/template/print-value.ts';
 import type { SnapshotDescription } from '#gen/swarm/v1/snapshot.ts';
 import { describeSnapshot, openSnapshot, parseSnapshotKey, type SavedSnapshot } from '#manager/backup/index.ts';
-import { encodeJson } from '../../../docker-shape/encode-json.ts';
-import { BOOL, INT, list, pointer, STRING, struct, TIME, UINT } from '../../../docker-shape/go-types.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { inspectFormat } from '../../format/inspect-format.ts';
-import { printTime } from '../../template/print-value.ts';
 import { INSPECT_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 import { KEY, KEY_FILE, keyTextOf } from './key-flags.ts';
 import { nameOf, snapshotBytes } from './snapshot-bytes.ts';

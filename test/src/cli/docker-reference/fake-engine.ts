@@ -4,10 +4,11 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { SwarmError } from '#common/errors.ts';
+import { encodeJson } from '#common/template/encode-json.ts';
+import { type GoType, list } from '#common/template/go-types.ts';
 import { ListNetworksRequest, ListNodesRequest, ListServicesRequest, ListTasksRequest } from '#gen/swarm/v1/control.ts';
 import type { Network, Node } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
-import { encodeJson } from '#src/docker-shape/encode-json.ts';
 import { networkScope, networkShape } from '#src/docker-shape/from-networks.ts';
 import {
   clusterShape,
@@ -16,7 +17,6 @@ import {
   serviceShape,
   taskShape,
 } from '#src/docker-shape/from-objects.ts';
-import { type GoType, list } from '#src/docker-shape/go-types.ts';
 import { NETWORK } from '#src/docker-shape/network-types.ts';
 import { PREDEFINED_NETWORKS, predefinedNetwork } from '#src/docker-shape/predefined-networks.ts';
 import { CLUSTER_INFO, NODE, SERVICE, TASK } from '#src/docker-shape/swarm-types.ts';

@@ -1,11 +1,11 @@
 /** Goal: tables, ids and orders are laid out as Docker's. Method: examples; a table never loses text. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { indentJson } from '#common/template/encode-json.ts';
 import { listFlag, stringFlag } from '#src/cli/flags.ts';
 import { alignTabs } from '#src/cli/format/tab-table.ts';
 import { displayImage, ellipsis, naturalOrder, shortId } from '#src/cli/format/texts.ts';
 import { flagsHelp } from '#src/cli/help.ts';
-import { indentJson } from '#src/docker-shape/encode-json.ts';
 
 describe('cli: tables', () => {
   it('give a column ten places and three blanks, and pad no last cell', () => {

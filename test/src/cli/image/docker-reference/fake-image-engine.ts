@@ -4,8 +4,8 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { SwarmError } from '#common/errors.ts';
+import { encodeJson } from '#common/template/encode-json.ts';
 import type { Image } from '#gen/swarm/v1/images.ts';
-import { encodeJson } from '#src/docker-shape/encode-json.ts';
 import { imageId, imageShape } from '#src/docker-shape/from-images.ts';
 import { IMAGE } from '#src/docker-shape/image-types.ts';
 import { checkReference, DIGEST, IDS, images, inspectedImage, REMOVAL } from '../image-fixture.ts';

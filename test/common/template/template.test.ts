@@ -4,9 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { goValue } from '#src/cli/template/go-value.ts';
-import { Template } from '#src/cli/template/template.ts';
-import { TemplateError } from '#src/cli/template/template-error.ts';
 import {
   BOOL,
   DURATION,
@@ -19,7 +16,10 @@ import {
   STRINGS,
   struct,
   TIME,
-} from '#src/docker-shape/go-types.ts';
+} from '#common/template/go-types.ts';
+import { goValue } from '#common/template/go-value.ts';
+import { Template } from '#common/template/template.ts';
+import { TemplateError } from '#common/template/template-error.ts';
 
 const INNER = struct('test.Inner', { A: INT, Deep: pointer(struct('test.Deep', { Z: STRING })) });
 const OUTER = struct('test.Outer', {

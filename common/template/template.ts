@@ -1,6 +1,6 @@
-import type { GoValue } from '../../docker-shape/go-types.ts';
 import { type EvaluationOptions, evaluateTemplate } from './evaluate.ts';
 import { FUNCTIONS, type Functions } from './functions.ts';
+import type { GoValue } from './go-types.ts';
 import { type ParsedTemplate, parseTemplate } from './parser.ts';
 
 /** A compiled `--format` template: Go's text/template language with Docker's functions. */

@@ -1,6 +1,6 @@
-import { byBytes } from '../../docker-shape/encode-json.ts';
-import { BOOL, FLOAT, type GoValue, INT, STRING, type StructData, typeName } from '../../docker-shape/go-types.ts';
+import { byBytes } from './encode-json.ts';
 import type { Functions, ParameterKind, TemplateFunction } from './functions.ts';
+import { BOOL, FLOAT, type GoValue, INT, STRING, type StructData, typeName } from './go-types.ts';
 import { dataOf, indirect, intValue, isNil, isTrue, NIL, NO_VALUE, stringValue, structField } from './go-value.ts';
 import {
   type Branch,

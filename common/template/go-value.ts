@@ -1,13 +1,4 @@
-import {
-  ANY,
-  BOOL,
-  FLOAT,
-  type GoType,
-  type GoValue,
-  INT,
-  STRING,
-  type StructType,
-} from '../../docker-shape/go-types.ts';
+import { ANY, BOOL, FLOAT, type GoType, type GoValue, INT, STRING, type StructType } from './go-types.ts';
 
 /** What a map answers for a key that it has not; printed as `<no value>`. */
 export const NO_VALUE: GoValue = { type: ANY, data: undefined };

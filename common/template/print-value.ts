@@ -1,6 +1,6 @@
-import { formatDuration } from '#common/duration.ts';
-import { byBytes } from '../../docker-shape/encode-json.ts';
-import { type GoValue, type StructData, typeName } from '../../docker-shape/go-types.ts';
+import { formatDuration } from '../duration.ts';
+import { byBytes } from './encode-json.ts';
+import { type GoValue, type StructData, typeName } from './go-types.ts';
 import { dataOf, goValue, indirect, isNil } from './go-value.ts';
 
 /** The value as Go's `%v` prints it: `map[a:b]`, `[1 2]`, `{x y}`, `<nil>`. With `names`, as `%+v`: `{Name:x}`. */

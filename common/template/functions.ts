@@ -1,5 +1,5 @@
-import { encodeJson } from '../../docker-shape/encode-json.ts';
-import { type GoType, type GoValue, type StructData, typeName } from '../../docker-shape/go-types.ts';
+import { encodeJson } from './encode-json.ts';
+import { type GoType, type GoValue, type StructData, typeName } from './go-types.ts';
 import { boolValue, dataOf, goValue, indirect, intValue, isTrue, NO_VALUE, stringValue } from './go-value.ts';
 import { printf, printValue, quote } from './print-value.ts';
 
