@@ -5,7 +5,7 @@
 import { SwarmError } from '#common/errors.ts';
 import type { ClusterSpec, ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import { NETWORKS_LEVEL, publishesByIngress } from '#manager/allocator/index.ts';
-import { SERVICES_LEVEL } from '#manager/scheduler/index.ts';
+import { needAbove, SERVICES_LEVEL } from '#manager/scheduler/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 
 interface FeatureGate<Spec> {
@@ -21,6 +21,7 @@ const CLUSTER_GATES: readonly FeatureGate<ClusterSpec>[] = [
   { field: 'snapshot-save-interval', level: 2, uses: ({ log }) => log?.saveIntervalMs !== undefined },
   { field: 'snapshot-save-keep', level: 2, uses: ({ log }) => log?.savesKept !== undefined },
   { field: 'encrypt-data-path', level: 3, uses: ({ network }) => network?.encryptDataPath === true },
+  { field: 'policy', level: SERVICES_LEVEL, uses: ({ policy }) => policy !== undefined },
   { field: 'withdraw-deadline', level: 3, uses: ({ network }) => network?.withdrawDeadlineMs !== undefined },
 ];
 
@@ -45,7 +46,11 @@ export function checkClusterFeatures(featureLevel: number, spec: ClusterSpec): v
 
 /** @throws SwarmError `feature-level` for the first setting that the cluster's level does not allow yet */
 export function checkServiceFeatures(view: StoreView, spec: ServiceSpec): void {
-  check(SERVICE_GATES, levelOf(view), spec);
+  const level = levelOf(view);
+  check(SERVICE_GATES, level, spec);
+  // What an agent has to understand, a leader has to understand too.
+  const need = spec.task === undefined ? undefined : needAbove(level, spec.task);
+  if (need !== undefined) throw tooLow(need.field, need.level, level);
 }
 
 /** @throws SwarmError `feature-level` while the cluster can have no networks */

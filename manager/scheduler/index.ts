@@ -1,4 +1,4 @@
-export { neededAgentLevel } from './agent-needs.ts';
+export { type AgentNeed, needAbove, neededAgentLevel } from './agent-needs.ts';
 export { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig, SERVICES_LEVEL } from './config.ts';
 export {
   type Constraint,
