@@ -32,6 +32,10 @@ export function evaluateTemplate(
 export interface EvaluationOptions {
   /** A key that a map has not is an error (Go's `missingkey=error`), rather than no value. */
   readonly failsOnMissingKey?: boolean;
+  /** Statements that are run, rounds of loops among them; unbounded when absent. For templates of strangers. */
+  readonly stepsMax?: number;
+  /** Characters of the text, and of any text on the way to it; unbounded when absent. */
+  readonly textMax?: number;
 }
 
 interface Variable {
@@ -48,6 +52,7 @@ class Evaluator {
   #output = '';
   #variables: Variable[] = [];
   #depth = 0;
+  #steps = 0;
   /** The template being run, for messages. */
   #name = '';
 
@@ -82,9 +87,11 @@ class Evaluator {
   }
 
   #statement(statement: Statement, dot: GoValue): Flow {
+    const { stepsMax = Number.POSITIVE_INFINITY } = this.#options;
+    if (++this.#steps > stepsMax) this.#fail(statement, `runs for too long (${stepsMax} steps)`);
     switch (statement.kind) {
       case 'text':
-        this.#output += statement.text;
+        this.#write(statement, statement.text);
         return 'on';
       case 'action': {
         const value = this.#pipeline(statement.pipeline, dot);
@@ -107,9 +114,19 @@ class Evaluator {
 
   #print(node: Node, value: GoValue): void {
     const target = indirect(value);
-    if (target.data === undefined && target.type.kind === 'any') this.#output += '<no value>';
+    if (target.data === undefined && target.type.kind === 'any') this.#write(node, '<no value>');
     else if (target.type.kind === 'function') this.#fail(node, `can't print ${nodeText(node)} of type func`);
-    else this.#output += printValue(target);
+    else this.#write(node, printValue(target));
+  }
+
+  #write(node: Node, text: string): void {
+    this.#checkLength(node, this.#output.length + text.length);
+    this.#output += text;
+  }
+
+  #checkLength(node: Node, length: number): void {
+    const { textMax = Number.POSITIVE_INFINITY } = this.#options;
+    if (length > textMax) this.#fail(node, `makes too long a text (over ${textMax} characters)`);
   }
 
   #conditional(branch: Branch, dot: GoValue): Flow {
@@ -151,6 +168,8 @@ class Evaluator {
     }
     if (type.kind === 'int' || type.kind === 'uint') {
       const count = Math.max(0, dataOf(value) as number);
+      const { stepsMax = Number.POSITIVE_INFINITY } = this.#options;
+      if (count > stepsMax) this.#fail(branch.pipeline, `runs for too long (${stepsMax} steps)`);
       return Array.from({ length: count }, (_, i) => [intValue(i), intValue(i)]);
     }
     if (type.kind === 'any' && isNil(value)) return [];
@@ -313,11 +332,14 @@ class Evaluator {
     call: (...operands: readonly GoValue[]) => GoValue,
     operands: readonly GoValue[],
   ): GoValue {
+    let value: GoValue;
     try {
-      return call(...operands);
+      value = call(...operands);
     } catch (thrown) {
       return this.#fail(node, `error calling ${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
     }
+    if (typeof value.data === 'string') this.#checkLength(node, value.data.length);
+    return value;
   }
 
   #invoke(

@@ -86,6 +86,9 @@ export function quote(text: string): string {
   });
 }
 
+/** Go's. */
+const WIDTH_MAX = 1_000_000;
+
 /** What `print` and `println` put between two operands, and `printf` into its text. */
 export function printf(format: string, values: readonly GoValue[]): string {
   let next = 0;
@@ -95,6 +98,7 @@ export function printf(format: string, values: readonly GoValue[]): string {
       if (verb === '%') return '%';
       const star = (): number => Number(dataOf(indirect(values[next++] ?? goValue(0))));
       const wide = width === '*' ? star() : width === undefined ? undefined : Number(width);
+      if (wide !== undefined && Math.abs(wide) > WIDTH_MAX) return '%!(BADWIDTH)';
       const dot = whole.includes('.');
       const precise = precision === '*' ? star() : precision === undefined ? (dot ? 0 : undefined) : Number(precision);
       const value = values[next++];

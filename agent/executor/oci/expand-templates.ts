@@ -1,11 +1,8 @@
 /** Placeholders in hostname, environment and mounts: `{{.Task.Slot}}` and the like, as in Swarm. Pure. */
 import type { TaskAssignment } from '#agent/tasks/index.ts';
 import { invalidField } from '#common/errors.ts';
-
-export interface TemplateContext {
-  readonly values: ReadonlyMap<string, string>;
-  readonly serviceLabels: Readonly<Record<string, string>>;
-}
+import { fillPlaceholders, type PlaceholderValues } from '#common/template/placeholders.ts';
+import { TemplateError } from '#common/template/template-error.ts';
 
 /** `service.slot.task`, for global services `service.node.task`; its own name for a container of `swarm run`. */
 export function taskName(assignment: TaskAssignment): string {
@@ -14,40 +11,25 @@ export function taskName(assignment: TaskAssignment): string {
   return `${spec.name}.${task.slot > 0 ? task.slot : node.id}.${task.id}`;
 }
 
-export function templateContext(assignment: TaskAssignment, architecture: string): TemplateContext {
+export function placeholderValues(assignment: TaskAssignment, architecture: string): PlaceholderValues {
   const { task, spec, node } = assignment;
   return {
-    values: new Map([
-      ['.Service.ID', task.serviceId],
-      ['.Service.Name', spec.name],
-      ['.Node.ID', node.id],
-      ['.Node.Hostname', node.hostname],
-      ['.Node.Platform.OS', 'linux'],
-      ['.Node.Platform.Architecture', architecture],
-      ['.Task.ID', task.id],
-      ['.Task.Name', taskName(assignment)],
-      ['.Task.Slot', task.slot > 0 ? String(task.slot) : node.id],
-    ]),
-    serviceLabels: spec.labels,
+    service: { id: task.serviceId, name: spec.name, labels: spec.labels },
+    node: { id: node.id, hostname: node.hostname, os: 'linux', architecture },
+    task: { id: task.id, name: taskName(assignment), slot: task.slot > 0 ? String(task.slot) : node.id },
   };
 }
 
-const PLACEHOLDER = /\{\{-?\s*(.*?)\s*-?\}\}/gs;
-const LABEL = /^\.Service\.Labels\.([A-Za-z0-9_]+)$/;
-const INDEXED_LABEL = /^index\s+\.Service\.Labels\s+"([^"\\]*)"$/;
-
-/** Replaces every placeholder. Throws `bad-field` for one that does not exist. A label that is not set is empty. */
-export function expandTemplate(field: string, text: string, context: TemplateContext): string {
-  if (!text.includes('{{')) return text;
-  return text.replace(PLACEHOLDER, (_whole, expression: string) => {
-    const value = context.values.get(expression);
-    if (value !== undefined) return value;
-    const label = LABEL.exec(expression)?.[1] ?? INDEXED_LABEL.exec(expression)?.[1];
-    if (label !== undefined) return context.serviceLabels[label] ?? '';
+/** Fills in every placeholder. Throws `bad-field` for a name or a label that there is not. */
+export function expandTemplate(field: string, text: string, values: PlaceholderValues): string {
+  try {
+    return fillPlaceholders(text, values);
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
     throw invalidField(
       field,
-      `${field}: unknown placeholder {{${expression}}}`,
-      `use one of ${[...context.values.keys()].join(', ')}, or {{index .Service.Labels "name"}}`,
+      `${field}: ${error.message}`,
+      'use .Service.ID, .Service.Name, .Service.Labels, .Node.ID, .Node.Hostname, .Node.Platform.OS, .Node.Platform.Architecture, .Task.ID, .Task.Name, .Task.Slot, or {{index .Service.Labels "name"}} for a label that may be missing',
     );
-  });
+  }
 }

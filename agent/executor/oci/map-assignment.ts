@@ -31,7 +31,7 @@ import {
   type ResourceRequirements,
   type ServiceSpec,
 } from '#gen/swarm/v1/specs.ts';
-import { expandTemplate, templateContext } from './expand-templates.ts';
+import { expandTemplate, placeholderValues } from './expand-templates.ts';
 
 /** Swarm's default, where the service says nothing. */
 const STOP_GRACE_MS = 10_000;
@@ -158,8 +158,8 @@ export function mapAssignment(assignment: TaskAssignment, architecture: string):
   const { task, spec } = assignment;
   const container = spec.task?.container;
   if (container === undefined) throw invalidField('task.container', 'task.container: the task says nothing to run');
-  const context = templateContext(assignment, architecture);
-  const expand = (field: string, text: string): string => expandTemplate(field, text, context);
+  const values = placeholderValues(assignment, architecture);
+  const expand = (field: string, text: string): string => expandTemplate(field, text, values);
   const hostname =
     container.hostname === '' ? task.id.slice(0, HOSTNAME_LENGTH) : expand('hostname', container.hostname);
   const logDriver = spec.task?.logDriver;

@@ -1,6 +1,6 @@
 /** Goal: what a service says reaches the container. Method: the mapping is pure: look at what it makes. */
 import assert from 'node:assert/strict';
-import { expandTemplate, taskName, templateContext } from '#agent/executor/oci/expand-templates.ts';
+import { expandTemplate, placeholderValues, taskName } from '#agent/executor/oci/expand-templates.ts';
 import { expectedPorts, mapAssignment, portConfigs, stopSignalOf } from '#agent/executor/oci/map-assignment.ts';
 import { NO_IMAGE_DEFAULTS } from '#agent/runtime/index.ts';
 import type { TaskAssignment } from '#agent/tasks/index.ts';
@@ -217,18 +217,18 @@ describe('executor: assignments', () => {
 });
 
 describe('executor: templates', () => {
-  const context = templateContext(assignment({}), 'arm64');
-  const expand = (text: string) => expandTemplate('env', text, context);
+  const values = placeholderValues(assignment({}), 'arm64');
+  const expand = (text: string) => expandTemplate('env', text, values);
 
   it('know what Swarm knows', () => {
     assert.equal(
-      expand('{{.Service.ID}} {{ .Service.Name }} {{- .Node.ID -}} {{.Node.Hostname}} {{.Task.ID}} {{.Task.Slot}}'),
-      'service-id web node-id host1 0123456789abcdefghijklmno 3',
+      expand('{{.Service.ID}} {{ .Service.Name }} {{- .Node.ID}} {{.Node.Hostname}} {{.Task.ID}} {{.Task.Slot}}'),
+      'service-id webnode-id host1 0123456789abcdefghijklmno 3',
     );
     assert.equal(expand('{{.Task.Name}}'), 'web.3.0123456789abcdefghijklmno');
     assert.equal(expand('{{.Node.Platform.OS}}/{{.Node.Platform.Architecture}}'), 'linux/arm64');
     assert.equal(
-      expand('{{.Service.Labels.tier}}{{index .Service.Labels "com.example/x"}}{{.Service.Labels.none}}'),
+      expand('{{.Service.Labels.tier}}{{index .Service.Labels "com.example/x"}}{{index .Service.Labels "none"}}'),
       'fronty',
     );
     assert.equal(expand('{ { no placeholder } }'), '{ { no placeholder } }');
@@ -239,6 +239,7 @@ describe('executor: templates', () => {
   });
 
   it('refuse what they do not know', () => {
-    for (const text of ['{{.Nonsense}}', '{{printf "x"}}', '{{}}']) assert.throws(() => expand(text), SwarmError, text);
+    for (const text of ['{{.Nonsense}}', '{{secret "x"}}', '{{}}', '{{.Service.Labels.none}}'])
+      assert.throws(() => expand(text), SwarmError, text);
   });
 });
