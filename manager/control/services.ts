@@ -172,5 +172,6 @@ export function countTasks(view: StoreView, service: Service): ServiceTaskCounts
     if (task.status?.state === TaskState.RUNNING) running++;
   }
   const mode = service.spec?.mode;
-  return { running, desired: mode?.kind === 'replicated' ? mode.value.replicas : wanted };
+  const desired = mode?.kind === 'replicated' ? mode.value.replicas : wanted;
+  return { running, desired, completed: 0, total: 0 };
 }
