@@ -2,7 +2,7 @@
  * The declarative API: validates, decides on a view, asks for one transaction. Writes are decided one after the other,
  * so that what one of them checked (a free name) still holds when it is committed.
  */
-import { assert, SwarmError } from '#common/errors.ts';
+import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
@@ -57,7 +57,7 @@ import {
 } from '#gen/swarm/v1/control.ts';
 import type { Node } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
-import type { Change, StoreView } from '#manager/store/index.ts';
+import type { StoreView } from '#manager/store/index.ts';
 import { type JoinTokenMaker, rotateTokens, updateClusterSpec } from './clusters.ts';
 import { allLabels, anyContained, anyOf, anyPrefix, pages } from './filters.ts';
 import { type ImagePinner, pinImage } from './image-pins.ts';
@@ -70,21 +70,7 @@ import { redactCluster, redactNode, redactRevision, redactService } from './reda
 import { findNetwork, findNode, findService, findTask } from './references.ts';
 import { countTasks, createService, type Decision, removeService, updateService } from './services.ts';
 import { tasksMatching, taskView } from './tasks.ts';
-
-/** Who calls, for the record and for what they may see. */
-export interface ControlCaller {
-  /** Node id, or "local" for the daemon's own socket. */
-  readonly author: string;
-}
-
-export interface ControlStore {
-  view(): StoreView;
-  /**
-   * Commits what `decide` makes of the newest state, which has the changes that are still on their way; all of it or
-   * nothing. `decide` may run more than once. When it resolves, `view` includes the changes.
-   */
-  decide(decide: (view: StoreView) => readonly Change[], author: string): Promise<void>;
-}
+import { type ControlCaller, type ControlStore, WriteQueue } from './write-queue.ts';
 
 export interface ControlOptions {
   readonly store: ControlStore;
@@ -98,51 +84,24 @@ export interface ControlOptions {
   readonly logger: Logger;
 }
 
-/** Writes that may wait for their turn; each takes about one disk sync. */
-const WRITES_WAITING_MAX = 1000;
-
 export class ControlApi {
   readonly #options: ControlOptions;
-  #turn: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
+  readonly #writes: WriteQueue;
 
   constructor(options: ControlOptions) {
     this.#options = options;
+    this.#writes = new WriteQueue(options.store);
   }
 
   #view(): StoreView {
     return this.#options.store.view();
   }
 
-  /** Decides and commits when all earlier writes are through. */
-  async #write<T>(
+  #write<T>(
     caller: ControlCaller,
     decide: (view: StoreView) => Decision<T>,
-  ): Promise<{ result: T; view: StoreView }> {
-    if (this.#waiting >= WRITES_WAITING_MAX)
-      throw new SwarmError({
-        code: 'exhausted',
-        reason: 'too-many',
-        message: `${WRITES_WAITING_MAX} writes are waiting already`,
-        hint: 'try again in a moment',
-      });
-    this.#waiting++;
-    const { store } = this.#options;
-    const turn = this.#turn.then(async () => {
-      let decision: Decision<T> | undefined;
-      await store.decide((view) => {
-        decision = decide(view);
-        return decision.changes;
-      }, caller.author);
-      assert(decision !== undefined, 'what was committed was decided');
-      return { result: decision.result, view: store.view() };
-    });
-    this.#turn = turn.catch(() => {});
-    try {
-      return await turn;
-    } finally {
-      this.#waiting--;
-    }
+  ): Promise<{ readonly result: T; readonly view: StoreView }> {
+    return this.#writes.write(caller, decide);
   }
 
   // Cluster

@@ -1,5 +1,5 @@
 export { type JoinTokenMaker, validateClusterSpec } from './clusters.ts';
-export { ControlApi, type ControlCaller, type ControlOptions, type ControlStore } from './control-api.ts';
+export { ControlApi, type ControlOptions } from './control-api.ts';
 export type { ImagePinner } from './image-pins.ts';
 export type { ManagerMember } from './node-roles.ts';
 export type { RunCaller } from './one-offs.ts';
@@ -8,3 +8,4 @@ export { findNetwork } from './references.ts';
 export { taskName } from './tasks.ts';
 export { type NetworkDefaults, validateNetworkDefaults } from './validate-network-defaults.ts';
 export { validateService } from './validate-service.ts';
+export type { ControlCaller, ControlStore } from './write-queue.ts';

@@ -1,11 +1,9 @@
 import { ControlService } from '#gen/swarm/v1/control.ts';
-import type { ControlApi, ControlCaller } from '#manager/control/index.ts';
-import type { CallContext } from '#proto/grpc/call-context.ts';
-import { createClient } from '#proto/grpc/client.ts';
-import type { CallOptions, Client, Handlers } from '#proto/grpc/methods.ts';
-import { authorOf, caughtUp, type ServingAccess, type ServingManager } from './manager-access.ts';
+import type { Handlers } from '#proto/grpc/methods.ts';
+import { list, read, writesOf } from './control-calls.ts';
+import type { ServingAccess } from './manager-access.ts';
 
-type Remote = Client<typeof ControlService>;
+const write = writesOf(ControlService);
 
 /** Writes are decided by the leader; reads are answered here, once this manager has caught up. */
 export function controlHandlers(manager: ServingAccess): Handlers<typeof ControlService> {
@@ -72,34 +70,4 @@ export function controlHandlers(manager: ServingAccess): Handlers<typeof Control
         remote: (leader, options) => leader.removeNetwork(request, options),
       }),
   };
-}
-
-async function read<T>(
-  serving: ServingManager,
-  context: CallContext,
-  answer: (api: ControlApi, by: ControlCaller) => Promise<T>,
-): Promise<T> {
-  await caughtUp(serving, context);
-  return answer(serving.control, { author: authorOf(context) });
-}
-
-async function* list<T>(
-  serving: ServingManager,
-  context: CallContext,
-  answer: (api: ControlApi, by: ControlCaller) => AsyncIterable<T>,
-): AsyncGenerator<T> {
-  await caughtUp(serving, context);
-  yield* answer(serving.control, { author: authorOf(context) });
-}
-
-interface Write<T> {
-  readonly local: (api: ControlApi, by: ControlCaller) => Promise<T>;
-  readonly remote: (leader: Remote, options: CallOptions) => Promise<T>;
-}
-
-function write<T>({ control, leaderCalls }: ServingManager, context: CallContext, call: Write<T>): Promise<T> {
-  return leaderCalls.unary(context, {
-    local: () => call.local(control, { author: authorOf(context) }),
-    remote: (transport, options) => call.remote(createClient(ControlService, transport), options),
-  });
 }
