@@ -93,9 +93,13 @@ export function isLeaving(node: Node | undefined): boolean {
 
 /** New connections may go to it. */
 function isServing(task: Task, node: Node | undefined): boolean {
-  return (
-    isLive(task) && task.status?.state === TaskState.RUNNING && isWanted(task) && !isLost(node) && !isLeaving(node)
-  );
+  const mayServe = isLive(task) && task.status?.state === TaskState.RUNNING && isReady(task);
+  return mayServe && isWanted(task) && !isLost(node) && !isLeaving(node);
+}
+
+/** Its checks say that it may be used; without any it may as soon as it runs. */
+function isReady(task: Task): boolean {
+  return task.status?.health?.ready ?? true;
 }
 
 /** Not about to stop. */

@@ -6,7 +6,7 @@
 import { type ErrorCode, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
-import { type Node, type Task, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { type Node, type Task, type TaskHealth, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 
 /** The part of the store that the dispatcher needs. */
@@ -159,7 +159,17 @@ function acceptable(task: Task, nodeId: string, status: TaskStatus): boolean {
   if (current >= TaskState.COMPLETE) return false;
   if (status.state === current) {
     const before = task.status;
-    return before === undefined || before.message !== status.message || before.error !== status.error;
+    return (
+      before === undefined ||
+      before.message !== status.message ||
+      before.error !== status.error ||
+      !sameHealth(before.health, status.health)
+    );
   }
   return true;
+}
+
+/** How often a check has failed in a row is no news by itself. */
+function sameHealth(a: TaskHealth | undefined, b: TaskHealth | undefined): boolean {
+  return a?.state === b?.state && a?.ready === b?.ready && a?.message === b?.message;
 }

@@ -30,6 +30,8 @@ export interface RestartConfig {
   readonly delayMaxMs: number;
   /** What doubles when the restart delay is shorter. */
   readonly delayMinMs: number;
+  /** The largest part of a delay that has grown by which chance shortens it. */
+  readonly jitter: number;
   /** Failures that a task carries on; more only when a limit within a window counts them. */
   readonly failuresKept: number;
 }
@@ -54,6 +56,8 @@ export const DEFAULT_ORCHESTRATOR_CONFIG: OrchestratorConfig = {
     // The figure of Kubernetes: a crash loop costs at most a start in five minutes, a fix is picked up within them.
     delayMaxMs: 5 * 60_000,
     delayMinMs: 1000,
+    // Enough to spread replicas that a common cause felled, and each delay is still longer than the one before.
+    jitter: 0.2,
     // Twice the scheduler's fault threshold.
     failuresKept: 10,
   },

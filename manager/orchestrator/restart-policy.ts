@@ -2,7 +2,7 @@
 import { type Task, type TaskFailure, TaskState } from '#gen/swarm/v1/objects.ts';
 import type { RestartConfig } from './config.ts';
 import type { RestartRules } from './service-settings.ts';
-import { stateOf } from './task-facts.ts';
+import { stateOf, workedSinceMs } from './task-facts.ts';
 
 export type RestartDecision =
   | { readonly kind: 'final'; readonly reason: string }
@@ -16,20 +16,32 @@ export type RestartDecision =
       readonly reason: string;
     };
 
-/** For a task that completed, failed or was rejected. */
-export function decideRestart(task: Task, rules: RestartRules, config: RestartConfig, nowMs: number): RestartDecision {
+/**
+ * For a task that completed, failed or was rejected.
+ *
+ * @param jitter from 0 to 1, excluded: by how much of `config.jitter` a delay that has grown is shortened, so that what
+ *   failed together does not come back together
+ */
+export function decideRestart(
+  task: Task,
+  rules: RestartRules,
+  config: RestartConfig,
+  nowMs: number,
+  jitter = 0,
+): RestartDecision {
   const refusal = replacementRefusal(task, rules) ?? attemptsRefusal(task, rules, nowMs);
   if (refusal !== undefined) return { kind: 'final', reason: refusal };
   const quickFailures = wasQuick(task, config) ? task.quickFailures + 1 : 0;
   const excess = quickFailures - config.plainRestarts;
+  const attempt = task.restartAttempt + 1;
   const why = describeEnd(task);
   return {
     kind: 'restart',
-    delayMs: restartDelay(rules.delayMs, excess, config),
-    attempt: task.restartAttempt + 1,
+    delayMs: restartDelay(rules.delayMs, excess, config, jitter),
+    attempt,
     failures: keptFailures(task, rules, config, nowMs),
     quickFailures,
-    reason: excess > 0 ? `backing off after ${quickFailures} quick failures in a row: ${why}` : `restarting: ${why}`,
+    reason: excess > 0 ? `crash loop: restart ${attempt}: ${why}` : `restarting: ${why}`,
   };
 }
 
@@ -52,24 +64,26 @@ function attemptsRefusal(task: Task, rules: RestartRules, nowMs: number): string
   return `restarted ${restarts} times${within}, the limit of the service (max attempts ${rules.attemptsMax})`;
 }
 
-/** A rejected task never ran, however long the attempt took. */
+/** One that was rejected, or never passed its checks, has never worked, however long the attempt took. */
 function wasQuick(task: Task, config: RestartConfig): boolean {
   if (stateOf(task) === TaskState.REJECTED) return true;
+  if (task.status?.health !== undefined && workedSinceMs(task) === 0) return true;
   return ranForMs(task) < config.stableAfterMs;
 }
 
 /** How long the task ran, at most. */
-export function ranForMs(task: Task): number {
-  const startedMs = task.status?.container?.startedAtMs ?? 0;
+function ranForMs(task: Task): number {
+  const startedMs = workedSinceMs(task) || (task.status?.container?.startedAtMs ?? 0);
   const endedMs = task.status?.timestampMs ?? 0;
   return endedMs - (startedMs > 0 ? startedMs : Math.max(task.createdAtMs, task.startNotBeforeMs));
 }
 
 /** Swarm's delay at first, then twice as long with each further failure. */
-function restartDelay(delayMs: number, excess: number, config: RestartConfig): number {
+function restartDelay(delayMs: number, excess: number, config: RestartConfig, jitter: number): number {
   if (excess <= 0) return delayMs;
   const base = Math.max(delayMs, config.delayMinMs);
-  return Math.max(delayMs, Math.min(config.delayMaxMs, base * 2 ** Math.min(excess, 32)));
+  const grownMs = Math.min(config.delayMaxMs, base * 2 ** Math.min(excess, 32));
+  return Math.max(delayMs, Math.round(grownMs * (1 - config.jitter * jitter)));
 }
 
 function keptFailures(task: Task, rules: RestartRules, config: RestartConfig, nowMs: number): readonly TaskFailure[] {

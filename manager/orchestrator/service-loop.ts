@@ -272,6 +272,10 @@ class Desk implements ServiceDesk, SlotHelp {
     return newId(this.#random);
   }
 
+  jitter(): number {
+    return this.#random.next();
+  }
+
   nodeOf(id: string): Node | undefined {
     return id === '' ? undefined : this.#view.get('node', id);
   }

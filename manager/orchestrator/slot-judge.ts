@@ -34,6 +34,8 @@ export interface SlotHelp {
   readonly book: RevisionBook;
   nodeOf(id: string): Node | undefined;
   newId(): string;
+  /** From 0 to 1, excluded: by chance. */
+  jitter(): number;
 }
 
 export interface SlotJudgement {
@@ -151,6 +153,7 @@ export class SlotJudge {
       stopped ? { ...rules, attemptsMax: 0 } : rules,
       this.#help.config.restart,
       this.#question.nowMs,
+      this.#help.jitter(),
     );
     if (decision.kind === 'final') return this.#finish(task, decision.reason);
     const { attempt, failures, quickFailures, delayMs, reason } = decision;
@@ -194,6 +197,9 @@ export class SlotJudge {
     const rollout = moved ? { updateStartedAtMs: update.startedAtMs, failedTask: '' } : this.#carriedRollout(task);
     const changes: Change[] = [];
     if (replacement.keepOld !== true) push(changes, facts.retire(task));
+    // The last lines of the newest failure, and of the one that the update is judged by, are enough for a slot.
+    for (const other of this.#tasks)
+      if (other.id !== task.id && other.id !== rollout?.failedTask) push(changes, facts.forgetLog(other));
     const startNotBeforeMs = Math.max(
       replacement.delayMs > 0 ? nowMs + replacement.delayMs : 0,
       task.startNotBeforeMs > nowMs && carries ? task.startNotBeforeMs : 0,
@@ -224,14 +230,14 @@ export class SlotJudge {
     if (facts.stateOf(task) === TaskState.ORPHANED) return rollout;
     const rules = restartRules(this.#help.book.taskSpec(task.serviceId, task.revision));
     if (facts.stateOf(task) === TaskState.COMPLETE && rules.condition !== 'any') return rollout;
-    const startedMs = task.status?.container?.startedAtMs ?? 0;
-    const ranMs = startedMs === 0 ? 0 : (task.status?.timestampMs ?? 0) - startedMs;
-    return ranMs > update.rules.monitorMs ? rollout : { ...rollout, failedTask: task.id };
+    const sinceMs = facts.workedSinceMs(task);
+    const workedMs = sinceMs === 0 ? 0 : (task.status?.timestampMs ?? 0) - sinceMs;
+    return workedMs > update.rules.monitorMs ? rollout : { ...rollout, failedTask: task.id };
   }
 
   #standing(task: Task): SlotJudgement {
     const changes: Change[] = [];
-    const keepsOthers = this.#question.update.rules.startFirst && facts.stateOf(task) !== TaskState.RUNNING;
+    const keepsOthers = this.#question.update.rules.startFirst && !facts.isHealthy(task);
     for (const other of this.#tasks) {
       if (other.id === task.id || !facts.isWanted(other)) continue;
       const useless = facts.hasEnded(other) || facts.isLost(this.#help.nodeOf(other.nodeId));

@@ -1,11 +1,12 @@
 /** What a service needs to know of each of its slots. */
 import { type Task, TaskState } from '#gen/swarm/v1/objects.ts';
-import { isWanted, stateOf } from './task-facts.ts';
+import { healthySinceMs, isHealthy, isWanted, stateOf } from './task-facts.ts';
 import type { UpdateContext } from './update-context.ts';
 
 export interface SlotSummary {
   /** A task is wanted, or the restart policy left one ended: nothing is missing. */
   readonly occupied: boolean;
+  /** Its task runs, and is ready where that is checked. */
   readonly running: boolean;
   /** Where it is, empty while it is nowhere. */
   readonly nodeId: string;
@@ -17,7 +18,7 @@ export interface SlotSummary {
   readonly watched: boolean;
   /** The first task that failed here under the eyes of the update; empty while none has. */
   readonly failedTask: string;
-  /** At the target, and has run for the monitoring time, or has done its work. */
+  /** At the target, and has run, ready, for the monitoring time, or has done its work. */
   readonly steady: boolean;
   /** On a node that is away, for a service that cannot go elsewhere: left out of all counts. */
   readonly suspended: boolean;
@@ -51,7 +52,7 @@ export interface SlotFindings {
 
 export function summarize(findings: SlotFindings): SlotSummary {
   const { task, last, upToDate, lastIsUpToDate, update, nowMs } = findings;
-  const running = isWanted(task) && stateOf(task) === TaskState.RUNNING;
+  const running = isWanted(task) && isHealthy(task);
   const base = { ...EMPTY_SUMMARY, occupied: true, running, nodeId: task.nodeId };
   if (!upToDate) {
     const failedTask = failedIn(last, update);
@@ -62,7 +63,7 @@ export function summarize(findings: SlotFindings): SlotSummary {
   const failedTask = failedIn(task, update);
   const brought = task.rollout !== undefined && task.rollout.updateStartedAtMs === update.startedAtMs;
   const active = brought && failedTask === '' && task.finalReason === '';
-  const sinceMs = runningSinceMs(task);
+  const sinceMs = healthySinceMs(task);
   const settlesAtMs = sinceMs + update.rules.monitorMs;
   const freesAtMs = sinceMs + update.rules.delayMs;
   const settled = running && nowMs >= settlesAtMs;
@@ -81,10 +82,4 @@ export function summarize(findings: SlotFindings): SlotSummary {
 function failedIn(task: Task, update: UpdateContext): string {
   const { rollout } = task;
   return rollout !== undefined && rollout.updateStartedAtMs === update.startedAtMs ? rollout.failedTask : '';
-}
-
-/** By the node's clock, kept within what the leader's says is possible. */
-function runningSinceMs(task: Task): number {
-  const sinceMs = Math.max(task.status?.timestampMs ?? 0, task.createdAtMs);
-  return task.updatedAtMs > 0 ? Math.min(sinceMs, task.updatedAtMs) : sinceMs;
 }

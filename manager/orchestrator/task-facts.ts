@@ -17,6 +17,31 @@ export function hasEnded(task: Task): boolean {
   return stateOf(task) > TaskState.RUNNING;
 }
 
+/** New connections may go to it; without checks as soon as it runs. Says nothing of a task that does not run. */
+export function isReady(task: Task): boolean {
+  return task.status?.health?.ready ?? true;
+}
+
+/** Does its work: it runs, and its checks say that it may be used. What updates go by. */
+export function isHealthy(task: Task): boolean {
+  return stateOf(task) === TaskState.RUNNING && isReady(task);
+}
+
+/** Since when the task that runs is healthy, by the node's clock, kept within what the leader's says is possible. */
+export function healthySinceMs(task: Task): number {
+  const { status } = task;
+  const sinceMs = Math.max(status?.timestampMs ?? 0, status?.health?.readySinceMs ?? 0, task.createdAtMs);
+  return task.updatedAtMs > 0 ? Math.min(sinceMs, task.updatedAtMs) : sinceMs;
+}
+
+/** When it began to work; 0 when it never did: it ended before its process ran, or before its checks let it be used. */
+export function workedSinceMs({ status }: Task): number {
+  if (status === undefined) return 0;
+  if (status.runningAtMs > 0) return status.runningAtMs;
+  // Agents of an earlier release do not say, and check nothing.
+  return status.health === undefined ? (status.container?.startedAtMs ?? 0) : 0;
+}
+
 /** A node has been told of it, so that there may be a container. */
 export function isAssigned(task: Task): boolean {
   return task.nodeId !== '' && stateOf(task) >= TaskState.ASSIGNED;
@@ -73,6 +98,13 @@ export function removeTask(task: Task): Change {
 export function retire(task: Task): Change | undefined {
   if (!isAssigned(task)) return removeTask(task);
   return isWanted(task) ? updateTask(withDesired(task, TaskState.SHUTDOWN)) : undefined;
+}
+
+/** Drops the last lines of a task that has ended; undefined when there are none. */
+export function forgetLog(task: Task): Change | undefined {
+  return task.status === undefined || task.status.lastLog.length === 0 || !hasEnded(task)
+    ? undefined
+    : updateTask(withStatus(task, { lastLog: [] }));
 }
 
 /** Makes all traces of a slot go: what may run is told to, the rest is deleted. */
