@@ -5,7 +5,7 @@
 import { SwarmError } from '#common/errors.ts';
 import type { ClusterSpec, ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import { NETWORKS_LEVEL, publishesByIngress } from '#manager/allocator/index.ts';
-import { needAbove, SERVICES_LEVEL } from '#manager/scheduler/index.ts';
+import { isPlainConstraint, needAbove, SERVICES_LEVEL } from '#manager/scheduler/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 
 interface FeatureGate<Spec> {
@@ -29,6 +29,11 @@ const SERVICE_GATES: readonly FeatureGate<ServiceSpec>[] = [
   { field: 'network', level: 3, uses: ({ task }) => (task?.networks.length ?? 0) > 0 },
   { field: 'publish', level: 3, uses: publishesByIngress },
   { field: 'drain', level: 3, uses: ({ endpoint }) => endpoint?.drainMs !== undefined },
+  {
+    field: 'constraint',
+    level: SERVICES_LEVEL,
+    uses: ({ task }) => task?.placement?.constraints.every(isPlainConstraint) === false,
+  },
   { field: 'affinity', level: SERVICES_LEVEL, uses: ({ task }) => (task?.placement?.affinities.length ?? 0) > 0 },
   { field: 'priority', level: SERVICES_LEVEL, uses: ({ task }) => (task?.placement?.priority ?? 0) !== 0 },
   { field: 'preempt', level: SERVICES_LEVEL, uses: ({ task }) => task?.placement?.preempts === true },

@@ -197,9 +197,9 @@ export class Candidates {
 
   /** Brings keys and verdict up to date with the record. */
   #weigh(candidate: Candidate, budget: Budget, nowMs: number): void {
-    budget.evaluations--;
     const { record } = candidate;
     const { request, failures, groupKey, config } = this.#options;
+    budget.evaluations -= request.weighCost;
     candidate.generation = record.generation;
     this.#moveToBranch(candidate);
     this.#countRefusal(candidate, -1);

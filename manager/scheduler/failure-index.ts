@@ -13,7 +13,7 @@ export class FailureIndex {
   setTask(task: Task): void {
     if (task.failures.length === 0 && !this.#counted.has(task.id)) return;
     this.removeTask(task);
-    if (task.failures.length === 0 || task.desiredState > TaskState.RUNNING) return;
+    if (task.failures.length === 0 || task.desiredState > TaskState.COMPLETE) return;
     this.#counted.set(task.id, task.failures);
     const key = groupKey(task.serviceId, task.revision);
     let nodes = this.#groups.get(key);

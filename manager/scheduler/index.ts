@@ -3,12 +3,13 @@ export { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig, SERVICES_LEVEL } from '
 export {
   type Constraint,
   compileConstraints,
-  labelOf,
+  isPlainConstraint,
   meetsConstraints,
   parseConstraint,
   parseConstraints,
 } from './constraint.ts';
 export { groupKey } from './failure-index.ts';
 export { hostModePorts } from './host-ports.ts';
+export { labelOf } from './node-attributes.ts';
 export { normalArchitecture, platformMatches } from './platform.ts';
 export { Scheduler } from './scheduler.ts';

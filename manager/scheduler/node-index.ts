@@ -92,7 +92,7 @@ export class NodeIndex {
     if (record === undefined) return undefined;
     const reported = task.status?.ports ?? [];
     const ports = reported.length === 0 ? task.hostPorts : unionOfPorts(task.hostPorts, hostModePorts(reported));
-    return { record, serviceId: task.serviceId, request, active: task.desiredState <= TaskState.RUNNING, ports };
+    return { record, serviceId: task.serviceId, request, active: task.desiredState <= TaskState.COMPLETE, ports };
   }
 
   #apply(holding: Holding, sign: 1 | -1): void {

@@ -3,8 +3,9 @@ import type { Node, Revision } from '#gen/swarm/v1/objects.ts';
 import { PlacementStrategy, type Platform, type PortConfig } from '#gen/swarm/v1/specs.ts';
 import { attachmentsOf, publishesByIngress } from '#manager/allocator/index.ts';
 import { neededAgentLevel } from './agent-needs.ts';
-import { type Constraint, compileConstraints, labelOf } from './constraint.ts';
+import { type Constraint, compileConstraints } from './constraint.ts';
 import { hostModePorts } from './host-ports.ts';
+import { labelOf } from './node-attributes.ts';
 
 export interface PlacementRequest {
   readonly serviceId: string;
@@ -27,17 +28,23 @@ export interface PlacementRequest {
   readonly strategy: PlacementStrategy;
   /** Feature level that the agent must have; 0 when any will do. */
   readonly agentLevel: number;
+  /** What weighing a node costs, in evaluations. */
+  readonly weighCost: number;
 }
+
+/** An expression at its worst takes about as long as this many other evaluations. */
+const PATTERN_COST = 50;
 
 export function compileRequest(revision: Revision): PlacementRequest {
   const task = revision.spec?.task;
   const placement = task?.placement;
+  const constraints = compileConstraints(placement?.constraints ?? []);
   return {
     serviceId: revision.serviceId,
     revision: revision.number,
     cpuNanos: task?.resources?.reservations?.cpuNanos ?? 0,
     memoryBytes: task?.resources?.reservations?.memoryBytes ?? 0,
-    constraints: compileConstraints(placement?.constraints ?? []),
+    constraints,
     platforms: placement?.platforms ?? [],
     maxReplicas: placement?.maxReplicas ?? 0,
     ports: hostModePorts(revision.spec?.endpoint?.ports ?? []),
@@ -46,5 +53,6 @@ export function compileRequest(revision: Revision): PlacementRequest {
     preferences: (placement?.preferences ?? []).flatMap(({ spread }) => labelOf(spread) ?? []),
     strategy: placement?.strategy ?? PlacementStrategy.UNSPECIFIED,
     agentLevel: task === undefined ? 0 : neededAgentLevel(task),
+    weighCost: 1 + PATTERN_COST * constraints.filter(({ operator }) => operator === '=~' || operator === '!~').length,
   };
 }

@@ -157,7 +157,7 @@ export class Scheduler implements Loop {
     if (old !== undefined && isPending(old)) this.#forgetPending(old, key);
     this.#failures.setTask(task);
     this.#index.setTask(task, task.nodeId === '' ? undefined : this.#requestOf(key));
-    if (!isPending(task) || task.desiredState > TaskState.RUNNING) return;
+    if (!isPending(task) || task.desiredState > TaskState.COMPLETE) return;
     if (task.nodeId !== '') this.#presets.add(task);
     else this.#addPending(task, key);
   }

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { SwarmError } from '#common/errors.ts';
 import { EngineDescription, type Node } from '#gen/swarm/v1/objects.ts';
-import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import { GenericResource, NodeRole, Resources } from '#gen/swarm/v1/specs.ts';
 import { compileConstraints, meetsConstraints, parseConstraint, parseConstraints } from '#manager/scheduler/index.ts';
-import { node } from '#test/manager/loops/objects.ts';
+import { GIB, node } from '#test/manager/loops/objects.ts';
 
 function holds(text: string, candidate: Node): boolean {
   const parsed = parseConstraint('--constraint', text);
@@ -20,15 +20,30 @@ function refusal(text: string): SwarmError {
 
 const plain = node('node1', {
   hostname: 'Web-1',
-  labels: { zone: 'Berlin', constructor: 'yes', 'a.b-c': '1' },
+  labels: { zone: 'Berlin', constructor: 'yes', 'a.b-c': '1', weight: '12', disk: '512m', driver: '535.104.5' },
   address: '10.1.2.3',
   role: NodeRole.MANAGER,
+  cpus: 8,
+  memoryBytes: 16 * GIB,
 });
 const full: Node = {
   ...plain,
   description: {
     ...plain.description,
-    engine: EngineDescription.create({ labels: { disk: 'ssd' } }),
+    engine: EngineDescription.create({
+      labels: { disk: 'ssd' },
+      version: '1.10.0-rc1',
+      kernelVersion: '6.1.0-13-amd64',
+      operatingSystem: 'Debian GNU/Linux 12 (bookworm)',
+    }),
+    resources: Resources.create({
+      ...plain.description?.resources,
+      generic: [
+        GenericResource.create({ kind: 'GPU', value: { kind: 'name', value: 'a' } }),
+        GenericResource.create({ kind: 'GPU', value: { kind: 'name', value: 'b' } }),
+        GenericResource.create({ kind: 'SSD', value: { kind: 'count', value: 3 } }),
+      ],
+    }),
   } as Node['description'],
 };
 
@@ -59,6 +74,49 @@ describe('scheduler: constraints', () => {
     ['node.ip != 10.1.0.0/16', false],
     ['node.ip == 10.1.2.4', false],
     ['node.ip == fd00::/8', false],
+    ['node.ip in (192.168.0.0/16, 10.1.2.3)', true],
+    ['node.ip not in (192.168.0.0/16, 10.1.0.0/16)', false],
+    ['node.labels.zone in (paris, BERLIN)', true],
+    ['node.labels.zone IN(paris)', false],
+    ['node.labels.zone not in ( paris, rome )', true],
+    ['node.labels.zone not  in (berlin)', false],
+    ['node.platform.arch in (arm64, amd64)', true],
+    ['node.resources.cpus in (4, 8.0)', true],
+    ['node.resources.cpus >= 8', true],
+    ['node.resources.cpus > 8', false],
+    ['node.resources.cpus < 8.5', true],
+    ['node.resources.cpus == 8', true],
+    ['node.resources.memory > 8GiB', true],
+    ['node.resources.memory<=16g', true],
+    ['node.resources.memory < 17179869184', false],
+    ['node.generic.GPU >= 2', true],
+    ['node.generic.GPU > 2', false],
+    ['node.generic.SSD == 3', true],
+    ['node.generic.gpu > 0', false],
+    ['engine.version >= 1.9', true],
+    ['engine.version < 1.10.1', true],
+    ['engine.version == 1.10.0-rc1', true],
+    ['engine.kernel >= 6.1', true],
+    ['engine.kernel > 6.1', false],
+    ['engine.kernel >= 6.2', false],
+    ['engine.os =~ debian', true],
+    ['engine.labels.disk =~ ^s', true],
+    ['node.labels.weight > 9', true],
+    ['node.labels.weight <= 12', true],
+    ['node.labels.disk > 100m', true],
+    ['node.labels.disk > 1g', false],
+    ['node.labels.driver >= 535', true],
+    ['node.labels.driver >= 535.104.6', false],
+    ['node.labels.driver < v536', true],
+    ['node.labels.zone > 1', false],
+    ['node.labels.missing < 1', false],
+    ['node.labels.disk < 1.2.3', false],
+    ['node.hostname =~ ^web-[0-9]+$', true],
+    ['node.hostname =~ WEB', true],
+    ['node.hostname !~ ^db', true],
+    ['node.hostname =~ ^db', false],
+    ['node.labels.a.b-c =~ ^(1|2)$', true],
+    ['node.labels.missing =~ ^$', true],
   ];
   for (const [text, expected] of cases)
     it(`${text} is ${expected}`, () => {
@@ -92,6 +150,23 @@ describe('scheduler: constraints', () => {
     ['node.ip == 300.1.2.3', /is no IP address/],
     ['node.ip == 10.0.0.0/33', /is no IP address/],
     ['node.ip == 1::2::3', /is no IP address/],
+    ['node.ip in (10.1.2.3, nonsense)', /"nonsense" is no IP address or network \(at character 23\)/],
+    ['node.ip > 10.0.0.0', /cannot be compared with node.ip by >/],
+    ['node.ip =~ ^10', /cannot be compared with node.ip by =~/],
+    ['node.role > worker', /cannot be compared with node.role by > \(at character 13\)/],
+    ['node.resources.cpus > many', /"many" cannot be compared/],
+    ['node.resources.cpus == many', /"many" is no number/],
+    ['node.resources.memory =~ 16', /cannot be compared with node.resources.memory by =~/],
+    ['engine.version > 12GiB', /cannot be compared with engine.version/],
+    ['node.labels.zone in', /value "" is invalid \(at character 20\)/],
+    ['node.labels.zone in berlin', /expected \( after in \(at character 21\)/],
+    ['node.labels.zone in (berlin', /expected \) at the end/],
+    ['node.labels.zone in (berlin,)', /value "" is invalid \(at character 29\)/],
+    ['node.labels.zone = berlin', /expected one operator/],
+    ['node.labels.zone =~ (a', /the expression has a \( without its \) \(at character 21\)/],
+    ['node.labels.zone =~ a{9999}', /the expression has a \{ that does not begin/],
+    ['node.labels.zone =~ (a{90}){90}', /more than 200 steps/],
+    ['node.labels.zone =~ (?=a)', /of which only \(\?: is known/],
   ];
   for (const [text, message] of refused)
     it(`${text} is refused`, () => {
