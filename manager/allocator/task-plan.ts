@@ -133,7 +133,7 @@ class TaskPlanner {
     const before = this.losers.get(holder) ?? this.#desk.task(holder);
     if (before === undefined || before.serviceId !== this.#task.serviceId || !isLive(before)) return false;
     if (before.oneOff !== undefined) return false; // nothing takes its place
-    if (before.desiredState <= TaskState.RUNNING || !isLost(this.#desk.node(before.nodeId))) return false;
+    if (before.desiredState <= TaskState.COMPLETE || !isLost(this.#desk.node(before.nodeId))) return false;
     const networks = before.networks.filter(({ network }) => network !== networkId);
     this.losers.set(holder, { ...before, networks });
     return true;

@@ -3,7 +3,7 @@ import { type Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 
 /** The orchestrator has made it, wants it, and nobody has passed it on. */
 export function isNew(task: Task): boolean {
-  return (task.status?.state ?? TaskState.NEW) === TaskState.NEW && task.desiredState <= TaskState.RUNNING;
+  return (task.status?.state ?? TaskState.NEW) === TaskState.NEW && task.desiredState <= TaskState.COMPLETE;
 }
 
 /**

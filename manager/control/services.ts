@@ -164,7 +164,7 @@ export function countTasks(view: StoreView, service: Service): ServiceTaskCounts
   let running = 0;
   let wanted = 0;
   for (const task of view.tasksOfService(service.id)) {
-    if (task.desiredState > TaskState.RUNNING) continue;
+    if (task.desiredState > TaskState.COMPLETE) continue;
     // A global task stays wanted on a node that is down: nobody knows of it, and nothing replaces it.
     const nodeState = view.get('node', task.nodeId)?.status?.state;
     if (nodeState === NodeState.DOWN || nodeState === NodeState.DISCONNECTED) continue;

@@ -104,7 +104,7 @@ function isReady(task: Task): boolean {
 
 /** Not about to stop. */
 function isWanted(task: Task): boolean {
-  return task.desiredState <= TaskState.RUNNING;
+  return task.desiredState <= TaskState.COMPLETE;
 }
 
 /** `<service>.<slot>.<task>`, for a task of a global service `<service>.<node>.<task>`; its own for one of no service. */

@@ -113,7 +113,7 @@ export class TaskWithdrawal {
 
 /** Runs, and is to stop. A task that does not run yet has no connections that anybody could lose. */
 function isStopping(task: Task): boolean {
-  return task.nodeId !== '' && task.status?.state === TaskState.RUNNING && task.desiredState > TaskState.RUNNING;
+  return task.nodeId !== '' && task.status?.state === TaskState.RUNNING && task.desiredState > TaskState.COMPLETE;
 }
 
 /** Can be expected to confirm: it may send connections, and understands what it is told. */

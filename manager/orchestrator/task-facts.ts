@@ -7,9 +7,9 @@ export function stateOf(task: Task): TaskState {
   return task.status?.state ?? TaskState.NEW;
 }
 
-/** Meant to run, or to be ready to. */
+/** Meant to run, or to be ready to; a task of a job, to run to its end. */
 export function isWanted(task: Task): boolean {
-  return task.desiredState <= TaskState.RUNNING;
+  return task.desiredState <= TaskState.COMPLETE;
 }
 
 /** Will not run any more, whatever is desired. */

@@ -103,7 +103,7 @@ export class LoopCluster {
 
   /** Tasks that are meant to run. */
   wanted(serviceId?: string): readonly Task[] {
-    return this.tasks(serviceId).filter((task) => task.desiredState <= TaskState.RUNNING);
+    return this.tasks(serviceId).filter((task) => task.desiredState <= TaskState.COMPLETE);
   }
 
   running(serviceId?: string): readonly Task[] {
@@ -193,7 +193,7 @@ export class LoopCluster {
   #stepTask(task: Task, containers: Set<string>): boolean {
     const state = task.status?.state ?? TaskState.NEW;
     if (state < TaskState.ASSIGNED || state > TaskState.RUNNING) return false;
-    if (task.desiredState > TaskState.RUNNING) {
+    if (task.desiredState > TaskState.COMPLETE) {
       containers.delete(task.id);
       this.report(task, TaskState.SHUTDOWN);
       return true;
