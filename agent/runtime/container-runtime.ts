@@ -11,7 +11,7 @@ import type { CgroupStatistics } from './cgroups/statistics.ts';
 import { killHelpers } from './conmon/kill-helpers.ts';
 import { Container } from './container.ts';
 import type { ContainerExit, ContainerRecord } from './container-record.ts';
-import { cgroupPathOf, type RuntimeContext } from './context.ts';
+import { cgroupPathOf, type RuntimeContext, runtimeAt, runtimeNamed } from './context.ts';
 import { type CreateRequest, createContainer } from './create-container.ts';
 import { ExitFollower } from './exit-follower.ts';
 import { Limiter } from './limiter.ts';
@@ -103,7 +103,7 @@ export class ContainerRuntime {
       id: request.id,
       bootId: this.#context.bootId,
       createdAtMs: this.#context.clock.now(),
-      runtime: this.#context.runtime.path,
+      runtime: runtimeNamed(this.#context, request.spec.runtime).path,
       cgroupPath: cgroupPathOf(this.#context, request.id),
       imageId: request.image.id,
       stopSignal: request.stopSignal,
@@ -140,7 +140,8 @@ export class ContainerRuntime {
     const container = this.#find(id);
     await container.exclusively(async () => {
       if (container.state.phase !== 'created') return;
-      const { runtime, paths, config, clock, log } = this.#context;
+      const { paths, config, clock, log } = this.#context;
+      const runtime = runtimeAt(this.#context, container.record.runtime);
       const { init, monitor } = container.processes;
       await startContainer(runtime, paths.runtimeRoot, id, config.createTimeoutMs);
       // It runs, whether or not that can be written down: another agent would see it from the runtime's state.

@@ -10,6 +10,7 @@ import { startMonitor } from './conmon/start-monitor.ts';
 import type { Container } from './container.ts';
 import type { ProcessIdentity } from './container-record.ts';
 import { cgroupPathOf, type RuntimeContext } from './context.ts';
+import { findDevices } from './devices.ts';
 import { throwIfAborted } from './limiter.ts';
 import { mountRootFileSystem } from './rootfs/root-file-system.ts';
 import { buildOciSpec, cleanMounts, type NetworkChoice, workingDirectoryOf } from './spec/build-oci-spec.ts';
@@ -18,6 +19,7 @@ import { capabilitiesFor } from './spec/machine-facts.ts';
 import type { InjectedFiles } from './spec/mounts.ts';
 import { type OciSeccomp, serializeOciSpec } from './spec/oci-spec.ts';
 import { checkMountTarget, checkWorkingDirectory, isWithin } from './spec/paths.ts';
+import { buildCustomSeccomp, type SeccompRequest } from './spec/seccomp.ts';
 import { type ResolvedUser, resolveUser } from './spec/users.ts';
 
 export interface ContainerImage {
@@ -98,13 +100,15 @@ async function checkLinks(rootPath: string, spec: ContainerSpec, image: ImageDef
 }
 
 function seccompFor(context: RuntimeContext, spec: ContainerSpec, image: ContainerImage): OciSeccomp | undefined {
-  if (spec.seccomp === 'unconfined') return undefined;
-  return context.seccomp.filterFor({
+  const { seccomp } = spec;
+  if (seccomp === 'unconfined' || spec.privileged) return undefined;
+  const request: SeccompRequest = {
     architecture: context.machine.architecture,
     with32Bit: image.is32Bit,
     capabilities: capabilitiesFor(spec, context.machine).granted,
     kernelRelease: context.machine.kernelRelease,
-  });
+  };
+  return seccomp === 'default' ? context.seccomp.filterFor(request) : buildCustomSeccomp(seccomp, request);
 }
 
 async function writeFiles(bundle: string, files: CreateRequest['files']): Promise<InjectedFiles> {
@@ -156,7 +160,11 @@ export async function createContainer(
   const added = (await request.mounts?.(rootPath)) ?? [];
   const spec = { ...request.spec, mounts: [...request.spec.mounts, ...added] };
   throwIfAborted(signal);
-  const [user] = await Promise.all([readUser(rootPath, request), checkLinks(rootPath, spec, image.defaults)]);
+  const [user, devices] = await Promise.all([
+    readUser(rootPath, request),
+    findDevices(spec),
+    checkLinks(rootPath, spec, image.defaults),
+  ]);
   const { oci, warnings } = buildOciSpec({
     spec,
     image: image.defaults,
@@ -168,6 +176,7 @@ export async function createContainer(
     initBinary: context.initBinary,
     seccomp: seccompFor(context, spec, image),
     machine: context.machine,
+    devices,
   });
   for (const warning of warnings) context.log.warn(warning, { container: id });
   // It holds the environment, which may hold what nobody else should read.
@@ -177,7 +186,7 @@ export async function createContainer(
     context.conmon.path,
     {
       id,
-      runtime: context.runtime.path,
+      runtime: container.record.runtime,
       runtimeRoot: paths.runtimeRoot,
       bundle,
       exitDirectory: paths.exits,

@@ -14,7 +14,7 @@ import { Container, loadRecord } from './container.ts';
 import type { ContainerRecord } from './container-record.ts';
 import { ContainerRuntime } from './container-runtime.ts';
 import type { RuntimeContext } from './context.ts';
-import { chooseRuntime, findInitBinary, probeMachine } from './machine.ts';
+import { chooseRuntime, findInitBinary, findRuntimes, probeMachine } from './machine.ts';
 import { startFifo } from './oci-runtime.ts';
 import { RuntimePaths } from './paths.ts';
 import { LayerLinks } from './rootfs/layer-links.ts';
@@ -30,6 +30,8 @@ export interface RuntimeOptions {
   readonly cgroupParent: string;
   /** Name or path of an OCI runtime; undefined: crun, else runc. */
   readonly runtime: string | undefined;
+  /** Further runtimes that services may name, with their absolute paths; the known ones that are installed are there. */
+  readonly runtimes?: ReadonlyMap<string, string>;
   /** Undefined: the system's. */
   readonly seccompProfile: string | undefined;
   readonly config: RuntimeConfig;
@@ -90,6 +92,7 @@ async function buildContext(options: RuntimeOptions): Promise<RuntimeContext> {
     cgroupParent: options.cgroupParent,
     cgroupTag: await tagOf(paths.stateDirectory),
     runtime,
+    runtimes: await findRuntimes(runtime, options.runtimes ?? new Map(), cgroups, options.log),
     conmon,
     machine,
     seccomp,

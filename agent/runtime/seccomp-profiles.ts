@@ -2,8 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { SwarmError } from '#common/errors.ts';
+import type { SeccompProfile } from '#common/seccomp-profile.ts';
 import type { OciSeccomp } from './spec/oci-spec.ts';
-import { buildSeccomp, type SeccompProfile, type SeccompRequest } from './spec/seccomp.ts';
+import { buildSeccomp, type SeccompRequest } from './spec/seccomp.ts';
 
 /** Of the package containers-common; an operator's own comes first. */
 const PATHS: readonly string[] = ['/etc/containers/seccomp.json', '/usr/share/containers/seccomp.json'];

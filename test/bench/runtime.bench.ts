@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { MOUNT_FLAGS, mount, unmount } from '#agent/kernel/mount.ts';
 import { startMonitor } from '#agent/runtime/conmon/start-monitor.ts';
-import { enterMountNamespace, removeMountNamespace } from '#agent/runtime/index.ts';
+import { EMPTY_CONTAINER_SPEC, enterMountNamespace, removeMountNamespace } from '#agent/runtime/index.ts';
 import { deleteContainer, startContainer } from '#agent/runtime/oci-runtime.ts';
 import { LayerLinks } from '#agent/runtime/rootfs/layer-links.ts';
 import { mountRootFileSystem, removeRootFileSystem } from '#agent/runtime/rootfs/root-file-system.ts';
@@ -27,11 +27,9 @@ const DIRECTORY_VARIABLE = 'STARLING_BENCH_DIRECTORY';
 const LIMITS: RequestChanges = {
   spec: {
     resources: {
+      ...EMPTY_CONTAINER_SPEC.resources,
       cpuNanos: 1e9,
-      cpuShares: undefined,
-      cpuset: undefined,
       memoryBytes: 64 << 20,
-      memorySwapBytes: undefined,
       pids: 100,
     },
   },

@@ -32,6 +32,7 @@ import {
   type ServiceSpec,
 } from '#gen/swarm/v1/specs.ts';
 import { expandTemplate, placeholderValues } from './expand-templates.ts';
+import { mapOptions, mapResources } from './map-options.ts';
 
 /** Swarm's default, where the service says nothing. */
 const STOP_GRACE_MS = 10_000;
@@ -71,18 +72,6 @@ export interface MappedTask {
 
 function positive(value: number | undefined): number | undefined {
   return value === undefined || value <= 0 ? undefined : value;
-}
-
-function mapResources(resources: ResourceRequirements | undefined): RuntimeSpec['resources'] {
-  const limits = resources?.limits;
-  return {
-    cpuNanos: positive(limits?.cpuNanos),
-    cpuShares: undefined,
-    cpuset: undefined,
-    memoryBytes: positive(limits?.memoryBytes),
-    memorySwapBytes: resources?.memorySwapBytes,
-    pids: positive(limits?.pids),
-  };
 }
 
 function mapMount(mount: Mount, expand: (field: string, text: string) => string): TaskMount {
@@ -149,7 +138,8 @@ function mapSpec(
     capabilityDrop: container.capabilityDrop,
     noNewPrivileges: container.noNewPrivileges,
     oomScoreAdjust: container.oomScoreAdj,
-    resources: mapResources(resources),
+    resources: mapResources(resources, container),
+    ...mapOptions(container, []),
   };
 }
 

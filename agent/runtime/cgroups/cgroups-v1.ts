@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { SwarmError } from '#common/errors.ts';
-import type { CgroupLimits, Cgroups } from './cgroups.ts';
+import type { CgroupLimits, CgroupSupport, Cgroups } from './cgroups.ts';
 import { childCgroups, processesOf, readCgroupFile, removeCgroup, writeCgroupFile } from './files.ts';
 import { type CgroupLayout, cgroupDirectories } from './layout.ts';
 import { type CgroupStatistics, parseBlkio, parseKeyed, parseNumber, parseV1Limit } from './statistics.ts';
@@ -175,8 +175,16 @@ export class CgroupsV1 implements Cgroups {
     return removed;
   }
 
-  async accountsForSwap(parent: string): Promise<boolean> {
-    return this.#read('memory', parent, 'memory.memsw.limit_in_bytes') !== undefined;
+  support(parent: string): CgroupSupport {
+    const has = (controller: string, ...files: readonly string[]): boolean =>
+      files.some((file) => this.#read(controller, parent, file) !== undefined);
+    return {
+      swap: has('memory', 'memory.memsw.limit_in_bytes'),
+      swappiness: has('memory', 'memory.swappiness'),
+      oomKillDisable: has('memory', 'memory.oom_control'),
+      blockIoWeight: has('blkio', 'blkio.weight', 'blkio.bfq.weight'),
+      blockIoRate: has('blkio', 'blkio.throttle.read_bps_device'),
+    };
   }
 
   async children(path: string): Promise<readonly string[]> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { assert, SwarmError } from '#common/errors.ts';
-import type { CgroupLimits, Cgroups } from './cgroups.ts';
+import type { CgroupLimits, CgroupSupport, Cgroups } from './cgroups.ts';
 import { childCgroups, processesOf, readCgroupFile, removeCgroup, writeCgroupFile } from './files.ts';
 import type { CgroupLayout } from './layout.ts';
 import { type CgroupStatistics, parseIoStat, parseKeyed, parseNumber } from './statistics.ts';
@@ -134,8 +134,17 @@ export class CgroupsV2 implements Cgroups {
     return removeCgroup(this.#root + path);
   }
 
-  async accountsForSwap(parent: string): Promise<boolean> {
-    return readCgroupFile(this.#root + parent, 'memory.swap.max') !== undefined;
+  /** The second hierarchy has no swappiness of a group, and always kills. */
+  support(parent: string): CgroupSupport {
+    const has = (...files: readonly string[]): boolean =>
+      files.some((file) => readCgroupFile(this.#root + parent, file) !== undefined);
+    return {
+      swap: has('memory.swap.max'),
+      swappiness: false,
+      oomKillDisable: false,
+      blockIoWeight: has('io.weight', 'io.bfq.weight'),
+      blockIoRate: has('io.max'),
+    };
   }
 
   async children(path: string): Promise<readonly string[]> {

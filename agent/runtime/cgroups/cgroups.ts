@@ -10,6 +10,17 @@ export interface CgroupLimits {
   readonly cpuPeriodMicros?: number;
 }
 
+export interface CgroupSupport {
+  /** A limit of memory and swap together. */
+  readonly swap: boolean;
+  readonly swappiness: boolean;
+  /** To wait, out of memory, instead of being killed. */
+  readonly oomKillDisable: boolean;
+  /** Weights and rates of disks. */
+  readonly blockIoWeight: boolean;
+  readonly blockIoRate: boolean;
+}
+
 export interface Cgroups {
   readonly layout: CgroupLayout;
   /** Makes the group that containers' groups will lie in, with every controller that can be had. Idempotent. */
@@ -32,8 +43,8 @@ export interface Cgroups {
   join(path: string, pid: number): Promise<void>;
   /** Removes the group in every hierarchy; false when processes in it still live. Not existing is no error. */
   remove(path: string): Promise<boolean>;
-  /** Whether groups below `parent` can be given a limit of memory and swap together. */
-  accountsForSwap(parent: string): Promise<boolean>;
+  /** What groups below `parent` can be told. */
+  support(parent: string): CgroupSupport;
   /** Names of the groups directly below, in whichever hierarchy. */
   children(path: string): Promise<readonly string[]>;
 }

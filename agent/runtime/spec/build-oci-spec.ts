@@ -3,10 +3,11 @@ import { invalidField } from '#common/errors.ts';
 import type { ContainerSpec, ImageDefaults } from './container-spec.ts';
 import { buildArguments, buildEnvironment } from './environment.ts';
 import { capabilitiesFor, type MachineFacts } from './machine-facts.ts';
+import { appArmorProfile, seLinuxLabels } from './mandatory-access.ts';
 import { buildMounts, INIT_PATH, type InjectedFiles } from './mounts.ts';
-import type { OciProcess, OciSeccomp, OciSpec } from './oci-spec.ts';
+import type { OciLinux, OciProcess, OciSeccomp, OciSpec } from './oci-spec.ts';
 import { checkMountTarget, checkWorkingDirectory, cleanAbsolutePath } from './paths.ts';
-import { buildResources } from './resources.ts';
+import { buildResources, type DeviceFacts } from './resources.ts';
 import { checkSysctls } from './sysctls.ts';
 import { buildRlimits } from './ulimits.ts';
 import type { ResolvedUser } from './users.ts';
@@ -32,6 +33,8 @@ export interface OciSpecInput {
   /** Undefined: unconfined. */
   readonly seccomp: OciSeccomp | undefined;
   readonly machine: MachineFacts;
+  /** What the machine says about the devices that the spec names. */
+  readonly devices: DeviceFacts;
 }
 
 export interface OciSpecResult {
@@ -116,14 +119,40 @@ function buildProcess(input: OciSpecInput, warnings: string[]): OciProcess {
   };
 }
 
-function networkNamespaces(network: NetworkChoice): OciSpec['linux']['namespaces'] {
-  if (network.kind === 'host') return [];
-  return [network.kind === 'namespace' ? { type: 'network', path: network.path } : { type: 'network' }];
+function namespacesOf({ namespaces }: ContainerSpec, network: NetworkChoice): OciSpec['linux']['namespaces'] {
+  return [
+    ...(namespaces.pid === 'host' ? [] : [{ type: 'pid' }]),
+    ...(namespaces.ipc === 'host' ? [] : [{ type: 'ipc' }]),
+    ...(namespaces.uts === 'host' ? [] : [{ type: 'uts' }]),
+    { type: 'mount' },
+    ...(namespaces.cgroup === 'host' ? [] : [{ type: 'cgroup' }]),
+    ...(network.kind === 'host'
+      ? []
+      : [{ type: 'network', ...(network.kind === 'none' ? {} : { path: network.path }) }]),
+  ];
+}
+
+/** Both kinds of runtime set the domain name as a kernel setting; `domainname` itself is younger than they are. */
+function sysctlsOf({ spec, network }: OciSpecInput): Readonly<Record<string, string>> {
+  const own = { network: network.kind !== 'host', ipc: spec.namespaces.ipc !== 'host' };
+  const sysctls = checkSysctls(spec.sysctls, own);
+  if (spec.domainName === '') return sysctls;
+  if (spec.namespaces.uts === 'host')
+    throw invalidField('domainname', 'domainname: the names are those of the node', 'leave domainname or uts out');
+  if (!HOSTNAME.test(spec.domainName))
+    throw invalidField('domainname', `domainname: ${JSON.stringify(spec.domainName)} is not a domain name`);
+  return { ...sysctls, 'kernel.domainname': spec.domainName };
+}
+
+/** Nothing is hidden from who may see it all. */
+function hiddenPaths(spec: ContainerSpec): Pick<OciLinux, 'maskedPaths' | 'readonlyPaths'> {
+  const isOpen = spec.privileged || spec.systemPathsUnconfined;
+  return isOpen ? { maskedPaths: [], readonlyPaths: [] } : { maskedPaths: MASKED_PATHS, readonlyPaths: READONLY_PATHS };
 }
 
 /** Throws a SwarmError that names the field for everything that the kernel or the runtime would refuse later. */
 export function buildOciSpec(input: OciSpecInput): OciSpecResult {
-  const { spec, network } = input;
+  const { spec, network, devices } = input;
   if (!HOSTNAME.test(spec.hostname))
     throw invalidField(
       'hostname',
@@ -133,28 +162,24 @@ export function buildOciSpec(input: OciSpecInput): OciSpecResult {
   if (spec.init && input.initBinary === undefined)
     throw invalidField('init', 'init: no static init binary on this machine', 'install tini (tini-static)');
   const warnings: string[] = [];
+  const labels = seLinuxLabels(spec, input.machine);
   const oci: OciSpec = {
     ociVersion: '1.0.2',
-    process: buildProcess(input, warnings),
+    process: { ...buildProcess(input, warnings), ...appArmorProfile(spec, input.machine), ...labels.process },
     root: { path: input.rootPath, readonly: spec.readOnly },
-    hostname: spec.hostname,
+    ...(spec.namespaces.uts === 'host' ? {} : { hostname: spec.hostname }),
+    ...(Object.keys(spec.annotations).length === 0 ? {} : { annotations: spec.annotations }),
     mounts: buildMounts({ ...spec, mounts: cleanMounts(spec) }, input.files, spec.init ? input.initBinary : undefined),
     linux: {
-      namespaces: [
-        { type: 'pid' },
-        { type: 'ipc' },
-        { type: 'uts' },
-        { type: 'mount' },
-        { type: 'cgroup' },
-        ...networkNamespaces(network),
-      ],
+      namespaces: namespacesOf(spec, network),
       cgroupsPath: input.cgroupPath,
-      resources: buildResources(spec.resources, { swap: input.machine.swapAccounting }),
-      sysctl: checkSysctls(spec.sysctls, network.kind !== 'host'),
-      maskedPaths: MASKED_PATHS,
-      readonlyPaths: READONLY_PATHS,
+      ...(devices.nodes.length === 0 ? {} : { devices: devices.nodes }),
+      resources: buildResources(spec.resources, input.machine.cgroups, devices),
+      sysctl: sysctlsOf(input),
+      ...hiddenPaths(spec),
       rootfsPropagation: 'rprivate',
       ...(input.seccomp === undefined ? {} : { seccomp: input.seccomp }),
+      ...labels.linux,
     },
   };
   return { oci, warnings };

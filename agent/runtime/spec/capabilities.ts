@@ -1,50 +1,6 @@
 /** Linux capabilities: Docker's default set, and what users add and drop. Pure. */
 import { invalidField } from '#common/errors.ts';
-
-/** In the order of the kernel: the index is the bit. */
-const CAPABILITIES: readonly string[] = [
-  'CHOWN',
-  'DAC_OVERRIDE',
-  'DAC_READ_SEARCH',
-  'FOWNER',
-  'FSETID',
-  'KILL',
-  'SETGID',
-  'SETUID',
-  'SETPCAP',
-  'LINUX_IMMUTABLE',
-  'NET_BIND_SERVICE',
-  'NET_BROADCAST',
-  'NET_ADMIN',
-  'NET_RAW',
-  'IPC_LOCK',
-  'IPC_OWNER',
-  'SYS_MODULE',
-  'SYS_RAWIO',
-  'SYS_CHROOT',
-  'SYS_PTRACE',
-  'SYS_PACCT',
-  'SYS_ADMIN',
-  'SYS_BOOT',
-  'SYS_NICE',
-  'SYS_RESOURCE',
-  'SYS_TIME',
-  'SYS_TTY_CONFIG',
-  'MKNOD',
-  'LEASE',
-  'AUDIT_WRITE',
-  'AUDIT_CONTROL',
-  'SETFCAP',
-  'MAC_OVERRIDE',
-  'MAC_ADMIN',
-  'SYSLOG',
-  'WAKE_ALARM',
-  'BLOCK_SUSPEND',
-  'AUDIT_READ',
-  'PERFMON',
-  'BPF',
-  'CHECKPOINT_RESTORE',
-];
+import { CAPABILITIES, capabilityName } from '#common/kernel-names.ts';
 
 /** What Docker gives a container: the bounding set reads 00000000a80425fb. */
 const DEFAULTS: readonly string[] = [
@@ -73,8 +29,8 @@ export function capabilitiesOfMask(mask: string): readonly string[] {
 }
 
 function plainName(field: string, name: string): string {
-  const plain = name.toUpperCase().replace(/^CAP_/, '');
-  if (plain !== ALL && !CAPABILITIES.includes(plain))
+  const plain = capabilityName(name);
+  if (plain === undefined)
     throw invalidField(
       field,
       `${field}: unknown capability ${JSON.stringify(name)}`,

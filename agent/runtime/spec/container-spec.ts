@@ -1,4 +1,6 @@
 /** What to run, in the runtime's own words. Everything here is decided by users and images, and checked by the builder. */
+import type { DeviceRule } from '#common/device-rule.ts';
+import type { SeccompProfile } from '#common/seccomp-profile.ts';
 
 export interface ContainerSpec {
   /** Replaces the image's entrypoint, and drops its command, when not empty. */
@@ -29,8 +31,42 @@ export interface ContainerSpec {
   readonly oomScoreAdjust: number;
   readonly shmBytes: number;
   readonly resources: ResourceLimits;
-  /** Unconfined only by an explicit choice. */
-  readonly seccomp: 'default' | 'unconfined';
+  /** Unconfined, or one's own, only by an explicit choice. */
+  readonly seccomp: 'default' | 'unconfined' | SeccompProfile;
+  /** Every capability and device that this machine has, and nothing filtered, masked or read-only. */
+  readonly privileged: boolean;
+  readonly devices: readonly DeviceSpec[];
+  readonly deviceRules: readonly DeviceRule[];
+  readonly namespaces: NamespaceChoice;
+  /** Name of a profile that is loaded, or "unconfined"; empty: none is asked for. */
+  readonly appArmorProfile: string;
+  /** user, role, type, level, or disable; empty: none is asked for. */
+  readonly seLinuxLabels: Readonly<Record<string, string>>;
+  /** Nothing of /proc and /sys is masked or read-only. */
+  readonly systemPathsUnconfined: boolean;
+  /** Empty: none. */
+  readonly domainName: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Name of one of the machine's OCI runtimes; undefined: the usual one. */
+  readonly runtime: string | undefined;
+}
+
+/** `host` is shared with the machine; `none` is one's own without shared memory. */
+export interface NamespaceChoice {
+  readonly pid: 'own' | 'host';
+  readonly ipc: 'own' | 'host' | 'none';
+  readonly uts: 'own' | 'host';
+  readonly cgroup: 'own' | 'host';
+}
+
+export interface DeviceSpec {
+  /** Absolute path on the machine: a device, or a directory of devices. */
+  readonly source: string;
+  readonly target: string;
+  /** Letters of "rwm". */
+  readonly access: string;
+  /** Given where it is there; otherwise its absence is an error. */
+  readonly optional: boolean;
 }
 
 /** Undefined: no limit. */
@@ -45,6 +81,32 @@ export interface ResourceLimits {
   /** Memory and swap together; -1 is unlimited; undefined: as much as the memory limit, so no swap. */
   readonly memorySwapBytes: number | undefined;
   readonly pids: number | undefined;
+  /** 0 to 100. */
+  readonly swappiness: number | undefined;
+  /** What it is pressed back to when the machine runs short of memory. */
+  readonly memorySoftBytes: number | undefined;
+  /** Out of memory, its processes wait. */
+  readonly oomKillDisable: boolean;
+  /** Memory nodes, "0-1". */
+  readonly cpusetMemories: string | undefined;
+  readonly blockIo: BlockIoLimits | undefined;
+}
+
+/** By device of the machine. */
+export interface BlockIoLimits {
+  /** 10 to 1000; undefined: the kernel's default. */
+  readonly weight: number | undefined;
+  readonly deviceWeights: readonly BlockIoValue[];
+  /** Per second. */
+  readonly readBytes: readonly BlockIoValue[];
+  readonly writeBytes: readonly BlockIoValue[];
+  readonly readOperations: readonly BlockIoValue[];
+  readonly writeOperations: readonly BlockIoValue[];
+}
+
+export interface BlockIoValue {
+  readonly path: string;
+  readonly value: number;
 }
 
 export interface UlimitSpec {
@@ -116,8 +178,23 @@ export const EMPTY_CONTAINER_SPEC: ContainerSpec = {
     memoryBytes: undefined,
     memorySwapBytes: undefined,
     pids: undefined,
+    swappiness: undefined,
+    memorySoftBytes: undefined,
+    oomKillDisable: false,
+    cpusetMemories: undefined,
+    blockIo: undefined,
   },
   seccomp: 'default',
+  privileged: false,
+  devices: [],
+  deviceRules: [],
+  namespaces: { pid: 'own', ipc: 'own', uts: 'own', cgroup: 'own' },
+  appArmorProfile: '',
+  seLinuxLabels: {},
+  systemPathsUnconfined: false,
+  domainName: '',
+  annotations: {},
+  runtime: undefined,
 };
 
 export const NO_IMAGE_DEFAULTS: ImageDefaults = {

@@ -1,4 +1,5 @@
 /** What this process may hand on to containers. The facts are read once; everything decided from them is pure. */
+import type { CgroupSupport } from '../cgroups/cgroups.ts';
 import { type CapabilityChoice, capabilitiesOfMask, chooseCapabilities } from './capabilities.ts';
 import type { ContainerSpec } from './container-spec.ts';
 import type { SeccompArchitecture } from './seccomp.ts';
@@ -10,7 +11,9 @@ export interface MachineFacts {
   /** Our hard limits where we may not exceed them; empty with CAP_SYS_RESOURCE. */
   readonly hardLimits: ReadonlyMap<string, number>;
   readonly lowestOomScoreAdjust: number;
-  readonly swapAccounting: boolean;
+  readonly cgroups: CgroupSupport;
+  readonly appArmor: boolean;
+  readonly seLinux: boolean;
   readonly kernelRelease: string;
   readonly architecture: SeccompArchitecture;
 }
@@ -20,7 +23,9 @@ export function readMachineFacts(texts: {
   readonly status: string;
   readonly limits: string;
   readonly oomScoreAdjust: string;
-  readonly swapAccounting: boolean;
+  readonly cgroups: CgroupSupport;
+  readonly appArmor: boolean;
+  readonly seLinux: boolean;
   readonly kernelRelease: string;
   readonly architecture: SeccompArchitecture;
 }): MachineFacts {
@@ -31,12 +36,16 @@ export function readMachineFacts(texts: {
     capabilities: mask('CapBnd'),
     hardLimits: mayExceed ? new Map() : parseHardLimits(texts.limits),
     lowestOomScoreAdjust: mayExceed ? -1000 : Number(texts.oomScoreAdjust.trim()),
-    swapAccounting: texts.swapAccounting,
+    cgroups: texts.cgroups,
+    appArmor: texts.appArmor,
+    seLinux: texts.seLinux,
     kernelRelease: texts.kernelRelease,
     architecture: texts.architecture,
   };
 }
 
 export function capabilitiesFor(spec: ContainerSpec, machine: MachineFacts): CapabilityChoice {
+  // What the machine itself has not is missed by nobody.
+  if (spec.privileged) return { granted: machine.capabilities, withheld: [] };
   return chooseCapabilities(spec.capabilityAdd, spec.capabilityDrop, machine.capabilities);
 }

@@ -3,7 +3,9 @@ import type { ContainerSpec, MountSpec } from './container-spec.ts';
 import type { OciMount } from './oci-spec.ts';
 
 /** In the order in which the runtime has to make them. */
-function systemMounts(shmBytes: number): readonly OciMount[] {
+function systemMounts(spec: ContainerSpec): readonly OciMount[] {
+  // A privileged container may change what it sees of the kernel.
+  const protection = spec.privileged ? 'rw' : 'ro';
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
     {
@@ -18,14 +20,35 @@ function systemMounts(shmBytes: number): readonly OciMount[] {
       source: 'devpts',
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
     },
-    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', protection] },
     {
       destination: '/sys/fs/cgroup',
       type: 'cgroup',
       source: 'cgroup',
-      options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'],
+      options: ['nosuid', 'noexec', 'nodev', 'relatime', protection],
     },
-    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
+    ...messageMounts(spec),
+  ];
+}
+
+/** Shared memory and message queues: those of the namespace that the container is in. */
+function messageMounts({ namespaces, shmBytes }: ContainerSpec): readonly OciMount[] {
+  if (namespaces.ipc === 'host')
+    return ['/dev/mqueue', '/dev/shm'].map((path) => ({
+      destination: path,
+      type: 'bind',
+      source: path,
+      options: ['rbind', 'nosuid', 'noexec', 'nodev'],
+    }));
+  const queues: OciMount = {
+    destination: '/dev/mqueue',
+    type: 'mqueue',
+    source: 'mqueue',
+    options: ['nosuid', 'noexec', 'nodev'],
+  };
+  if (namespaces.ipc === 'none') return [queues];
+  return [
+    queues,
     {
       destination: '/dev/shm',
       type: 'tmpfs',
@@ -74,7 +97,7 @@ export function buildMounts(
 ): readonly OciMount[] {
   const user = spec.mounts.map(userMount);
   const ours = [
-    ...systemMounts(spec.shmBytes),
+    ...systemMounts(spec),
     ...(initBinary === undefined ? [] : [bindFile(INIT_PATH, initBinary, true)]),
     ...Object.entries(files).map(([target, source]) => bindFile(target, source, spec.readOnly)),
   ];

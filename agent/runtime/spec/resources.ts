@@ -1,8 +1,10 @@
 /** Resource limits as the runtime wants them. Pure. */
-import { invalidField } from '#common/errors.ts';
+import { isCpuList } from '#common/cpu-list.ts';
+import { assert, invalidField, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
-import type { ResourceLimits } from './container-spec.ts';
-import type { OciResources } from './oci-spec.ts';
+import type { CgroupSupport } from '../cgroups/cgroups.ts';
+import type { BlockIoLimits, BlockIoValue, ResourceLimits } from './container-spec.ts';
+import type { OciBlockIo, OciDevice, OciDeviceRule, OciResources } from './oci-spec.ts';
 
 /** Docker's period, and the longest that the kernel takes. A quota under 1 ms is refused: it needs the longer one. */
 const PERIOD_MICROS = 100_000;
@@ -28,12 +30,6 @@ const ALLOWED_DEVICES: OciResources['devices'] = [
   { allow: true, type: 'c', major: 136, access: 'rwm' }, // pts
 ];
 
-/** What the machine's kernel can limit. */
-export interface ResourceSupport {
-  /** Whether swap is accounted for; v1 kernels may lack it, and then refuse the file. */
-  readonly swap: boolean;
-}
-
 /** CPU time as quota and period of the completely fair scheduler. */
 export function cpuQuota(cpuNanos: number): { readonly quota: number; readonly period: number } {
   const quota = Math.floor((cpuNanos * PERIOD_MICROS) / NANOS_PER_CPU);
@@ -42,9 +38,10 @@ export function cpuQuota(cpuNanos: number): { readonly quota: number; readonly p
   return { quota: Math.max(longQuota, QUOTA_MICROS_MIN), period: PERIOD_MICROS_MAX };
 }
 
-function memoryLimits(limits: ResourceLimits, support: ResourceSupport): OciResources['memory'] {
+function memoryLimits(limits: ResourceLimits, support: CgroupSupport): OciResources['memory'] {
   const { memoryBytes, memorySwapBytes } = limits;
-  if (memoryBytes === undefined) return undefined;
+  const others = memoryPressure(limits, support);
+  if (memoryBytes === undefined) return others;
   if (memoryBytes < LIMITS.MIN_MEMORY_BYTES)
     throw invalidField(
       'resources.memory',
@@ -57,39 +54,117 @@ function memoryLimits(limits: ResourceLimits, support: ResourceSupport): OciReso
       `resources.memorySwap: ${memorySwapBytes} is less than the memory limit ${memoryBytes}, which it includes`,
       'give the sum of memory and swap, or -1 for unlimited swap',
     );
-  return support.swap ? { limit: memoryBytes, swap: memorySwapBytes ?? memoryBytes } : { limit: memoryBytes };
+  return { limit: memoryBytes, ...(support.swap ? { swap: memorySwapBytes ?? memoryBytes } : {}), ...others };
+}
+
+/** What is asked for beside the limit itself. Throws for what no group of this machine can be told. */
+function memoryPressure(limits: ResourceLimits, support: CgroupSupport): OciResources['memory'] {
+  const { swappiness, memorySoftBytes, oomKillDisable } = limits;
+  if (swappiness !== undefined && !support.swappiness)
+    throw cannot('memory-swappiness', 'its control groups have no swappiness of their own (cgroup v2)');
+  if (oomKillDisable && !support.oomKillDisable)
+    throw cannot('oom-kill-disable', 'its control groups always end what runs out of memory (cgroup v2)');
+  if (swappiness === undefined && memorySoftBytes === undefined && !oomKillDisable) return undefined;
+  return {
+    ...(memorySoftBytes === undefined ? {} : { reservation: memorySoftBytes }),
+    ...(swappiness === undefined ? {} : { swappiness }),
+    ...(oomKillDisable ? { disableOOMKiller: true } : {}),
+  };
+}
+
+function cannot(field: string, because: string): SwarmError {
+  return new SwarmError({
+    code: 'precondition',
+    reason: 'not-supported',
+    field,
+    message: `${field}: this node cannot do that: ${because}`,
+    hint: 'leave it out, or keep the service to nodes that can with a constraint',
+  });
 }
 
 function cpuLimits(limits: ResourceLimits): OciResources['cpu'] {
-  const { cpuNanos, cpuShares, cpuset } = limits;
-  if (cpuset !== undefined && !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(cpuset))
-    throw invalidField(
-      'resources.cpuset',
-      `resources.cpuset: ${JSON.stringify(cpuset)} is not a list of CPUs`,
-      'use 0-2,4',
-    );
+  const { cpuNanos, cpuShares, cpuset, cpusetMemories } = limits;
+  for (const [field, list] of [
+    ['cpuset', cpuset],
+    ['cpusetMemories', cpusetMemories],
+  ] as const)
+    if (list !== undefined && !isCpuList(list))
+      throw invalidField(
+        `resources.${field}`,
+        `resources.${field}: ${JSON.stringify(list)} is not a list of numbers`,
+        'use 0-2,4',
+      );
   if (cpuShares !== undefined && (cpuShares < CPU_SHARES_MIN || cpuShares > CPU_SHARES_MAX))
     throw invalidField(
       'resources.cpuShares',
       `resources.cpuShares: ${cpuShares} is out of range`,
       `use ${CPU_SHARES_MIN} to ${CPU_SHARES_MAX}`,
     );
-  if (cpuNanos === undefined && cpuShares === undefined && cpuset === undefined) return undefined;
+  if ([cpuNanos, cpuShares, cpuset, cpusetMemories].every((one) => one === undefined)) return undefined;
   return {
     ...(cpuNanos === undefined ? {} : cpuQuota(cpuNanos)),
     ...(cpuShares === undefined ? {} : { shares: cpuShares }),
     ...(cpuset === undefined ? {} : { cpus: cpuset }),
+    ...(cpusetMemories === undefined ? {} : { mems: cpusetMemories }),
   };
 }
 
-/** Throws `bad-field` for limits that no kernel would take. */
-export function buildResources(limits: ResourceLimits, support: ResourceSupport): OciResources {
+/** `numbers` are those of the devices that are named. Throws for what no group of this machine can be told. */
+function blockIo(
+  limits: BlockIoLimits,
+  numbers: ReadonlyMap<string, DeviceNumbers>,
+  support: CgroupSupport,
+): OciBlockIo {
+  const { weight, deviceWeights, readBytes, writeBytes, readOperations, writeOperations } = limits;
+  const rates = [readBytes, writeBytes, readOperations, writeOperations];
+  if ((weight !== undefined || deviceWeights.length > 0) && !support.blockIoWeight)
+    throw cannot('blkio-weight', 'its kernel has no weights of disks (the scheduler of its disks is not BFQ)');
+  if (rates.some((list) => list.length > 0) && !support.blockIoRate)
+    throw cannot('device-read-bps', 'its kernel does not limit rates of disks');
+  const throttles = (values: readonly BlockIoValue[]) =>
+    values.map(({ path, value }) => ({ ...numbersOf(numbers, path), rate: value }));
+  return {
+    ...(weight === undefined ? {} : { weight }),
+    weightDevice: deviceWeights.map(({ path, value }) => ({ ...numbersOf(numbers, path), weight: value })),
+    throttleReadBpsDevice: throttles(readBytes),
+    throttleWriteBpsDevice: throttles(writeBytes),
+    throttleReadIOPSDevice: throttles(readOperations),
+    throttleWriteIOPSDevice: throttles(writeOperations),
+  };
+}
+
+function numbersOf(numbers: ReadonlyMap<string, DeviceNumbers>, path: string): DeviceNumbers {
+  const found = numbers.get(path);
+  assert(found !== undefined, `the numbers of ${path} were looked up`);
+  return found;
+}
+
+export interface DeviceNumbers {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** What the machine says about the devices that a container names. */
+export interface DeviceFacts {
+  /** Nodes that the container finds in its /dev. */
+  readonly nodes: readonly OciDevice[];
+  /** What it may do with which devices, beyond those that every container has. */
+  readonly rules: readonly OciDeviceRule[];
+  /** Numbers by path, of the disks whose use is limited. */
+  readonly numbers: ReadonlyMap<string, DeviceNumbers>;
+}
+
+export const NO_DEVICES: DeviceFacts = { nodes: [], rules: [], numbers: new Map() };
+
+/** Throws `bad-field` for limits that no kernel would take, `not-supported` for those that this one does not. */
+export function buildResources(limits: ResourceLimits, support: CgroupSupport, devices: DeviceFacts): OciResources {
   const memory = memoryLimits(limits, support);
   const cpu = cpuLimits(limits);
   return {
-    devices: ALLOWED_DEVICES,
+    devices: [...ALLOWED_DEVICES, ...devices.rules],
     ...(memory === undefined ? {} : { memory }),
     ...(cpu === undefined ? {} : { cpu }),
     ...(limits.pids === undefined || limits.pids <= 0 ? {} : { pids: { limit: limits.pids } }),
+    ...(limits.blockIo === undefined ? {} : { blockIO: blockIo(limits.blockIo, devices.numbers, support) }),
   };
 }

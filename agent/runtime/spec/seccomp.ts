@@ -3,6 +3,7 @@
  * liberal than Docker's; a table of ours makes it as strict. Pure.
  */
 import { SwarmError } from '#common/errors.ts';
+import type { SeccompProfile, SeccompProfileRule } from '#common/seccomp-profile.ts';
 import type { OciSeccomp, OciSeccompRule } from './oci-spec.ts';
 
 export type SeccompArchitecture = 'amd64' | 'arm64';
@@ -15,30 +16,6 @@ export interface SeccompRequest {
   readonly capabilities: readonly string[];
   /** "6.18.44-...": some rules ask for a minimum. */
   readonly kernelRelease: string;
-}
-
-/** A profile as Docker and containers-common write it, as far as it is read. */
-export interface SeccompProfile {
-  readonly defaultAction: string;
-  readonly defaultErrnoRet?: number;
-  readonly archMap?: readonly { readonly architecture: string; readonly subArchitectures?: readonly string[] | null }[];
-  readonly syscalls: readonly SeccompProfileRule[];
-}
-
-interface SeccompCondition {
-  readonly caps?: readonly string[];
-  readonly arches?: readonly string[];
-  readonly minKernel?: string;
-}
-
-interface SeccompProfileRule {
-  readonly names?: readonly string[];
-  readonly name?: string;
-  readonly action: string;
-  readonly errnoRet?: number | null;
-  readonly args?: OciSeccompRule['args'] | null;
-  readonly includes?: SeccompCondition;
-  readonly excludes?: SeccompCondition;
 }
 
 const ALLOW = 'SCMP_ACT_ALLOW';
@@ -159,6 +136,19 @@ function argumentRules(capabilities: ReadonlySet<string>): readonly OciSeccompRu
 
 const WITH_OWN_RULES: ReadonlySet<string> = new Set(['clone', 'socket']);
 
+function callsOf(rule: SeccompProfileRule): readonly string[] {
+  return rule.names ?? (rule.name === undefined ? [] : [rule.name]);
+}
+
+function ruleOf(rule: SeccompProfileRule, names: readonly string[]): OciSeccompRule {
+  return {
+    names,
+    action: rule.action,
+    ...(rule.errnoRet === undefined || rule.errnoRet === null ? {} : { errnoRet: rule.errnoRet }),
+    ...(rule.args === undefined || rule.args === null || rule.args.length === 0 ? {} : { args: rule.args }),
+  };
+}
+
 /** The filter for one set of capabilities. Throws `precondition` for a profile that allows what it does not name. */
 export function buildSeccomp(profile: SeccompProfile, request: SeccompRequest): OciSeccomp {
   if (profile.defaultAction !== ERRNO && !profile.defaultAction.startsWith('SCMP_ACT_KILL'))
@@ -177,15 +167,8 @@ export function buildSeccomp(profile: SeccompProfile, request: SeccompRequest): 
   const rules: OciSeccompRule[] = [];
   for (const rule of profile.syscalls) {
     if (!applies(rule, request)) continue;
-    const all = rule.names ?? (rule.name === undefined ? [] : [rule.name]);
-    const names = all.filter((name) => !refused.has(name) && !WITH_OWN_RULES.has(name));
-    if (names.length === 0) continue;
-    rules.push({
-      names,
-      action: rule.action,
-      ...(rule.errnoRet === undefined || rule.errnoRet === null ? {} : { errnoRet: rule.errnoRet }),
-      ...(rule.args === undefined || rule.args === null || rule.args.length === 0 ? {} : { args: rule.args }),
-    });
+    const names = callsOf(rule).filter((name) => !refused.has(name) && !WITH_OWN_RULES.has(name));
+    if (names.length > 0) rules.push(ruleOf(rule, names));
   }
   const refusedWith = (errno: number): readonly string[] =>
     [...refused].filter(([, code]) => code === errno).map(([name]) => name);
@@ -198,5 +181,16 @@ export function buildSeccomp(profile: SeccompProfile, request: SeccompRequest): 
     ...(profile.defaultAction === ERRNO ? { defaultErrnoRet: ENOSYS } : {}),
     architectures: architectures(profile, request),
     syscalls: [...rules, ...argumentRules(capabilities), ...refusals],
+  };
+}
+
+/** The filter of a profile that the service brings itself: exactly what it says. */
+export function buildCustomSeccomp(profile: SeccompProfile, request: SeccompRequest): OciSeccomp {
+  const named = profile.architectures ?? [];
+  return {
+    defaultAction: profile.defaultAction,
+    ...(profile.defaultErrnoRet === undefined ? {} : { defaultErrnoRet: profile.defaultErrnoRet }),
+    architectures: named.length > 0 ? named : architectures(profile, request),
+    syscalls: profile.syscalls.filter((rule) => applies(rule, request)).map((rule) => ruleOf(rule, callsOf(rule))),
   };
 }

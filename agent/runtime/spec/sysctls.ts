@@ -1,31 +1,22 @@
 /** Kernel settings of a container. Pure. Only those that belong to one of its own namespaces are safe to allow. */
 import { invalidField } from '#common/errors.ts';
+import { namespaceOfSetting } from '#common/kernel-names.ts';
 
-/** Settings of the IPC namespace, and the beginnings of names of such. */
-const IPC_NAMES: ReadonlySet<string> = new Set([
-  'kernel.msgmax',
-  'kernel.msgmnb',
-  'kernel.msgmni',
-  'kernel.sem',
-  'kernel.shmall',
-  'kernel.shmmax',
-  'kernel.shmmni',
-  'kernel.shm_rmid_forced',
-]);
-const IPC_PREFIX = 'fs.mqueue.';
-const NETWORK_PREFIX = 'net.';
-const NAME = /^[a-z0-9_]+(?:[./][A-Za-z0-9_-]+)+$/;
+/** Which of the namespaces that have settings are the container's own. */
+export interface OwnNamespaces {
+  readonly network: boolean;
+  readonly ipc: boolean;
+}
 
 /** Checks each; the same map comes back. Throws `bad-field` for those of the whole machine. */
 export function checkSysctls(
   sysctls: Readonly<Record<string, string>>,
-  hasOwnNetwork: boolean,
+  own: OwnNamespaces,
 ): Readonly<Record<string, string>> {
   for (const [name, text] of Object.entries(sysctls)) {
     const field = `sysctls.${name}`;
-    const isNamespaced =
-      IPC_NAMES.has(name) || name.startsWith(IPC_PREFIX) || (hasOwnNetwork && name.startsWith(NETWORK_PREFIX));
-    if (!isNamespaced || !NAME.test(name) || name.includes('..'))
+    const namespace = namespaceOfSetting(name);
+    if (namespace === undefined || !own[namespace])
       throw invalidField(
         field,
         `${field}: a container may not set this, since it holds for the whole machine`,

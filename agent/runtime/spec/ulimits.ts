@@ -1,27 +1,8 @@
 /** Resource limits of processes (setrlimit(2)). Pure. */
 import { invalidField } from '#common/errors.ts';
+import { ULIMITS } from '#common/kernel-names.ts';
 import type { UlimitSpec } from './container-spec.ts';
 import type { OciRlimit } from './oci-spec.ts';
-
-/** Name of a ulimit, and the beginning of its line in /proc/PID/limits. */
-const NAMES: ReadonlyMap<string, string> = new Map([
-  ['as', 'Max address space'],
-  ['core', 'Max core file size'],
-  ['cpu', 'Max cpu time'],
-  ['data', 'Max data size'],
-  ['fsize', 'Max file size'],
-  ['locks', 'Max file locks'],
-  ['memlock', 'Max locked memory'],
-  ['msgqueue', 'Max msgqueue size'],
-  ['nice', 'Max nice priority'],
-  ['nofile', 'Max open files'],
-  ['nproc', 'Max processes'],
-  ['rss', 'Max resident set'],
-  ['rtprio', 'Max realtime priority'],
-  ['rttime', 'Max realtime timeout'],
-  ['sigpending', 'Max pending signals'],
-  ['stack', 'Max stack size'],
-]);
 
 /** Programs that close every possible descriptor in a loop suffer from the kernel's million; systemd's own choice. */
 const DEFAULT_NOFILE: UlimitSpec = { name: 'nofile', soft: 1024, hard: 524_288 };
@@ -33,7 +14,7 @@ const UNLIMITED = 2n ** 64n - 1n;
 export function parseHardLimits(text: string): ReadonlyMap<string, number> {
   const limits = new Map<string, number>();
   for (const line of text.split('\n'))
-    for (const [name, title] of NAMES) {
+    for (const [name, title] of ULIMITS) {
       if (!line.startsWith(`${title} `)) continue;
       const [, hard] = line.slice(title.length).trim().split(/\s+/);
       limits.set(name, hard === 'unlimited' ? Number.POSITIVE_INFINITY : Number(hard));
@@ -61,11 +42,11 @@ function value(field: string, wanted: number): number {
 export function buildRlimits(ulimits: readonly UlimitSpec[], ceilings: ReadonlyMap<string, number>): UlimitChoice {
   const chosen = new Map([[DEFAULT_NOFILE.name, DEFAULT_NOFILE]]);
   for (const ulimit of ulimits) {
-    if (!NAMES.has(ulimit.name))
+    if (!ULIMITS.has(ulimit.name))
       throw invalidField(
         'ulimits',
         `ulimits: unknown limit ${JSON.stringify(ulimit.name)}`,
-        `use one of ${[...NAMES.keys()].join(', ')}`,
+        `use one of ${[...ULIMITS.keys()].join(', ')}`,
       );
     chosen.set(ulimit.name, ulimit);
   }

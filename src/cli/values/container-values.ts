@@ -1,31 +1,15 @@
 /** Values of flags about containers and placement that have a form of their own. */
 import { isIP } from 'node:net';
+import { ULIMITS } from '#common/kernel-names.ts';
 import { PlacementPreference, Ulimit } from '#gen/swarm/v1/specs.ts';
 import { FlagValueError } from '../cli-errors.ts';
-
-const ULIMITS: ReadonlySet<string> = new Set([
-  'core',
-  'cpu',
-  'data',
-  'fsize',
-  'locks',
-  'memlock',
-  'msgqueue',
-  'nice',
-  'nofile',
-  'nproc',
-  'rss',
-  'rtprio',
-  'rttime',
-  'sigpending',
-  'stack',
-]);
 
 /** `nofile=1024:2048`; one number is both. */
 export function ulimit(text: string): Ulimit {
   const [name = '', values, ...rest] = text.split('=');
   if (values === undefined || rest.length > 0) throw new FlagValueError(`invalid ulimit argument: ${text}`);
-  if (!ULIMITS.has(name)) throw new FlagValueError(`invalid ulimit type: ${name}`, `use ${[...ULIMITS].join(', ')}`);
+  if (!ULIMITS.has(name))
+    throw new FlagValueError(`invalid ulimit type: ${name}`, `use ${[...ULIMITS.keys()].join(', ')}`);
   const limits = values.split(':').map(ulimitValue);
   if (limits.length > 2)
     throw new FlagValueError(`too many limit value arguments - ${values}, can only have up to two, \`soft[:hard]\``);

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mount, unmount } from '#agent/kernel/mount.ts';
-import { findProgram } from '#agent/runtime/index.ts';
+import { EMPTY_CONTAINER_SPEC, findProgram } from '#agent/runtime/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { skipBecause } from '#test/support/skip-because.ts';
@@ -23,7 +23,7 @@ async function refusal(work: Promise<unknown>): Promise<SwarmError> {
   assert.fail('it was not refused');
 }
 
-const MEMORY = { cpuShares: undefined, cpuset: undefined, memorySwapBytes: undefined, pids: undefined };
+const MEMORY = EMPTY_CONTAINER_SPEC.resources;
 
 describeInside(import.meta.filename, 'runtime: containers', () => {
   let under: TestRuntime;

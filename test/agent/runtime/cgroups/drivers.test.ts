@@ -103,7 +103,7 @@ describe('runtime: cgroup drivers', () => {
       [10, 11, 12],
     );
     assert.equal(await cgroups.isFrozen('/p/x'), true);
-    assert.equal(await cgroups.accountsForSwap('/p'), false);
+    assert.equal(cgroups.support('/p').swap, false);
     assert.deepEqual(await cgroups.children('/p'), ['x']);
   });
 
@@ -149,7 +149,7 @@ describe('runtime: cgroup drivers', () => {
     assert.equal(await cgroups.statistics('/p/other'), undefined);
     assert.deepEqual(await cgroups.processes('/p/x'), [10, 11, 12]);
     assert.equal(await cgroups.isFrozen('/p/x'), true);
-    assert.equal(await cgroups.accountsForSwap('/p'), true);
+    assert.equal(cgroups.support('/p').swap, true);
   });
 
   it('v2: hands controllers down and writes limits', async () => {

@@ -11,7 +11,7 @@ import {
 import { readMachineFacts } from '#agent/runtime/spec/machine-facts.ts';
 import { serializeOciSpec } from '#agent/runtime/spec/oci-spec.ts';
 import { cleanAbsolutePath } from '#agent/runtime/spec/paths.ts';
-import { cpuQuota } from '#agent/runtime/spec/resources.ts';
+import { cpuQuota, NO_DEVICES } from '#agent/runtime/spec/resources.ts';
 import { parseSignal, signalName } from '#agent/runtime/spec/signals.ts';
 import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
@@ -27,7 +27,9 @@ const MACHINE = readMachineFacts({
   status: 'Name:\tx\nCapEff:\t000001fffeffffff\nCapBnd:\t000001fffeffffff\n',
   limits: LIMITS_TEXT,
   oomScoreAdjust: '0\n',
-  swapAccounting: true,
+  cgroups: { swap: true, swappiness: true, oomKillDisable: true, blockIoWeight: true, blockIoRate: true },
+  appArmor: false,
+  seLinux: false,
   kernelRelease: '6.18.0',
   architecture: 'amd64',
 });
@@ -48,6 +50,7 @@ function build(
     initBinary: '/usr/bin/tini-static',
     seccomp: undefined,
     machine: MACHINE,
+    devices: NO_DEVICES,
     ...changes,
   });
 }
@@ -179,7 +182,8 @@ describe('runtime: config.json', () => {
     assert.deepEqual(built.pids, { limit: 10 });
     assert.deepEqual(build({ resources: { ...resources, memorySwapBytes: -1 } }).oci.linux.resources.memory?.swap, -1);
     assert.equal(
-      build({ resources }, {}, { machine: { ...MACHINE, swapAccounting: false } }).oci.linux.resources.memory?.swap,
+      build({ resources }, {}, { machine: { ...MACHINE, cgroups: { ...MACHINE.cgroups, swap: false } } }).oci.linux
+        .resources.memory?.swap,
       undefined,
     );
     assert.deepEqual(build().oci.linux.resources.memory, undefined);

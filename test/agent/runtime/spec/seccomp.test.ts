@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { capabilitiesOfMask } from '#agent/runtime/spec/capabilities.ts';
 import type { OciSeccomp } from '#agent/runtime/spec/oci-spec.ts';
-import { buildSeccomp, type SeccompProfile, type SeccompRequest } from '#agent/runtime/spec/seccomp.ts';
+import { buildSeccomp, type SeccompRequest } from '#agent/runtime/spec/seccomp.ts';
 import { SwarmError } from '#common/errors.ts';
+import type { SeccompProfile } from '#common/seccomp-profile.ts';
 import { skipBecause } from '#test/support/skip-because.ts';
 
 const PROFILE = '/usr/share/containers/seccomp.json';
