@@ -4,8 +4,9 @@ import { newId } from '#common/ids.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Random } from '#common/random.ts';
 import type { ServiceTaskCounts } from '#gen/swarm/v1/control.ts';
-import { NodeState, Revision, RevisionOutcome, Service, TaskState } from '#gen/swarm/v1/objects.ts';
+import { NodeState, Service, TaskState } from '#gen/swarm/v1/objects.ts';
 import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
+import { reviseService, revisionOf } from '#manager/orchestrator/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { checkServiceFeatures } from './feature-gates.ts';
 import { validatedNetworksOf } from './service-networks.ts';
@@ -14,17 +15,6 @@ import { validateService } from './validate-service.ts';
 export interface Decision<T> {
   readonly result: T;
   readonly changes: readonly Change[];
-}
-
-function newRevision(service: Service, spec: ServiceSpec, author: string, random: Random): Revision {
-  return Revision.create({
-    id: newId(random),
-    serviceId: service.id,
-    number: service.revision,
-    spec,
-    createdBy: author,
-    outcome: RevisionOutcome.UNKNOWN,
-  });
 }
 
 export function createService(
@@ -53,7 +43,7 @@ export function createService(
       hint: 'remove services that are not needed',
     });
   const service = Service.create({ id: newId(random), spec, revision: 1 });
-  const revision = newRevision(service, spec, author, random);
+  const revision = revisionOf(service, { id: newId(random), spec, createdBy: author });
   return {
     result: service,
     changes: [
@@ -106,13 +96,7 @@ export function updateService(
     const service = { ...current, spec };
     return { result: service, changes: [{ kind: 'update', table: 'service', object: service }] };
   }
-  const service = { ...current, spec, revision: current.revision + 1, updateStatus: undefined };
-  const changes: Change[] = [
-    { kind: 'update', table: 'service', object: service },
-    { kind: 'create', table: 'revision', object: newRevision(service, spec, author, random) },
-  ];
-  for (const revision of superfluousRevisions(view, service))
-    changes.push({ kind: 'remove', table: 'revision', object: revision });
+  const { service, changes } = reviseService(view, current, { id: newId(random), spec, createdBy: author });
   return { result: service, changes };
 }
 
@@ -142,16 +126,6 @@ function refuseUnchangeable(before: ServiceSpec, after: ServiceSpec): void {
       message: `service mode change is not allowed (${before.mode?.kind} to ${after.mode?.kind})`,
       hint: 'remove the service and create it with the other mode',
     });
-}
-
-/** The oldest revisions beyond the number kept, except those that tasks still refer to. */
-function superfluousRevisions(view: StoreView, service: Service): readonly Revision[] {
-  const revisions = [...view.revisionsOfService(service.id)].sort((a, b) => a.number - b.number);
-  const excess = revisions.length + 1 - LIMITS.REVISIONS_KEPT;
-  if (excess <= 0) return [];
-  const used = new Set<number>();
-  for (const task of view.tasksOfService(service.id)) used.add(task.revision);
-  return revisions.slice(0, excess).filter((revision) => !used.has(revision.number));
 }
 
 /** Marks the service; the orchestrator shuts its tasks down and removes it with the last of them. */

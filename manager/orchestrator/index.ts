@@ -9,6 +9,7 @@ export { createLoops, type LoopsOptions } from './create-loops.ts';
 export { globalMode } from './global-mode.ts';
 export { replicatedMode } from './replicated-mode.ts';
 export { describeEnd } from './restart-policy.ts';
+export { type NewRevision, reviseService, revisionOf } from './revise-service.ts';
 export { ServiceLoop } from './service-loop.ts';
 export type { ServiceMode } from './service-mode.ts';
 export { type RestartRules, replicasOf, restartRules, type UpdateRules, updateRules } from './service-settings.ts';

@@ -3,7 +3,7 @@ export { Editor } from './editor.ts';
 export { baseLost, outOfSequence, unknownObject } from './refusals.ts';
 export { SnapshotRestorer, saveSnapshot } from './snapshot.ts';
 export { StoreState } from './state.ts';
-export { definitionOf, type MultipleIndex, TABLE_NAMES, type UniqueIndex } from './tables.ts';
+export { definitionOf, type MultipleIndex, numberKey, TABLE_NAMES, type UniqueIndex } from './tables.ts';
 export { type Added, type Prepared, TransactionBuilder, type TransactionInit } from './transaction-builder.ts';
 export type {
   Change,

@@ -36,6 +36,7 @@ export const PURE_PARTS: readonly string[] = [
   'manager/allocator',
   'manager/scheduler',
   'manager/orchestrator',
+  'manager/payloads',
   'agent/tasks',
   'raft-ts/src',
 ];

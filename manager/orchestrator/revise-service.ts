@@ -1,0 +1,44 @@
+/** A new revision of a service, from whomever it comes. Pure. */
+import { LIMITS } from '#common/limits.ts';
+import { Revision, RevisionOutcome, type Service } from '#gen/swarm/v1/objects.ts';
+import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
+import type { Change, StoreView } from '#manager/store/index.ts';
+
+export interface NewRevision {
+  readonly id: string;
+  readonly spec: ServiceSpec;
+  /** Who asked for it. */
+  readonly createdBy: string;
+}
+
+/** The revision with the number that the service says. */
+export function revisionOf(service: Service, { id, spec, createdBy }: NewRevision): Revision {
+  const { id: serviceId, revision: number } = service;
+  return Revision.create({ id, serviceId, number, spec, createdBy, outcome: RevisionOutcome.UNKNOWN });
+}
+
+/** The service with its next revision, from which an update begins; the oldest revisions go. */
+export function reviseService(
+  view: StoreView,
+  current: Service,
+  next: NewRevision,
+): { readonly service: Service; readonly changes: readonly Change[] } {
+  const service = { ...current, spec: next.spec, revision: current.revision + 1, updateStatus: undefined };
+  const changes: Change[] = [
+    { kind: 'update', table: 'service', object: service },
+    { kind: 'create', table: 'revision', object: revisionOf(service, next) },
+  ];
+  for (const revision of superfluousRevisions(view, service))
+    changes.push({ kind: 'remove', table: 'revision', object: revision });
+  return { service, changes };
+}
+
+/** The oldest revisions beyond the number kept, except those that tasks still refer to. */
+function superfluousRevisions(view: StoreView, service: Service): readonly Revision[] {
+  const revisions = [...view.revisionsOfService(service.id)].sort((a, b) => a.number - b.number);
+  const excess = revisions.length + 1 - LIMITS.REVISIONS_KEPT;
+  if (excess <= 0) return [];
+  const used = new Set<number>();
+  for (const task of view.tasksOfService(service.id)) used.add(task.revision);
+  return revisions.slice(0, excess).filter((revision) => !used.has(revision.number));
+}
