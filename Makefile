@@ -55,7 +55,8 @@ test-unit: gen ## the tests that need no root and no packages
 
 test-long: setup dist/.built ## test, then the long suites
 	$(MOCHA)
-	$(MOCHA) --no-config --require test/support/left-over.ts --extension ts --timeout 600000 \
+	$(MOCHA) --no-config --require test/support/left-over.ts --require test/support/shared-labs.ts --extension ts \
+		--timeout 600000 \
 		'test/long/**/*.test.ts' 'raft-ts/test/long/*.test.ts'
 
 coverage: setup dist/.built ## the tests again, with the lines they reach

@@ -16,6 +16,7 @@ import { NetworkEndpoint, NetworkPeer, NetworkService, NetworkTable } from '#gen
 import { NodeDataPath } from '#gen/swarm/v1/objects.ts';
 import { IpamSubnet, PortConfig, PortProtocol, TrafficPolicy } from '#gen/swarm/v1/specs.ts';
 import { serveMethods } from '#test/support/namespace-program.ts';
+import { bothAddresses } from './both-addresses.ts';
 
 export interface NetworkSettings {
   readonly instance: string;
@@ -54,11 +55,6 @@ export interface MeshState {
 }
 
 const POLICIES = { local: TrafficPolicy.LOCAL, 'prefer-local': TrafficPolicy.PREFER_LOCAL } as const;
-
-/** The task with this address of the ingress network has one of IPv6 that goes with it. */
-export function bothAddresses(address: string): readonly string[] {
-  return [address, `fd00:10::${address.split('.')[3]}`];
-}
 
 function meshView({ nodes, services, tasks }: MeshState): NetworkView {
   const byId = <T>(list: readonly T[], idOf: (one: T) => string): ReadonlyMap<string, T> =>

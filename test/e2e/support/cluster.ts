@@ -1,6 +1,6 @@
 /**
  * One swarm of real daemons for all end-to-end tests: a lab of a manager and three workers, each with a busybox image.
- * It starts with the first file that asks for it and goes after the last test of the run, leaving nothing.
+ * It starts with the first file of its process that asks for it and goes after the last test of the run, leaving nothing.
  */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
@@ -15,7 +15,7 @@ import { Lab, type LabOptions } from '#src/lab/lab.ts';
 import type { LabHost } from '#src/lab/lab-host.ts';
 import type { CommandOptions, CommandResult } from '#src/lab/run-command.ts';
 import { busyboxArchive } from '#test/fixtures/busybox-image.ts';
-import { labTraces } from './footprint.ts';
+import { sharedLabName } from '#test/support/shared-labs.ts';
 
 export const MANAGER = 'm1';
 export const WORKERS = ['w1', 'w2', 'w3'] as const;
@@ -28,11 +28,8 @@ export const SLEEP = ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 1000 & 
 export const SOON_MS = 20_000;
 const POLL_MS = 50;
 const START_MS = 120_000;
-/** Set, it leaves the lab where it is, to be looked at: bin/lab ls. */
-const KEEP_VARIABLE = 'STARLING_KEEP_LAB';
 /** Lines of each daemon that are shown after a failure. */
 const COMPLAINTS = 20;
-const SHARED_LAB = `e${process.pid.toString(36)}`;
 
 /** How many hosts, and what is special about them. */
 export type ClusterSize = {
@@ -279,7 +276,7 @@ let shared: Promise<Cluster> | undefined;
 
 /** The swarm that the files of a run share. Give it back as it was: `restore()`. */
 export function sharedCluster(): Promise<Cluster> {
-  shared ??= Cluster.start(SHARED_LAB, { managers: 1, workers: WORKERS.length });
+  shared ??= Cluster.start(sharedLabName(), { managers: 1, workers: WORKERS.length });
   return shared;
 }
 
@@ -296,24 +293,13 @@ export function useCluster(suite: Mocha.Suite): () => Cluster {
   });
   suite.afterAll(async () => {
     await cluster?.restore();
+    cluster?.close();
   });
   return () => {
     assert.ok(cluster, 'the swarm is up');
     return cluster;
   };
 }
-
-// A root hook: what is shared goes after the last test, whichever file it is in.
-after(async function () {
-  if (shared === undefined) return;
-  this.timeout(START_MS);
-  if (process.env[KEEP_VARIABLE] !== undefined) {
-    (await shared).close();
-    return;
-  }
-  await shared.then((cluster) => cluster.down()).catch(() => Lab.remove(SHARED_LAB));
-  assert.deepEqual(await labTraces(SHARED_LAB), []);
-});
 
 export function isRunning(task: Task): boolean {
   return task.desiredState === TaskState.RUNNING && task.status?.state === TaskState.RUNNING;

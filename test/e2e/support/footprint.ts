@@ -44,11 +44,18 @@ export async function footprintOf(host: LabHost): Promise<Footprint> {
   };
 }
 
+const LAB_ROOTS = ['/run/starling-lab', '/var/lib/starling-lab'] as const;
+
+/** Names of all labs that have left a directory. */
+export async function labsOnThisMachine(): Promise<readonly string[]> {
+  const names = await Promise.all(LAB_ROOTS.map(namesIn));
+  return [...new Set(names.flat())];
+}
+
 /** Everything on the machine that carries the lab's name. */
 export async function labTraces(lab: string): Promise<readonly string[]> {
   const found = (await mountsOf(process.pid)).filter((point) => point.includes(`/starling-lab/${lab}/`));
-  for (const root of ['/run/starling-lab', '/var/lib/starling-lab'])
-    if ((await namesIn(root)).includes(lab)) found.push(`${root}/${lab}`);
+  for (const root of LAB_ROOTS) if ((await namesIn(root)).includes(lab)) found.push(`${root}/${lab}`);
   for (const hierarchy of await namesIn('/sys/fs/cgroup'))
     for (const group of await namesIn(`/sys/fs/cgroup/${hierarchy}`))
       if (group.startsWith(`starling-lab-${lab}-`)) found.push(`${hierarchy}/${group}`);

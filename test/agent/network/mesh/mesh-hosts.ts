@@ -8,8 +8,9 @@ import { addAddress } from '#agent/kernel/netlink-address.ts';
 import { addBridge, addVeth, findLink, setLinkMaster, setLinkUp } from '#agent/kernel/netlink-link.ts';
 import { createNetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import type { NetworkAttachment, NetworkConfig } from '#agent/network/index.ts';
+import { bothAddresses } from '../both-addresses.ts';
 import { NamespaceProcess, namespaceOf } from '../fixture.ts';
-import { bothAddresses, type MeshState } from '../namespace-process.ts';
+import type { MeshState } from '../namespace-process.ts';
 
 export const CLIENT_ADDRESS = '192.0.2.100';
 export const CLIENT_ADDRESS6 = '2001:db8::100';

@@ -43,17 +43,21 @@ function decoded(auth: string | undefined): unknown {
   return JSON.parse(Buffer.from(auth ?? '', 'base64').toString());
 }
 
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'swarm-cli-image-'));
-});
-
-afterEach(async () => {
-  await daemon?.close();
-  daemon = undefined;
-  await rm(directory, { recursive: true });
-});
+/** Each test has a directory of its own. */
+function useDirectory(): void {
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'swarm-cli-image-'));
+  });
+  afterEach(async () => {
+    await daemon?.close();
+    daemon = undefined;
+    await rm(directory, { recursive: true });
+  });
+}
 
 describe('cli: image ls', () => {
+  useDirectory();
+
   it('asks for what the filters say', async () => {
     const words = ['-f', 'dangling=false', '-f', 'label=a', '-f', 'label=b=c', '-f', 'before=x', '-f', 'since=y'];
     const [request] = (await asked(['images', '-a', ...words, '-f', 'reference=r*', 'web'])).lists;
@@ -112,6 +116,8 @@ describe('cli: image ls', () => {
 });
 
 describe('cli: image rm, prune and tag', () => {
+  useDirectory();
+
   it('passes the force on', async () => {
     const { removals } = await asked(['rmi', '--force', 'a:1', 'b:2']);
     assert.deepEqual(
@@ -161,6 +167,8 @@ describe('cli: image rm, prune and tag', () => {
 });
 
 describe('cli: image load', () => {
+  useDirectory();
+
   it('sends a file in pieces that the daemon takes', async () => {
     const bytes = Buffer.alloc(700_000, 'archive ');
     const path = join(directory, 'x.tar');
@@ -178,6 +186,8 @@ describe('cli: image load', () => {
 });
 
 describe('cli: image pull', () => {
+  useDirectory();
+
   it("sends the login of the image's registry and no other", async () => {
     const auths = {
       'localhost:5000': login('own'),
@@ -227,6 +237,8 @@ describe('cli: image pull', () => {
 });
 
 describe('cli: image build', () => {
+  useDirectory();
+
   it('passes its flags on', async () => {
     await file('Dockerfile', 'FROM scratch\n');
     const words = ['-t', 'localhost/a:1', '--tag', 'localhost/b', '--target', 'last', '--no-cache', '--pull'];
