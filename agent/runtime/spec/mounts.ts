@@ -33,29 +33,21 @@ function systemMounts(spec: ContainerSpec): readonly OciMount[] {
 
 /** Shared memory and message queues: those of the namespace that the container is in. */
 function messageMounts({ namespaces, shmBytes }: ContainerSpec): readonly OciMount[] {
-  if (namespaces.ipc === 'host')
-    return ['/dev/mqueue', '/dev/shm'].map((path) => ({
-      destination: path,
-      type: 'bind',
-      source: path,
-      options: ['rbind', 'nosuid', 'noexec', 'nodev'],
-    }));
-  const queues: OciMount = {
-    destination: '/dev/mqueue',
-    type: 'mqueue',
-    source: 'mqueue',
-    options: ['nosuid', 'noexec', 'nodev'],
-  };
-  if (namespaces.ipc === 'none') return [queues];
-  return [
-    queues,
-    {
-      destination: '/dev/shm',
-      type: 'tmpfs',
-      source: 'shm',
-      options: ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${shmBytes}`],
-    },
-  ];
+  const options = ['nosuid', 'noexec', 'nodev'];
+  // A new mount shows the queues of whichever namespace it is made in.
+  const queues: OciMount = { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options };
+  const memory = { destination: '/dev/shm' };
+  switch (namespaces.ipc) {
+    case 'host':
+      return [queues, { ...memory, type: 'bind', source: '/dev/shm', options: ['rbind', ...options] }];
+    case 'none':
+      return [queues];
+    case 'own':
+      return [
+        queues,
+        { ...memory, type: 'tmpfs', source: 'shm', options: [...options, 'mode=1777', `size=${shmBytes}`] },
+      ];
+  }
 }
 
 function bindOptions(readOnly: boolean, propagation: string, recursive: boolean): readonly string[] {
