@@ -3,9 +3,12 @@
  * the worker runs them on an Executor and feeds the outcomes back in.
  *
  *   ASSIGNED -> ACCEPTED -> PREPARING -> READY -> STARTING -> RUNNING -> COMPLETE | FAILED | SHUTDOWN
+ *                                                 (its checks)
  *                                \-> REJECTED (before STARTING)    \-> FAILED (from STARTING on)
  */
-import { type ContainerStatus, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { type ContainerStatus, HealthState, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { gatesStart, type HealthPlan } from './health-plan.ts';
+import type { HealthReport } from './health-report.ts';
 import type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from './task-types.ts';
 
 /** What an executor can be doing for a task; at most one at a time, beside waiting for the container's end. */
@@ -22,6 +25,12 @@ export interface TaskMachine {
   readonly cancelling: boolean;
   /** Somebody waits for the end of the container. */
   readonly waiting: boolean;
+  /** Its process runs, as far as is known; whether the task may count as running, its checks say. */
+  readonly started: boolean;
+  /** How it is checked, known once it is started; undefined when it is not. */
+  readonly plan: HealthPlan | undefined;
+  /** Why its checks make it end; undefined as long as they let it live. Never changes once set. */
+  readonly failure: string | undefined;
   /** The container exists, as far as is known. Only then is a shutdown worth calling. */
   readonly prepared: boolean;
   /** Failed attempts of a shutdown or removal in a row; they are retried until they succeed. */
@@ -35,10 +44,11 @@ export interface TaskMachine {
 export type TaskInput =
   | { readonly kind: 'assign'; readonly assignment: TaskAssignment }
   | { readonly kind: 'unassign' }
-  | { readonly kind: 'found'; readonly found: FoundTask }
+  | { readonly kind: 'found'; readonly found: FoundTask; readonly plan?: HealthPlan | undefined }
   | { readonly kind: 'progress'; readonly message: string }
   | { readonly kind: 'prepared'; readonly prepared: PreparedTask }
-  | { readonly kind: 'started'; readonly container: ContainerStatus }
+  | { readonly kind: 'started'; readonly container: ContainerStatus; readonly plan?: HealthPlan | undefined }
+  | { readonly kind: 'health'; readonly report: HealthReport }
   | { readonly kind: 'exited'; readonly exit: TaskExit }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'removed' }
@@ -74,6 +84,9 @@ export function createMachine(assignment: TaskAssignment, status: TaskStatus | u
     operation: undefined,
     cancelling: false,
     waiting: false,
+    started: false,
+    plan: undefined,
+    failure: undefined,
     prepared: false,
     attempts: 0,
     retryAtMs: undefined,
@@ -85,9 +98,20 @@ export function isTerminal(state: TaskState): boolean {
   return state >= TaskState.COMPLETE;
 }
 
-/** Whether the task should come to an end. A desired state of COMPLETE means: run until it ends by itself. */
+/** Whether the task was told to come to an end. A desired state of COMPLETE means: run until it ends by itself. */
 function shouldStop(machine: TaskMachine): boolean {
   return !machine.wanted || machine.assignment.task.desiredState >= TaskState.SHUTDOWN;
+}
+
+/** Whether its checks are to be made. */
+export function isChecked(machine: TaskMachine): boolean {
+  const { started, plan, failure, status } = machine;
+  return started && plan !== undefined && failure === undefined && !isTerminal(status.state) && !shouldStop(machine);
+}
+
+/** Whether an end like this is one that the task's last words explain. */
+export function needsExplanation(machine: TaskMachine, exit: TaskExit): boolean {
+  return !shouldStop(machine) && (exit.error !== undefined || machine.failure !== undefined);
 }
 
 /** One input, all its consequences. */
@@ -116,7 +140,7 @@ function absorb(machine: TaskMachine, input: TaskInput, nowMs: number, config: T
     case 'unassign':
       return { ...machine, wanted: false };
     case 'found':
-      return absorbFound(machine, input.found, nowMs);
+      return absorbFound({ ...machine, plan: input.plan }, input.found, nowMs);
     case 'progress':
       if (machine.status.state !== PROGRESSING.get(machine.operation)) return machine;
       return { ...machine, status: { ...machine.status, message: input.message } };
@@ -131,18 +155,13 @@ function absorb(machine: TaskMachine, input: TaskInput, nowMs: number, config: T
         },
       );
     case 'started':
-      return withStatus(endOperation(machine), nowMs, {
-        state: TaskState.RUNNING,
-        message: 'started',
-        container: begun(machine, input.container, nowMs),
-      });
+      return absorbStart({ ...endOperation(machine), plan: input.plan }, input.container, nowMs);
+    case 'health':
+      return isChecked(machine) ? absorbHealth(machine, input.report, nowMs) : machine;
     case 'exited':
       return absorbExit({ ...machine, waiting: false }, input.exit, nowMs);
     case 'stopped':
-      return withStatus({ ...endOperation(machine), waiting: false, prepared: false }, nowMs, {
-        state: TaskState.SHUTDOWN,
-        message: 'shutdown',
-      });
+      return absorbStop(endOperation(machine), nowMs);
     case 'removed':
       return { ...endOperation(machine), prepared: false, done: true };
     case 'failed':
@@ -178,17 +197,44 @@ function absorbFound(machine: TaskMachine, found: FoundTask, nowMs: number): Tas
       return withStatus({ ...machine, prepared: true }, nowMs, { state: TaskState.READY, message: 'prepared' });
     case 'running': {
       const running = { ...machine, prepared: true };
-      if (machine.status.state >= TaskState.RUNNING) return running;
-      return withStatus(running, nowMs, {
-        state: TaskState.RUNNING,
-        message: 'started',
-        container: begun(machine, found.container, nowMs),
-        ports: found.ports,
-      });
+      if (machine.status.state >= TaskState.RUNNING) return { ...running, started: true };
+      return absorbStart({ ...running, status: { ...running.status, ports: found.ports } }, found.container, nowMs);
     }
     case 'exited':
       return absorbExit({ ...machine, prepared: true }, found.exit, nowMs);
   }
+}
+
+/** The process runs; with a check that has to succeed first the task goes on starting. */
+function absorbStart(machine: TaskMachine, container: ContainerStatus, nowMs: number): TaskMachine {
+  const { plan } = machine;
+  const started = { ...machine, started: true };
+  const ready = plan === undefined || plan.every(({ role }) => role === 'liveness');
+  const health =
+    plan === undefined
+      ? undefined
+      : {
+          state: ready ? HealthState.HEALTHY : HealthState.STARTING,
+          ready,
+          failingStreak: 0,
+          message: '',
+          readySinceMs: nowMs,
+        };
+  const change = { container: begun(machine, container, nowMs), health };
+  if (plan !== undefined && gatesStart(plan))
+    return withStatus(started, nowMs, { state: TaskState.STARTING, message: 'its health check is awaited', ...change });
+  return withStatus(started, nowMs, { state: TaskState.RUNNING, message: 'started', runningAtMs: nowMs, ...change });
+}
+
+function absorbHealth(machine: TaskMachine, report: HealthReport, nowMs: number): TaskMachine {
+  const { ready, state, failingStreak, message, failure } = report;
+  const before = machine.status.health;
+  const readySinceMs = before?.ready === ready ? before.readySinceMs : nowMs;
+  const health = { state, ready, failingStreak, message, readySinceMs };
+  if (machine.status.state < TaskState.RUNNING && report.started && failure === undefined)
+    return withStatus(machine, nowMs, { state: TaskState.RUNNING, message: 'started', runningAtMs: nowMs, health });
+  const told = failure === undefined ? machine.status.message : 'it is unhealthy and is stopped';
+  return { ...machine, failure, status: { ...machine.status, health, message: told } };
 }
 
 /** The container with the time it was started at: the executor's, else what is known of it, else the given one. */
@@ -200,11 +246,34 @@ function begun(machine: TaskMachine, container: ContainerStatus, nowMs: number):
 function absorbExit(machine: TaskMachine, exit: TaskExit, nowMs: number): TaskMachine {
   const ended = { ...machine, prepared: false };
   const container = begun(machine, exit.container, 0);
+  const { lastLog = [] } = exit;
   if (shouldStop(machine))
     return withStatus(ended, nowMs, { state: TaskState.SHUTDOWN, message: 'shutdown', container });
+  if (machine.failure !== undefined)
+    return withStatus(ended, nowMs, {
+      state: TaskState.FAILED,
+      message: 'unhealthy',
+      error: machine.failure,
+      container,
+      lastLog,
+    });
   if (exit.error === undefined)
     return withStatus(ended, nowMs, { state: TaskState.COMPLETE, message: 'finished', container });
-  return withStatus(ended, nowMs, { state: TaskState.FAILED, message: 'started', error: exit.error, container });
+  return withStatus(ended, nowMs, {
+    state: TaskState.FAILED,
+    message: 'started',
+    error: exit.error,
+    container,
+    lastLog,
+  });
+}
+
+/** It was stopped, or had ended before. How an unhealthy one ended is still to come when somebody waits for it. */
+function absorbStop(machine: TaskMachine, nowMs: number): TaskMachine {
+  const stopped = { ...machine, prepared: false };
+  if (shouldStop(machine) || machine.failure === undefined)
+    return withStatus({ ...stopped, waiting: false }, nowMs, { state: TaskState.SHUTDOWN, message: 'shutdown' });
+  return stopped;
 }
 
 function absorbFailure(
@@ -245,6 +314,7 @@ function decide(machine: TaskMachine, nowMs: number): Step {
   if (machine.retryAtMs !== undefined && machine.retryAtMs > nowMs) return { machine, effects: [] };
   if (isTerminal(machine.status.state)) return machine.wanted ? { machine, effects: [] } : run(machine, 'remove');
   if (shouldStop(machine)) return stop(machine, nowMs);
+  if (machine.failure !== undefined) return fail(machine, machine.failure, nowMs);
   return advance(machine, nowMs);
 }
 
@@ -258,13 +328,20 @@ function stop(machine: TaskMachine, nowMs: number): Step {
   return machine.wanted ? { machine: stopped, effects: [] } : run(stopped, 'remove');
 }
 
+/** Its checks have failed: it is stopped, and what is left is to hear how it ended. */
+function fail(machine: TaskMachine, error: string, nowMs: number): Step {
+  if (machine.prepared) return run(machine, 'shutdown');
+  if (machine.waiting) return { machine, effects: [] };
+  return { machine: withStatus(machine, nowMs, { state: TaskState.FAILED, message: 'unhealthy', error }), effects: [] };
+}
+
 function advance(machine: TaskMachine, nowMs: number): Step {
   const { state } = machine.status;
   if (state < TaskState.PREPARING || (state < TaskState.STARTING && !machine.prepared))
     return run(withStatus(machine, nowMs, { state: TaskState.PREPARING, message: 'preparing' }), 'prepare');
   if (state < TaskState.STARTING && machine.assignment.task.desiredState < TaskState.RUNNING)
     return { machine, effects: [] };
-  if (state < TaskState.RUNNING)
+  if (state < TaskState.RUNNING && !machine.started)
     return run(withStatus(machine, nowMs, { state: TaskState.STARTING, message: 'starting' }), 'start');
   if (machine.waiting) return { machine, effects: [] };
   return { machine: { ...machine, waiting: true }, effects: [{ kind: 'wait' }] };

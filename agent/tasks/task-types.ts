@@ -16,6 +16,8 @@ export interface TaskExit {
   readonly container: ContainerStatus;
   /** Unset after a clean end with code 0; else why, for the user: "task: non-zero exit (1)", "out of memory". */
   readonly error: string | undefined;
+  /** What it wrote last; read only of one that has failed. */
+  readonly lastLog?: readonly string[];
 }
 
 export interface PreparedTask {
