@@ -72,6 +72,7 @@ export type ErrorReason =
   | 'registry-tls'
   | 'build-failed'
   | 'runtime-failed'
+  | 'plugin-failed'
   | 'command-not-found'
   | 'oom-killed'
   | 'network-failed'

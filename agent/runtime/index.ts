@@ -5,6 +5,7 @@ export { DEFAULT_RUNTIME_CONFIG, type RuntimeConfig } from './config.ts';
 export type { ContainerExit, ContainerRecord, ContainerState } from './container-record.ts';
 export { ContainerRuntime, type ContainerView } from './container-runtime.ts';
 export type { ContainerImage, CreateRequest } from './create-container.ts';
+export type { ExecRequest, ExecResult } from './exec.ts';
 export { type MountInfo, mountsBelow, parseMountInfo } from './mount-info.ts';
 export { enterMountNamespace } from './namespace/enter.ts';
 export { ensureMountNamespace, mountNamespaceFile, removeMountNamespace } from './namespace/private-mounts.ts';

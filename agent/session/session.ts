@@ -19,6 +19,7 @@ import {
   type SessionRequest,
   type SessionResponse,
   type SessionWelcome,
+  type VolumeReport,
 } from '#gen/swarm/v1/dispatcher.ts';
 import type { NetworkCheck, NetworkCheckReport } from '#gen/swarm/v1/doctor.ts';
 import type { AppliedNetworks, NetworkChanges } from '#gen/swarm/v1/networks.ts';
@@ -53,6 +54,8 @@ export interface SessionOptions {
   readonly onNetworks: (changes: NetworkChanges) => void;
   /** Looks at the node's networks for the leader; undefined: this node cannot. What it throws is logged. */
   readonly checkNetworks?: ((check: NetworkCheck) => Promise<NetworkCheckReport>) | undefined;
+  /** A session stands: sends what the node has of volumes, then what changes, until the returned function is called. */
+  readonly reportVolumes?: ((send: (report: VolumeReport) => void) => () => void) | undefined;
   /** A session stands. */
   readonly onEstablished: () => void;
   /** This node was removed from the cluster; the session ends for good. */
@@ -92,6 +95,7 @@ export class Session {
   #running: Promise<void> | undefined;
   #lastError: SwarmError | undefined;
   #description = '';
+  #stopVolumes: (() => void) | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -203,6 +207,8 @@ export class Session {
       logger.warn('session lost', { manager: address, error: this.#lastError.message });
     } finally {
       this.#stopTimers();
+      this.#stopVolumes?.();
+      this.#stopVolumes = undefined;
       this.#stream?.close();
       this.#stream = undefined;
       this.#established = undefined;
@@ -281,6 +287,7 @@ export class Session {
     this.#flush();
     this.#beat();
     this.#describeLater();
+    this.#stopVolumes = this.#options.reportVolumes?.((value) => this.#send({ message: { kind: 'volumes', value } }));
     this.#options.onEstablished();
   }
 

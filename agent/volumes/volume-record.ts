@@ -1,5 +1,16 @@
 /** What is kept of a volume beside its data. Pure. */
-import { invalidField, SwarmError } from '#common/errors.ts';
+
+import { SwarmError } from '#common/errors.ts';
+import { isLocalDriver, parseLocalOptions } from '#common/local-volume-options.ts';
+import { isDriverName, isVolumeName } from '#common/volume-names.ts';
+
+/**
+ *   creating -> ready -> removing -> (gone)
+ *
+ * `creating` is written before a driver makes anything, `removing` before it takes anything away: what a crash leaves in
+ * either of them is taken away at the next start.
+ */
+export type VolumePhase = 'creating' | 'ready' | 'removing';
 
 export interface VolumeRecord {
   /** Of this format. */
@@ -9,13 +20,17 @@ export interface VolumeRecord {
   readonly labels: Readonly<Record<string, string>>;
   /** The task that an anonymous volume was made for, and goes with; undefined for a named one. */
   readonly owner: string | undefined;
+  /** Never empty. */
+  readonly driver: string;
+  readonly driverOptions: Readonly<Record<string, string>>;
+  readonly phase: VolumePhase;
+  /** It is being filled from an image, and no container has seen it yet. */
+  readonly filling: boolean;
 }
-
-const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
 
 /** Names become directories: throws `bad-name` before any path is joined. */
 export function checkVolumeName(name: string): void {
-  if (NAME.test(name)) return;
+  if (isVolumeName(name)) return;
   throw new SwarmError({
     code: 'invalid',
     reason: 'bad-name',
@@ -27,23 +42,19 @@ export function checkVolumeName(name: string): void {
   });
 }
 
-/** Throws `not-supported` for anything but a plain directory of this node. */
+/** Throws `bad-name` and `bad-field` for what no node could make. */
 export function checkVolumeDriver(driver: string, options: Readonly<Record<string, string>>): void {
-  if (driver !== '' && driver !== 'local')
+  if (isLocalDriver(driver)) {
+    const parsed = parseLocalOptions('mounts.volume.driver_options', options);
+    if (!parsed.ok) throw parsed.error;
+  } else if (!isDriverName(driver))
     throw new SwarmError({
-      code: 'unimplemented',
-      reason: 'not-supported',
+      code: 'invalid',
+      reason: 'bad-name',
       field: 'mounts.volume.driver',
-      message: `there is no volume driver ${JSON.stringify(driver)}`,
-      hint: 'use the driver local',
+      message: `${JSON.stringify(driver)} is not the name of a volume driver`,
+      hint: 'use local, or the name of a volume plugin of the node',
     });
-  const [option] = Object.keys(options);
-  if (option !== undefined)
-    throw invalidField(
-      'mounts.volume.options',
-      `the volume driver local takes no option ${JSON.stringify(option)}`,
-      'mount the file system on the nodes and use type=bind',
-    );
 }
 
 /** Reads a record's text; undefined when it is none of ours. */
@@ -51,10 +62,22 @@ export function parseVolumeRecord(text: string): VolumeRecord | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null) return undefined;
-    const { version, name, createdAtMs, labels, owner } = value as Partial<VolumeRecord>;
-    if (version !== 1 || typeof name !== 'string' || !NAME.test(name) || typeof createdAtMs !== 'number')
+    const { version, name, createdAtMs, labels, owner, driver, driverOptions, phase, filling } =
+      value as Partial<VolumeRecord>;
+    if (version !== 1 || typeof name !== 'string' || !isVolumeName(name) || typeof createdAtMs !== 'number')
       return undefined;
-    return { version, name, createdAtMs, labels: labels ?? {}, owner };
+    return {
+      version,
+      name,
+      createdAtMs,
+      labels: labels ?? {},
+      owner,
+      // Releases before drivers wrote neither.
+      driver: driver ?? 'local',
+      driverOptions: driverOptions ?? {},
+      phase: phase ?? 'ready',
+      filling: filling === true,
+    };
   } catch {
     return undefined;
   }

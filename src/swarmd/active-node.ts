@@ -169,7 +169,8 @@ export class ActiveNode {
 
   #makeAgent(): AgentRole {
     const { parts, store, onNode, onRemoved } = this.#options;
-    const { paths, executor, networkAppliers, networkDoctor, describe, clock, random, logger, hostname } = parts;
+    const { paths, executor, networkAppliers, networkDoctor, volumes, describe, clock, random, logger, hostname } =
+      parts;
     const identity = this.#identity;
     const { nodeId } = identity;
     const connections = this.#connections;
@@ -182,6 +183,7 @@ export class ActiveNode {
       executor,
       appliers: networkAppliers,
       networkDoctor,
+      volumes,
       database: new PatientDatabase({ database: new SqliteDatabase(paths.database), clock, random, logger }),
       describe,
       advertiseAddress: () => hostOf(identity.addresses.advertise),

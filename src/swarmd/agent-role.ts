@@ -6,6 +6,7 @@ import type { Executor } from '#agent/executor/index.ts';
 import type { NetworkDoctor } from '#agent/network/index.ts';
 import { type BrokerConnection, type BrokerLink, LogPublisher } from '#agent/publisher/index.ts';
 import { type DispatcherStream, SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
+import type { NodeVolumes } from '#agent/volumes/index.ts';
 import { WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
 import type { Clock } from '#common/clock.ts';
 import type { SwarmError } from '#common/errors.ts';
@@ -20,6 +21,8 @@ export interface AgentOptions {
   readonly appliers: readonly NetworkApplier[];
   /** Looks at the networks of this node; undefined where there are none. */
   readonly networkDoctor: NetworkDoctor | undefined;
+  /** The named volumes of this node; undefined where there are none. */
+  readonly volumes: NodeVolumes | undefined;
   readonly database: AgentDatabase;
   readonly describe: Describe;
   readonly advertiseAddress: () => string;
@@ -54,7 +57,7 @@ export class AgentRole {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#managers = options.managers;
-    const { clock, random, logger, node, networkDoctor } = options;
+    const { clock, random, logger, node, networkDoctor, volumes } = options;
     this.worker = new Worker({
       executor: options.executor,
       database: options.database,
@@ -82,7 +85,10 @@ export class AgentRole {
       describe: options.describe,
       advertiseAddress: options.advertiseAddress,
       statuses: () => this.worker.statuses(),
-      apply: (step) => this.worker.apply(step),
+      apply: (step) => {
+        volumes?.apply(step.changes);
+        return this.worker.apply(step);
+      },
       onManagers: (managers) => this.#managersChanged(managers),
       onNode: (changed) => {
         this.#node = changed;
@@ -90,6 +96,7 @@ export class AgentRole {
       },
       onNetworks: (changes) => this.discovery.receive(changes),
       checkNetworks: networkDoctor && ((check) => networkDoctor.examine(check, this.discovery)),
+      reportVolumes: volumes && ((send) => volumes.begin(send)),
       onEstablished: () => {
         this.discovery.sessionBegan();
         this.#publisher.connected();

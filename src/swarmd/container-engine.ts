@@ -28,7 +28,14 @@ import {
   openRuntime,
   requireProgram,
 } from '#agent/runtime/index.ts';
-import { TaskVolumes, VolumeStore } from '#agent/volumes/index.ts';
+import {
+  mountsDirectoryOf,
+  NodeVolumes,
+  TaskVolumes,
+  VOLUMES_DEFAULTS,
+  VolumeDrivers,
+  VolumeStore,
+} from '#agent/volumes/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
@@ -63,11 +70,11 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
   const { network, networking } = await openNetwork(options, paths, logger, () => {
     for (const tell of changed) tell();
   });
-  const volumes = new VolumeStore(paths.volumes, systemClock);
+  const { store: volumes, taskVolumes, nodeVolumes } = openVolumes(paths, logger);
   const executor = new OciExecutor({
     runtime,
     network,
-    volumes: new TaskVolumes(volumes, logger.with({ part: 'volumes' })),
+    volumes: taskVolumes,
     images,
     logConfig: DEFAULT_LOG_CONFIG,
     clock: systemClock,
@@ -98,6 +105,7 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
       random: systemRandom,
     }),
     networks: networking,
+    volumes: nodeVolumes,
     pinner: registryPinner(images),
     imageHandlers: imageHandlers(images, nodeUsage(runtime, volumes)),
     counts: async () => ({ total: runtime.list().length, images: (await images.list()).length }),
@@ -132,6 +140,25 @@ async function openImages(options: DaemonOptions, paths: Paths, logger: Logger):
     },
     logger.with({ part: 'images' }),
   );
+}
+
+interface OpenedVolumes {
+  readonly store: VolumeStore;
+  readonly taskVolumes: TaskVolumes;
+  readonly nodeVolumes: NodeVolumes;
+}
+
+function openVolumes(paths: Paths, logger: Logger): OpenedVolumes {
+  const store = new VolumeStore(paths.volumes, systemClock);
+  const log = logger.with({ part: 'volumes' });
+  const taskVolumes = new TaskVolumes({
+    store,
+    drivers: new VolumeDrivers(store, mountsDirectoryOf(paths.volumesRun), VOLUMES_DEFAULTS),
+    runDirectory: paths.volumesRun,
+    unmountTimeoutMs: VOLUMES_DEFAULTS.unmountTimeoutMs,
+    log,
+  });
+  return { store, taskVolumes, nodeVolumes: new NodeVolumes(taskVolumes, log) };
 }
 
 async function openNetwork(

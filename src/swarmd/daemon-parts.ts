@@ -2,6 +2,7 @@ import type { Describe } from '#agent/describe/index.ts';
 import type { NetworkApplier } from '#agent/discovery/index.ts';
 import type { Executor } from '#agent/executor/index.ts';
 import type { NetworkDoctor } from '#agent/network/index.ts';
+import type { NodeVolumes } from '#agent/volumes/index.ts';
 import type { Clock } from '#common/clock.ts';
 import type { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -21,6 +22,8 @@ export interface DaemonParts {
   readonly networkAppliers: readonly NetworkApplier[];
   /** Undefined where containers are simulated. */
   readonly networkDoctor: NetworkDoctor | undefined;
+  /** Undefined where containers are simulated. */
+  readonly volumes: NodeVolumes | undefined;
   /** Networks of the swarm on this host. */
   readonly networks: EngineNetworks;
   /** Where other nodes send packets of networks, from the command line; undefined: the advertised address. */

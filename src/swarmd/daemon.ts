@@ -52,6 +52,7 @@ export class Daemon {
       executor: engine.executor,
       networkAppliers: engine.networkAppliers,
       networkDoctor: engine.networkDoctor,
+      volumes: engine.volumes,
       networks: engine.networks,
       dataPathAddress: options.dataPathAddress,
       describe: engine.describe,

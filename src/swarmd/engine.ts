@@ -3,6 +3,7 @@ import type { Describe } from '#agent/describe/index.ts';
 import type { NetworkApplier } from '#agent/discovery/index.ts';
 import type { Executor } from '#agent/executor/index.ts';
 import type { ClusterMember, NetworkDoctor } from '#agent/network/index.ts';
+import type { NodeVolumes } from '#agent/volumes/index.ts';
 import type { ImageService } from '#gen/swarm/v1/images.ts';
 import type { ImagePinner } from '#manager/control/index.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
@@ -23,6 +24,8 @@ export interface Engine {
   /** Looks at the networks of this host; undefined where there are none. */
   readonly networkDoctor: NetworkDoctor | undefined;
   readonly networks: EngineNetworks;
+  /** The named volumes of this host; undefined where there are none. */
+  readonly volumes: NodeVolumes | undefined;
   readonly pinner: ImagePinner;
   readonly imageHandlers: Handlers<typeof ImageService> | undefined;
   counts(): Promise<{ readonly total: number; readonly images: number }>;

@@ -27,6 +27,7 @@ export async function openEngine(options: DaemonOptions, paths: Paths, logger: L
     networkAppliers: [],
     networkDoctor: undefined,
     networks: { join: async () => {}, leave: async () => {} },
+    volumes: undefined,
     pinner: { resolve: async () => Promise.resolve(undefined) },
     imageHandlers: undefined,
     counts: async () => Promise.resolve({ total: 0, images: 0 }),

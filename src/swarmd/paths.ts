@@ -17,6 +17,7 @@ export interface Paths {
   readonly tunnelKeys: string;
   readonly tunnelSettings: string;
   readonly volumes: string;
+  readonly volumesRun: string;
   /** Scheduled saves of the swarm; they stay when the node leaves. */
   readonly snapshots: string;
   readonly lock: string;
@@ -38,6 +39,7 @@ export function pathsOf(stateDir: string, runDir: string): Paths {
     tunnelKeys: `${stateDir}/wireguard.keys`,
     tunnelSettings: `${runDir}/wireguard.conf`,
     volumes: `${stateDir}/volumes`,
+    volumesRun: `${runDir}/volumes`,
     snapshots: `${stateDir}/snapshots`,
     lock: `${runDir}/swarmd.lock`,
   };

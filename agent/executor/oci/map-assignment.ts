@@ -99,6 +99,7 @@ function mapMount(mount: Mount, expand: (field: string, text: string) => string)
         labels: mount.volume?.labels ?? {},
         driver: mount.volume?.driver ?? '',
         driverOptions: mount.volume?.driverOptions ?? {},
+        subpath: expand('mounts.volume.subpath', mount.volume?.subpath ?? ''),
       };
     case MountType.TMPFS:
       return {
@@ -107,6 +108,7 @@ function mapMount(mount: Mount, expand: (field: string, text: string) => string)
         readOnly,
         sizeBytes: positive(mount.tmpfs?.sizeBytes),
         mode: mount.tmpfs?.mode === undefined || mount.tmpfs.mode === 0 ? TMPFS_MODE : mount.tmpfs.mode & 0o7777,
+        options: mount.tmpfs?.options ?? [],
       };
     case MountType.UNSPECIFIED:
       throw invalidField('mounts.type', 'mounts.type: a mount needs a type', 'use bind, volume or tmpfs');

@@ -8,7 +8,7 @@ import type {
 } from '#agent/network/index.ts';
 import type { ContainerExit, ContainerRuntime, ContainerView } from '#agent/runtime/index.ts';
 import type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from '#agent/tasks/index.ts';
-import { namedVolumes, TaskVolumes, withImageVolumes } from '#agent/volumes/index.ts';
+import { checkTaskMounts, namedVolumes, type TaskVolumes, withImageVolumes } from '#agent/volumes/index.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -73,7 +73,7 @@ export class OciExecutor implements Executor {
   ): Promise<PreparedTask> {
     const taskId = assignment.task.id;
     const mapped = mapAssignment(assignment, this.#runtime.context.machine.architecture);
-    TaskVolumes.check(mapped.mounts);
+    checkTaskMounts(mapped.mounts);
     if (this.#runtime.inspect(taskId) !== undefined) return prepared(await this.#network.attach(mapped.attach, signal));
     try {
       progress('preparing the image');
@@ -136,6 +136,7 @@ export class OciExecutor implements Executor {
       },
       signal,
     );
+    await this.#volumes.created(taskId);
   }
 
   async start(taskId: string, progress: (message: string) => void, signal: AbortSignal): Promise<ContainerStatus> {
@@ -228,7 +229,15 @@ export class OciExecutor implements Executor {
     const living = this.#runtime.list().filter(({ record }) => record.state.phase !== 'exited');
     const adopted = await this.#restoreNetwork(living.map(({ record }) => record.id));
     this.#images.restore(new Map(living.map(({ record }) => [record.id, record.imageId])));
-    await this.#volumes.restore(new Map(this.#runtime.list().map((view) => [view.record.id, volumesOf(view)])));
+    await this.#volumes.restore({
+      living: new Map(
+        this.#runtime
+          .list()
+          .filter((view) => holdsVolumes(view))
+          .map((view) => [view.record.id, volumesOf(view)]),
+      ),
+      all: new Set(this.#runtime.list().map(({ record }) => record.id)),
+    });
     const ports = new Map(adopted.map((attached) => [attached.taskId, portConfigs(attached.ports)]));
     const found = new Map<string, FoundTask>();
     for (const id of ids) found.set(id, await this.#find(id, ports.get(id) ?? []));
@@ -325,7 +334,7 @@ export class OciExecutor implements Executor {
     return end;
   }
 
-  /** What nobody else can use while the container holds it. Its volumes stay its own until it is removed. */
+  /** What nobody else can use while the container holds it. Its anonymous volumes stay its own until it is removed. */
   async #afterEnd(taskId: string): Promise<void> {
     if (this.#closed) return;
     this.#rotator.remove(taskId);
@@ -340,7 +349,14 @@ export class OciExecutor implements Executor {
         }),
       );
     // A container that is stuck still has the image's layers mounted.
-    if (this.#runtime.inspect(taskId)?.stuck !== true) this.#images.release(taskId);
+    if (this.#runtime.inspect(taskId)?.stuck === true) return;
+    this.#images.release(taskId);
+    await this.#volumes.ended(taskId).catch((error: unknown) =>
+      this.#log.error('cannot let go of the volumes of a task that ended', {
+        task: taskId,
+        error: SwarmError.from(error).message,
+      }),
+    );
   }
 
   /** Takes back all that the task holds beside its container, which is gone. */
@@ -392,6 +408,11 @@ function exitOf(taskId: string, exit: ContainerExit): TaskExit {
     container: ContainerStatus.create({ containerId: taskId, exitCode: exit.code, oomKilled: exit.oomKilled }),
     error: exit.error === undefined ? error : `${exit.error} (exit code ${exit.code})`,
   };
+}
+
+/** A container that is stuck may write to them still. */
+function holdsVolumes({ record, stuck }: ContainerView): boolean {
+  return record.state.phase !== 'exited' || stuck;
 }
 
 function volumesOf(view: ContainerView): readonly string[] {

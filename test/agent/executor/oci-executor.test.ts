@@ -11,7 +11,7 @@ import type { AttachRequest, NetworkAttachment } from '#agent/network/index.ts';
 import { MemoryNetwork } from '#agent/network/index.ts';
 import { NO_IMAGE_DEFAULTS } from '#agent/runtime/index.ts';
 import type { TaskAssignment } from '#agent/tasks/index.ts';
-import { TaskVolumes, VolumeStore } from '#agent/volumes/index.ts';
+import type { TaskVolumes } from '#agent/volumes/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
@@ -32,6 +32,7 @@ import {
 import { eventually } from '#test/support/eventually.ts';
 import { describeInside } from '../runtime/inside.ts';
 import { TestRuntime } from '../runtime/test-runtime.ts';
+import { openTestVolumes } from '../volumes/open-test-volumes.ts';
 
 /** Network namespaces are the network's own tests' matter: here containers get empty ones. */
 class PlainNetwork extends MemoryNetwork {
@@ -93,7 +94,7 @@ describeInside(import.meta.filename, 'executor: oci', () => {
 
   function makeExecutor(): void {
     network = new PlainNetwork();
-    volumes = new TaskVolumes(new VolumeStore(join(under.stateDirectory, 'volumes'), systemClock), silentLogger);
+    ({ volumes } = openTestVolumes(under.stateDirectory));
     executor = new OciExecutor({
       runtime: under.runtime,
       network,

@@ -19,10 +19,9 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { namedVolumes, type TaskMount, TaskVolumes, VolumeStore, withImageVolumes } from '#agent/volumes/index.ts';
+import { namedVolumes, type TaskMount, type TaskVolumes, withImageVolumes } from '#agent/volumes/index.ts';
 import { SwarmError } from '#common/errors.ts';
-import { silentLogger } from '#common/log.ts';
-import { systemClock } from '#common/system/clock.ts';
+import { openTestVolumes } from './open-test-volumes.ts';
 
 function volume(
   name: string,
@@ -38,6 +37,7 @@ function volume(
     labels: {},
     driver: '',
     driverOptions: {},
+    subpath: '',
     ...changes,
   };
 }
@@ -49,7 +49,6 @@ function bind(source: string, createSource = false): TaskMount {
 describe('volumes', () => {
   let directory: string;
   let root: string;
-  let store: VolumeStore;
   let volumes: TaskVolumes;
 
   beforeEach(async () => {
@@ -57,8 +56,7 @@ describe('volumes', () => {
     root = join(directory, 'root');
     await mkdir(join(root, 'data/inner'), { recursive: true });
     await writeFile(join(root, 'data/file'), 'of the image');
-    store = new VolumeStore(join(directory, 'volumes'), systemClock);
-    volumes = new TaskVolumes(store, silentLogger);
+    ({ volumes } = openTestVolumes(directory));
   });
   afterEach(() => rm(directory, { recursive: true }));
 
@@ -155,17 +153,15 @@ describe('volumes', () => {
     await volumes.release('t2');
     assert.equal((await refused(volumes.remove('used'))).reason, 'in-use');
     assert.equal((await refused(volumes.remove('unknown'))).reason, 'unknown-object');
-    await sourceOf('t3', volume('kept'));
-    await volumes.release('t3');
-    assert.deepEqual(await volumes.prune(new Set(['kept'])), ['free']);
-    assert.deepEqual(await readdir(join(directory, 'volumes')), ['kept', 'used']);
+    await volumes.remove('free');
+    assert.deepEqual(await readdir(join(directory, 'volumes')), ['used']);
   });
 
   it('knows its users again after a restart, and removes what belongs to nobody', async () => {
     await volumes.prepare('t1', [volume('db'), volume('', '/x')], root);
     await volumes.prepare('t2', [volume('', '/x')], root);
-    const again = new TaskVolumes(store, silentLogger);
-    await again.restore(new Map([['t1', ['db']]]));
+    const { volumes: again } = openTestVolumes(directory);
+    await again.restore({ living: new Map([['t1', ['db']]]), all: new Set(['t1']) });
     assert.equal((await again.list()).length, 2);
     assert.equal((await refused(again.remove('db'))).reason, 'in-use');
     await again.release('t1');
@@ -192,12 +188,15 @@ describe('volumes', () => {
   it('refuses names and drivers that are none', async () => {
     for (const name of ['../x', 'a/b', '/etc', '.', '..', '-x', 'a b', 'x'.repeat(129), 'a\0'])
       assert.equal((await refused(volumes.prepare('t1', [volume(name)], root))).reason, 'bad-name', name);
-    assert.equal(
-      (await refused(volumes.prepare('t1', [volume('x', '/d', { driver: 'nfs' })], root))).code,
-      'unimplemented',
-    );
+    for (const driver of ['../x', 'a//b', '-x', 'a b'])
+      assert.equal((await refused(volumes.prepare('t1', [volume('x', '/d', { driver })], root))).reason, 'bad-name');
     const options = { driverOptions: { type: 'nfs' } };
-    assert.match((await refused(volumes.prepare('t1', [volume('x', '/d', options)], root))).message, /option/);
+    assert.match(
+      (await refused(volumes.prepare('t1', [volume('x', '/d', options)], root))).message,
+      /device is missing/,
+    );
+    const unknown = { driverOptions: { colour: 'red' } };
+    assert.match((await refused(volumes.prepare('t1', [volume('x', '/d', unknown)], root))).message, /"colour"/);
     assert.deepEqual(await volumes.list(), []);
   });
 
