@@ -30,6 +30,18 @@ export const LIMITS = {
   CONTAINER_SPEC_BYTES: 256 * 1024,
   SECRET_BYTES: 500 * 1024,
   CONFIG_BYTES: 1000 * 1024,
+  /** Swarm's, for the names of secrets and configs. */
+  PAYLOAD_NAME_LENGTH: 64,
+  SECRETS_PER_CLUSTER: 5_000,
+  CONFIGS_PER_CLUSTER: 5_000,
+  /** What all versions of all secrets and configs hold together: managers have it in memory. */
+  PAYLOADS_TOTAL_BYTES: 256 * 1024 * 1024,
+  /** The newest versions of a secret or config that are kept though nothing refers to them. */
+  PAYLOAD_VERSIONS_KEPT: 10,
+  /** Versions of a secret or config, those included that services refer to. */
+  VERSIONS_PER_PAYLOAD: 100,
+  SECRETS_PER_SERVICE: 128,
+  CONFIGS_PER_SERVICE: 128,
   REVISIONS_KEPT: 10,
   /** Changes in one store transaction, and their encoded size. */
   CHANGES_PER_TRANSACTION: 200,

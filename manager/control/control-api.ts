@@ -66,8 +66,10 @@ import { createNetwork, isDangling, networksMatching, removeNetwork, updateNetwo
 import { type ManagerMember, withManagerStatus } from './node-roles.ts';
 import { removeNode, updateNode } from './nodes.ts';
 import { createOneOff, findOneOff, listOneOffs, type RunCaller, removeOneOff, stopOneOff } from './one-offs.ts';
+import { PayloadApi } from './payload-api.ts';
 import { redactCluster, redactNode, redactRevision, redactService } from './redact.ts';
 import { findNetwork, findNode, findService, findTask } from './references.ts';
+import { payloadWarnings } from './service-payloads.ts';
 import { countTasks, createService, type Decision, removeService, updateService } from './services.ts';
 import { tasksMatching, taskView } from './tasks.ts';
 import { type ControlCaller, type ControlStore, WriteQueue } from './write-queue.ts';
@@ -87,10 +89,14 @@ export interface ControlOptions {
 export class ControlApi {
   readonly #options: ControlOptions;
   readonly #writes: WriteQueue;
+  /** Secrets and configs. */
+  readonly payloads: PayloadApi;
 
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#writes = new WriteQueue(options.store);
+    const { store, random, now } = options;
+    this.payloads = new PayloadApi({ writes: this.#writes, view: () => store.view(), random, now });
   }
 
   #view(): StoreView {
@@ -164,7 +170,10 @@ export class ControlApi {
     const { result, view } = await this.#write(caller, (current) =>
       createService(current, spec, caller.author, random),
     );
-    return { service: redactService(view.get('service', result.id) ?? result), warnings };
+    return {
+      service: redactService(view.get('service', result.id) ?? result),
+      warnings: [...warnings, ...payloadWarnings(spec)],
+    };
   }
 
   async getService(_caller: ControlCaller, request: GetServiceRequest): Promise<GetServiceResponse> {
@@ -196,7 +205,10 @@ export class ControlApi {
       updateService(current, { id: request.id, version: request.version, spec }, caller.author, random),
     );
     const service = view.get('service', request.id);
-    return { service: service === undefined ? undefined : redactService(service), warnings };
+    return {
+      service: service === undefined ? undefined : redactService(service),
+      warnings: [...warnings, ...payloadWarnings(spec)],
+    };
   }
 
   async removeService(caller: ControlCaller, request: RemoveServiceRequest): Promise<RemoveServiceResponse> {

@@ -13,6 +13,7 @@ import {
   ServiceSpec,
 } from '#gen/swarm/v1/specs.ts';
 import { isIngressPort, isLive, isPredefined, NETWORKS_LEVEL } from '#manager/allocator/index.ts';
+import { payloadReferences } from '#manager/payloads/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { checkServiceFeatures, requireNetworks } from './feature-gates.ts';
 import { findTask } from './references.ts';
@@ -112,6 +113,7 @@ function containerSpec(sent: ServiceSpec | undefined): ServiceSpec {
       `publish: port ${mesh.publishedPort || mesh.targetPort} cannot be published on all nodes for one container`,
       'publish it on this node (mode=host), or create a service: swarm service create --publish',
     );
+  refusePayloads(sent);
   const restart = RestartPolicy.create({ condition: RestartCondition.NONE });
   return ServiceSpec.create({
     name: sent.name,
@@ -120,6 +122,18 @@ function containerSpec(sent: ServiceSpec | undefined): ServiceSpec {
     mode: { kind: 'replicated', value: ReplicatedMode.create({ replicas: 1 }) },
     endpoint: EndpointSpec.create({ ports, drainMs: sent.endpoint?.drainMs }),
   });
+}
+
+/** Any node may ask for containers, and with them it would get any secret. */
+function refusePayloads(spec: ServiceSpec): void {
+  for (const { kind } of payloadReferences(spec))
+    throw new SwarmError({
+      code: 'denied',
+      reason: 'not-supported',
+      field: kind.word,
+      message: `${kind.word}: a container of one node gets no ${kind.word}s of the swarm`,
+      hint: `create a service: swarm service create --${kind.word}`,
+    });
 }
 
 /** Any node may fill its share of the managers' memory, and no more. */

@@ -1,6 +1,7 @@
 /** Finding what a user means: a full id, a name, or the unique beginning of an id, in this order. */
 import { SwarmError } from '#common/errors.ts';
 import type { Network, Node, Service, Task } from '#gen/swarm/v1/objects.ts';
+import type { Payload, PayloadKind } from '#manager/payloads/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 
 function notFound(kind: string, reference: string): SwarmError {
@@ -65,6 +66,12 @@ export function findNetwork(view: StoreView, reference: string): Network {
   checkReference('network', reference);
   const exact = view.get('network', reference) ?? networkNamed(view, reference);
   return exact ?? one('network', reference, view.byIdPrefix('network', reference, MATCHES_MAX));
+}
+
+export function findPayload(view: StoreView, kind: PayloadKind, reference: string): Payload {
+  checkReference(kind.word, reference);
+  const exact = kind.get(view, reference) ?? kind.named(view, reference);
+  return exact ?? one(kind.word, reference, kind.withPrefix(view, reference, MATCHES_MAX));
 }
 
 /** `self` is the id of the node that answers. */

@@ -10,6 +10,7 @@ import { reviseService, revisionOf } from '#manager/orchestrator/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { checkServiceFeatures } from './feature-gates.ts';
 import { validatedNetworksOf } from './service-networks.ts';
+import { resolvedPayloads } from './service-payloads.ts';
 import { validateService } from './validate-service.ts';
 
 export interface Decision<T> {
@@ -25,7 +26,7 @@ export function createService(
 ): Decision<Service> {
   validateService(declared);
   checkServiceFeatures(view, declared);
-  const spec = validatedNetworksOf(view, declared, '');
+  const spec = resolvedPayloads(view, validatedNetworksOf(view, declared, ''));
   if (view.serviceByName(spec.name) !== undefined)
     throw new SwarmError({
       code: 'exists',
@@ -91,7 +92,7 @@ export function updateService(
   validateService(declared);
   checkServiceFeatures(view, declared);
   refuseUnchangeable(current.spec, declared);
-  const spec = validatedNetworksOf(view, declared, current.id);
+  const spec = resolvedPayloads(view, validatedNetworksOf(view, declared, current.id));
   if (essence(current.spec) === essence(spec)) {
     const service = { ...current, spec };
     return { result: service, changes: [{ kind: 'update', table: 'service', object: service }] };

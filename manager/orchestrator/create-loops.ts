@@ -6,6 +6,7 @@ import { DEFAULT_ORCHESTRATOR_CONFIG, type OrchestratorConfig } from './config.t
 import { ConstraintEnforcer } from './constraint-enforcer.ts';
 import { globalMode } from './global-mode.ts';
 import { OneOffLoop } from './one-off-loop.ts';
+import { PayloadLoop } from './payload-loop.ts';
 import { replicatedMode } from './replicated-mode.ts';
 import { ServiceLoop } from './service-loop.ts';
 import { TaskReaper } from './task-reaper.ts';
@@ -23,6 +24,7 @@ export function createLoops(options: LoopsOptions): readonly Loop[] {
   const { random, orchestrator = DEFAULT_ORCHESTRATOR_CONFIG } = options;
   const { allocator = DEFAULT_ALLOCATOR_CONFIG, scheduler = DEFAULT_SCHEDULER_CONFIG } = options;
   return [
+    new PayloadLoop(orchestrator, random),
     new ServiceLoop(replicatedMode, orchestrator, random),
     new ServiceLoop(globalMode, orchestrator, random),
     new Allocator(allocator),

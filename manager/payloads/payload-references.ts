@@ -121,12 +121,11 @@ export function isLeading(payload: Payload): boolean {
 export function followedSpec(view: StoreView, service: Service): ServiceSpec | undefined {
   const { spec } = service;
   if (spec === undefined || service.pendingDelete || !mayFollow(spec)) return undefined;
-  let isBehind = false;
-  const led = mapPayloadReferences(spec, (kind, reference) => {
-    const payload = reference.follow ? kind.get(view, reference.id) : undefined;
-    if (payload === undefined || !isLeading(payload) || reference.number >= newestNumber(payload)) return reference;
-    isBehind = true;
-    return { ...reference, number: newestNumber(payload) };
-  });
-  return isBehind ? led : undefined;
+  const wanted = (kind: PayloadKind, { id, number, follow }: PayloadReference): number => {
+    const payload = follow ? kind.get(view, id) : undefined;
+    return payload !== undefined && isLeading(payload) ? Math.max(number, newestNumber(payload)) : number;
+  };
+  const isBehind = payloadReferences(spec).some(({ kind, reference }) => wanted(kind, reference) > reference.number);
+  if (!isBehind) return undefined;
+  return mapPayloadReferences(spec, (kind, reference) => ({ ...reference, number: wanted(kind, reference) }));
 }

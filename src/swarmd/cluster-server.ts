@@ -9,6 +9,7 @@ import { DoctorService } from '#gen/swarm/v1/doctor.ts';
 import { HealthService } from '#gen/swarm/v1/health.ts';
 import { LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
 import { MembershipService, RaftService } from '#gen/swarm/v1/raft.ts';
+import { SecretService } from '#gen/swarm/v1/secrets.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { type GrpcPeerTransport, raftHandlers } from '#manager/raft/index.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
@@ -22,6 +23,7 @@ import { healthHandlers } from './handlers/health-handlers.ts';
 import { logBrokerHandlers, logsHandlers } from './handlers/logs-handlers.ts';
 import type { ManagerAccess } from './handlers/manager-access.ts';
 import { membershipHandlers } from './handlers/membership-handlers.ts';
+import { secretHandlers } from './handlers/secret-handlers.ts';
 import { watchHandlers } from './handlers/watch-handlers.ts';
 import type { NodeIdentity } from './node-identity.ts';
 
@@ -62,6 +64,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   server.addService(DoctorService, doctorHandlers(manager));
   server.addService(LogBrokerService, logBrokerHandlers(manager));
   server.addService(LogsService, logsHandlers(manager));
+  server.addService(SecretService, secretHandlers(manager));
   server.addService(WatchService, watchHandlers(manager));
   server.addService(MembershipService, membershipHandlers(manager));
   server.addService(HealthService, healthHandlers({ problem: options.problem }));
