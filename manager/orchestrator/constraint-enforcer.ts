@@ -8,7 +8,7 @@ import type { ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#manager/st
 import type { OrchestratorConfig } from './config.ts';
 import { RevisionBook } from './revision-book.ts';
 import { hasEnded, isAssigned, isLost, isWanted, stateOf, updateTask } from './task-facts.ts';
-import { updateContext } from './update-context.ts';
+import { updateContext } from './update/update-context.ts';
 
 export class ConstraintEnforcer implements Loop {
   readonly name = 'constraint-enforcer';

@@ -14,4 +14,4 @@ export { ServiceLoop } from './service-loop.ts';
 export type { ServiceMode } from './service-mode.ts';
 export { type RestartRules, replicasOf, restartRules, type UpdateRules, updateRules } from './service-settings.ts';
 export { TaskReaper } from './task-reaper.ts';
-export { type UpdateContext, updateContext } from './update-context.ts';
+export { type UpdateContext, updateContext } from './update/update-context.ts';

@@ -1,8 +1,8 @@
 /** A new revision of a service, from whomever it comes. Pure. */
-import { LIMITS } from '#common/limits.ts';
 import { Revision, RevisionOutcome, type Service } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import { superfluousRevisions } from './update/kept-revisions.ts';
 
 export interface NewRevision {
   readonly id: string;
@@ -28,17 +28,10 @@ export function reviseService(
     { kind: 'update', table: 'service', object: service },
     { kind: 'create', table: 'revision', object: revisionOf(service, next) },
   ];
-  for (const revision of superfluousRevisions(view, service))
+  const revisions = [...view.revisionsOfService(service.id)].sort((a, b) => a.number - b.number);
+  const inUse = new Set<number>();
+  for (const task of view.tasksOfService(service.id)) inUse.add(task.revision);
+  for (const revision of superfluousRevisions(revisions, inUse))
     changes.push({ kind: 'remove', table: 'revision', object: revision });
   return { service, changes };
-}
-
-/** The oldest revisions beyond the number kept, except those that tasks still refer to. */
-function superfluousRevisions(view: StoreView, service: Service): readonly Revision[] {
-  const revisions = [...view.revisionsOfService(service.id)].sort((a, b) => a.number - b.number);
-  const excess = revisions.length + 1 - LIMITS.REVISIONS_KEPT;
-  if (excess <= 0) return [];
-  const used = new Set<number>();
-  for (const task of view.tasksOfService(service.id)) used.add(task.revision);
-  return revisions.slice(0, excess).filter((revision) => !used.has(revision.number));
 }

@@ -5,6 +5,7 @@ import { EndpointSpec, type ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts
 import { isIngressPort, publishesByIngress } from '#manager/allocator/index.ts';
 import { type Constraint, compileConstraints, meetsConstraints, platformMatches } from '#manager/scheduler/index.ts';
 import { stateOf } from './task-facts.ts';
+import { returnPoint } from './update/kept-revisions.ts';
 
 /** How two revisions differ in what a task is made of. */
 type Difference = 'none' | 'placement' | 'task';
@@ -46,6 +47,11 @@ export class RevisionBook {
   /** All that are kept, the oldest first. */
   ofService(serviceId: string): readonly Revision[] {
     return [...(this.#services.get(serviceId)?.revisions.values() ?? [])].sort((a, b) => a.number - b.number);
+  }
+
+  /** The revision that the service would go back to from the given one. */
+  returnPoint(serviceId: string, from: number): Revision | undefined {
+    return returnPoint(this.ofService(serviceId), from);
   }
 
   taskSpec(serviceId: string, number: number): TaskSpec | undefined {

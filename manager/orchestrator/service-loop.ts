@@ -11,11 +11,11 @@ import type { Change, ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#ma
 import type { OrchestratorConfig } from './config.ts';
 import { RevisionBook } from './revision-book.ts';
 import type { ServiceDesk, ServiceMode } from './service-mode.ts';
-import { ServiceState, type SlotState, type SlotTimer } from './service-state.ts';
+import { type LookTimer, ServiceState, SlotState } from './service-state.ts';
 import { type SlotHelp, SlotJudge } from './slot-judge.ts';
 import { sameForTasks } from './task-facts.ts';
-import { sameForSlots } from './update-context.ts';
-import { planUpdate } from './update-planner.ts';
+import { sameForSlots } from './update/update-context.ts';
+import { planUpdate } from './update/update-planner.ts';
 
 /** Revisions removed together with their service at most; more go before it. */
 const REVISIONS_PER_GROUP = 100;
@@ -27,7 +27,7 @@ export class ServiceLoop implements Loop {
   readonly #random: Random;
   readonly #book = new RevisionBook();
   readonly #services = new Map<string, ServiceState>();
-  readonly #timers = new Heap<SlotTimer>((a, b) => a.atMs - b.atMs);
+  readonly #timers = new Heap<LookTimer>((a, b) => a.atMs - b.atMs);
   /** To be judged. */
   readonly #slots = new Set<SlotState>();
   /** To be looked at as a whole, once no slot is left to be judged: until then counts are out of date. */
@@ -116,6 +116,7 @@ export class ServiceLoop implements Loop {
     const state = this.#services.get(service.id);
     if (state === undefined) return;
     for (const slot of state.slots.values()) this.#forget(slot);
+    this.#setTimer(state, undefined);
     this.#services.delete(service.id);
     this.#dirtyServices.delete(state);
     this.#allNodes.delete(state);
@@ -179,7 +180,8 @@ export class ServiceLoop implements Loop {
   #fireTimers(nowMs: number): void {
     for (let timer = this.#timers.peek(); timer !== undefined && timer.atMs <= nowMs; timer = this.#timers.peek()) {
       this.#timers.remove(timer);
-      this.#queue(timer.slot);
+      if (timer.subject instanceof SlotState) this.#queue(timer.subject);
+      else this.#dirtyServices.add(timer.subject);
     }
   }
 
@@ -211,12 +213,12 @@ export class ServiceLoop implements Loop {
     }
   }
 
-  #setTimer(slot: SlotState, atMs: number | undefined): void {
-    if (slot.timer !== undefined) this.#timers.remove(slot.timer);
+  #setTimer(subject: SlotState | ServiceState, atMs: number | undefined): void {
+    if (subject.timer !== undefined) this.#timers.remove(subject.timer);
     if (atMs === undefined) return;
-    slot.timer ??= { heapIndex: -1, slot, atMs };
-    slot.timer.atMs = atMs;
-    this.#timers.push(slot.timer);
+    subject.timer ??= { heapIndex: -1, subject, atMs };
+    subject.timer.atMs = atMs;
+    this.#timers.push(subject.timer);
   }
 
   /** False when the slice was over before all were looked at. */
@@ -224,11 +226,13 @@ export class ServiceLoop implements Loop {
     for (const state of this.#dirtyServices) {
       if (desk.room <= 0) return false;
       const groupsBefore = desk.groups.length;
+      let wakeAtMs: number | undefined;
       if (state.service.pendingDelete) this.#removeWhenEmpty(state, desk);
       else {
         this.#mode.scale(state, desk);
-        planUpdate(state, desk);
+        wakeAtMs = planUpdate(state, desk);
       }
+      this.#setTimer(state, wakeAtMs);
       if (desk.groups.length === groupsBefore) this.#dirtyServices.delete(state);
     }
     return true;
@@ -253,11 +257,11 @@ class Desk implements ServiceDesk, SlotHelp {
   readonly nowMs: number;
   readonly book: RevisionBook;
   readonly config: OrchestratorConfig;
-  readonly #view: StoreView;
+  readonly view: StoreView;
   readonly #random: Random;
 
   constructor(view: StoreView, nowMs: number, book: RevisionBook, config: OrchestratorConfig, random: Random) {
-    this.#view = view;
+    this.view = view;
     this.nowMs = nowMs;
     this.book = book;
     this.config = config;
@@ -277,7 +281,7 @@ class Desk implements ServiceDesk, SlotHelp {
   }
 
   nodeOf(id: string): Node | undefined {
-    return id === '' ? undefined : this.#view.get('node', id);
+    return id === '' ? undefined : this.view.get('node', id);
   }
 
   judgeOf(slot: SlotState): SlotJudge {

@@ -2,7 +2,7 @@ import type { Node, Service, Task } from '#gen/swarm/v1/objects.ts';
 import type { RevisionBook } from './revision-book.ts';
 import type { ServiceState, SlotKey, SlotState } from './service-state.ts';
 import type { SlotJudge, SlotJudgement } from './slot-judge.ts';
-import type { UpdateDesk } from './update-planner.ts';
+import type { UpdateDesk } from './update/update-planner.ts';
 
 /** What the loop offers to a mode when a service as a whole is looked at. */
 export interface ServiceDesk extends UpdateDesk {

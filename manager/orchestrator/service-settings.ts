@@ -1,15 +1,17 @@
 /** A service's settings with the defaults filled in: Swarm's. */
 import {
   FailureAction,
+  MountType,
+  PublishMode,
   RestartCondition,
   type ServiceSpec,
   type TaskSpec,
-  type UpdateConfig,
   UpdateOrder,
 } from '#gen/swarm/v1/specs.ts';
 
 const DEFAULT_RESTART_DELAY_MS = 5000;
 const DEFAULT_MONITOR_MS = 5000;
+const DEFAULT_PROGRESS_DEADLINE_MS = 10 * 60_000;
 const DEFAULT_STOP_GRACE_MS = 10_000;
 
 export interface RestartRules {
@@ -51,18 +53,44 @@ export interface UpdateRules {
   readonly failureAction: 'pause' | 'continue' | 'rollback';
   readonly failureRatioMax: number;
   readonly startFirst: boolean;
+  /** Infinity: it may go on for ever. */
+  readonly progressDeadlineMs: number;
+  /** 0: none. */
+  readonly canaries: number;
+  readonly autoPromote: boolean;
 }
 
-export function updateRules(config: UpdateConfig | undefined): UpdateRules {
+/** Of the service's updates, or of its rollbacks. */
+export function updateRules(spec: ServiceSpec | undefined, kind: 'update' | 'rollback'): UpdateRules {
+  const config = spec?.[kind];
   const parallelism = config?.parallelism ?? 1;
+  const deadlineMs = config?.progressDeadlineMs ?? DEFAULT_PROGRESS_DEADLINE_MS;
   return {
     parallelism: parallelism === 0 ? Number.POSITIVE_INFINITY : parallelism,
     delayMs: config?.delayMs ?? 0,
     monitorMs: config?.monitorMs ?? DEFAULT_MONITOR_MS,
     failureAction: actionOf(config?.failureAction ?? FailureAction.UNSPECIFIED),
     failureRatioMax: config?.maxFailureRatio ?? 0,
-    startFirst: config?.order === UpdateOrder.START_FIRST,
+    startFirst: isStartFirst(config?.order ?? UpdateOrder.UNSPECIFIED, spec),
+    progressDeadlineMs: deadlineMs === 0 ? Number.POSITIVE_INFINITY : deadlineMs,
+    // A rollback leads to what is known: nothing is to be tried out.
+    canaries: kind === 'update' ? (config?.canaries ?? 0) : 0,
+    autoPromote: config?.autoPromote ?? false,
   };
+}
+
+function isStartFirst(order: UpdateOrder, spec: ServiceSpec | undefined): boolean {
+  if (order === UpdateOrder.AUTO) return mayOverlap(spec);
+  return order === UpdateOrder.START_FIRST;
+}
+
+/** Whether two tasks of a slot can do their work at a time: nothing of what they have is for one only. */
+export function mayOverlap(spec: ServiceSpec | undefined): boolean {
+  const { container, networks = [] } = spec?.task ?? {};
+  const takesHostPort = spec?.endpoint?.ports.some(({ publishMode }) => publishMode === PublishMode.HOST) === true;
+  const writes = container?.mounts.some(({ type, readOnly }) => type !== MountType.TMPFS && !readOnly) === true;
+  const isFixed = networks.some(({ network, addresses }) => network === 'host' || addresses.length > 0);
+  return !takesHostPort && !writes && !isFixed;
 }
 
 function actionOf(action: FailureAction): UpdateRules['failureAction'] {

@@ -1,15 +1,25 @@
 import { Heap, type HeapItem } from '#common/heap.ts';
 import type { Service, Task } from '#gen/swarm/v1/objects.ts';
 import { EMPTY_SUMMARY, type SlotSummary } from './slot-summary.ts';
-import { type UpdateContext, updateContext } from './update-context.ts';
+import { type UpdateContext, updateContext } from './update/update-context.ts';
 
 /** A slot of a service: a number, or for global services a node. */
 export type SlotKey = number | string;
 
-/** When a slot is to be looked at though nothing happens. */
-export interface SlotTimer extends HeapItem {
-  readonly slot: SlotState;
+/** When a slot, or a service as a whole, is to be looked at though nothing happens. */
+export interface LookTimer extends HeapItem {
+  readonly subject: SlotState | ServiceState;
   atMs: number;
+}
+
+/** A slot among those that an update has brought and that are healthy. */
+class HealthyItem implements HeapItem {
+  heapIndex = -1;
+  readonly slot: SlotState;
+
+  constructor(slot: SlotState) {
+    this.slot = slot;
+  }
 }
 
 export class SlotState implements HeapItem {
@@ -20,7 +30,8 @@ export class SlotState implements HeapItem {
   /** In no order. */
   tasks: readonly Task[] = [];
   summary: SlotSummary = EMPTY_SUMMARY;
-  timer: SlotTimer | undefined;
+  timer: LookTimer | undefined;
+  readonly healthyItem = new HealthyItem(this);
   /** Changes of this slot are under way: what else is decided waits for them. */
   changing = false;
 
@@ -53,7 +64,9 @@ export class SlotState implements HeapItem {
 export interface SlotCounts {
   occupied: number;
   busy: number;
+  moved: number;
   watched: number;
+  proven: number;
   failed: number;
   steady: number;
 }
@@ -61,16 +74,21 @@ export interface SlotCounts {
 /**
  * A service with its slots and their counts.
  *
- * Invariant: every count is the sum over the summaries of `slots` that are not suspended; `outdated` holds the slots
- * whose summary says so.
+ * Invariant: every count is the sum over the summaries of `slots` that are not suspended; `outdated`, `waiting` and the
+ * healthy ones hold the slots whose summary says so.
  */
 export class ServiceState {
   service: Service;
   update: UpdateContext;
   readonly slots = new Map<SlotKey, SlotState>();
-  readonly counts: SlotCounts = { occupied: 0, busy: 0, watched: 0, failed: 0, steady: 0 };
+  timer: LookTimer | undefined;
+  readonly counts: SlotCounts = { occupied: 0, busy: 0, moved: 0, watched: 0, proven: 0, failed: 0, steady: 0 };
   /** Those that do not run come first: moving them costs nothing. */
   readonly outdated = new Heap<SlotState>(compareOutdated);
+  /** Slots that the update has moved and that are not healthy. */
+  readonly waiting = new Set<SlotState>();
+  /** Those that are, the one that became so last first. */
+  readonly #healthy = new Heap<HealthyItem>((a, b) => b.slot.summary.healthySinceMs - a.slot.summary.healthySinceMs);
   /** Occupied slots by where they run, and those that run nowhere. Invariant: no entry is empty. */
   readonly #running = new Map<string, Set<SlotState>>();
   readonly #idle = new Set<SlotState>();
@@ -84,6 +102,11 @@ export class ServiceState {
 
   get id(): string {
     return this.service.id;
+  }
+
+  /** When a task of the present update last became healthy, of those that still are; 0 for never. */
+  get lastHealthyAtMs(): number {
+    return this.#healthy.peek()?.slot.summary.healthySinceMs ?? 0;
   }
 
   setService(service: Service): void {
@@ -111,6 +134,18 @@ export class ServiceState {
     if (!outdated) this.outdated.remove(slot);
     else if (slot.heapIndex >= 0) this.outdated.update(slot);
     else this.outdated.push(slot);
+    this.#follow(slot, summary);
+  }
+
+  /** Keeps what the progress of the update is told by. */
+  #follow(slot: SlotState, summary: SlotSummary): void {
+    if (summary.waitsSinceMs > 0 && !summary.suspended) this.waiting.add(slot);
+    else this.waiting.delete(slot);
+    const { healthyItem } = slot;
+    const healthy = summary.healthySinceMs > 0 && !summary.suspended;
+    if (!healthy) this.#healthy.remove(healthyItem);
+    else if (healthyItem.heapIndex >= 0) this.#healthy.update(healthyItem);
+    else this.#healthy.push(healthyItem);
   }
 
   /** Forgets a slot that has no task. */
@@ -176,7 +211,9 @@ export class ServiceState {
     if (summary.suspended) return;
     if (summary.occupied) this.counts.occupied += sign;
     if (summary.busy) this.counts.busy += sign;
+    if (summary.moved) this.counts.moved += sign;
     if (summary.watched) this.counts.watched += sign;
+    if (summary.proven) this.counts.proven += sign;
     if (summary.failedTask !== '') this.counts.failed += sign;
     if (summary.steady) this.counts.steady += sign;
   }

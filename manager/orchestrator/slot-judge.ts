@@ -15,7 +15,7 @@ import { restartRules, stopMs } from './service-settings.ts';
 import { EMPTY_SUMMARY, type SlotSummary, summarize } from './slot-summary.ts';
 import { type Account, accountOf, byAge, FRESH_ACCOUNT, makeTask, newestKept, newestWanted } from './slot-tasks.ts';
 import * as facts from './task-facts.ts';
-import type { UpdateContext } from './update-context.ts';
+import { countedFailure, isBroughtBy, type UpdateContext } from './update/update-context.ts';
 
 export interface SlotQuestion {
   readonly service: Service;
@@ -78,19 +78,21 @@ export class SlotJudge {
   /** The step by which an update moves the slot to the target. */
   moveToTarget(): ChangeGroup {
     const { update, service } = this.#question;
-    const current = newestWanted(this.#tasks);
-    const startFirst = update.rules.startFirst && current !== undefined && facts.stateOf(current) === TaskState.RUNNING;
-    const retired = startFirst ? [] : this.#tasks.filter(facts.isWanted);
+    // With order start-first what runs is retired by what takes its place, once that is healthy.
+    const stays = (task: Task): boolean => update.rules.startFirst && facts.stateOf(task) === TaskState.RUNNING;
+    const retired = this.#tasks.filter((task) => facts.isWanted(task) && !stays(task));
     const changes: Change[] = [];
     for (const task of retired) push(changes, facts.retire(task));
-    const rollout = { updateStartedAtMs: update.startedAtMs, failedTask: '' };
-    changes.push(this.#create(service.revision, FRESH_ACCOUNT, rollout, this.#holdReason(retired), 0));
+    changes.push(this.#create(service.revision, FRESH_ACCOUNT, this.#broughtNow(), this.#holdReason(retired), 0));
     return changes;
   }
 
   /** The first task of a slot that has none that is wanted. */
   fill(): ChangeGroup {
-    return [this.#create(this.#question.service.revision, FRESH_ACCOUNT, undefined, this.#holdReason([]), 0)];
+    const { service, update } = this.#question;
+    const earlier = update.fillsWithEarlier ? this.#help.book.returnPoint(service.id, service.revision) : undefined;
+    const revision = earlier?.number ?? service.revision;
+    return [this.#create(revision, FRESH_ACCOUNT, undefined, this.#holdReason([]), 0)];
   }
 
   /** For a slot that is not to be: every task is retired. */
@@ -145,7 +147,7 @@ export class SlotJudge {
   #ended(task: Task, node: Node | undefined): SlotJudgement {
     const state = facts.stateOf(task);
     const stopped = state === TaskState.SHUTDOWN || state === TaskState.ORPHANED;
-    if ((stopped && task.quickFailures === 0) || this.#endedWithNode(task, node))
+    if ((stopped && task.quickFailures === 0) || facts.endedWithNode(task, node, this.#help.config.nodeReturnMs))
       return this.#replaceUncounted(task, describeEnd(task));
     const rules = restartRules(this.#help.book.taskSpec(task.serviceId, task.revision));
     const decision = decideRestart(
@@ -163,18 +165,14 @@ export class SlotJudge {
     return this.#replace(task, { account, delayMs, reason });
   }
 
-  /** The node was away and came back without it: a reboot is no failure of the task. */
-  #endedWithNode(task: Task, node: Node | undefined): boolean {
-    const sinceMs = node?.status?.sinceMs ?? 0;
-    return task.createdAtMs < sinceMs && Math.abs(task.updatedAtMs - sinceMs) < this.#help.config.nodeReturnMs;
-  }
-
   #leaving(task: Task): SlotJudgement {
     const reason = task.evictReason !== '' ? task.evictReason : 'node is drained';
     const last = newestKept(this.#tasks);
     if (last !== undefined && last.id !== task.id && last.finalReason !== '')
       return this.#finish(task, last.finalReason);
-    const keepOld = this.#question.update.rules.startFirst && facts.stateOf(task) === TaskState.RUNNING;
+    // One that makes room goes first: its successor may have nowhere else to be.
+    const startFirst = this.#question.update.rules.startFirst && task.preemptedBy === '';
+    const keepOld = startFirst && facts.stateOf(task) === TaskState.RUNNING;
     return this.#replaceUncounted(task, reason, keepOld);
   }
 
@@ -194,7 +192,7 @@ export class SlotJudge {
     const revision = keeps ? task.revision : update.target;
     const carries = keeps || upToDate;
     const moved = !carries && update.phase === 'active';
-    const rollout = moved ? { updateStartedAtMs: update.startedAtMs, failedTask: '' } : this.#carriedRollout(task);
+    const rollout = moved ? this.#broughtNow() : this.#carriedRollout(task);
     const changes: Change[] = [];
     if (replacement.keepOld !== true) push(changes, facts.retire(task));
     // The last lines of the newest failure, and of the one that the update is judged by, are enough for a slot.
@@ -224,7 +222,7 @@ export class SlotJudge {
   #carriedRollout(task: Task): TaskRollout | undefined {
     const { rollout } = task;
     const { update } = this.#question;
-    if (rollout === undefined || rollout.updateStartedAtMs !== update.startedAtMs || rollout.failedTask !== '')
+    if (rollout === undefined || !isBroughtBy(rollout, update) || countedFailure(rollout, update) !== '')
       return rollout;
     if (!facts.hasEnded(task) || facts.stateOf(task) === TaskState.SHUTDOWN) return rollout;
     if (facts.stateOf(task) === TaskState.ORPHANED) return rollout;
@@ -232,22 +230,38 @@ export class SlotJudge {
     if (facts.stateOf(task) === TaskState.COMPLETE && rules.condition !== 'any') return rollout;
     const sinceMs = facts.workedSinceMs(task);
     const workedMs = sinceMs === 0 ? 0 : (task.status?.timestampMs ?? 0) - sinceMs;
-    return workedMs > update.rules.monitorMs ? rollout : { ...rollout, failedTask: task.id };
+    if (workedMs > update.rules.monitorMs) return rollout;
+    return { ...rollout, failedTask: task.id, attempt: update.attempt };
+  }
+
+  /** The mark of a task by which the update moves the slot now. */
+  #broughtNow(): TaskRollout {
+    const { update, nowMs } = this.#question;
+    return { updateStartedAtMs: update.startedAtMs, failedTask: '', attempt: update.attempt, movedAtMs: nowMs };
   }
 
   #standing(task: Task): SlotJudgement {
     const changes: Change[] = [];
-    const keepsOthers = this.#question.update.rules.startFirst && !facts.isHealthy(task);
+    const { update } = this.#question;
+    const isCanary = update.tryingCanaries && isBroughtBy(task.rollout, update);
+    const keepsOthers = update.rules.startFirst && (isCanary || !facts.isHealthy(task));
     for (const other of this.#tasks) {
       if (other.id === task.id || !facts.isWanted(other)) continue;
-      const useless = facts.hasEnded(other) || facts.isLost(this.#help.nodeOf(other.nodeId));
-      if (!keepsOthers || useless) push(changes, facts.retire(other));
+      if (!keepsOthers || this.#isUseless(other, task)) push(changes, facts.retire(other));
     }
     const startAtMs = task.desiredState === TaskState.RUNNING ? undefined : this.#startAtMs(task);
     const starts = startAtMs !== undefined && startAtMs <= this.#question.nowMs;
     if (starts) changes.push(facts.updateTask({ ...facts.withDesired(task, TaskState.RUNNING), holdReason: '' }));
     const summary = this.#summary(task);
     return { summary, changes, wakeAtMs: earlier(starts ? undefined : startAtMs, summary.changesAtMs) };
+  }
+
+  /** Nothing is lost when the task goes, which is there beside the one that the slot stands for. */
+  #isUseless(other: Task, current: Task): boolean {
+    const node = this.#help.nodeOf(other.nodeId);
+    if (facts.hasEnded(other) || facts.isLost(node)) return true;
+    const hasToLeave = other.evictReason !== '' || (node !== undefined && facts.isDrained(node));
+    return hasToLeave && facts.isHealthy(current);
   }
 
   /** When a held task may start: after its delay, and when what was there before has stopped or had its time to. */
@@ -295,6 +309,7 @@ export class SlotJudge {
     const last = newestKept(this.#tasks) ?? task;
     return summarize({
       task,
+      tasks: this.#tasks,
       last,
       upToDate: this.#isUpToDate(task),
       lastIsUpToDate: last.id === task.id || this.#isUpToDate(last),

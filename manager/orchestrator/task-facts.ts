@@ -58,6 +58,12 @@ export function isDrained(node: Node): boolean {
   return node.spec?.availability === NodeAvailability.DRAIN;
 }
 
+/** The node was away and came back without the task: a reboot is no failure of it. */
+export function endedWithNode(task: Task, node: Node | undefined, withinMs: number): boolean {
+  const sinceMs = node?.status?.sinceMs ?? 0;
+  return task.createdAtMs < sinceMs && Math.abs(task.updatedAtMs - sinceMs) < withinMs;
+}
+
 /** Whether nothing changed that the loops look at. */
 export function sameForTasks(a: Node, b: Node): boolean {
   return (
