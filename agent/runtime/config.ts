@@ -4,6 +4,10 @@ export interface RuntimeConfig {
   readonly createConcurrency: number;
   /** Containers removed at once. Apart from creates, so that a mass removal does not hold up a replacement. */
   readonly removeConcurrency: number;
+  /** Commands begun at once in containers: each is a run of the OCI runtime, and none shall hold up a create. */
+  readonly execConcurrency: number;
+  /** A command that runs for longer than this lets others begin: what hangs in one container is not felt in the next. */
+  readonly execHoldMs: number;
   /** Operations that may wait for their turn; what comes then is refused. Ten times what one node can hold. */
   readonly queueLength: number;
   /** The runtime makes a container in 10 ms; a disk in trouble may make it take seconds. */
@@ -25,6 +29,8 @@ export interface RuntimeConfig {
 export const DEFAULT_RUNTIME_CONFIG: RuntimeConfig = {
   createConcurrency: 4,
   removeConcurrency: 2,
+  execConcurrency: 4,
+  execHoldMs: 500,
   queueLength: 10_000,
   createTimeoutMs: 60_000,
   deleteTimeoutMs: 10_000,

@@ -4,6 +4,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { hasErrno } from '#agent/kernel/libc.ts';
+import type { NetworkNamespace } from '#agent/kernel/netns.ts';
 import { ProcessHandle } from '#agent/kernel/pidfd.ts';
 import { SwarmError } from '#common/errors.ts';
 import { withDeadline } from '#common/system/deadline.ts';
@@ -13,8 +14,11 @@ import { Container } from './container.ts';
 import type { ContainerExit, ContainerRecord } from './container-record.ts';
 import { cgroupPathOf, type RuntimeContext, runtimeAt, runtimeNamed } from './context.ts';
 import { type CreateRequest, createContainer } from './create-container.ts';
+import type { ExecRequest, ExecResult } from './exec.ts';
+import { Execs } from './execs.ts';
 import { ExitFollower } from './exit-follower.ts';
 import { Limiter } from './limiter.ts';
+import { openNetworkNamespace } from './network-namespace.ts';
 import { startContainer } from './oci-runtime.ts';
 import { checkContainerId } from './paths.ts';
 import { diskUsage } from './rootfs/disk-usage.ts';
@@ -35,6 +39,7 @@ export class ContainerRuntime {
   readonly #containers = new Map<string, Container>();
   readonly #creates: Limiter;
   readonly #removes: Limiter;
+  readonly #execs: Execs;
   readonly #exits: ExitFollower;
   #closed = false;
 
@@ -43,6 +48,7 @@ export class ContainerRuntime {
     this.#context = context;
     this.#creates = new Limiter(config.createConcurrency, config.queueLength);
     this.#removes = new Limiter(config.removeConcurrency, config.queueLength);
+    this.#execs = new Execs(context);
     this.#exits = new ExitFollower(context, this.#containers);
   }
 
@@ -258,6 +264,20 @@ export class ContainerRuntime {
     const container = this.#containers.get(id);
     if (container === undefined || container.hasEnded) return undefined;
     return this.#context.cgroups.statistics(container.record.cgroupPath);
+  }
+
+  /**
+   * Runs a command in a running container. Throws `not-found` and `precondition` when it does not run; what the command
+   * itself gets wrong is in its result. The time that it waits for its turn does not count.
+   */
+  async exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecResult> {
+    return this.#execs.run(this.#find(id), request, signal);
+  }
+
+  /** The network namespace that a running container is in, to be closed; undefined when it does not run. */
+  networkNamespace(id: string): NetworkNamespace | undefined {
+    const container = this.#containers.get(id);
+    return container === undefined ? undefined : openNetworkNamespace(container);
   }
 
   /** Bytes on disk of its writable layer. */

@@ -26,6 +26,9 @@ export class Container {
   made: Promise<void> = Promise.resolve();
   /** All of it is to go as soon as that is possible. */
   removing = false;
+  /** What the runtime is told of commands beside its first process: files by command. */
+  readonly execFiles = new Map<string, Promise<string>>();
+  #execs = 0;
   /** Takes back the next attempt to remove a stuck container. */
   cancelRetry: () => void = () => {};
   #record: ContainerRecord;
@@ -42,6 +45,11 @@ export class Container {
       this.#resolveExit = resolve;
     });
     if (record.state.phase === 'exited') this.#resolveExit(record.state.exit);
+  }
+
+  /** Names the files of one more command. */
+  nextExec(): number {
+    return ++this.#execs;
   }
 
   /** Runs one piece of work on this container at a time, in the order of the calls. */

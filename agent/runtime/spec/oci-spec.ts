@@ -136,7 +136,26 @@ interface JsonWithRaw extends JSON {
 
 /** The text of config.json. Integers beyond 2^53 are written out in full. */
 export function serializeOciSpec(spec: OciSpec): string {
-  return JSON.stringify(spec, (_key, value: unknown) =>
-    typeof value === 'bigint' ? (JSON as JsonWithRaw).rawJSON(value.toString()) : value,
+  return serialize(spec);
+}
+
+/** The text of process.json, for a process beside the container's first. */
+export function serializeOciProcess(process: OciProcess): string {
+  return serialize(process);
+}
+
+/** The first process of a config.json that `serializeOciSpec` has written. */
+export function parseOciProcess(text: string): OciProcess {
+  const spec = JSON.parse(text, (_key, value: unknown, context?: { readonly source?: string }) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? '')
+      ? BigInt(context?.source ?? 0)
+      : value,
+  ) as OciSpec;
+  return spec.process;
+}
+
+function serialize(value: OciSpec | OciProcess): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'bigint' ? (JSON as JsonWithRaw).rawJSON(part.toString()) : part,
   );
 }
