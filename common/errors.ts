@@ -36,6 +36,7 @@ export type ErrorReason =
   | 'version-gone'
   | 'slow-watcher'
   | 'not-supported'
+  | 'policy'
   | 'needs-force'
   | 'in-use'
   | 'port-conflict'

@@ -15,6 +15,11 @@ export const LIMITS = {
   MOUNTS_PER_SERVICE: 128,
   PORTS_PER_SERVICE: 1024,
   CONSTRAINTS_PER_SERVICE: 64,
+  /** Devices, rules of devices and limits of disks, each. */
+  DEVICES_PER_SERVICE: 64,
+  GROUPS_PER_SERVICE: 64,
+  /** Four times the profile of containers-common. */
+  SECCOMP_PROFILE_BYTES: 64 * 1024,
   PREFERENCES_PER_SERVICE: 8,
   NETWORKS_PER_SERVICE: 64,
   ALIASES_PER_NETWORK: 64,

@@ -58,6 +58,7 @@ import {
 import type { Node } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import { policyWarnings } from './cluster-policy.ts';
 import { type JoinTokenMaker, rotateTokens, updateClusterSpec } from './clusters.ts';
 import { allLabels, anyContained, anyOf, anyPrefix, pages } from './filters.ts';
 import { type ImagePinner, pinImage } from './image-pins.ts';
@@ -123,7 +124,8 @@ export class ControlApi {
       const updated = rotateTokens(updateClusterSpec(view, request), request, tokens);
       return { result: updated, changes: [{ kind: 'update', table: 'cluster', object: updated }] };
     });
-    return { cluster: redactCluster(this.#view().cluster() ?? result, true) };
+    const warnings = request.spec === undefined ? [] : policyWarnings(this.#view(), request.spec.policy);
+    return { cluster: redactCluster(this.#view().cluster() ?? result, true), warnings };
   }
 
   // Nodes

@@ -15,6 +15,7 @@ import {
 import { isIngressPort, isLive, isPredefined, NETWORKS_LEVEL } from '#manager/allocator/index.ts';
 import { payloadReferences } from '#manager/payloads/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import { underPolicy } from './cluster-policy.ts';
 import { checkServiceFeatures, requireNetworks } from './feature-gates.ts';
 import { findTask } from './references.ts';
 import { validatedNetworksOf } from './service-networks.ts';
@@ -60,7 +61,7 @@ export function createOneOff(
   refuseTooLarge(declared);
   checkServiceFeatures(view, declared);
   checkNode(view.get('node', caller.nodeId), caller.nodeId);
-  const spec = validatedNetworksOf(view, declared, '');
+  const spec = underPolicy(view, validatedNetworksOf(view, declared, ''));
   for (const { network } of spec.task?.networks ?? []) requireAttachable(view, network);
   refuseTakenName(view, spec.name);
   refuseTooMany(view, caller.nodeId);

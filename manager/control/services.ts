@@ -8,6 +8,7 @@ import { NodeState, Service, TaskState } from '#gen/swarm/v1/objects.ts';
 import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import { reviseService, revisionOf } from '#manager/orchestrator/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import { underPolicy } from './cluster-policy.ts';
 import { checkServiceFeatures } from './feature-gates.ts';
 import { validatedNetworksOf } from './service-networks.ts';
 import { resolvedPayloads } from './service-payloads.ts';
@@ -26,7 +27,7 @@ export function createService(
 ): Decision<Service> {
   validateService(declared);
   checkServiceFeatures(view, declared);
-  const spec = resolvedPayloads(view, validatedNetworksOf(view, declared, ''));
+  const spec = underPolicy(view, resolvedPayloads(view, validatedNetworksOf(view, declared, '')));
   if (view.serviceByName(spec.name) !== undefined)
     throw new SwarmError({
       code: 'exists',
@@ -92,7 +93,8 @@ export function updateService(
   validateService(declared);
   checkServiceFeatures(view, declared);
   refuseUnchangeable(current.spec, declared);
-  const spec = resolvedPayloads(view, validatedNetworksOf(view, declared, current.id));
+  const resolved = resolvedPayloads(view, validatedNetworksOf(view, declared, current.id));
+  const spec = underPolicy(view, resolved, current.spec.task);
   if (essence(current.spec) === essence(spec)) {
     const service = { ...current, spec };
     return { result: service, changes: [{ kind: 'update', table: 'service', object: service }] };

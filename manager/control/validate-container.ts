@@ -4,6 +4,7 @@ import { invalidField, SwarmError } from '#common/errors.ts';
 import { parseImageReference } from '#common/image-reference.ts';
 import { LIMITS } from '#common/limits.ts';
 import { type ContainerSpec, type Mount, MountType } from '#gen/swarm/v1/specs.ts';
+import { hasPlaceholders } from './validate-placeholders.ts';
 
 const bytes = (text: string): number => Buffer.byteLength(text);
 
@@ -103,6 +104,8 @@ function validateMountTarget(field: string, mount: Mount): void {
 }
 
 function validateMountSource(field: string, mount: Mount): void {
+  // The node looks at what becomes of it.
+  if (hasPlaceholders(mount.source) && mount.type !== MountType.TMPFS) return;
   switch (mount.type) {
     case MountType.BIND:
       if (!mount.source.startsWith('/') || mount.source.split('/').includes('..'))
@@ -179,6 +182,7 @@ function validateUser(user: string): void {
 function validateHostAndDns(spec: ContainerSpec): void {
   if (
     spec.hostname !== '' &&
+    !hasPlaceholders(spec.hostname) &&
     (spec.hostname.length > 63 || !/^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/.test(spec.hostname))
   )
     throw invalidField(
@@ -222,19 +226,9 @@ function validateProcess(spec: ContainerSpec): void {
       `oom-score-adj: ${spec.oomScoreAdj} is not between -1000 and 1000`,
       'choose one that is',
     );
-  for (const capability of [...spec.capabilityAdd, ...spec.capabilityDrop])
-    if (!/^(CAP_)?[A-Z_]{2,32}$/i.test(capability))
-      throw invalidField('capabilities', `${JSON.stringify(capability)} is not a capability`, 'use NET_ADMIN, ALL ...');
-  for (const key of Object.keys(spec.sysctls))
-    if (!/^(net\.|kernel\.(shm|msg|sem)|fs\.mqueue\.)[\w./-]*$/.test(key))
-      throw invalidField(
-        'sysctls',
-        `sysctl: ${JSON.stringify(key)} is not namespaced: it would change the host`,
-        'use net.*, kernel.shm*, kernel.msg*, kernel.sem or fs.mqueue.*',
-      );
   for (const { name, soft, hard } of spec.ulimits) {
-    if (!/^[a-z]{2,10}$/.test(name))
-      throw invalidField('ulimits', `ulimit: ${JSON.stringify(name)} is not a limit`, 'use nofile, nproc, core ...');
+    if (soft < -1 || hard < -1)
+      throw invalidField('ulimits', `ulimit ${name}: ${Math.min(soft, hard)} is not a limit`, 'use -1 for unlimited');
     if (hard !== -1 && (soft > hard || soft === -1))
       throw invalidField(
         'ulimits',

@@ -20,6 +20,9 @@ import {
 } from '#gen/swarm/v1/specs.ts';
 import { parseConstraints } from '#manager/scheduler/index.ts';
 import { validateContainer, validateLabels } from './validate-container.ts';
+import { validateOptions } from './validate-options.ts';
+import { validatePlaceholders } from './validate-placeholders.ts';
+import { validateShares } from './validate-shares.ts';
 
 function validateResources(kind: string, resources: Resources | undefined): void {
   if (resources === undefined) return;
@@ -163,6 +166,9 @@ function validateLogDriver(task: TaskSpec): void {
 function validateTask(task: TaskSpec | undefined): void {
   if (task?.container === undefined) throw invalidField('task', 'the spec has no container', 'name the image to run');
   validateContainer(task.container);
+  validateOptions(task, task.container);
+  validateShares(task.resources, task.container);
+  validatePlaceholders(task.container);
   validateResources('limit', task.resources?.limits);
   validateResources('reserve', task.resources?.reservations);
   notNegative('restart-delay', task.restart?.delayMs);
