@@ -5,7 +5,7 @@ import type { SchedulerConfig } from './config.ts';
 import type { NodeRecord } from './node-record.ts';
 import type { PlacementRequest } from './placement-request.ts';
 
-/** The task with its node and ports, as it is written. */
+/** The task with its node, ports and generic resources, as it is written. */
 export function assignedTask(
   task: Task,
   record: NodeRecord,
@@ -15,7 +15,10 @@ export function assignedTask(
 ): Task {
   const status = statusWith(task, TaskState.ASSIGNED, 'scheduler assigned task to node', '', nowMs);
   const hostPorts = request.ports.length === 0 ? task.hostPorts : choosePorts(request.ports, record, config);
-  return { ...task, nodeId: record.id, status, hostPorts };
+  const { generic } = request;
+  const assignedGeneric =
+    generic.length === 0 ? task.assignedGeneric : record.generic.choose(record.genericTotal, generic);
+  return { ...task, nodeId: record.id, status, hostPorts, assignedGeneric };
 }
 
 /** The task with the reason why it waits. */

@@ -1,4 +1,5 @@
 import { PlacementStrategy } from '#gen/swarm/v1/specs.ts';
+import { wishesMet } from './affinity.ts';
 import type { SchedulerConfig } from './config.ts';
 import type { FailureIndex } from './failure-index.ts';
 import type { Filter, Refusal } from './filters.ts';
@@ -13,16 +14,18 @@ export interface Budget {
   evaluations: number;
 }
 
-/** Fewest failures, then fewest tasks of the service, then fewest tasks. */
+/** Fewest failures, then the wishes, then fewest tasks of the service, then fewest tasks. */
 const compareSpread: CompareCandidates = (a, b) =>
   a.failures - b.failures ||
+  b.wishes - a.wishes ||
   a.serviceTasks - b.serviceTasks ||
   a.activeTasks - b.activeTasks ||
   compareTies(a.record, b.record);
 
-/** Fewest failures, then the fullest. */
+/** Fewest failures, then the wishes, then the fullest. */
 const compareBinpack: CompareCandidates = (a, b) =>
   a.failures - b.failures ||
+  b.wishes - a.wishes ||
   b.reservedShare - a.reservedShare ||
   b.activeTasks - a.activeTasks ||
   compareTies(a.record, b.record);
@@ -43,7 +46,7 @@ export interface CandidatesOptions {
  * In the common case (spread, no preferences) nodes are weighed only when they could be the best: the index hands them
  * out by load, and as soon as the best one weighed is no worse than the next could be, it is the best of all. Nodes that
  * got worse since they were weighed are found when they come to the top; nodes that got better are in the change log.
- * With preferences or binpack the counts of all nodes matter, so all are weighed once and every change is followed.
+ * With preferences, wishes or binpack the counts of all nodes matter, so all are weighed once and every change is followed.
  *
  * What `best` gives depends on the state of nodes and tasks alone, never on how it came about.
  */
@@ -70,10 +73,10 @@ export class Candidates {
 
   constructor(options: CandidatesOptions) {
     this.#options = options;
-    this.#filters = options.filters.filter((filter) => filter.applies(options.request));
+    this.#filters = options.filters;
     const binpack = options.strategy === PlacementStrategy.BINPACK;
     this.#compare = binpack ? compareBinpack : compareSpread;
-    this.#whole = binpack || options.request.preferences.length > 0;
+    this.#whole = binpack || options.request.preferences.length > 0 || options.request.wishes.length > 0;
     this.#root = new Branch(this.#compare);
     this.#cursor = 0;
     this.#countCursor = 0;
@@ -186,6 +189,7 @@ export class Candidates {
       generation: 0,
       refusedBy: -1,
       failures: 0,
+      wishes: 0,
       serviceTasks: 0,
       activeTasks: 0,
       reservedShare: 0,
@@ -209,6 +213,7 @@ export class Candidates {
       return;
     }
     candidate.activeTasks = record.activeTasks;
+    candidate.wishes = wishesMet(request.wishes, record, this.#options.index.neighbourhoods);
     if (this.#compare === compareBinpack) candidate.reservedShare = record.reservedShare;
     const failed = failures.has(groupKey) ? failures.countSince(groupKey, record.id, nowMs - config.faultWindowMs) : 0;
     candidate.failures = failed >= config.faultThreshold ? failed : 0;

@@ -11,6 +11,9 @@ export interface SchedulerConfig {
   readonly reasonIntervalMs: number;
   /** Added to that interval per waiting task: each rewrite of the reason is a write of every one of them. */
   readonly reasonIntervalPerTaskMs: number;
+  /** Nodes at most on which one look makes room for a group, and the time between two looks. */
+  readonly preemptionsPerLook: number;
+  readonly preemptionIntervalMs: number;
   /** A node on which a revision failed this often within the window is taken only when no other fits. */
   readonly faultThreshold: number;
   readonly faultWindowMs: number;
@@ -28,6 +31,10 @@ export const DEFAULT_SCHEDULER_CONFIG: SchedulerConfig = {
   reasonIntervalMs: 1000,
   // 10,000 waiting tasks are rewritten every 11 s at most: under 1,000 writes a second whatever waits.
   reasonIntervalPerTaskMs: 1,
+  // So that a large group of high priority clears a swarm in steps that people can follow, and stop.
+  preemptionsPerLook: 20,
+  // What was told to leave has mostly left by then.
+  preemptionIntervalMs: 1000,
   // Swarm's figures.
   faultThreshold: 5,
   faultWindowMs: 5 * 60_000,

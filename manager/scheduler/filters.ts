@@ -1,8 +1,10 @@
 /** What can keep a task off a node. Each filter is able to say why it refused how many nodes. */
 
 import { NETWORKS_LEVEL } from '#manager/allocator/index.ts';
+import { type AffinityRule, isRepelled, ruleHolds } from './affinity.ts';
 import type { SchedulerConfig } from './config.ts';
 import { meetsConstraints } from './constraint.ts';
+import type { Neighbourhoods } from './neighbourhoods.ts';
 import type { NetworkNeeds } from './network-needs.ts';
 import type { NodeRecord } from './node-record.ts';
 import type { PlacementRequest } from './placement-request.ts';
@@ -14,7 +16,7 @@ export interface Filter {
   applies(request: PlacementRequest): boolean;
   fits(record: NodeRecord, request: PlacementRequest): boolean;
   /** Why, for a number of nodes. */
-  explain(nodes: number): string;
+  explain(nodes: number, nameOf: (serviceId: string) => string): string;
 }
 
 function onNodes(nodes: number): string {
@@ -45,6 +47,40 @@ const resourceFilter: Filter = {
     (request.memoryBytes === 0 || record.memoryTotal - record.memoryReserved >= request.memoryBytes),
   explain: (nodes) => `insufficient resources ${onNodes(nodes)}`,
 };
+
+const genericFilter = (request: PlacementRequest): Filter => ({
+  name: 'generic',
+  applies: () => request.generic.length > 0,
+  fits: (record) => record.generic.fits(record.genericTotal, request.generic),
+  explain: (nodes) =>
+    `generic resources ${request.generic.map(({ kind, count }) => `${kind}=${count}`).join(', ')} not free ${onNodes(nodes)}`,
+});
+
+/** Room that is being made for a higher priority is not for others. */
+const promiseFilter: Filter = {
+  name: 'promise',
+  applies: () => true,
+  fits: (record, request) => record.promisedPriority <= request.priority,
+  explain: (nodes) => `room kept for a task of higher priority ${onNodes(nodes)}`,
+};
+
+const ruleFilter = (rule: AffinityRule, neighbourhoods: Neighbourhoods): Filter => ({
+  name: 'affinity',
+  applies: () => rule.weight === 0,
+  fits: (record, request) => ruleHolds(rule, record, request.serviceId, neighbourhoods),
+  explain: (nodes, nameOf) => {
+    const place = rule.topology === '' ? '' : ` (${rule.topology})`;
+    const what = rule.anti ? 'has to be apart from' : 'has to be near';
+    return `${what} service ${nameOf(rule.serviceId)}${place} ${onNodes(nodes)}`;
+  },
+});
+
+const repelledFilter = (neighbourhoods: Neighbourhoods): Filter => ({
+  name: 'repelled',
+  applies: () => true,
+  fits: (record, request) => !isRepelled(record, request.serviceId, neighbourhoods),
+  explain: (nodes) => `kept away by the rules of services that are there ${onNodes(nodes)}`,
+});
 
 const constraintFilter: Filter = {
   name: 'constraint',
@@ -107,12 +143,26 @@ const agentFilter: Filter = {
   explain: (nodes) => `spec not supported by the release ${onNodes(nodes)}`,
 };
 
-/** In the order in which they are asked; a node is counted by the first that refuses it. */
-export function allFilters(config: SchedulerConfig, needs: NetworkNeeds): readonly Filter[] {
-  return [
+/** Filters whose refusal ends when tasks leave the node. */
+const FREED: ReadonlySet<string> = new Set(['resources', 'generic', 'host-port']);
+
+/** Whether tasks that leave the node can make room as far as the filter is concerned. */
+export function isFreed(filter: Filter): boolean {
+  return FREED.has(filter.name);
+}
+
+/** Those that may refuse a node to the request, in the order in which they are asked: the first that does is counted. */
+export function filtersFor(
+  request: PlacementRequest,
+  config: SchedulerConfig,
+  needs: NetworkNeeds,
+  neighbourhoods: Neighbourhoods,
+): readonly Filter[] {
+  const filters = [
     readyFilter,
     conditionFilter,
     resourceFilter,
+    genericFilter(request),
     constraintFilter,
     platformFilter,
     hostPortFilter(config),
@@ -120,7 +170,11 @@ export function allFilters(config: SchedulerConfig, needs: NetworkNeeds): readon
     networkFilter(needs),
     encryptionFilter(needs),
     agentFilter,
+    ...request.affinities.map((rule) => ruleFilter(rule, neighbourhoods)),
+    repelledFilter(neighbourhoods),
+    promiseFilter,
   ];
+  return filters.filter((filter) => filter.applies(request));
 }
 
 /** Nodes that a filter refused. */
@@ -130,10 +184,10 @@ export interface Refusal {
 }
 
 /** The reason for a task that no node can take: the filter that refused most comes first. */
-export function explainRefusals(refusals: readonly Refusal[]): string {
+export function explainRefusals(refusals: readonly Refusal[], nameOf: (serviceId: string) => string): string {
   const parts = refusals
     .filter(({ nodes }) => nodes > 0)
     .sort((a, b) => b.nodes - a.nodes)
-    .map(({ filter, nodes }) => filter.explain(nodes));
+    .map(({ filter, nodes }) => filter.explain(nodes, nameOf));
   return parts.length === 0 ? 'no suitable node' : `no suitable node (${parts.join('; ')})`;
 }

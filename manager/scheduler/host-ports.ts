@@ -35,6 +35,12 @@ export class HostPortTable {
     return taken === undefined || !taken.some((address) => overlaps(address, port.hostIp));
   }
 
+  copy(): HostPortTable {
+    const copy = new HostPortTable();
+    for (const [key, addresses] of this.#taken) copy.#taken.set(key, [...addresses]);
+    return copy;
+  }
+
   take(port: PortConfig): void {
     const key = keyOf(port.protocol, port.publishedPort);
     const taken = this.#taken.get(key);

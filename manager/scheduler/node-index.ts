@@ -1,7 +1,9 @@
 import { type Node, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
-import type { PortConfig } from '#gen/swarm/v1/specs.ts';
+import type { GenericResource, PortConfig } from '#gen/swarm/v1/specs.ts';
 import { ChangeLog } from './change-log.ts';
+import { sameGeneric } from './generic-resources.ts';
 import { hostModePorts } from './host-ports.ts';
+import { Neighbourhoods } from './neighbourhoods.ts';
 import { NodeOrder } from './node-order.ts';
 import { NodeRecord } from './node-record.ts';
 import type { PlacementRequest } from './placement-request.ts';
@@ -13,6 +15,9 @@ interface Holding {
   readonly request: PlacementRequest | undefined;
   readonly active: boolean;
   readonly ports: readonly PortConfig[];
+  readonly generic: readonly GenericResource[];
+  /** Priority of the task that this one makes room for; undefined when it does not. */
+  readonly promisedTo: number | undefined;
 }
 
 /** Below this many entries the change log is never cut. */
@@ -28,6 +33,10 @@ export class NodeIndex {
   readonly records = new Map<string, NodeRecord>();
   readonly order = new NodeOrder();
   readonly changes = new ChangeLog(() => Math.max(LOG_SIZE_MIN, this.records.size));
+  readonly neighbourhoods = new Neighbourhoods(
+    () => this.records.values(),
+    (record) => this.#note(record, true),
+  );
   readonly #holdings = new Map<string, Holding>();
   readonly #changed: (record: NodeRecord) => void;
 
@@ -42,6 +51,7 @@ export class NodeIndex {
       const record = new NodeRecord(node);
       this.records.set(node.id, record);
       this.order.insert(record);
+      this.neighbourhoods.setRecord(record);
       this.#note(record, true);
       return;
     }
@@ -50,6 +60,7 @@ export class NodeIndex {
       return;
     }
     known.node = node;
+    this.neighbourhoods.setRecord(known);
     this.#note(known, true);
   }
 
@@ -59,6 +70,7 @@ export class NodeIndex {
     this.order.remove(record);
     this.records.delete(nodeId);
     record.removed = true;
+    this.neighbourhoods.removeRecord(record);
     this.#note(record, true);
   }
 
@@ -85,6 +97,16 @@ export class NodeIndex {
     this.#apply(holding, -1);
   }
 
+  /**
+   * On the trial of a node: takes out (-1) or puts back (+1) what the task holds there. False when it holds nothing.
+   */
+  tryWithout(trial: NodeRecord, taskId: string, sign: 1 | -1): boolean {
+    const holding = this.#holdings.get(taskId);
+    if (holding === undefined || holding.record.id !== trial.id) return false;
+    hold(trial, holding, sign);
+    return true;
+  }
+
   #holdingOf(task: Task, request: PlacementRequest | undefined): Holding | undefined {
     const state = task.status?.state ?? TaskState.NEW;
     if (task.nodeId === '' || state < TaskState.ASSIGNED || state > TaskState.RUNNING) return undefined;
@@ -92,21 +114,30 @@ export class NodeIndex {
     if (record === undefined) return undefined;
     const reported = task.status?.ports ?? [];
     const ports = reported.length === 0 ? task.hostPorts : unionOfPorts(task.hostPorts, hostModePorts(reported));
-    return { record, serviceId: task.serviceId, request, active: task.desiredState <= TaskState.COMPLETE, ports };
+    return {
+      record,
+      serviceId: task.serviceId,
+      request,
+      active: task.desiredState <= TaskState.COMPLETE,
+      ports,
+      generic: task.assignedGeneric,
+      promisedTo: task.preemptedBy === '' ? undefined : task.preemptedByPriority,
+    };
   }
 
   #apply(holding: Holding, sign: 1 | -1): void {
     const { record } = holding;
-    record.reserve(holding.request, sign);
-    for (const port of holding.ports)
-      if (sign > 0) record.ports.take(port);
-      else record.ports.give(port);
+    hold(record, holding, sign);
+    if (holding.promisedTo !== undefined) record.promise(holding.promisedTo, sign);
+    if (record.removed) return;
+    this.neighbourhoods.apply(record, holding, sign);
     if (holding.active) {
-      if (!record.removed) this.order.remove(record);
-      record.countActive(holding.serviceId, sign);
-      if (!record.removed) this.order.insert(record);
+      this.order.remove(record);
+      record.activeTasks += sign;
+      this.order.insert(record);
     }
-    this.#note(record, sign < 0);
+    // What is to be near the service finds the node better with a task more of it.
+    this.#note(record, sign < 0 || this.neighbourhoods.isMentioned(holding.serviceId));
   }
 
   #note(record: NodeRecord, improved: boolean): void {
@@ -116,11 +147,22 @@ export class NodeIndex {
   }
 }
 
+/** Enters what the task reserves, and what it was given of which nobody else can have any. */
+function hold(record: NodeRecord, { request, ports, generic }: Holding, sign: 1 | -1): void {
+  record.reserve(request, sign);
+  record.generic.apply(generic, sign);
+  for (const port of ports)
+    if (sign > 0) record.ports.take(port);
+    else record.ports.give(port);
+}
+
 function sameHolding(a: Holding, b: Holding): boolean {
   return (
     a.record === b.record &&
     a.active === b.active &&
     a.request === b.request &&
+    a.promisedTo === b.promisedTo &&
+    sameGeneric(a.generic, b.generic) &&
     a.ports.length === b.ports.length &&
     a.ports.every((port, index) => samePort(port, b.ports[index]))
   );

@@ -2,8 +2,10 @@
 import type { Node, Revision } from '#gen/swarm/v1/objects.ts';
 import { PlacementStrategy, type Platform, type PortConfig } from '#gen/swarm/v1/specs.ts';
 import { attachmentsOf, publishesByIngress } from '#manager/allocator/index.ts';
+import { type AffinityRule, affinityRules } from './affinity.ts';
 import { neededAgentLevel } from './agent-needs.ts';
 import { type Constraint, compileConstraints } from './constraint.ts';
+import { type GenericNeed, genericNeeds } from './generic-resources.ts';
 import { hostModePorts } from './host-ports.ts';
 import { labelOf } from './node-attributes.ts';
 
@@ -12,6 +14,7 @@ export interface PlacementRequest {
   readonly revision: number;
   readonly cpuNanos: number;
   readonly memoryBytes: number;
+  readonly generic: readonly GenericNeed[];
   readonly constraints: readonly Constraint[];
   readonly platforms: readonly Platform[];
   /** 0: without limit. */
@@ -24,6 +27,15 @@ export interface PlacementRequest {
   readonly ingress: boolean;
   /** For each preference, the value of a node. */
   readonly preferences: readonly ((node: Node) => string)[];
+  readonly affinities: readonly AffinityRule[];
+  /** The rules that are only wished for. */
+  readonly wishes: readonly AffinityRule[];
+  /** Tasks of a higher one are placed first. */
+  readonly priority: number;
+  /** Its tasks take the place of tasks of a lower priority where there is no other. */
+  readonly preempts: boolean;
+  /** A task on every node: it comes with its node, and belongs to it. */
+  readonly perNode: boolean;
   /** UNSPECIFIED: the cluster's. */
   readonly strategy: PlacementStrategy;
   /** Feature level that the agent must have; 0 when any will do. */
@@ -39,11 +51,13 @@ export function compileRequest(revision: Revision): PlacementRequest {
   const task = revision.spec?.task;
   const placement = task?.placement;
   const constraints = compileConstraints(placement?.constraints ?? []);
+  const affinities = affinityRules(placement?.affinities ?? []);
   return {
     serviceId: revision.serviceId,
     revision: revision.number,
     cpuNanos: task?.resources?.reservations?.cpuNanos ?? 0,
     memoryBytes: task?.resources?.reservations?.memoryBytes ?? 0,
+    generic: genericNeeds(task?.resources?.reservations),
     constraints,
     platforms: placement?.platforms ?? [],
     maxReplicas: placement?.maxReplicas ?? 0,
@@ -51,6 +65,11 @@ export function compileRequest(revision: Revision): PlacementRequest {
     networks: attachmentsOf(revision.spec).map(({ network }) => network),
     ingress: publishesByIngress(revision.spec),
     preferences: (placement?.preferences ?? []).flatMap(({ spread }) => labelOf(spread) ?? []),
+    affinities,
+    wishes: affinities.filter(({ weight }) => weight > 0),
+    priority: placement?.priority ?? 0,
+    preempts: placement?.preempts ?? false,
+    perNode: revision.spec?.mode?.kind === 'global' || revision.spec?.mode?.kind === 'globalJob',
     strategy: placement?.strategy ?? PlacementStrategy.UNSPECIFIED,
     agentLevel: task === undefined ? 0 : neededAgentLevel(task),
     weighCost: 1 + PATTERN_COST * constraints.filter(({ operator }) => operator === '=~' || operator === '!~').length,

@@ -5,30 +5,27 @@
 import { Heap } from '#common/heap.ts';
 import { type Cluster, type Revision, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { PlacementStrategy } from '#gen/swarm/v1/specs.ts';
-import type { ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
+import type { Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
 import { assignedTask, taskUpdate, waitingTask } from './assignment.ts';
-import { type Budget, Candidates } from './candidates.ts';
+import { Candidates } from './candidates.ts';
 import { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig } from './config.ts';
 import { FailureIndex, groupKey } from './failure-index.ts';
-import { allFilters, explainRefusals, type Filter } from './filters.ts';
+import { explainRefusals, type Filter, filtersFor } from './filters.ts';
 import { NetworkNeeds } from './network-needs.ts';
 import { NodeIndex } from './node-index.ts';
 import type { NodeRecord } from './node-record.ts';
 import { compileRequest, type PlacementRequest } from './placement-request.ts';
+import { Preemptor } from './preemptor.ts';
 import { PresetTasks } from './preset-tasks.ts';
+import { earlier, nameIn, type Slice } from './slice.ts';
 import { compareGroups, TaskGroup } from './task-group.ts';
-
-interface Slice extends Budget {
-  placements: number;
-  readonly nowMs: number;
-  readonly changes: ChangeGroup[];
-}
 
 export class Scheduler implements Loop {
   readonly name = 'scheduler';
   readonly #config: SchedulerConfig;
   readonly #needs = new NetworkNeeds();
-  readonly #filters: readonly Filter[];
+  /** By request; dropped when a network or the cluster changes, which some of them look at. */
+  #filters = new Map<PlacementRequest, readonly Filter[]>();
   #index = this.#newIndex();
   readonly #presets = new PresetTasks();
   #failures = new FailureIndex();
@@ -42,10 +39,15 @@ export class Scheduler implements Loop {
   /** Placements handed out by the last plan; those that did not come back as events were refused. */
   readonly #assumed = new Map<string, Task>();
   #clusterStrategy: PlacementStrategy = PlacementStrategy.SPREAD;
+  readonly #preemptor: Preemptor;
 
   constructor(config: SchedulerConfig = DEFAULT_SCHEDULER_CONFIG) {
     this.#config = config;
-    this.#filters = allFilters(config, this.#needs);
+    this.#preemptor = new Preemptor(config, {
+      index: () => this.#index,
+      requestOf: (task) => this.#requestOf(groupKey(task.serviceId, task.revision)),
+      filtersFor: (request) => this.#filtersFor(request),
+    });
   }
 
   restore(view: StoreView): void {
@@ -54,6 +56,7 @@ export class Scheduler implements Loop {
     this.#presets.clear();
     this.#revisions.clear();
     this.#requests.clear();
+    this.#filters.clear();
     this.#groups.clear();
     this.#ready.clear();
     this.#waiting.clear();
@@ -86,24 +89,28 @@ export class Scheduler implements Loop {
       case 'network':
         if (event.kind === 'remove') this.#needs.removeNetwork(event.object.id);
         else this.#needs.setNetwork(event.object);
+        this.#filters.clear();
         break;
       default: // plays no part in placement
         break;
     }
   }
 
-  plan(_view: StoreView, nowMs: number): Plan {
+  plan(view: StoreView, nowMs: number): Plan {
     this.#takeBackAssumed();
     const slice: Slice = {
       placements: this.#config.placementsPerSlice,
       evaluations: this.#config.evaluationsPerSlice,
       nowMs,
       changes: [],
+      view,
     };
     const finished = this.#placePresets(slice) && this.#placeGroups(slice);
     const explained = finished ? this.#explainGroups(slice) : 'more';
-    if (explained === 'more') return { changes: slice.changes, wakeAtMs: undefined, more: true };
-    return { changes: slice.changes, wakeAtMs: explained };
+    const preempted = explained === 'more' ? 'more' : this.#preemptor.makeRoom(this.#waiting, slice);
+    if (explained === 'more' || preempted === 'more')
+      return { changes: slice.changes, wakeAtMs: undefined, more: true };
+    return { changes: slice.changes, wakeAtMs: earlier(explained, preempted) };
   }
 
   #newIndex(): NodeIndex {
@@ -114,6 +121,7 @@ export class Scheduler implements Loop {
     const strategy = cluster?.spec?.orchestration?.strategy ?? PlacementStrategy.UNSPECIFIED;
     const resolved = strategy === PlacementStrategy.UNSPECIFIED ? PlacementStrategy.SPREAD : strategy;
     const otherNeeds = this.#needs.setCluster(cluster);
+    this.#filters.clear();
     if (resolved === this.#clusterStrategy && !otherNeeds) return;
     this.#clusterStrategy = resolved;
     for (const nodeId of this.#index.records.keys()) this.#presets.recheck(nodeId);
@@ -138,7 +146,11 @@ export class Scheduler implements Loop {
   #removeRevision(revision: Revision): void {
     const key = groupKey(revision.serviceId, revision.number);
     this.#revisions.delete(key);
+    const request = this.#requests.get(key);
+    if (request === undefined) return;
     this.#requests.delete(key);
+    this.#filters.delete(request);
+    this.#index.neighbourhoods.drop(request);
   }
 
   #requestOf(key: string): PlacementRequest | undefined {
@@ -148,6 +160,7 @@ export class Scheduler implements Loop {
     if (revision === undefined) return undefined;
     const request = compileRequest(revision);
     this.#requests.set(key, request);
+    this.#index.neighbourhoods.use(request);
     return request;
   }
 
@@ -177,7 +190,7 @@ export class Scheduler implements Loop {
       this.#groups.set(key, group);
     }
     group.pending.set(task.id, task);
-    if (task.status?.error !== group.reason) group.reasonUnwritten = true;
+    if (task.status?.error !== group.reasonOf(task)) group.reasonUnwritten = true;
     if (!this.#waiting.has(group)) this.#makeReady(group);
   }
 
@@ -199,6 +212,7 @@ export class Scheduler implements Loop {
     this.#presets.remove(task);
     const group = this.#groups.get(key);
     if (group === undefined || !group.pending.delete(task.id)) return;
+    group.promises.delete(task.id);
     if (group.pending.size === 0) this.#dropGroup(group);
     else if (group.heapIndex >= 0) this.#ready.update(group);
   }
@@ -237,13 +251,13 @@ export class Scheduler implements Loop {
     for (const task of this.#presets.onNode(nodeId)) {
       const request = this.#requestOf(groupKey(task.serviceId, task.revision));
       if (record === undefined || request === undefined) continue;
-      const refusing = this.#filters.find((filter) => filter.applies(request) && !filter.fits(record, request));
+      const refusing = this.#filtersFor(request).find((filter) => !filter.fits(record, request));
       if (refusing === undefined) {
         this.#presets.remove(task);
         this.#assume(task, record, request, slice);
         continue;
       }
-      const reason = explainRefusals([{ filter: refusing, nodes: 1 }]);
+      const reason = explainRefusals([{ filter: refusing, nodes: 1 }], nameIn(slice.view));
       if (task.status?.error === reason) continue;
       slice.changes.push(taskUpdate(waitingTask(task, reason, slice.nowMs)));
       settled = false;
@@ -290,10 +304,19 @@ export class Scheduler implements Loop {
       request,
       groupKey: key,
       strategy: request.strategy === PlacementStrategy.UNSPECIFIED ? this.#clusterStrategy : request.strategy,
-      filters: this.#filters,
+      filters: this.#filtersFor(request),
       failures: this.#failures,
       config: this.#config,
     });
+  }
+
+  #filtersFor(request: PlacementRequest): readonly Filter[] {
+    let filters = this.#filters.get(request);
+    if (filters === undefined) {
+      filters = filtersFor(request, this.#config, this.#needs, this.#index.neighbourhoods);
+      this.#filters.set(request, filters);
+    }
+    return filters;
   }
 
   /** Writes reasons where they changed. When to come back for those that are due later; 'more' when some were left. */
@@ -316,7 +339,7 @@ export class Scheduler implements Loop {
     const refusals = candidates.refusals(slice, slice.nowMs);
     if (refusals === 'lost') this.#makeReady(group);
     if (refusals === 'lost' || refusals === 'more') return false;
-    const reason = explainRefusals(refusals);
+    const reason = explainRefusals(refusals, nameIn(slice.view));
     if (reason !== group.reason) group.reasonUnwritten = true;
     group.reason = reason;
     group.reasonCursor = this.#index.changes.end;
@@ -329,10 +352,11 @@ export class Scheduler implements Loop {
   #writeReasons(group: TaskGroup, slice: Slice): void {
     group.reasonUnwritten = false;
     for (const task of group.pending.values()) {
-      if (task.status?.error === group.reason) continue;
+      const reason = group.reasonOf(task);
+      if (task.status?.error === reason) continue;
       group.reasonUnwritten = true;
       if (slice.placements-- <= 0) return;
-      slice.changes.push(taskUpdate(waitingTask(task, group.reason, slice.nowMs)));
+      slice.changes.push(taskUpdate(waitingTask(task, reason, slice.nowMs)));
     }
   }
 }

@@ -9,6 +9,8 @@ export interface Candidate extends HeapItem {
   refusedBy: number;
   /** Recent failures of the group here, when they are too many; otherwise 0. */
   failures: number;
+  /** How well the node suits the wishes of the group. */
+  wishes: number;
   serviceTasks: number;
   activeTasks: number;
   reservedShare: number;
