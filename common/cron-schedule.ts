@@ -43,7 +43,8 @@ export function nextRunMs(schedule: CronSchedule, afterMs: number): number | und
 }
 
 export interface DueRuns {
-  /** The last one that is due; undefined when none is. */
+  /** Undefined, as is the next one, when none is due. */
+  readonly firstMs: number | undefined;
   readonly latestMs: number | undefined;
   /** How many there are, counted up to `countMax`. */
   readonly count: number;
@@ -51,16 +52,18 @@ export interface DueRuns {
 
 /** The times after `sinceMs` up to and with `nowMs`. */
 export function dueRuns(schedule: CronSchedule, sinceMs: number, nowMs: number, countMax: number): DueRuns {
-  let latestMs: number | undefined;
+  const firstMs = nextRunMs(schedule, sinceMs);
+  if (firstMs === undefined || firstMs > nowMs) return { firstMs: undefined, latestMs: undefined, count: 0 };
+  let latestMs = firstMs;
   let count = 0;
-  let nextMs = nextRunMs(schedule, sinceMs);
+  let nextMs: number | undefined = firstMs;
   while (nextMs !== undefined && nextMs <= nowMs) {
     latestMs = nextMs;
     count++;
-    if (count >= countMax) return { latestMs: lastRunMs(schedule, nextMs, nowMs), count };
+    if (count >= countMax) return { firstMs, latestMs: lastRunMs(schedule, nextMs, nowMs), count };
     nextMs = nextRunMs(schedule, nextMs);
   }
-  return { latestMs, count };
+  return { firstMs, latestMs, count };
 }
 
 /** The last time up to `nowMs`; `knownMs` is one. */

@@ -69,7 +69,9 @@ export class ConstraintEnforcer implements Loop {
 
   /** A service that is being updated judges its tasks by the revision they are of. */
   #fits(service: Service, task: Task, node: Node): boolean {
-    if (service.spec?.mode?.kind === 'global') return true; // a matter of its own loop
+    const { kind } = service.spec?.mode ?? {};
+    if (kind === 'global' || kind === 'globalJob') return true; // a matter of their own loops
+    if (kind === 'replicatedJob') return this.#book.fits(service.id, task.revision, node);
     const update = updateContext(service);
     return this.#book.fits(service.id, update.phase === 'idle' ? update.target : task.revision, node);
   }

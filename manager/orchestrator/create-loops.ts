@@ -5,6 +5,7 @@ import type { Loop } from '#manager/store/index.ts';
 import { DEFAULT_ORCHESTRATOR_CONFIG, type OrchestratorConfig } from './config.ts';
 import { ConstraintEnforcer } from './constraint-enforcer.ts';
 import { globalMode } from './global-mode.ts';
+import { JobLoop } from './jobs/job-loop.ts';
 import { OneOffLoop } from './one-off-loop.ts';
 import { PayloadLoop } from './payload-loop.ts';
 import { replicatedMode } from './replicated-mode.ts';
@@ -27,6 +28,7 @@ export function createLoops(options: LoopsOptions): readonly Loop[] {
     new PayloadLoop(orchestrator, random),
     new ServiceLoop(replicatedMode, orchestrator, random),
     new ServiceLoop(globalMode, orchestrator, random),
+    new JobLoop(orchestrator, random),
     new Allocator(allocator),
     new Scheduler(scheduler),
     new ConstraintEnforcer(orchestrator),

@@ -7,6 +7,9 @@ export {
 export { ConstraintEnforcer } from './constraint-enforcer.ts';
 export { createLoops, type LoopsOptions } from './create-loops.ts';
 export { globalMode } from './global-mode.ts';
+export { JobLoop } from './jobs/job-loop.ts';
+export { activeRun, endedRun, lastRun, queuedRun, queueRun, withRun } from './jobs/job-runs.ts';
+export { isJob, type JobRules, type JobShape, jobRules, jobShape } from './jobs/job-settings.ts';
 export { replicatedMode } from './replicated-mode.ts';
 export { describeEnd } from './restart-policy.ts';
 export { type NewRevision, reviseService, revisionOf } from './revise-service.ts';

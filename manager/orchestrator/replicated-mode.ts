@@ -1,3 +1,4 @@
+import { isJob } from './jobs/job-settings.ts';
 import type { ServiceMode } from './service-mode.ts';
 import { replicasOf } from './service-settings.ts';
 
@@ -5,7 +6,7 @@ import { replicasOf } from './service-settings.ts';
 export const replicatedMode: ServiceMode = {
   name: 'replicated-orchestrator',
   slotPerNode: false,
-  handles: (service) => service.spec?.mode?.kind !== 'global',
+  handles: (service) => service.spec?.mode?.kind !== 'global' && !isJob(service.spec),
   keyOf: (task) => task.slot,
   judge: (_slot, judge) => judge.judge(),
   scale(state, desk) {

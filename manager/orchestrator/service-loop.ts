@@ -11,14 +11,12 @@ import type { Change, ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#ma
 import type { OrchestratorConfig } from './config.ts';
 import { RevisionBook } from './revision-book.ts';
 import type { ServiceDesk, ServiceMode } from './service-mode.ts';
+import { removeService } from './service-removal.ts';
 import { type LookTimer, ServiceState, SlotState } from './service-state.ts';
 import { type SlotHelp, SlotJudge } from './slot-judge.ts';
 import { sameForTasks } from './task-facts.ts';
 import { sameForSlots } from './update/update-context.ts';
 import { planUpdate } from './update/update-planner.ts';
-
-/** Revisions removed together with their service at most; more go before it. */
-const REVISIONS_PER_GROUP = 100;
 
 export class ServiceLoop implements Loop {
   readonly name: string;
@@ -239,14 +237,7 @@ export class ServiceLoop implements Loop {
   }
 
   #removeWhenEmpty(state: ServiceState, desk: Desk): void {
-    if (state.slots.size > 0) return;
-    const revisions = this.#book.ofService(state.id);
-    const changes: Change[] = revisions
-      .slice(0, REVISIONS_PER_GROUP)
-      .map((revision) => ({ kind: 'remove', table: 'revision', object: revision }));
-    if (revisions.length <= REVISIONS_PER_GROUP)
-      changes.push({ kind: 'remove', table: 'service', object: state.service });
-    desk.changeService(state, changes);
+    if (state.slots.size === 0) desk.changeService(state, removeService(state.service, this.#book));
   }
 }
 

@@ -26,6 +26,8 @@ interface SlotName {
   readonly slot: number;
   /** Empty for slots that are numbers. */
   readonly nodeId: string;
+  /** Of a job: each run has its own slots. */
+  readonly iteration: number;
 }
 
 export class TaskReaper implements Loop {
@@ -120,8 +122,8 @@ export class TaskReaper implements Loop {
   #queue(task: Task): void {
     if (task.oneOff !== undefined) return; // those of no service have a loop of their own
     const nodeId = task.slot > 0 ? '' : task.nodeId;
-    const { serviceId, slot } = task;
-    this.#slots.set(`${serviceId}/${slot}/${nodeId}`, { serviceId, slot, nodeId });
+    const { serviceId, slot, jobIteration: iteration } = task;
+    this.#slots.set(`${serviceId}/${slot}/${nodeId}/${iteration}`, { serviceId, slot, nodeId, iteration });
   }
 
   #expand(view: StoreView): void {
@@ -164,7 +166,7 @@ export class TaskReaper implements Loop {
     if (excess <= 0) return;
     for (const task of byAge(kept).slice(0, -1)) {
       if (excess <= 0) return;
-      if (isWanted(task) || !holdsNothing(task, view)) continue;
+      if (isNeeded(task) || !holdsNothing(task, view)) continue;
       changes.push([removeTask(task)]);
       excess--;
     }
@@ -194,9 +196,17 @@ function orphan(task: Task, message: string, nowMs: number): ChangeGroup {
   return [updateTask(withStatus(task, { state: TaskState.ORPHANED, timestampMs: nowMs, message }))];
 }
 
-function tasksOf(view: StoreView, slot: SlotName): readonly Task[] {
-  if (slot.slot > 0) return [...view.tasksOfSlot(slot.serviceId, slot.slot)];
-  return [...view.tasksOfNode(slot.nodeId)].filter((task) => task.serviceId === slot.serviceId && task.slot === 0);
+function tasksOf(view: StoreView, { serviceId, slot, nodeId, iteration }: SlotName): readonly Task[] {
+  const tasks = slot > 0 ? [...view.tasksOfSlot(serviceId, slot)] : [...view.tasksOfNode(nodeId)];
+  return tasks.filter(
+    (task) => task.serviceId === serviceId && task.jobIteration === iteration && (slot > 0 || task.slot === 0),
+  );
+}
+
+/** Its orchestrator goes by it: it is wanted, or it is the one by which a slot of a job is done. */
+function isNeeded(task: Task): boolean {
+  if (task.jobIteration > 0) return task.status?.state === TaskState.COMPLETE || !hasEnded(task);
+  return isWanted(task);
 }
 
 /** No container can be left of it that anyone knows of. */
