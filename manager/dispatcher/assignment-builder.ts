@@ -1,11 +1,14 @@
 /**
  * What one node has been told, and what it has to be told next. Pure: a full set from a view, then the difference that
- * each commit makes. Revisions are sent once per node and taken back with their last task.
+ * each commit makes. Revisions are sent once per node and taken back with their last task; secrets and configs are taken
+ * back already when the last task that has them has ended.
  */
 
 import { AssignmentChange } from '#gen/swarm/v1/dispatcher.ts';
 import { Revision, Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import { hasPayloads } from '#manager/payloads/index.ts';
 import type { StoreEvent, StoreView } from '#manager/store/index.ts';
+import { PayloadUses } from './payload-uses.ts';
 
 /** What of a task the agent acts on; a change in anything else (its own status coming back) is not sent. */
 function relevant(old: Task, task: Task): boolean {
@@ -27,6 +30,7 @@ export class AssignmentBuilder {
   readonly #tasks = new Set<string>();
   /** Tasks per revision that the node knows of. Invariant: no entry is empty. */
   readonly #revisions = new Map<string, Set<string>>();
+  readonly #payloads = new PayloadUses();
   readonly #isHeld: (taskId: string) => boolean;
 
   /** @param isHeld whether the node must not yet know that the task is to stop */
@@ -39,6 +43,7 @@ export class AssignmentBuilder {
   complete(view: StoreView): readonly AssignmentChange[] {
     this.#tasks.clear();
     this.#revisions.clear();
+    this.#payloads.clear();
     const changes: AssignmentChange[] = [];
     for (const task of view.tasksOfNode(this.#nodeId)) if (isAssigned(task)) this.#add(task, view, changes);
     return changes;
@@ -53,9 +58,10 @@ export class AssignmentBuilder {
       if (event.kind === 'remove') {
         if (known) this.#remove(event.object, changes);
       } else if (isAssigned(event.object)) {
-        if (known && this.#isHeld(event.object.id)) continue;
-        if (!known || event.kind === 'create' || relevant(event.old, event.object))
+        const isHeld = known && this.#isHeld(event.object.id);
+        if (!isHeld && (!known || event.kind === 'create' || relevant(event.old, event.object)))
           this.#add(event.object, view, changes);
+        if (!hasPayloads(event.object)) this.#payloads.release(event.object.id, changes);
       }
     }
     return changes;
@@ -71,8 +77,9 @@ export class AssignmentBuilder {
   #add(task: Task, view: StoreView, changes: AssignmentChange[]): void {
     const key = `${task.serviceId}/${task.revision}`;
     let users = this.#revisions.get(key);
+    const revision = view.revision(task.serviceId, task.revision);
+    if (revision !== undefined) this.#payloads.add(task, revision, view, changes);
     if (users === undefined) {
-      const revision = view.revision(task.serviceId, task.revision);
       if (revision === undefined) return; // its service is going; a task that never ran has no need of it
       users = new Set();
       this.#revisions.set(key, users);
@@ -86,6 +93,7 @@ export class AssignmentBuilder {
 
   #remove(task: Task, changes: AssignmentChange[]): void {
     this.#tasks.delete(task.id);
+    this.#payloads.release(task.id, changes);
     const removed = Task.create({ id: task.id });
     changes.push(AssignmentChange.create({ remove: true, item: { kind: 'task', value: removed } }));
     const key = `${task.serviceId}/${task.revision}`;
