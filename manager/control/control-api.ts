@@ -70,6 +70,7 @@ import { createOneOff, findOneOff, listOneOffs, type RunCaller, removeOneOff, st
 import { PayloadApi } from './payload-api.ts';
 import { redactCluster, redactNode, redactRevision, redactService } from './redact.ts';
 import { findNetwork, findNode, findService, findTask } from './references.ts';
+import { RolloutApi } from './rollout-api.ts';
 import { payloadWarnings } from './service-payloads.ts';
 import { countTasks, createService, type Decision, removeService, updateService } from './services.ts';
 import { tasksMatching, taskView } from './tasks.ts';
@@ -92,11 +93,13 @@ export class ControlApi {
   readonly #writes: WriteQueue;
   /** Secrets and configs. */
   readonly payloads: PayloadApi;
+  readonly rollouts: RolloutApi;
 
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#writes = new WriteQueue(options.store);
     const { store, random, now } = options;
+    this.rollouts = new RolloutApi({ writes: this.#writes, random, now });
     this.payloads = new PayloadApi({ writes: this.#writes, view: () => store.view(), random, now });
   }
 

@@ -3,7 +3,7 @@
  * manager of the older release is gone; until then an older leader would take no notice of what is in this table.
  */
 import { SwarmError } from '#common/errors.ts';
-import type { ClusterSpec, ServiceSpec } from '#gen/swarm/v1/specs.ts';
+import { type ClusterSpec, type ServiceSpec, UpdateOrder } from '#gen/swarm/v1/specs.ts';
 import { NETWORKS_LEVEL, publishesByIngress } from '#manager/allocator/index.ts';
 import { isPlainConstraint, needAbove, SERVICES_LEVEL } from '#manager/scheduler/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
@@ -41,6 +41,19 @@ const SERVICE_GATES: readonly FeatureGate<ServiceSpec>[] = [
     field: 'generic-resource',
     level: SERVICES_LEVEL,
     uses: ({ task }) => (task?.resources?.reservations?.generic.length ?? 0) > 0,
+  },
+  { field: 'update-order', level: SERVICES_LEVEL, uses: ({ update }) => update?.order === UpdateOrder.AUTO },
+  { field: 'rollback-order', level: SERVICES_LEVEL, uses: ({ rollback }) => rollback?.order === UpdateOrder.AUTO },
+  { field: 'update-canaries', level: SERVICES_LEVEL, uses: ({ update }) => (update?.canaries ?? 0) > 0 },
+  {
+    field: 'update-progress-deadline',
+    level: SERVICES_LEVEL,
+    uses: ({ update }) => update?.progressDeadlineMs !== undefined,
+  },
+  {
+    field: 'rollback-progress-deadline',
+    level: SERVICES_LEVEL,
+    uses: ({ rollback }) => rollback?.progressDeadlineMs !== undefined,
   },
 ];
 

@@ -55,6 +55,11 @@ export function createService(
   };
 }
 
+/** Whether a service that goes from one to the other stays at its revision. */
+export function sameRevision(a: ServiceSpec, b: ServiceSpec): boolean {
+  return essence(a) === essence(b);
+}
+
 /** The spec without what may change while the same tasks run on: the number of replicas, labels and credentials. */
 function essence(spec: ServiceSpec): string {
   const mode: ServiceSpec['mode'] =

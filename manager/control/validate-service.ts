@@ -16,13 +16,13 @@ import {
   ServiceSpec,
   type TaskSpec,
   TrafficPolicy,
-  type UpdateConfig,
 } from '#gen/swarm/v1/specs.ts';
 import { parseConstraints } from '#manager/scheduler/index.ts';
 import { validateContainer, validateLabels } from './validate-container.ts';
 import { validateOptions } from './validate-options.ts';
 import { validatePlaceholders } from './validate-placeholders.ts';
 import { validateShares } from './validate-shares.ts';
+import { validateUpdateConfig } from './validate-update.ts';
 
 function validateResources(kind: string, resources: Resources | undefined): void {
   if (resources === undefined) return;
@@ -45,18 +45,6 @@ function validateResources(kind: string, resources: Resources | undefined): void
 function notNegative(field: string, value: number | undefined): void {
   if (value !== undefined && value < 0)
     throw invalidField(field, `${field}: must not be negative (got ${value} ms)`, 'use 0s or more');
-}
-
-function validateUpdateConfig(kind: string, config: UpdateConfig | undefined): void {
-  if (config === undefined) return;
-  notNegative(`${kind}-delay`, config.delayMs);
-  notNegative(`${kind}-monitor`, config.monitorMs);
-  if (!(config.maxFailureRatio >= 0 && config.maxFailureRatio <= 1))
-    throw invalidField(
-      `${kind}-max-failure-ratio`,
-      `${kind}-max-failure-ratio: ${config.maxFailureRatio} is not between 0 and 1`,
-      'use a share such as 0.1',
-    );
 }
 
 function validatePlacement(task: TaskSpec): void {

@@ -17,4 +17,6 @@ export { ServiceLoop } from './service-loop.ts';
 export type { ServiceMode } from './service-mode.ts';
 export { type RestartRules, replicasOf, restartRules, type UpdateRules, updateRules } from './service-settings.ts';
 export { TaskReaper } from './task-reaper.ts';
+export { returnPoint } from './update/kept-revisions.ts';
+export { asReturn, type Return, specReturnedTo } from './update/return-service.ts';
 export { type UpdateContext, updateContext } from './update/update-context.ts';

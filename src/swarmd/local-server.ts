@@ -8,6 +8,7 @@ import type { ImageService } from '#gen/swarm/v1/images.ts';
 import { ImageService as ImageServiceDefinition } from '#gen/swarm/v1/images.ts';
 import { LogsService } from '#gen/swarm/v1/logs.ts';
 import { NodeService } from '#gen/swarm/v1/node.ts';
+import { RolloutService } from '#gen/swarm/v1/rollouts.ts';
 import { SecretService } from '#gen/swarm/v1/secrets.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
@@ -17,6 +18,7 @@ import { controlHandlers } from './handlers/control-handlers.ts';
 import { doctorHandlers } from './handlers/doctor-handlers.ts';
 import { healthHandlers } from './handlers/health-handlers.ts';
 import { logsHandlers } from './handlers/logs-handlers.ts';
+import { rolloutHandlers } from './handlers/rollout-handlers.ts';
 import { secretHandlers } from './handlers/secret-handlers.ts';
 import { watchHandlers } from './handlers/watch-handlers.ts';
 import type { Membership } from './membership.ts';
@@ -42,6 +44,7 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Rpc
   server.addService(DoctorService, doctorHandlers(manager));
   server.addService(LogsService, logsHandlers(manager));
   server.addService(SecretService, secretHandlers(manager));
+  server.addService(RolloutService, rolloutHandlers(manager));
   server.addService(WatchService, watchHandlers(manager));
   server.addService(
     HealthService,

@@ -11,33 +11,41 @@ export function specReturnedTo(present: ServiceSpec, earlier: ServiceSpec): Serv
 }
 
 export interface Return {
+  /** As it is before. */
   readonly service: Service;
-  /** The whole spec to return to. */
-  readonly spec: ServiceSpec;
   readonly message: string;
-  readonly author: string;
-  readonly revisionId: string;
   readonly nowMs: number;
   /** Carried on from the update that failed, if one did. */
   readonly failedTask?: string;
   readonly failedTaskLog?: readonly string[];
 }
 
-/** A return is a revision of its own, whose update is a rollback from its beginning. */
-export function returnService(view: StoreView, from: Return): readonly Change[] {
-  const { service: before, spec, nowMs, revisionId: id, author: createdBy } = from;
+/** Makes of a new revision a rollback: the changes are those that make the revision, of `reviseService`. */
+export function asReturn(
+  changes: readonly Change[],
+  { service, message, nowMs, ...failed }: Return,
+): readonly Change[] {
   const updateStatus = UpdateStatus.create({
+    ...failed,
     state: UpdateState.ROLLBACK_STARTED,
     // It names the rollback: never that of the update before it.
-    startedAtMs: Math.max(nowMs, (before.updateStatus?.startedAtMs ?? 0) + 1),
-    message: from.message,
-    revision: before.revision + 1,
+    startedAtMs: Math.max(nowMs, (service.updateStatus?.startedAtMs ?? 0) + 1),
+    message,
+    revision: service.revision + 1,
     progressAtMs: nowMs,
-    failedTask: from.failedTask ?? '',
-    failedTaskLog: from.failedTaskLog ?? [],
   });
-  const { service, changes } = reviseService(view, before, { id, spec, createdBy });
   return changes.map((change) =>
-    change.table === 'service' ? { ...change, object: { ...service, updateStatus } } : change,
+    change.kind === 'update' && change.table === 'service' && change.object.id === service.id
+      ? { ...change, object: { ...change.object, updateStatus } }
+      : change,
   );
+}
+
+/** A return is a revision of its own, whose update is a rollback from its beginning. */
+export function returnService(
+  view: StoreView,
+  next: { readonly id: string; readonly spec: ServiceSpec; readonly createdBy: string },
+  from: Return,
+): readonly Change[] {
+  return asReturn(reviseService(view, from.service, next).changes, from);
 }

@@ -175,9 +175,9 @@ function fail(state: ServiceState, desk: UpdateDesk, pauseReason: UpdatePauseRea
   if (target?.spec !== undefined && service.spec !== undefined) {
     const spec = specReturnedTo(service.spec, target.spec);
     const message = `update rolled back to revision ${target.number} ${blame.text}`;
-    const { nowMs } = desk;
-    const from = { service, spec, message, author: 'rollback', nowMs, failedTask, failedTaskLog };
-    changes.push(...returnService(desk.view, { ...from, revisionId: desk.newId() }));
+    const next = { id: desk.newId(), spec, createdBy: 'rollback' };
+    const from = { service, message, nowMs: desk.nowMs, failedTask, failedTaskLog };
+    changes.push(...returnService(desk.view, next, from));
   } else {
     const kind = update.rollback ? 'rollback' : 'update';
     const note = action === 'rollback' ? '; there is no earlier revision to roll back to' : '';
