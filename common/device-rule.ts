@@ -28,9 +28,9 @@ export function parseDeviceRule(text: string): DeviceRule | undefined {
 
 /** Letters of `rwm` in that order; undefined where one is missing from it or is there twice. */
 export function deviceAccess(text: string): string | undefined {
-  const letters = new Set(text);
+  const letters = new Set(text.split(''));
   if (letters.size !== text.length || text === '' || /[^rwm]/.test(text)) return undefined;
-  return [...'rwm'].filter((letter) => letters.has(letter)).join('');
+  return ['r', 'w', 'm'].filter((letter) => letters.has(letter)).join('');
 }
 
 function numberOf(text: string | undefined): number | undefined {

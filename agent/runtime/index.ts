@@ -6,6 +6,7 @@ export type { ContainerExit, ContainerRecord, ContainerState } from './container
 export { ContainerRuntime, type ContainerView } from './container-runtime.ts';
 export type { ContainerImage, CreateRequest } from './create-container.ts';
 export type { ExecRequest, ExecResult } from './exec.ts';
+export { machineCapabilities } from './machine-capabilities.ts';
 export { type MountInfo, mountsBelow, parseMountInfo } from './mount-info.ts';
 export { enterMountNamespace } from './namespace/enter.ts';
 export { ensureMountNamespace, mountNamespaceFile, removeMountNamespace } from './namespace/private-mounts.ts';

@@ -4,6 +4,7 @@ import { NETWORKS_LEVEL } from '#manager/allocator/index.ts';
 import { type AffinityRule, isRepelled, ruleHolds } from './affinity.ts';
 import type { SchedulerConfig } from './config.ts';
 import { meetsConstraints } from './constraint.ts';
+import type { EngineNeed } from './engine-needs.ts';
 import type { Neighbourhoods } from './neighbourhoods.ts';
 import type { NetworkNeeds } from './network-needs.ts';
 import type { NodeRecord } from './node-record.ts';
@@ -143,6 +144,14 @@ const agentFilter: Filter = {
   explain: (nodes) => `spec not supported by the release ${onNodes(nodes)}`,
 };
 
+/** A runtime by name, or what only some kernels can do. */
+const engineFilter = (need: EngineNeed): Filter => ({
+  name: 'engine',
+  applies: () => true,
+  fits: ({ node }) => node.description?.engine !== undefined && need.fits(node.description.engine),
+  explain: (nodes) => `no ${need.what} ${onNodes(nodes)}`,
+});
+
 /** Filters whose refusal ends when tasks leave the node. */
 const FREED: ReadonlySet<string> = new Set(['resources', 'generic', 'host-port']);
 
@@ -170,6 +179,7 @@ export function filtersFor(
     networkFilter(needs),
     encryptionFilter(needs),
     agentFilter,
+    ...request.engineNeeds.map(engineFilter),
     ...request.affinities.map((rule) => ruleFilter(rule, neighbourhoods)),
     repelledFilter(neighbourhoods),
     promiseFilter,

@@ -5,6 +5,7 @@ import { attachmentsOf, publishesByIngress } from '#manager/allocator/index.ts';
 import { type AffinityRule, affinityRules } from './affinity.ts';
 import { neededAgentLevel } from './agent-needs.ts';
 import { type Constraint, compileConstraints } from './constraint.ts';
+import { type EngineNeed, engineNeeds } from './engine-needs.ts';
 import { type GenericNeed, genericNeeds } from './generic-resources.ts';
 import { hostModePorts } from './host-ports.ts';
 import { labelOf } from './node-attributes.ts';
@@ -40,6 +41,8 @@ export interface PlacementRequest {
   readonly strategy: PlacementStrategy;
   /** Feature level that the agent must have; 0 when any will do. */
   readonly agentLevel: number;
+  /** What its node's engine must have. */
+  readonly engineNeeds: readonly EngineNeed[];
   /** What weighing a node costs, in evaluations. */
   readonly weighCost: number;
 }
@@ -72,6 +75,7 @@ export function compileRequest(revision: Revision): PlacementRequest {
     perNode: revision.spec?.mode?.kind === 'global' || revision.spec?.mode?.kind === 'globalJob',
     strategy: placement?.strategy ?? PlacementStrategy.UNSPECIFIED,
     agentLevel: task === undefined ? 0 : neededAgentLevel(task),
+    engineNeeds: task === undefined ? [] : engineNeeds(task),
     weighCost: 1 + PATTERN_COST * constraints.filter(({ operator }) => operator === '=~' || operator === '!~').length,
   };
 }

@@ -16,6 +16,8 @@ export interface DaemonOptions {
   readonly cgroupParent: string;
   /** Name or path of the OCI runtime; undefined picks crun, else runc. */
   readonly runtime: string | undefined;
+  /** Further OCI runtimes that services may name, with their absolute paths. */
+  readonly addedRuntimes: ReadonlyMap<string, string>;
   readonly executor: 'oci' | 'simulated';
   readonly logLevel: LogLevelName;
   /** Where the cluster's port is served, in place of what init or join was told; undefined leaves that. */
@@ -54,6 +56,7 @@ Options:
   --socket PATH            the local API (RUN-DIR/swarm.sock)
   --cgroup-parent PATH     cgroups of containers begin with this (/starling)
   --runtime NAME           OCI runtime by name or path (crun, else runc)
+  --add-runtime NAME=PATH  another one that services may name, may be repeated
   --executor oci|simulated how tasks are run (oci)
   --listen-addr ADDR       where other nodes reach this one: IP, IP:PORT or INTERFACE (what init or join was told)
   --advertise-addr ADDR    the address that others are told, for a host whose address has changed
@@ -80,6 +83,7 @@ const FLAGS = {
   socket: { type: 'string' },
   'cgroup-parent': { type: 'string', default: '/starling' },
   runtime: { type: 'string' },
+  'add-runtime': { type: 'string', multiple: true, default: [] as string[] },
   executor: { type: 'string', default: 'oci' },
   'listen-addr': { type: 'string' },
   'advertise-addr': { type: 'string' },
@@ -154,6 +158,7 @@ function optionsOf(values: Values): DaemonOptions {
     socket,
     cgroupParent: cgroupParent(values['cgroup-parent']),
     runtime: values.runtime,
+    addedRuntimes: addedRuntimes(values['add-runtime']),
     executor: choice('--executor', values.executor, ['oci', 'simulated']),
     logLevel: choice('--log-level', values['log-level'], ['debug', 'info', 'warn', 'error', 'silent']),
     listenAddress: nodeAddress('--listen-addr', values['listen-addr']),
@@ -180,6 +185,17 @@ function cgroupParent(path: string): string {
   if (!/^(\/[A-Za-z0-9][A-Za-z0-9_.-]*)+$/.test(path))
     throw bad('--cgroup-parent', `${JSON.stringify(path)} is not a cgroup path`, 'use something like /starling');
   return path;
+}
+
+function addedRuntimes(texts: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(
+    texts.map((text) => {
+      const [, name, path] = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})=(\/.+)$/.exec(text) ?? [];
+      if (name === undefined || path === undefined)
+        throw bad('--add-runtime', `${JSON.stringify(text)} is not NAME=PATH`, 'give the absolute path of the runtime');
+      return [name, directory('--add-runtime', path)];
+    }),
+  );
 }
 
 function percent(flag: string, text: string): number {

@@ -141,7 +141,7 @@ function mapSpec(
     noNewPrivileges: container.noNewPrivileges,
     oomScoreAdjust: container.oomScoreAdj,
     resources: mapResources(resources, container),
-    ...mapOptions(container, []),
+    ...mapOptions(container),
   };
 }
 

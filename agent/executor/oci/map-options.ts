@@ -36,11 +36,11 @@ export type MappedOptions = Pick<
 >;
 
 /** Throws `bad-field` for what managers of this release would have refused. */
-export function mapOptions(container: ContainerSpec, devices: readonly DeviceSpec[]): MappedOptions {
+export function mapOptions(container: ContainerSpec): MappedOptions {
   const { security } = container;
   return {
     privileged: container.privileged,
-    devices: [...container.devices.map(mapDevice), ...devices],
+    devices: container.devices.map(mapDevice),
     deviceRules: container.deviceCgroupRules.map((text) => {
       const rule = parseDeviceRule(text);
       if (rule !== undefined) return rule;
