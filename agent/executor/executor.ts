@@ -2,7 +2,16 @@
  * The seam between the task machine and what really runs containers. `oci` runs them; `simulated` pretends, for tests
  * of scale. Every method is idempotent: after a crash of the agent it is called again.
  */
-import type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from '#agent/tasks/index.ts';
+import type {
+  Check,
+  CheckOutcome,
+  FoundTask,
+  HealthPlan,
+  PreparedTask,
+  TaskAssignment,
+  TaskExit,
+} from '#agent/tasks/index.ts';
+import type { PayloadStore } from '#agent/secrets/index.ts';
 import type { ContainerStatus } from '#gen/swarm/v1/objects.ts';
 
 export interface LogLine {
@@ -30,6 +39,8 @@ export interface TaskStatistics {
 
 /** All failures are SwarmErrors whose message a user can act on. Every method ends soon after its signal aborts. */
 export interface Executor {
+  /** Secrets and configs that tasks are prepared with. The worker keeps there what managers say. */
+  readonly payloads: PayloadStore;
   /**
    * Gets everything ready up to the created, not started, container: image, volumes, network, root file system.
    * `progress` is called with short texts ("pulling image") for the task's status message. A failed or aborted
@@ -46,8 +57,15 @@ export interface Executor {
    * cgroup and mounts are released; its logs (and what `recover` needs to find the exit again) stay until `remove`.
    */
   wait(taskId: string, signal: AbortSignal): Promise<TaskExit>;
-  /** Stop signal, grace period of its spec, SIGKILL; resolves when it has ended. Nothing to do is no error. */
-  shutdown(assignment: TaskAssignment, signal: AbortSignal): Promise<void>;
+  /** How the started container is checked; undefined when it is not. */
+  healthPlan(assignment: TaskAssignment): HealthPlan | undefined;
+  /** Makes one check of the running container. Rejects for the signal alone: all else is an outcome. */
+  check(assignment: TaskAssignment, check: Check, timeoutMs: number, signal: AbortSignal): Promise<CheckOutcome>;
+  /**
+   * Stop signal, grace period of its spec, SIGKILL; resolves when it has ended. Nothing to do is no error. Connections
+   * that others have are waited for before, unless the task is `unhealthy`: nobody can tell what becomes of them.
+   */
+  shutdown(assignment: TaskAssignment, signal: AbortSignal, unhealthy?: boolean): Promise<void>;
   /** Removes everything of the task: container, network, root file system, logs, anonymous volumes. */
   remove(taskId: string, signal: AbortSignal): Promise<void>;
   /**

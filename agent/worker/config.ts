@@ -1,3 +1,4 @@
+import { DEFAULT_HEALTH_CONFIG, type HealthConfig } from '#agent/health/index.ts';
 import type { BackoffOptions } from '#common/backoff.ts';
 
 export interface WorkerConfig {
@@ -7,10 +8,20 @@ export interface WorkerConfig {
   readonly prepareTimeoutMs: number;
   /** create has happened already; starting is opening a FIFO. */
   readonly startTimeoutMs: number;
+  readonly health: HealthConfig;
+  /** Last lines of a task that failed, for its status: enough to see why, little enough for every manager to keep. */
+  readonly lastLinesMax: number;
+  readonly lastLinesBytesMax: number;
+  /** They are read before the end is reported. */
+  readonly lastLinesTimeoutMs: number;
 }
 
 export const WORKER_DEFAULTS: WorkerConfig = {
   retry: { baseMs: 500, maxMs: 60_000, factor: 2, jitter: 0.5 },
   prepareTimeoutMs: 60 * 60_000,
   startTimeoutMs: 60_000,
+  health: DEFAULT_HEALTH_CONFIG,
+  lastLinesMax: 10,
+  lastLinesBytesMax: 4096,
+  lastLinesTimeoutMs: 1000,
 };

@@ -13,6 +13,8 @@ import type { Random } from '#common/random.ts';
 import { type Revision, type Task, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { AssignmentStep } from './assignment-set.ts';
 import type { WorkerConfig } from './config.ts';
+import { explained } from './last-lines.ts';
+import { TaskChecks } from './task-checks.ts';
 
 export interface WorkerOptions {
   readonly executor: Executor;
@@ -35,23 +37,36 @@ interface RunningTask {
   cancelRetry: CancelTimer | undefined;
 }
 
+/** What an agent that comes back has to know. */
+function mustBeKept(before: TaskStatus, after: TaskStatus): boolean {
+  return before.state !== after.state || before.error !== after.error || before.health?.ready !== after.health?.ready;
+}
+
 const revisionKey = (serviceId: string, number: number): string => `${serviceId}/${number}`;
 
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #tasks = new Map<string, RunningTask>();
   readonly #revisions = new Map<string, Revision>();
+  readonly #checks: TaskChecks;
   #applying: Promise<void> = Promise.resolve();
   #closed = false;
   #failed = false;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
+    const { executor, clock, config } = options;
+    this.#checks = new TaskChecks({
+      executor,
+      clock,
+      config: config.health,
+      onReport: (taskId, report) => this.#feed(taskId, { kind: 'health', report }),
+    });
   }
 
   /** Loads what the agent knew, adopts what lives, and goes on. Call once, before anything else. */
   async start(): Promise<void> {
-    const { database, executor } = this.#options;
+    const { database, executor, config } = this.#options;
     const stored = await database.load();
     for (const revision of stored.revisions)
       this.#revisions.set(revisionKey(revision.serviceId, revision.number), revision);
@@ -65,13 +80,16 @@ export class Worker {
     const found = await executor.recover(known.map((one) => one.assignment));
     for (const { assignment, status, wanted } of known) {
       const taskId = assignment.task.id;
+      const machine = createMachine(assignment, status, wanted);
       this.#tasks.set(taskId, {
-        machine: createMachine(assignment, status, wanted),
+        machine,
         operation: undefined,
         waiting: undefined,
         cancelRetry: undefined,
       });
-      this.#feed(taskId, { kind: 'found', found: found.get(taskId) ?? { kind: 'absent' } });
+      const one = found.get(taskId) ?? { kind: 'absent' };
+      const told = one.kind === 'exited' ? { ...one, exit: await explained(executor, machine, one.exit, config) } : one;
+      this.#feed(taskId, { kind: 'found', found: told, plan: executor.healthPlan(assignment) });
     }
   }
 
@@ -128,6 +146,7 @@ export class Worker {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#applying;
+    this.#checks.close();
     for (const task of this.#tasks.values()) {
       task.cancelRetry?.();
       task.operation?.abort();
@@ -167,6 +186,8 @@ export class Worker {
 
   async #apply(assignments: AssignmentStep): Promise<void> {
     if (this.#closed) return;
+    // First, so that tasks of the step find them; and kept nowhere but there.
+    this.#options.executor.payloads.apply(assignments);
     const writes: DatabaseWrite[] = [];
     const inputs: { taskId: string; input: TaskInput }[] = [];
     for (const change of assignments.changes)
@@ -260,12 +281,13 @@ export class Worker {
     const retryDelayMs = (attempts: number): number => backoffDelay(config.retry, attempts - 1, random);
     const { machine, effects } = step(before, input, clock.now(), { retryDelayMs });
     task.machine = machine;
+    this.#checks.follow(machine);
     if (machine.done) {
       this.#forget(taskId, task);
       return;
     }
     if (machine.status !== before.status) {
-      if (machine.status.state !== before.status.state || machine.status.error !== before.status.error)
+      if (mustBeKept(before.status, machine.status))
         this.#writeBehind([{ kind: 'put-status', taskId, status: machine.status }]);
       if (machine.wanted) this.#options.onStatus(taskId, machine.status);
     }
@@ -311,15 +333,18 @@ export class Worker {
     const progress = (message: string): void => this.#feed(taskId, { kind: 'progress', message });
     switch (operation) {
       case 'prepare': {
+        // Without a manager they cannot come, however long that takes.
+        await executor.payloads.available(assignment, progress, signal);
         const bounded = AbortSignal.any([signal, AbortSignal.timeout(config.prepareTimeoutMs)]);
         return { kind: 'prepared', prepared: await executor.prepare(assignment, progress, bounded) };
       }
       case 'start': {
         const bounded = AbortSignal.any([signal, AbortSignal.timeout(config.startTimeoutMs)]);
-        return { kind: 'started', container: await executor.start(taskId, progress, bounded) };
+        const container = await executor.start(taskId, progress, bounded);
+        return { kind: 'started', container, plan: executor.healthPlan(assignment) };
       }
       case 'shutdown':
-        await executor.shutdown(assignment, signal);
+        await executor.shutdown(assignment, signal, task.machine.failure !== undefined);
         return { kind: 'stopped' };
       case 'remove':
         await executor.remove(taskId, signal);
@@ -343,7 +368,11 @@ export class Worker {
   #wait(taskId: string, task: RunningTask): void {
     const controller = new AbortController();
     task.waiting = controller;
-    this.#options.executor.wait(taskId, controller.signal).then(
+    const { executor, config } = this.#options;
+    const ended = executor
+      .wait(taskId, controller.signal)
+      .then((exit) => explained(executor, task.machine, exit, config));
+    ended.then(
       (exit) => this.#feed(taskId, { kind: 'exited', exit }),
       (thrown: unknown) => {
         if (!controller.signal.aborted) this.#operationFailed(taskId, 'wait', thrown);

@@ -7,7 +7,15 @@ import type {
   TaskNetwork,
 } from '#agent/network/index.ts';
 import type { ContainerExit, ContainerRuntime, ContainerView } from '#agent/runtime/index.ts';
-import type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from '#agent/tasks/index.ts';
+import type {
+  Check,
+  CheckOutcome,
+  FoundTask,
+  HealthPlan,
+  PreparedTask,
+  TaskAssignment,
+  TaskExit,
+} from '#agent/tasks/index.ts';
 import { checkTaskMounts, namedVolumes, type TaskVolumes, withImageVolumes } from '#agent/volumes/index.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
@@ -23,6 +31,7 @@ import {
   portConfigs,
   stopSignalOf,
 } from './map-assignment.ts';
+import { checkTask, healthLabels, planOf } from './task-checks.ts';
 import type { HeldImage, TaskImages } from './task-images.ts';
 
 /** In the container's record: the named volumes that it has mounted. */
@@ -131,6 +140,7 @@ export class OciExecutor implements Executor {
           [SERVICE_LABEL]: assignment.task.serviceId,
           [VOLUMES_LABEL]: JSON.stringify(namedVolumes(mapped.mounts)),
           [PORTS_LABEL]: JSON.stringify(expectedPorts(assignment, image.config.exposedPorts)),
+          ...healthLabels(image),
         },
         mounts: (rootPath) => this.#volumes.prepare(taskId, mounts, rootPath),
       },
@@ -190,12 +200,20 @@ export class OciExecutor implements Executor {
     return unlessAborted(this.#follow(taskId), signal);
   }
 
-  async shutdown(assignment: TaskAssignment, signal: AbortSignal): Promise<void> {
+  healthPlan(assignment: TaskAssignment): HealthPlan | undefined {
+    return planOf(assignment, this.#runtime.inspect(assignment.task.id));
+  }
+
+  check(assignment: TaskAssignment, check: Check, timeoutMs: number, signal: AbortSignal): Promise<CheckOutcome> {
+    return checkTask(this.#runtime, assignment, check, timeoutMs, signal);
+  }
+
+  async shutdown(assignment: TaskAssignment, signal: AbortSignal, unhealthy = false): Promise<void> {
     const taskId = assignment.task.id;
     if (this.#runtime.inspect(taskId) === undefined) return;
     const ended = this.#follow(taskId);
     const stop = async (): Promise<void> => {
-      await this.#drain(assignment, ended, signal);
+      if (!unhealthy) await this.#drain(assignment, ended, signal);
       await this.#runtime.stop(taskId, assignment.spec.task?.container?.stopGracePeriodMs);
       await ended;
     };

@@ -1,5 +1,6 @@
 /** The seam between the executor and the node's images. */
 import type { ImageDefaults } from '#agent/runtime/index.ts';
+import type { ImageHealthcheck } from '#agent/tasks/index.ts';
 
 /** An image that is on this node and stays there while a task holds it. */
 export interface HeldImage {
@@ -11,6 +12,9 @@ export interface HeldImage {
     readonly volumes: readonly string[];
     /** "80/tcp". */
     readonly exposedPorts: readonly string[];
+    readonly healthcheck?: ImageHealthcheck | undefined;
+    /** What the image's shell lines are run with; Docker's where it names none. */
+    readonly shell?: readonly string[];
   };
   /** "amd64", "arm64", "386", ...; empty when the image does not say. */
   readonly architecture: string;

@@ -2,7 +2,16 @@
  * An executor that pretends: containers are entries of a map that take the time they are told to. For clusters of
  * thousands of nodes in one process and for tests of everything above the runtime.
  */
-import type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from '#agent/tasks/index.ts';
+import {
+  type Check,
+  type CheckOutcome,
+  type FoundTask,
+  type HealthPlan,
+  healthPlan,
+  type PreparedTask,
+  type TaskAssignment,
+  type TaskExit,
+} from '#agent/tasks/index.ts';
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { ContainerStatus } from '#gen/swarm/v1/objects.ts';
@@ -18,6 +27,8 @@ export interface SimulatedBehaviour {
   readonly exitCode: number;
   /** A prepare fails with this message. */
   readonly prepareError: string | undefined;
+  /** What a check of the task comes to, whichever it is; undefined: all succeed. */
+  readonly check?: (check: Check) => CheckOutcome;
 }
 
 export const SIMULATED_DEFAULTS: SimulatedBehaviour = {
@@ -117,6 +128,14 @@ export class SimulatedExecutor implements Executor {
       container.waiters.add(tell);
       signal.addEventListener('abort', abort, { once: true });
     });
+  }
+
+  healthPlan({ spec }: TaskAssignment): HealthPlan | undefined {
+    return healthPlan(spec.task?.container, undefined);
+  }
+
+  async check(assignment: TaskAssignment, check: Check): Promise<CheckOutcome> {
+    return this.#behaviour(assignment).check?.(check) ?? { ok: true, message: '' };
   }
 
   async shutdown(assignment: TaskAssignment, signal: AbortSignal): Promise<void> {
