@@ -25,9 +25,11 @@ import {
   type ContainerRuntime,
   DEFAULT_RUNTIME_CONFIG,
   diskUsage,
+  machineCapabilities,
   openRuntime,
   requireProgram,
 } from '#agent/runtime/index.ts';
+import { PayloadStore, TaskPayloads } from '#agent/secrets/index.ts';
 import {
   mountsDirectoryOf,
   NodeVolumes,
@@ -57,6 +59,7 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
     runDirectory: paths.runtimeRun,
     cgroupParent: options.cgroupParent,
     runtime: options.runtime,
+    runtimes: options.addedRuntimes,
     seccompProfile: undefined,
     config: DEFAULT_RUNTIME_CONFIG,
     clock: systemClock,
@@ -71,10 +74,17 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
     for (const tell of changed) tell();
   });
   const { store: volumes, taskVolumes, nodeVolumes } = openVolumes(paths, logger);
+  const payloads = new PayloadStore();
   const executor = new OciExecutor({
     runtime,
     network,
     volumes: taskVolumes,
+    payloads,
+    taskPayloads: new TaskPayloads({
+      store: payloads,
+      directory: paths.secretsRun,
+      log: logger.with({ part: 'secrets' }),
+    }),
     images,
     logConfig: DEFAULT_LOG_CONFIG,
     clock: systemClock,
@@ -82,7 +92,7 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
   });
   const repairs = new RepairLog(systemClock);
   const stopReconciling = reconcileForEver({ network, networking, repairs, logger });
-  const { cgroups, runtime: ociRuntime } = runtime.context;
+  const { cgroups, runtimes } = runtime.context;
   return {
     executor,
     describe: await nodeDescriber({
@@ -91,8 +101,8 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
       labels: options.engineLabels,
       hostname: options.hostname,
       cgroupVersion: cgroups.layout.mode,
-      capabilities: ['overlay', 'seccomp'],
-      runtimes: { [ociRuntime.name]: ociRuntime.path },
+      capabilities: ['overlay', 'seccomp', ...machineCapabilities(runtime.context.machine)],
+      runtimes: Object.fromEntries([...runtimes].map(([name, { path }]) => [name, path])),
       conditions: () => (images.diskPressure === undefined ? [] : [images.diskPressure]),
       dataPath: () => networking.dataPath(),
     }),
