@@ -2,6 +2,8 @@
  * The seam between the task machine and what really runs containers. `oci` runs them; `simulated` pretends, for tests
  * of scale. Every method is idempotent: after a crash of the agent it is called again.
  */
+
+import type { PayloadStore } from '#agent/secrets/index.ts';
 import type {
   Check,
   CheckOutcome,
@@ -11,7 +13,6 @@ import type {
   TaskAssignment,
   TaskExit,
 } from '#agent/tasks/index.ts';
-import type { PayloadStore } from '#agent/secrets/index.ts';
 import type { ContainerStatus } from '#gen/swarm/v1/objects.ts';
 
 export interface LogLine {

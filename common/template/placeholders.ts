@@ -140,3 +140,10 @@ function problemOf(source: string, functions: Functions): string | undefined {
     throw error;
   }
 }
+
+/** Where a problem is, without Go's words for it: they quote the template, which may be what is secret. */
+export function placeOfProblem(problem: string): string {
+  const place = /^template: :(\d+)(?::(\d+))?/.exec(problem);
+  if (place === null) return 'it has a mistake';
+  return `it has a mistake in line ${place[1]}${place[2] === undefined ? '' : `, column ${place[2]}`}`;
+}

@@ -2,10 +2,10 @@
 import { invalidField, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import { sameBytes } from '#common/same-bytes.ts';
-import { payloadProblem } from '#common/template/placeholders.ts';
+import { payloadProblem, placeOfProblem } from '#common/template/placeholders.ts';
 import type { SecretSpec } from '#gen/swarm/v1/objects.ts';
 import type { PayloadKind } from '#manager/payloads/index.ts';
-import { validateLabels } from './validate-container.ts';
+import { validateLabels } from './validate-labels.ts';
 
 /** Of both kinds: the contract gives them the same fields. */
 export type PayloadSpec = SecretSpec;
@@ -50,19 +50,12 @@ export function validatePayloadData(kind: PayloadKind, data: Uint8Array, templat
   const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8');
   if (!sameBytes(Buffer.from(text), data))
     throw invalidField('data', 'data: a template has to be UTF-8 text', 'leave --template-driver out for other bytes');
-  if (payloadProblem(text) === undefined) return;
-  // Go's words quote the template, and with it what is secret.
-  const problem = kind.word === 'secret' ? templatePlace(payloadProblem(text) ?? '') : payloadProblem(text);
+  const found = payloadProblem(text);
+  if (found === undefined) return;
+  const problem = kind.word === 'secret' ? placeOfProblem(found) : found;
   throw invalidField(
     'data',
     `data: the template cannot be used: ${problem}`,
     'see the placeholders in docs/secrets.md; leave --template-driver out for plain text',
   );
-}
-
-/** Line and column of `template: :3:14: executing ...`. */
-function templatePlace(problem: string): string {
-  const place = /^template: :(\d+)(?::(\d+))?/.exec(problem);
-  if (place === null) return 'it has a mistake';
-  return `it has a mistake in line ${place[1]}${place[2] === undefined ? '' : `, column ${place[2]}`}`;
 }

@@ -18,6 +18,8 @@ export interface Paths {
   readonly tunnelSettings: string;
   readonly volumes: string;
   readonly volumesRun: string;
+  /** Files of tasks, each task's in a file system of its own in memory. */
+  readonly secretsRun: string;
   /** Scheduled saves of the swarm; they stay when the node leaves. */
   readonly snapshots: string;
   readonly lock: string;
@@ -40,6 +42,7 @@ export function pathsOf(stateDir: string, runDir: string): Paths {
     tunnelSettings: `${runDir}/wireguard.conf`,
     volumes: `${stateDir}/volumes`,
     volumesRun: `${runDir}/volumes`,
+    secretsRun: `${runDir}/secrets`,
     snapshots: `${stateDir}/snapshots`,
     lock: `${runDir}/swarmd.lock`,
   };

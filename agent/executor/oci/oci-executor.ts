@@ -7,6 +7,7 @@ import type {
   TaskNetwork,
 } from '#agent/network/index.ts';
 import type { ContainerExit, ContainerRuntime, ContainerView } from '#agent/runtime/index.ts';
+import type { PayloadStore, TaskPayloads } from '#agent/secrets/index.ts';
 import type {
   Check,
   CheckOutcome,
@@ -23,6 +24,8 @@ import type { Logger } from '#common/log.ts';
 import { ContainerStatus, NetworkAttachment } from '#gen/swarm/v1/objects.ts';
 import type { PortConfig } from '#gen/swarm/v1/specs.ts';
 import type { Executor, LogLine, LogQuery, TaskStatistics } from '../executor.ts';
+import { placeholderValues } from './expand-templates.ts';
+import { withGpus } from './gpu-devices.ts';
 import {
   drainMsOf,
   expectedPorts,
@@ -44,6 +47,9 @@ export interface OciExecutorOptions {
   readonly runtime: ContainerRuntime;
   readonly network: TaskNetwork;
   readonly volumes: TaskVolumes;
+  readonly payloads: PayloadStore;
+  /** Their files. */
+  readonly taskPayloads: TaskPayloads;
   readonly images: TaskImages;
   readonly logConfig: LogConfig;
   readonly clock: Clock;
@@ -54,6 +60,8 @@ export class OciExecutor implements Executor {
   readonly #runtime: ContainerRuntime;
   readonly #network: TaskNetwork;
   readonly #volumes: TaskVolumes;
+  readonly payloads: PayloadStore;
+  readonly #payloads: TaskPayloads;
   readonly #images: TaskImages;
   readonly #rotator: LogRotator;
   readonly #logConfig: LogConfig;
@@ -68,6 +76,8 @@ export class OciExecutor implements Executor {
     this.#runtime = options.runtime;
     this.#network = options.network;
     this.#volumes = options.volumes;
+    this.payloads = options.payloads;
+    this.#payloads = options.taskPayloads;
     this.#images = options.images;
     this.#logConfig = options.logConfig;
     this.#clock = options.clock;
@@ -111,13 +121,19 @@ export class OciExecutor implements Executor {
     attached: AttachedTask,
     signal: AbortSignal,
   ): Promise<void> {
-    const taskId = assignment.task.id;
+    const { task } = assignment;
+    const taskId = task.id;
     const mounts = withImageVolumes(mapped.mounts, image.config.volumes);
     const { netnsPath, files, mode } = attached;
+    const payloads = await this.#payloads.prepare(
+      assignment,
+      placeholderValues(assignment, this.#runtime.context.machine.architecture),
+      mapped.spec.env,
+    );
     await this.#runtime.create(
       {
         id: taskId,
-        spec: mapped.spec,
+        spec: await withGpus({ ...mapped.spec, env: [...mapped.spec.env, ...payloads.env] }, task.assignedGeneric),
         image: {
           id: image.id,
           layers: image.layers,
@@ -142,7 +158,7 @@ export class OciExecutor implements Executor {
           [PORTS_LABEL]: JSON.stringify(expectedPorts(assignment, image.config.exposedPorts)),
           ...healthLabels(image),
         },
-        mounts: (rootPath) => this.#volumes.prepare(taskId, mounts, rootPath),
+        mounts: async (rootPath) => [...(await this.#volumes.prepare(taskId, mounts, rootPath)), ...payloads.mounts],
       },
       signal,
     );
@@ -245,6 +261,7 @@ export class OciExecutor implements Executor {
     const ids = new Set(known.map(({ task }) => task.id));
     for (const { record } of this.#runtime.list()) if (!ids.has(record.id)) await this.#removeUnknown(record.id);
     const living = this.#runtime.list().filter(({ record }) => record.state.phase !== 'exited');
+    await this.#payloads.restore(new Set(living.map(({ record }) => record.id)));
     const adopted = await this.#restoreNetwork(living.map(({ record }) => record.id));
     this.#images.restore(new Map(living.map(({ record }) => [record.id, record.imageId])));
     await this.#volumes.restore({
@@ -359,6 +376,7 @@ export class OciExecutor implements Executor {
     for (const [what, work] of [
       ['container', () => this.#runtime.release(taskId)],
       ['network', () => this.#network.detach(taskId)],
+      ['secrets', () => this.#payloads.release(taskId)],
     ] as const)
       await work().catch((error: unknown) =>
         this.#log.error(`cannot release the ${what} of a task that ended`, {
@@ -382,6 +400,7 @@ export class OciExecutor implements Executor {
     const stuck = this.#runtime.inspect(taskId)?.stuck === true;
     const results = await Promise.allSettled([
       this.#network.detach(taskId),
+      this.#payloads.release(taskId),
       stuck ? undefined : this.#volumes.release(taskId),
     ]);
     if (!stuck) this.#images.release(taskId);

@@ -2,6 +2,7 @@
  * An executor that pretends: containers are entries of a map that take the time they are told to. For clusters of
  * thousands of nodes in one process and for tests of everything above the runtime.
  */
+import { PayloadStore } from '#agent/secrets/index.ts';
 import {
   type Check,
   type CheckOutcome,
@@ -54,6 +55,7 @@ export class SimulatedHost {
 }
 
 export class SimulatedExecutor implements Executor {
+  readonly payloads = new PayloadStore();
   readonly #clock: Clock;
   readonly #host: SimulatedHost;
   readonly #behaviour: (assignment: TaskAssignment) => SimulatedBehaviour;

@@ -10,6 +10,7 @@ import { DEFAULT_LOG_CONFIG } from '#agent/logs/index.ts';
 import type { AttachRequest, NetworkAttachment } from '#agent/network/index.ts';
 import { MemoryNetwork } from '#agent/network/index.ts';
 import { NO_IMAGE_DEFAULTS } from '#agent/runtime/index.ts';
+import { PayloadStore, TaskPayloads } from '#agent/secrets/index.ts';
 import type { TaskAssignment } from '#agent/tasks/index.ts';
 import type { TaskVolumes } from '#agent/volumes/index.ts';
 import { SwarmError } from '#common/errors.ts';
@@ -89,16 +90,24 @@ describeInside(import.meta.filename, 'executor: oci', () => {
   let images: OneImage;
   let network: PlainNetwork;
   let volumes: TaskVolumes;
+  let payloads: PayloadStore;
   let executor: OciExecutor;
   let count = 0;
 
   function makeExecutor(): void {
     network = new PlainNetwork();
     ({ volumes } = openTestVolumes(under.stateDirectory));
+    payloads = new PayloadStore();
     executor = new OciExecutor({
       runtime: under.runtime,
       network,
       volumes,
+      payloads,
+      taskPayloads: new TaskPayloads({
+        store: payloads,
+        directory: `${under.stateDirectory}/secrets`,
+        log: silentLogger,
+      }),
       images,
       logConfig: { ...DEFAULT_LOG_CONFIG, checkMinMs: 20, checkMaxMs: 50 },
       clock: systemClock,
