@@ -28,6 +28,8 @@ export const LIMITS = {
   REPLICAS_PER_SERVICE: 100_000,
   SERVICES_PER_CLUSTER: 10_000,
   NODES_PER_CLUSTER: 10_000,
+  /** Named volumes of a node that the swarm knows of. */
+  VOLUMES_PER_NODE: 1000,
   /** Containers of `swarm run` on a node: those that have not ended, and those that have and are still shown. */
   CONTAINERS_PER_NODE: 100,
   ENDED_CONTAINERS_PER_NODE: 20,

@@ -6,7 +6,7 @@ import type { Cluster } from '#gen/swarm/v1/objects.ts';
 import type { ClusterSpec, LogConfig } from '#gen/swarm/v1/specs.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { checkClusterFeatures } from './feature-gates.ts';
-import { validateLabels } from './validate-container.ts';
+import { validateLabels } from './validate-labels.ts';
 
 /** Makes a join token with a new secret for the cluster's root. */
 export type JoinTokenMaker = (rootDigest: string) => string;

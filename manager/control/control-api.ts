@@ -74,6 +74,7 @@ import { RolloutApi } from './rollout-api.ts';
 import { payloadWarnings } from './service-payloads.ts';
 import { countTasks, createService, type Decision, removeService, updateService } from './services.ts';
 import { tasksMatching, taskView } from './tasks.ts';
+import { VolumeApi } from './volume-api.ts';
 import { type ControlCaller, type ControlStore, WriteQueue } from './write-queue.ts';
 
 export interface ControlOptions {
@@ -94,11 +95,14 @@ export class ControlApi {
   /** Secrets and configs. */
   readonly payloads: PayloadApi;
   readonly rollouts: RolloutApi;
+  readonly volumes: VolumeApi;
 
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#writes = new WriteQueue(options.store);
     const { store, random, now } = options;
+    const { selfNodeId } = options;
+    this.volumes = new VolumeApi({ writes: this.#writes, view: () => store.view(), random, selfNodeId });
     this.rollouts = new RolloutApi({ writes: this.#writes, random, now });
     this.payloads = new PayloadApi({ writes: this.#writes, view: () => store.view(), random, now });
   }

@@ -36,6 +36,7 @@ const SERVICE_GATES: readonly FeatureGate<ServiceSpec>[] = [
   },
   { field: 'affinity', level: SERVICES_LEVEL, uses: ({ task }) => (task?.placement?.affinities.length ?? 0) > 0 },
   { field: 'priority', level: SERVICES_LEVEL, uses: ({ task }) => (task?.placement?.priority ?? 0) !== 0 },
+  { field: 'mount volume-sticky', level: SERVICES_LEVEL, uses: choosesStickiness },
   { field: 'preempt', level: SERVICES_LEVEL, uses: ({ task }) => task?.placement?.preempts === true },
   {
     field: 'generic-resource',
@@ -56,6 +57,10 @@ const SERVICE_GATES: readonly FeatureGate<ServiceSpec>[] = [
     uses: ({ rollback }) => rollback?.progressDeadlineMs !== undefined,
   },
 ];
+
+function choosesStickiness({ task }: ServiceSpec): boolean {
+  return task?.container?.mounts.some(({ volume }) => (volume?.sticky ?? 0) !== 0) === true;
+}
 
 /** @throws SwarmError `feature-level` for the first setting that the cluster's level does not allow yet */
 export function checkClusterFeatures(featureLevel: number, spec: ClusterSpec): void {

@@ -7,7 +7,7 @@ import type { Change, StoreView } from '#manager/store/index.ts';
 import { checkRoleChange, type ManagerMember } from './node-roles.ts';
 import { findNode } from './references.ts';
 import type { Decision } from './services.ts';
-import { validateLabels } from './validate-container.ts';
+import { validateLabels } from './validate-labels.ts';
 
 /** A removed node's certificate is refused for as long as it can be valid: 90 days, and a week for clocks. */
 const REMOVED_NODE_KEPT_MS = 97 * 24 * 60 * 60 * 1000;

@@ -4,47 +4,9 @@ import { invalidField, SwarmError } from '#common/errors.ts';
 import { parseImageReference } from '#common/image-reference.ts';
 import { LIMITS } from '#common/limits.ts';
 import { type ContainerSpec, type Mount, MountType } from '#gen/swarm/v1/specs.ts';
+import { bytes, tooLarge, validateLabels } from './validate-labels.ts';
 import { hasPlaceholders } from './validate-placeholders.ts';
-
-const bytes = (text: string): number => Buffer.byteLength(text);
-
-function tooLarge(field: string, what: string, size: number, limit: keyof typeof LIMITS, hint: string): SwarmError {
-  return new SwarmError({
-    code: 'invalid',
-    reason: 'too-large',
-    field,
-    limit,
-    message: `${field}: ${what} is ${size} bytes, the limit is ${LIMITS[limit]} (${limit})`,
-    hint,
-  });
-}
-
-/** Labels of any object. @throws SwarmError */
-export function validateLabels(field: string, labels: Readonly<Record<string, string>>): void {
-  const keys = Object.keys(labels);
-  if (keys.length > LIMITS.LABELS_PER_OBJECT)
-    throw new SwarmError({
-      code: 'invalid',
-      reason: 'too-many',
-      field,
-      limit: 'LABELS_PER_OBJECT',
-      message: `${field}: ${keys.length} labels, the limit is ${LIMITS.LABELS_PER_OBJECT}`,
-      hint: 'use fewer labels',
-    });
-  for (const [key, value] of Object.entries(labels)) {
-    if (key === '') throw invalidField(field, `${field}: a label has an empty key`, 'write labels as key=value');
-    if (key.length > LIMITS.LABEL_KEY_LENGTH)
-      throw tooLarge(field, `the key ${key.slice(0, 32)}...`, bytes(key), 'LABEL_KEY_LENGTH', 'choose a shorter key');
-    if (bytes(value) > LIMITS.LABEL_VALUE_BYTES)
-      throw tooLarge(
-        field,
-        `the value of ${key}`,
-        bytes(value),
-        'LABEL_VALUE_BYTES',
-        'keep the data in a file or volume',
-      );
-  }
-}
+import { validateMountOptions } from './validate-volume.ts';
 
 function noNul(field: string, texts: readonly string[]): void {
   for (const text of texts)
@@ -122,14 +84,6 @@ function validateMountSource(field: string, mount: Mount): void {
           `${field}: volume name ${JSON.stringify(mount.source)} is not valid`,
           'use letters, digits, _ . and -; a path of the node is --mount type=bind,source=...',
         );
-      if (mount.volume !== undefined && mount.volume.driver !== '' && mount.volume.driver !== 'local')
-        throw new SwarmError({
-          code: 'unimplemented',
-          reason: 'not-supported',
-          field,
-          message: `${field}: volume driver ${JSON.stringify(mount.volume.driver)} is not supported by this release`,
-          hint: 'use the driver local',
-        });
       return;
     case MountType.TMPFS:
       if (mount.source !== '') throw invalidField(field, `${field}: a tmpfs mount takes no source`, 'leave source out');
@@ -156,6 +110,7 @@ function validateMounts(mounts: readonly Mount[]): void {
     const field = `mounts[${index}]`;
     validateMountTarget(field, mount);
     validateMountSource(field, mount);
+    validateMountOptions(field, mount);
     if (targets.has(mount.target))
       throw invalidField(
         field,

@@ -24,7 +24,7 @@ import {
   VNI_MAX,
   VNI_OPTION,
 } from '#manager/allocator/index.ts';
-import { validateLabels } from './validate-container.ts';
+import { validateLabels } from './validate-labels.ts';
 
 /** What a driver is told by options; undefined where the value is good, otherwise what it should be. */
 type OptionRule = (value: string) => string | undefined;

@@ -13,7 +13,7 @@ import {
   type SecurityOptions,
   type TaskSpec,
 } from '#gen/swarm/v1/specs.ts';
-import { validateLabels } from './validate-container.ts';
+import { validateLabels } from './validate-labels.ts';
 
 /** @throws SwarmError `too-many` */
 export function atMost(field: string, count: number, limit: keyof typeof LIMITS, hint: string): void {

@@ -18,7 +18,8 @@ import {
   TrafficPolicy,
 } from '#gen/swarm/v1/specs.ts';
 import { parseConstraints } from '#manager/scheduler/index.ts';
-import { validateContainer, validateLabels } from './validate-container.ts';
+import { validateContainer } from './validate-container.ts';
+import { validateLabels } from './validate-labels.ts';
 import { validateOptions } from './validate-options.ts';
 import { validatePlaceholders } from './validate-placeholders.ts';
 import { validateShares } from './validate-shares.ts';

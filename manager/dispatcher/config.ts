@@ -24,6 +24,8 @@ export interface DispatcherConfig {
   readonly statusQueueMax: number;
   /** Agents below this feature level do not understand network tables: they get none, and nobody waits for them. */
   readonly networksFeatureLevel: number;
+  /** From this level on the swarm keeps volumes of nodes. */
+  readonly volumesFeatureLevel: number;
   /**
    * A task that is to stop waits this long for nodes to confirm that they send it no new connections, unless the cluster
    * says otherwise. A node that is well confirms in milliseconds; one that is not is down after 5 s.
@@ -43,5 +45,6 @@ export const DISPATCHER_DEFAULTS: DispatcherConfig = {
   assignmentBytesMax: 2 * 1024 * 1024,
   statusQueueMax: 100_000,
   networksFeatureLevel: 3,
+  volumesFeatureLevel: 4,
   withdrawDeadlineMs: 3_000,
 };

@@ -23,6 +23,7 @@ import { AssignmentBuilder } from './assignment-builder.ts';
 import type { DispatcherConfig } from './config.ts';
 import type { NetworkFeed } from './network-feed.ts';
 import type { SharedMessages } from './shared-messages.ts';
+import { newVolumeCommands, volumeCommands } from './volume-commands.ts';
 
 /** Where a session's messages go. Sending never blocks; a full pipe is for the transport to report by `close`. */
 export interface SessionOutput {
@@ -94,12 +95,14 @@ export class DispatcherSession {
     if (this.#networks !== undefined)
       for (const message of this.#networkMessages(NetworkChangesType.COMPLETE, this.#networks.complete()))
         this.send(message);
-    this.#sendChanges(AssignmentsType.COMPLETE, this.#builder.complete(view));
+    const changes = [...volumeCommands(view, this.nodeId), ...this.#builder.complete(view)];
+    this.#sendChanges(AssignmentsType.COMPLETE, changes);
   }
 
-  /** Takes note of what a commit did to the node's tasks. */
+  /** Takes note of what a commit did to the node's tasks and volumes. */
   observe({ events }: CommitEvents, view: StoreView): void {
     if (!this.#begun) return;
+    for (const change of newVolumeCommands(events, this.nodeId)) this.#pending.push(change);
     for (const change of this.#builder.increment(events, view)) this.#pending.push(change);
   }
 

@@ -27,6 +27,7 @@ import { NetworkFeed } from './network-feed.ts';
 import { type HeardElsewhere, NodeTracker } from './node-tracker.ts';
 import { SharedMessages } from './shared-messages.ts';
 import { TaskWithdrawal } from './task-withdrawal.ts';
+import { VolumeReports } from './volume-reports.ts';
 
 export interface DispatcherOptions {
   readonly store: DispatcherStore;
@@ -48,6 +49,7 @@ export class Dispatcher {
   readonly #tracker: NodeTracker;
   readonly #networks = new NetworkTables();
   readonly #withdrawal: TaskWithdrawal;
+  readonly #volumes: VolumeReports;
   #writer: ChangeWriter;
   #leading = false;
   #expiry: CancelTimer | undefined;
@@ -65,6 +67,8 @@ export class Dispatcher {
     this.#options = options;
     this.#tracker = new NodeTracker(options.config);
     this.#writer = new ChangeWriter(options.store, options.logger);
+    const { store, clock, random, logger, config } = options;
+    this.#volumes = new VolumeReports({ store, clock, random, logger, featureLevel: config.volumesFeatureLevel });
     this.#withdrawal = new TaskWithdrawal({
       networks: this.#networks,
       clock: options.clock,
@@ -106,6 +110,7 @@ export class Dispatcher {
     this.#flushing?.();
     this.#flushing = undefined;
     this.#writer.stop();
+    this.#volumes.stop();
     this.#withdrawal.stop();
     for (const session of this.#sessions.values()) session.end(SessionEndReason.NOT_LEADER, message);
     this.#sessions.clear();
@@ -134,9 +139,12 @@ export class Dispatcher {
     if (!this.#leading) return;
     const affected = new Set<string>();
     for (const event of commit.events) {
-      if (event.table === 'task') affected.add(event.object.nodeId);
+      if (event.table === 'task' || event.table === 'volume') affected.add(event.object.nodeId);
       else if (event.table === 'node') this.#nodeChanged(event.object, event.kind === 'remove');
-      else if (event.table === 'cluster') this.#adoptConfig(view);
+      else if (event.table === 'cluster') {
+        this.#adoptConfig(view);
+        this.#volumes.clusterChanged();
+      }
     }
     const changes = this.#networks.observe(commit.events, view);
     this.#withdrawal.observe(commit, view);
@@ -193,6 +201,7 @@ export class Dispatcher {
     }
     this.#sessions.get(nodeId)?.end(SessionEndReason.SUPERSEDED, 'the node has opened another session');
     this.#sessions.set(nodeId, session);
+    this.#volumes.forget(nodeId);
     this.#tracker.heard(nodeId, this.#options.clock.monotonic());
     const ready: NodeEdit = (current) => ({
       ...this.#described(current, hello.description),
@@ -267,7 +276,9 @@ export class Dispatcher {
       case 'networkCheckReport':
         this.#options.onNetworkReport?.(session.nodeId, message.value);
         return;
-      case 'volumes': // nodes below the level of volumes report none
+      case 'volumes':
+        this.#volumes.receive(session.nodeId, message.value);
+        return;
       case 'hello': // a second hello says nothing new
       case 'applied': // what runs, statuses say
       case undefined: // a message of a newer agent

@@ -2,6 +2,7 @@ import type { Random } from '#common/random.ts';
 import { Allocator, type AllocatorConfig, DEFAULT_ALLOCATOR_CONFIG } from '#manager/allocator/index.ts';
 import { DEFAULT_SCHEDULER_CONFIG, Scheduler, type SchedulerConfig } from '#manager/scheduler/index.ts';
 import type { Loop } from '#manager/store/index.ts';
+import { VolumeLoop } from '#manager/volumes/index.ts';
 import { DEFAULT_ORCHESTRATOR_CONFIG, type OrchestratorConfig } from './config.ts';
 import { ConstraintEnforcer } from './constraint-enforcer.ts';
 import { globalMode } from './global-mode.ts';
@@ -34,5 +35,6 @@ export function createLoops(options: LoopsOptions): readonly Loop[] {
     new ConstraintEnforcer(orchestrator),
     new TaskReaper(orchestrator),
     new OneOffLoop(orchestrator),
+    new VolumeLoop(),
   ];
 }

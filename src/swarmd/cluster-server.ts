@@ -11,6 +11,7 @@ import { LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
 import { MembershipService, RaftService } from '#gen/swarm/v1/raft.ts';
 import { RolloutService } from '#gen/swarm/v1/rollouts.ts';
 import { SecretService } from '#gen/swarm/v1/secrets.ts';
+import { VolumeService } from '#gen/swarm/v1/volumes.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { type GrpcPeerTransport, raftHandlers } from '#manager/raft/index.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
@@ -26,6 +27,7 @@ import type { ManagerAccess } from './handlers/manager-access.ts';
 import { membershipHandlers } from './handlers/membership-handlers.ts';
 import { rolloutHandlers } from './handlers/rollout-handlers.ts';
 import { secretHandlers } from './handlers/secret-handlers.ts';
+import { volumeHandlers } from './handlers/volume-handlers.ts';
 import { watchHandlers } from './handlers/watch-handlers.ts';
 import type { NodeIdentity } from './node-identity.ts';
 
@@ -68,6 +70,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   server.addService(LogsService, logsHandlers(manager));
   server.addService(SecretService, secretHandlers(manager));
   server.addService(RolloutService, rolloutHandlers(manager));
+  server.addService(VolumeService, volumeHandlers(manager));
   server.addService(WatchService, watchHandlers(manager));
   server.addService(MembershipService, membershipHandlers(manager));
   server.addService(HealthService, healthHandlers({ problem: options.problem }));

@@ -33,6 +33,7 @@ export const PURE_PARTS: readonly string[] = [
   'common',
   'manager/discovery',
   'manager/store',
+  'manager/volumes',
   'manager/allocator',
   'manager/scheduler',
   'manager/orchestrator',

@@ -1,0 +1,179 @@
+/**
+ * What nodes say of their volumes, on its way into the store. Only what differs is written; what a node says while the
+ * swarm cannot keep volumes is kept until it can.
+ */
+import type { CancelTimer, Clock } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import { LIMITS } from '#common/limits.ts';
+import type { Logger } from '#common/log.ts';
+import type { Random } from '#common/random.ts';
+import type { NodeVolume, VolumeReport } from '#gen/swarm/v1/dispatcher.ts';
+import type { Change, StoreView } from '#manager/store/index.ts';
+import { absentVolume, foundVolume, reportedVolume } from '#manager/volumes/index.ts';
+import type { DispatcherStore } from './change-writer.ts';
+
+/** After a write that failed. */
+const RETRY_MS = 1_000;
+
+interface Heard {
+  /** By name; undefined: the node does not have it. */
+  readonly volumes: Map<string, NodeVolume | undefined>;
+  /** All that the node has, when it has said so and that is not written. */
+  all: Set<string> | undefined;
+  /** The parts of a complete report that have come. */
+  collecting: Set<string> | undefined;
+}
+
+export interface VolumeReportsOptions {
+  readonly store: DispatcherStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Feature level from which on the swarm keeps volumes. */
+  readonly featureLevel: number;
+}
+
+export class VolumeReports {
+  readonly #options: VolumeReportsOptions;
+  /** What is not in the store. Invariant: every entry has something to write, or a report that has begun. */
+  readonly #heard = new Map<string, Heard>();
+  #writing = false;
+  #retry: CancelTimer | undefined;
+
+  constructor(options: VolumeReportsOptions) {
+    this.#options = options;
+  }
+
+  receive(nodeId: string, report: VolumeReport): void {
+    const heard = this.#heard.get(nodeId) ?? { volumes: new Map(), all: undefined, collecting: undefined };
+    this.#heard.set(nodeId, heard);
+    if (report.complete) {
+      // What was heard before is older.
+      if (heard.collecting === undefined) heard.volumes.clear();
+      heard.collecting ??= new Set();
+    }
+    for (const volume of report.volumes) {
+      const name = volume.spec?.name ?? '';
+      if (name === '' || !this.#hasRoom(nodeId, heard)) continue;
+      heard.volumes.set(name, volume);
+      heard.collecting?.add(name);
+    }
+    for (const name of report.removed) {
+      heard.volumes.set(name, undefined);
+      heard.collecting?.delete(name);
+      heard.all?.delete(name);
+    }
+    if (report.complete && !report.more) {
+      heard.all = heard.collecting;
+      heard.collecting = undefined;
+    }
+    void this.#write();
+  }
+
+  /** The session is over: the next one begins with everything. */
+  forget(nodeId: string): void {
+    this.#heard.delete(nodeId);
+  }
+
+  /** The swarm may be able to keep volumes now. */
+  clusterChanged(): void {
+    if (this.#heard.size > 0) void this.#write();
+  }
+
+  stop(): void {
+    this.#heard.clear();
+    this.#retry?.();
+    this.#retry = undefined;
+  }
+
+  #hasRoom(nodeId: string, heard: Heard): boolean {
+    if (heard.volumes.size < LIMITS.VOLUMES_PER_NODE) return true;
+    this.#options.logger.warn('a node has more volumes than are listed', { node: nodeId });
+    return false;
+  }
+
+  async #write(): Promise<void> {
+    if (this.#writing || this.#retry !== undefined) return;
+    this.#writing = true;
+    await Promise.resolve(); // what arrives in the same turn of the loop goes along
+    try {
+      while (await this.#writeSome()) {}
+    } catch (thrown) {
+      this.#options.logger.warn('volumes of nodes could not be written', { error: SwarmError.from(thrown).message });
+      this.#retry = this.#options.clock.setTimer(RETRY_MS, () => {
+        this.#retry = undefined;
+        void this.#write();
+      });
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  /** One transaction; false when nothing is left that can be written. */
+  async #writeSome(): Promise<boolean> {
+    const { store, featureLevel } = this.#options;
+    if ((store.view().cluster()?.featureLevel ?? 0) < featureLevel) return false;
+    let written: (() => void)[] = [];
+    let left = false;
+    const decide = (view: StoreView): readonly Change[] => {
+      const changes: Change[] = [];
+      written = [];
+      left = false;
+      for (const [nodeId, heard] of this.#heard) left = this.#collect(nodeId, heard, view, changes, written) || left;
+      return changes;
+    };
+    // A look first: most reports are no news, and cost no write.
+    if (decide(store.view()).length > 0) await store.decide(decide);
+    for (const done of written) done();
+    return left && written.length > 0;
+  }
+
+  /** True when the transaction has no room for the rest. */
+  #collect(nodeId: string, heard: Heard, view: StoreView, changes: Change[], written: (() => void)[]): boolean {
+    if (view.get('node', nodeId) === undefined) {
+      written.push(() => this.#heard.delete(nodeId));
+      return false;
+    }
+    const { all, volumes } = heard;
+    for (const [name, volume] of volumes) {
+      if (changes.length >= LIMITS.CHANGES_PER_TRANSACTION) return true;
+      const change = this.#change(nodeId, name, volume, view);
+      if (change !== undefined) changes.push(change);
+      written.push(() => {
+        if (heard.volumes.get(name) === volume) heard.volumes.delete(name);
+        this.#tidy(nodeId, heard);
+      });
+    }
+    if (all === undefined) return false;
+    for (const known of view.members('volume', 'node', nodeId)) {
+      const name = known.spec?.name ?? '';
+      if (all.has(name) || volumes.has(name) || absentVolume(known) !== undefined) continue;
+      if (changes.length >= LIMITS.CHANGES_PER_TRANSACTION) return true;
+      changes.push({ kind: 'remove', table: 'volume', object: known });
+    }
+    written.push(() => {
+      if (heard.all === all) heard.all = undefined;
+      this.#tidy(nodeId, heard);
+    });
+    return false;
+  }
+
+  #change(nodeId: string, name: string, report: NodeVolume | undefined, view: StoreView): Change | undefined {
+    const known = view.find('volume', 'nameOnNode', `${nodeId}/${name}`);
+    if (report === undefined)
+      return known === undefined || absentVolume(known) !== undefined
+        ? undefined
+        : { kind: 'remove', table: 'volume', object: known };
+    if (known === undefined) {
+      const object = foundVolume(report, nodeId, this.#options.random);
+      return object === undefined ? undefined : { kind: 'create', table: 'volume', object };
+    }
+    const object = reportedVolume(known, report);
+    return object === undefined ? undefined : { kind: 'update', table: 'volume', object };
+  }
+
+  #tidy(nodeId: string, heard: Heard): void {
+    const isOver = heard.volumes.size === 0 && heard.all === undefined && heard.collecting === undefined;
+    if (isOver && this.#heard.get(nodeId) === heard) this.#heard.delete(nodeId);
+  }
+}
