@@ -2,6 +2,7 @@
 import { Revision, RevisionOutcome, type Service } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import { activeRun } from './jobs/job-runs.ts';
 import { superfluousRevisions } from './update/kept-revisions.ts';
 
 export interface NewRevision {
@@ -31,6 +32,8 @@ export function reviseService(
   const revisions = [...view.revisionsOfService(service.id)].sort((a, b) => a.number - b.number);
   const inUse = new Set<number>();
   for (const task of view.tasksOfService(service.id)) inUse.add(task.revision);
+  const run = current.job === undefined ? undefined : activeRun(current.job);
+  if (run !== undefined) inUse.add(run.revision);
   for (const revision of superfluousRevisions(revisions, inUse))
     changes.push({ kind: 'remove', table: 'revision', object: revision });
   return { service, changes };

@@ -235,7 +235,7 @@ export class JobLoop implements Loop {
       nowMs: desk.nowMs,
       shape,
       stopMs: stopMs(this.#book.get(job.id, lastRevision(job))?.spec) + this.#config.stopOverdueMs,
-      allBegun: shape.global || counts.done + counts.failed + counts.active >= shape.total,
+      allBegun: !desk.changes(job) && (shape.global || counts.done + counts.failed + counts.active >= shape.total),
       failure: () => describeFailure(job),
     });
     this.#setJobTimer(job, wakeAtMs);
@@ -310,6 +310,7 @@ class Desk implements JobSlotHelp {
   readonly config: OrchestratorConfig;
   readonly #view: StoreView;
   readonly #random: Random;
+  readonly #changedJobs = new Set<JobState>();
 
   constructor(view: StoreView, nowMs: number, book: RevisionBook, config: OrchestratorConfig, random: Random) {
     this.#view = view;
@@ -361,7 +362,13 @@ class Desk implements JobSlotHelp {
     return { outcome: stopping ? 'stopping' : 'empty', changes, wakeAtMs: undefined };
   }
 
+  /** What slots of the job are to become is not in the store. */
+  changes(job: JobState): boolean {
+    return this.#changedJobs.has(job);
+  }
+
   changeSlot(slot: JobSlot, changes: ChangeGroup): void {
+    this.#changedJobs.add(slot.job);
     slot.changing = true;
     this.changedSlots.push(slot);
     this.groups.push(changes);

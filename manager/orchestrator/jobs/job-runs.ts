@@ -18,7 +18,7 @@ export function queuedRun(status: JobStatus): JobRun | undefined {
 
 /** The newest run that has begun, ended or not. */
 export function lastRun(status: JobStatus): JobRun | undefined {
-  return status.runs.findLast(({ state }) => state !== JobRunState.SKIPPED && state !== JobRunState.QUEUED);
+  return status.runs.findLast(({ revision }) => revision > 0);
 }
 
 export type RunRequest = Pick<JobRun, 'trigger'> & Partial<Pick<JobRun, 'dueAtMs' | 'requestId'>>;
@@ -81,17 +81,18 @@ export function forgetOldRuns(status: JobStatus, historyLimit: number): JobStatu
   // The last one tells how the job stands: it counts, and stays whatever the limit.
   const lastCounts = last !== undefined && isEnded(last) ? 1 : 0;
   const kept = new Set(ended.slice(Math.max(0, ended.length + lastCounts - Math.max(historyLimit, lastCounts))));
-  const first = status.runs.findIndex((run) => kept.has(run) || run === last || run.state === JobRunState.QUEUED);
+  const isKept = (run: JobRun) => kept.has(run) || run === last || !isEnded(run);
+  const first = status.runs.findIndex((run) => run.state !== JobRunState.SKIPPED && isKept(run));
   const skips = status.runs.filter(({ state }) => state === JobRunState.SKIPPED);
   const keptSkips = new Set(skips.slice(-1 - historyLimit));
   const runs = status.runs.filter((run, place) => {
     if (run.state === JobRunState.SKIPPED) return keptSkips.has(run) && (place > first || run === skips.at(-1));
-    return kept.has(run) || run === last || run.state === JobRunState.QUEUED;
+    return isKept(run);
   });
   return runs.length === status.runs.length ? status : { ...status, runs };
 }
 
-/** Has begun and ended, or will never begin. */
+/** Has ended, or will never begin. */
 function isEnded({ state }: JobRun): boolean {
   return state !== JobRunState.QUEUED && state !== JobRunState.RUNNING && state !== JobRunState.SKIPPED;
 }

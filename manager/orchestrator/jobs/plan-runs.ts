@@ -12,7 +12,7 @@ export interface RunsHelp {
   readonly shape: JobShape;
   /** How long tasks of an ended run may take to stop. */
   readonly stopMs: number;
-  /** No slot of the run that is judged has still to be begun. */
+  /** Every slot of the run that is judged is as the store says, and none has still to be begun. */
   readonly allBegun: boolean;
   /** Why a slot of the run has failed for good. */
   readonly failure: () => string;
