@@ -36,6 +36,8 @@ export class Scheduler implements Loop {
   readonly #ready = new Heap<TaskGroup>(compareGroups);
   /** Groups for which no node fitted; nothing has improved since. With `ready` and those without a request: all. */
   readonly #waiting = new Set<TaskGroup>();
+  /** Where the log of changed nodes ended when waiting groups were last asked for news. */
+  #newsCursor = 0;
   /** Placements handed out by the last plan; those that did not come back as events were refused. */
   readonly #assumed = new Map<string, Task>();
   #clusterStrategy: PlacementStrategy = PlacementStrategy.SPREAD;
@@ -267,7 +269,7 @@ export class Scheduler implements Loop {
 
   /** False when the slice was over before all groups were tried. */
   #placeGroups(slice: Slice): boolean {
-    for (const group of this.#waiting) if (group.candidates?.hasNews !== false) this.#makeReady(group);
+    this.#takeUpNews();
     for (let group = this.#ready.peek(); group !== undefined; group = this.#ready.peek()) {
       const outcome = this.#placeGroup(group, slice);
       if (outcome === 'done') {
@@ -279,8 +281,16 @@ export class Scheduler implements Loop {
         this.#ready.update(group);
         return false;
       }
+      // What was placed may be what another group has to be near; its turn is not to depend on when it began to wait.
+      if (this.#index.changes.hasImprovement(this.#newsCursor)) this.#takeUpNews();
     }
     return true;
+  }
+
+  /** Groups for which a node may fit by now are tried again. */
+  #takeUpNews(): void {
+    this.#newsCursor = this.#index.changes.end;
+    for (const group of this.#waiting) if (group.candidates?.hasNews !== false) this.#makeReady(group);
   }
 
   #placeGroup(group: TaskGroup, slice: Slice): 'done' | 'no-node' | 'more' {

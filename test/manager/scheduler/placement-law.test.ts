@@ -6,8 +6,15 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { type Node, NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
-import { NodeAvailability, PlacementStrategy } from '#gen/swarm/v1/specs.ts';
-import { DEFAULT_SCHEDULER_CONFIG, Scheduler } from '#manager/scheduler/index.ts';
+import {
+  Affinity,
+  GenericResource,
+  NodeAvailability,
+  PlacementStrategy,
+  ResourceRequirements,
+  Resources,
+} from '#gen/swarm/v1/specs.ts';
+import { DEFAULT_SCHEDULER_CONFIG, Scheduler, SERVICES_LEVEL } from '#manager/scheduler/index.ts';
 import type { ChangeGroup } from '#manager/store/index.ts';
 import { commitGroups, MemoryStore } from '#test/manager/loops/memory-store.ts';
 import {
@@ -25,6 +32,27 @@ import {
   update,
 } from '#test/manager/loops/objects.ts';
 
+const ZONE = 'node.labels.zone';
+
+function near(service: string, fields: Partial<Affinity> = {}): Affinity {
+  return Affinity.create({ service, ...fields });
+}
+
+function apart(service: string, fields: Partial<Affinity> = {}): Affinity {
+  return Affinity.create({ service, anti: true, ...fields });
+}
+
+function generic(kind: string, value: number | string): GenericResource {
+  const named = typeof value === 'string';
+  return GenericResource.create({ kind, value: named ? { kind: 'name', value } : { kind: 'count', value } });
+}
+
+function wanting(...resources: readonly GenericResource[]): NonNullable<SpecOptions['task']> {
+  return { resources: ResourceRequirements.create({ reservations: Resources.create({ generic: resources }) }) };
+}
+
+const NODE_GENERIC: readonly GenericResource[] = [generic('GPU', 'a'), generic('GPU', 'b'), generic('SSD', 3)];
+
 const SPECS: readonly SpecOptions[] = [
   {},
   { cpus: 1 },
@@ -32,7 +60,29 @@ const SPECS: readonly SpecOptions[] = [
   { maxReplicas: 2 },
   { spread: ['node.labels.zone'], cpus: 0.5 },
   { cpus: 1, placement: { strategy: PlacementStrategy.BINPACK } },
+  { placement: { affinities: [apart('s6')] } },
+  { placement: { affinities: [apart('s0', { topology: ZONE })] } },
+  { placement: { affinities: [near('s1', { topology: ZONE }), apart('s3')] } },
+  { placement: { affinities: [near('s9', { topology: ZONE })] } },
+  { placement: { affinities: [near('s2', { weight: 50 }), apart('s0', { weight: 30, topology: ZONE })] } },
+  { task: wanting(generic('GPU', 1)) },
+  { task: { ...wanting(generic('SSD', 2)), placement: { ...spec().task?.placement, priority: 5 } as never } },
+  { cpus: 2, placement: { priority: 10, preempts: true } },
+  { cpus: 1, placement: { priority: -5 } },
 ];
+
+function specOf(serviceId: string): SpecOptions {
+  return SPECS[Number(serviceId.slice(1))] as SpecOptions;
+}
+
+function placementOf(serviceId: string): SpecOptions['placement'] {
+  const options = specOf(serviceId);
+  return options.task?.placement ?? options.placement;
+}
+
+function priorityOf(serviceId: string): number {
+  return placementOf(serviceId)?.priority ?? 0;
+}
 
 const step = fc.oneof(
   {
@@ -58,7 +108,12 @@ type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 class World {
   readonly store = new MemoryStore();
-  readonly #config = { ...DEFAULT_SCHEDULER_CONFIG, reasonIntervalMs: 0, reasonIntervalPerTaskMs: 0 };
+  readonly #config = {
+    ...DEFAULT_SCHEDULER_CONFIG,
+    reasonIntervalMs: 0,
+    reasonIntervalPerTaskMs: 0,
+    preemptionIntervalMs: 0,
+  };
   readonly live: Scheduler;
   readonly shadow: Scheduler;
   #nodes = 0;
@@ -104,7 +159,14 @@ class World {
   }
 
   #join(zone: number): void {
-    this.#commit([create('node', node(`n${++this.#nodes}`, { cpus: 3, labels: { zone: `z${zone}` } }))]);
+    const made = node(`n${++this.#nodes}`, { cpus: 3, labels: zone === 2 ? {} : { zone: `z${zone}` } });
+    const resources = Resources.create({ ...made.description?.resources, generic: NODE_GENERIC });
+    this.#commit([
+      create('node', {
+        ...made,
+        description: { ...made.description, resources, featureLevel: SERVICES_LEVEL } as Node['description'],
+      }),
+    ]);
   }
 
   #assigned(pick: number): Task | undefined {
@@ -127,11 +189,16 @@ class World {
     const edits: readonly (() => Partial<Node>)[] = [
       () => ({ spec: { ...found.spec, availability } as Node['spec'] }),
       () => ({ status: { ...found.status, state } as Node['status'] }),
-      () => ({ spec: { ...found.spec, labels: { zone: `z${pick % 3}` } } as Node['spec'] }),
+      () => ({ spec: { ...found.spec, labels: pick % 4 === 3 ? {} : { zone: `z${pick % 3}` } } as Node['spec'] }),
       () => ({
         description: {
           ...found.description,
-          resources: { cpuNanos: (1 + (pick % 5)) * 1e9, memoryBytes: 16 * GIB, pids: 0 },
+          resources: {
+            cpuNanos: (1 + (pick % 5)) * 1e9,
+            memoryBytes: 16 * GIB,
+            pids: 0,
+            generic: NODE_GENERIC.slice(pick % 2),
+          },
         } as Node['description'],
       }),
     ];
@@ -148,7 +215,7 @@ class World {
       loop
         .plan(this.store, T0)
         .changes.flatMap(([change]) =>
-          change?.table === 'task' && change.object.nodeId !== ''
+          change?.table === 'task' && change.object.nodeId !== '' && change.object.evictReason === ''
             ? [`${change.object.serviceId} on ${change.object.nodeId}`]
             : [],
         )
@@ -181,19 +248,28 @@ class World {
   /** Every placement is the best there was, given those before it in the same plan. */
   #checkChoices(groups: readonly ChangeGroup[]): void {
     const tasks = new Map([...this.store.all('task')].map((task) => [task.id, task]));
-    for (const [change] of groups) {
-      const task = change?.object as Task;
+    for (const group of groups) {
+      const task = group[0]?.object as Task;
+      if (group.length > 1) {
+        this.#checkEviction(
+          group.map(({ object }) => object as Task),
+          tasks,
+        );
+        continue;
+      }
       if (task.status?.state !== TaskState.ASSIGNED) {
         assert.deepEqual(
           this.#fitting(task, tasks).map(({ id }) => id),
           [],
-          `${task.id} could have been placed`,
+          `${task.id} could have been placed, and says ${task.status?.error}`,
         );
         tasks.set(task.id, task);
         continue;
       }
-      const options = SPECS[Number(task.serviceId.slice(1))] as SpecOptions;
+      const options = specOf(task.serviceId);
       const fitting = this.#fitting(task, tasks);
+      this.#checkOrder(task, tasks);
+      this.#checkGiven(task, tasks);
       const chosen = fitting.find(({ id }) => id === task.nodeId);
       assert.ok(chosen !== undefined, `${task.nodeId} does not fit`);
       const best = this.#rank(chosen, options, task.serviceId, tasks);
@@ -208,19 +284,132 @@ class World {
     }
   }
 
+  /** Whoever leaves is of lower priority, and needed; and there was no other way. */
+  #checkEviction(group: readonly Task[], tasks: Map<string, Task>): void {
+    const preemptor = group.at(-1) as Task;
+    const victims = group.slice(0, -1);
+    assert.deepEqual(this.#fitting(preemptor, tasks), [], 'it had a place');
+    const nodeId = victims[0]?.nodeId ?? '';
+    // What is to stop makes room by itself.
+    const stopping = [...tasks.values()].filter(
+      (one) => one.nodeId === nodeId && holds(one) && (one.desiredState > TaskState.RUNNING || one.evictReason !== ''),
+    );
+    const fitsWithout = (gone: readonly Task[]): boolean => {
+      const rest = new Map(tasks);
+      for (const one of [...gone, ...stopping]) rest.delete(one.id);
+      return this.#fitting(preemptor, rest).some(({ id }) => id === nodeId);
+    };
+    assert.ok(fitsWithout(victims), 'it does not help');
+    for (const victim of victims) {
+      assert.equal(victim.nodeId, nodeId);
+      assert.equal(victim.preemptedBy, preemptor.id);
+      assert.ok(
+        priorityOf(victim.serviceId) < priorityOf(preemptor.serviceId),
+        `${victim.id} has the priority to stay`,
+      );
+      assert.ok(!fitsWithout(victims.filter((one) => one !== victim)), `${victim.id} need not leave`);
+    }
+    for (const task of group) tasks.set(task.id, task);
+  }
+
+  /** Nobody of a higher priority could have been placed instead. */
+  #checkOrder(task: Task, tasks: ReadonlyMap<string, Task>): void {
+    for (const other of tasks.values()) {
+      const waits = other.status?.state === TaskState.PENDING && other.desiredState <= TaskState.RUNNING;
+      if (!waits || priorityOf(other.serviceId) <= priorityOf(task.serviceId)) continue;
+      assert.deepEqual(this.#fitting(other, tasks), [], `${task.id} came before ${other.id}`);
+    }
+  }
+
+  /** It has what it asked for, and nobody else has any of it. */
+  #checkGiven(task: Task, tasks: ReadonlyMap<string, Task>): void {
+    for (const wanted of specOf(task.serviceId).task?.resources?.reservations?.generic ?? [])
+      assert.equal(amountOf(task.assignedGeneric, wanted.kind), wanted.value?.value);
+    const names = namesOf(task);
+    for (const one of tasks.values())
+      if (one.id !== task.id && one.nodeId === task.nodeId && holds(one))
+        for (const name of namesOf(one)) assert.ok(!names.includes(name), `${name} is given twice`);
+  }
+
   #fitting(task: Task, tasks: ReadonlyMap<string, Task>): readonly Node[] {
-    const options = SPECS[Number(task.serviceId.slice(1))] as SpecOptions;
+    const options = specOf(task.serviceId);
     return [...this.store.all('node')].filter((candidate) => {
       if (candidate.status?.state !== NodeState.READY || candidate.spec?.availability === NodeAvailability.PAUSE)
         return false;
       if ((options.constraints ?? []).length > 0 && candidate.spec?.labels['zone'] === 'z1') return false;
       const held = [...tasks.values()].filter((one) => one.nodeId === candidate.id && holds(one));
-      const reserved = held.reduce((sum, one) => sum + (SPECS[Number(one.serviceId.slice(1))]?.cpus ?? 0), 0);
+      const reserved = held.reduce((sum, one) => sum + (specOf(one.serviceId).cpus ?? 0), 0);
       const cpus = options.cpus ?? 0;
       if (cpus > 0 && reserved + cpus > (candidate.description?.resources?.cpuNanos ?? 0) / 1e9) return false;
+      if (held.some((one) => one.preemptedBy !== '' && one.preemptedByPriority > priorityOf(task.serviceId)))
+        return false;
       const same = held.filter((one) => one.serviceId === task.serviceId && one.desiredState <= TaskState.RUNNING);
-      return options.maxReplicas === undefined || same.length < options.maxReplicas;
+      if (options.maxReplicas !== undefined && same.length >= options.maxReplicas) return false;
+      return this.#hasGeneric(candidate, task, held) && this.#suitsRules(candidate, task, tasks);
     });
+  }
+
+  #hasGeneric(candidate: Node, task: Task, held: readonly Task[]): boolean {
+    const total = candidate.description?.resources?.generic ?? [];
+    return (specOf(task.serviceId).task?.resources?.reservations?.generic ?? []).every(({ kind, value }) => {
+      const taken = held.flatMap((one) => one.assignedGeneric);
+      const free = total.filter(
+        (one) =>
+          one.kind === kind &&
+          one.value?.kind === 'name' &&
+          !held.some((two) => namesOf(two).includes(one.value?.value)),
+      ).length;
+      const counted = (list: readonly GenericResource[]) => list.filter((one) => one.value?.kind === 'count');
+      const left = amountOf(counted(total), kind) - amountOf(counted(taken), kind);
+      return free + Math.max(0, left) >= Number(value?.value);
+    });
+  }
+
+  /** Its own rules, and those of all that is there. */
+  #suitsRules(candidate: Node, task: Task, tasks: ReadonlyMap<string, Task>): boolean {
+    const present = [...tasks.values()].filter((one) => holds(one) && this.store.get('node', one.nodeId) !== undefined);
+    const own = (placementOf(task.serviceId)?.affinities ?? []).filter(({ weight }) => weight === 0);
+    for (const rule of own) {
+      const wanted = present.filter((one) => one.serviceId === rule.service && one.desiredState <= TaskState.RUNNING);
+      const others = rule.service === task.serviceId ? wanted : present.filter((one) => one.serviceId === rule.service);
+      const isNear = (one: Task) => this.#isNear(candidate, one, rule.topology);
+      if (rule.anti && others.some(isNear)) return false;
+      const isFirst = rule.service === task.serviceId && wanted.length === 0;
+      const hasLabel = rule.topology === '' || candidate.spec?.labels['zone'] !== undefined;
+      if (!rule.anti && !(wanted.some(isNear) || (isFirst && hasLabel))) return false;
+    }
+    return !present.some(
+      (one) =>
+        one.serviceId !== task.serviceId &&
+        (placementOf(one.serviceId)?.affinities ?? []).some(
+          (rule) =>
+            rule.anti &&
+            rule.weight === 0 &&
+            rule.service === task.serviceId &&
+            this.#isNear(candidate, one, rule.topology),
+        ),
+    );
+  }
+
+  #isNear(candidate: Node, task: Task, topology: string): boolean {
+    if (topology === '') return task.nodeId === candidate.id;
+    const zone = this.store.get('node', task.nodeId)?.spec?.labels['zone'];
+    return zone !== undefined && zone === candidate.spec?.labels['zone'];
+  }
+
+  #wishes(candidate: Node, serviceId: string, tasks: ReadonlyMap<string, Task>): number {
+    let sum = 0;
+    for (const rule of placementOf(serviceId)?.affinities ?? []) {
+      const met = [...tasks.values()].some(
+        (one) =>
+          holds(one) &&
+          one.desiredState <= TaskState.RUNNING &&
+          one.serviceId === rule.service &&
+          this.#isNear(candidate, one, rule.topology),
+      );
+      if (met) sum += rule.anti ? -rule.weight : rule.weight;
+    }
+    return sum;
   }
 
   #rank(candidate: Node, options: SpecOptions, serviceId: string, tasks: ReadonlyMap<string, Task>): readonly number[] {
@@ -237,18 +426,29 @@ class World {
     }
     if (options.spread !== undefined) {
       const zone = candidate.spec?.labels['zone'];
+      const nodeOf = (one: Task) => this.store.get('node', one.nodeId);
       const inZone = active(
-        (one) => one.serviceId === serviceId && this.store.get('node', one.nodeId)?.spec?.labels['zone'] === zone,
+        (one) => one.serviceId === serviceId && nodeOf(one)?.spec?.labels['zone'] === zone && nodeOf(one) !== undefined,
       );
       return [inZone, same, total];
     }
-    return [same, total];
+    return [-this.#wishes(candidate, serviceId, tasks), same, total];
   }
 }
 
 function holds(task: Task): boolean {
   const state = task.status?.state ?? 0;
   return task.nodeId !== '' && state >= TaskState.ASSIGNED && state <= TaskState.RUNNING;
+}
+
+function namesOf(task: Task): readonly unknown[] {
+  return task.assignedGeneric.flatMap(({ value }) => (value?.kind === 'name' ? [value.value] : []));
+}
+
+function amountOf(resources: readonly GenericResource[], kind: string): number {
+  return resources
+    .filter((one) => one.kind === kind)
+    .reduce((sum, { value }) => sum + (value?.kind === 'count' ? value.value : 1), 0);
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {
