@@ -5,11 +5,8 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type HeldImage, type LogLine, OciExecutor, type TaskImages } from '#agent/executor/index.ts';
+import { type LogLine, OciExecutor } from '#agent/executor/index.ts';
 import { DEFAULT_LOG_CONFIG } from '#agent/logs/index.ts';
-import type { AttachRequest, NetworkAttachment } from '#agent/network/index.ts';
-import { MemoryNetwork } from '#agent/network/index.ts';
-import { NO_IMAGE_DEFAULTS } from '#agent/runtime/index.ts';
 import { PayloadStore, TaskPayloads } from '#agent/secrets/index.ts';
 import type { TaskAssignment } from '#agent/tasks/index.ts';
 import type { TaskVolumes } from '#agent/volumes/index.ts';
@@ -34,53 +31,7 @@ import { eventually } from '#test/support/eventually.ts';
 import { describeInside } from '../runtime/inside.ts';
 import { TestRuntime } from '../runtime/test-runtime.ts';
 import { openTestVolumes } from '../volumes/open-test-volumes.ts';
-
-/** Network namespaces are the network's own tests' matter: here containers get empty ones. */
-class PlainNetwork extends MemoryNetwork {
-  readonly attached = new Set<string>();
-
-  override async attach(request: AttachRequest): Promise<NetworkAttachment> {
-    const attachment = await super.attach(request);
-    this.attached.add(request.taskId);
-    return { ...attachment, netnsPath: undefined };
-  }
-
-  override async detach(taskId: string): Promise<void> {
-    this.attached.delete(taskId);
-    await super.detach(taskId);
-  }
-}
-
-class OneImage implements TaskImages {
-  readonly held = new Map<string, string>();
-  readonly #layer: string;
-  readonly volumes: string[] = [];
-
-  constructor(layer: string) {
-    this.#layer = layer;
-  }
-
-  async hold({ taskId, reference }: { readonly taskId: string; readonly reference: string }): Promise<HeldImage> {
-    if (reference !== 'busybox')
-      throw new SwarmError({ code: 'not-found', reason: 'image-not-found', message: `no image ${reference}` });
-    this.held.set(taskId, 'image');
-    return {
-      id: 'image',
-      layers: [this.#layer],
-      config: { ...NO_IMAGE_DEFAULTS, command: ['/bin/sh'], volumes: this.volumes, exposedPorts: [] },
-      architecture: 'amd64',
-    };
-  }
-
-  release(taskId: string): void {
-    this.held.delete(taskId);
-  }
-
-  restore(held: ReadonlyMap<string, string>): void {
-    this.held.clear();
-    for (const [taskId, image] of held) this.held.set(taskId, image);
-  }
-}
+import { OneImage, PlainNetwork } from './plain-host.ts';
 
 const NEVER = new AbortController().signal;
 const QUIET = (): void => {};
