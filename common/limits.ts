@@ -12,6 +12,14 @@ export const LIMITS = {
   ENV_TOTAL_BYTES: 1024 * 1024,
   ARGS_TOTAL_BYTES: 1024 * 1024,
   SPEC_BYTES: 2 * 1024 * 1024,
+  CHECK_COMMAND_BYTES: 64 * 1024,
+  /** Any time of a check: a timer of Node takes 24 days at most. */
+  CHECK_DURATION_MS: 24 * 60 * 60_000,
+  /** Failures or successes in a row. */
+  CHECK_COUNT: 10_000,
+  PROBE_INTERVAL_MIN_MS: 100,
+  PROBE_PATH_LENGTH: 2048,
+  PROBE_HEADERS: 32,
   MOUNTS_PER_SERVICE: 128,
   PORTS_PER_SERVICE: 1024,
   CONSTRAINTS_PER_SERVICE: 64,
@@ -39,6 +47,9 @@ export const LIMITS = {
   CONFIG_BYTES: 1000 * 1024,
   /** Swarm's, for the names of secrets and configs. */
   PAYLOAD_NAME_LENGTH: 64,
+  STACKS_PER_CLUSTER: 5_000,
+  /** Services that a service waits for. */
+  DEPENDENCIES_PER_SERVICE: 100,
   SECRETS_PER_CLUSTER: 5_000,
   CONFIGS_PER_CLUSTER: 5_000,
   /** What all versions of all secrets and configs hold together: managers have it in memory. */

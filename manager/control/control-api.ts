@@ -73,6 +73,7 @@ import { findNetwork, findNode, findService, findTask } from './references.ts';
 import { RolloutApi } from './rollout-api.ts';
 import { payloadWarnings } from './service-payloads.ts';
 import { countTasks, createService, type Decision, removeService, updateService } from './services.ts';
+import { StackApi } from './stack-api.ts';
 import { tasksMatching, taskView } from './tasks.ts';
 import { VolumeApi } from './volume-api.ts';
 import { type ControlCaller, type ControlStore, WriteQueue } from './write-queue.ts';
@@ -95,6 +96,7 @@ export class ControlApi {
   /** Secrets and configs. */
   readonly payloads: PayloadApi;
   readonly rollouts: RolloutApi;
+  readonly stacks: StackApi;
   readonly volumes: VolumeApi;
 
   constructor(options: ControlOptions) {
@@ -103,6 +105,8 @@ export class ControlApi {
     const { store, random, now } = options;
     const { selfNodeId } = options;
     this.volumes = new VolumeApi({ writes: this.#writes, view: () => store.view(), random, selfNodeId });
+    const view = (): StoreView => store.view();
+    this.stacks = new StackApi({ writes: this.#writes, view, images: options.images, random, now });
     this.rollouts = new RolloutApi({ writes: this.#writes, random, now });
     this.payloads = new PayloadApi({ writes: this.#writes, view: () => store.view(), random, now });
   }

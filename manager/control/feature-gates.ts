@@ -43,6 +43,7 @@ const SERVICE_GATES: readonly FeatureGate<ServiceSpec>[] = [
     level: SERVICES_LEVEL,
     uses: ({ task }) => (task?.resources?.reservations?.generic.length ?? 0) > 0,
   },
+  { field: 'depends-on', level: SERVICES_LEVEL, uses: ({ dependsOn }) => dependsOn.length > 0 },
   { field: 'update-order', level: SERVICES_LEVEL, uses: ({ update }) => update?.order === UpdateOrder.AUTO },
   { field: 'rollback-order', level: SERVICES_LEVEL, uses: ({ rollback }) => rollback?.order === UpdateOrder.AUTO },
   { field: 'update-canaries', level: SERVICES_LEVEL, uses: ({ update }) => (update?.canaries ?? 0) > 0 },

@@ -10,6 +10,7 @@ import { reviseService, revisionOf } from '#manager/orchestrator/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { underPolicy } from './cluster-policy.ts';
 import { checkServiceFeatures } from './feature-gates.ts';
+import { resolvedDependencies } from './service-dependencies.ts';
 import { validatedNetworksOf } from './service-networks.ts';
 import { resolvedPayloads } from './service-payloads.ts';
 import { validateService } from './validate-service.ts';
@@ -27,7 +28,8 @@ export function createService(
 ): Decision<Service> {
   validateService(declared);
   checkServiceFeatures(view, declared);
-  const spec = underPolicy(view, resolvedPayloads(view, validatedNetworksOf(view, declared, '')));
+  const resolved = resolvedPayloads(view, validatedNetworksOf(view, declared, ''));
+  const spec = underPolicy(view, resolvedDependencies(view, resolved, ''));
   if (view.serviceByName(spec.name) !== undefined)
     throw new SwarmError({
       code: 'exists',
@@ -60,7 +62,7 @@ export function sameRevision(a: ServiceSpec, b: ServiceSpec): boolean {
   return essence(a) === essence(b);
 }
 
-/** The spec without what may change while the same tasks run on: the number of replicas, labels and credentials. */
+/** The spec without what may change while the same tasks run on: their number, labels, credentials, what is waited for. */
 function essence(spec: ServiceSpec): string {
   const mode: ServiceSpec['mode'] =
     spec.mode?.kind === 'replicated' ? { kind: 'replicated', value: { replicas: 0 } } : spec.mode;
@@ -69,7 +71,15 @@ function essence(spec: ServiceSpec): string {
     spec.task === undefined || container === undefined
       ? spec.task
       : { ...spec.task, container: { ...container, registryAuth: '' } };
-  const bytes = ServiceSpec.encode({ ...spec, labels: {}, update: undefined, rollback: undefined, mode, task });
+  const bytes = ServiceSpec.encode({
+    ...spec,
+    labels: {},
+    update: undefined,
+    rollback: undefined,
+    mode,
+    task,
+    dependsOn: [],
+  });
   return Buffer.from(bytes).toString('base64');
 }
 
@@ -99,7 +109,7 @@ export function updateService(
   checkServiceFeatures(view, declared);
   refuseUnchangeable(current.spec, declared);
   const resolved = resolvedPayloads(view, validatedNetworksOf(view, declared, current.id));
-  const spec = underPolicy(view, resolved, current.spec.task);
+  const spec = underPolicy(view, resolvedDependencies(view, resolved, current.id), current.spec.task);
   if (essence(current.spec) === essence(spec)) {
     const service = { ...current, spec };
     return { result: service, changes: [{ kind: 'update', table: 'service', object: service }] };

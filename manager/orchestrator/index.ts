@@ -13,6 +13,7 @@ export { isJob, type JobRules, type JobShape, jobRules, jobShape } from './jobs/
 export { replicatedMode } from './replicated-mode.ts';
 export { describeEnd } from './restart-policy.ts';
 export { type NewRevision, reviseService, revisionOf } from './revise-service.ts';
+export { replacesTasks } from './revision-book.ts';
 export { ServiceLoop } from './service-loop.ts';
 export type { ServiceMode } from './service-mode.ts';
 export { type RestartRules, replicasOf, restartRules, type UpdateRules, updateRules } from './service-settings.ts';

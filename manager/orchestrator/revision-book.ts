@@ -98,6 +98,11 @@ export class RevisionBook {
   }
 }
 
+/** Whether tasks of a service that goes from one to the other are replaced, wherever they are. */
+export function replacesTasks(before: ServiceSpec, after: ServiceSpec): boolean {
+  return compareSpecs(before, after) === 'task';
+}
+
 function compareSpecs(before: ServiceSpec, after: ServiceSpec): Difference {
   if (publishesByIngress(before) !== publishesByIngress(after)) return 'task';
   if (!sameBytes(taskEndpoint(before), taskEndpoint(after))) return 'task';

@@ -11,6 +11,7 @@ import { NodeService } from '#gen/swarm/v1/node.ts';
 import { RolloutService } from '#gen/swarm/v1/rollouts.ts';
 import { SecretService } from '#gen/swarm/v1/secrets.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
+import { StackService } from '#gen/swarm/v1/stacks.ts';
 import { VolumeService } from '#gen/swarm/v1/volumes.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
@@ -21,6 +22,7 @@ import { healthHandlers } from './handlers/health-handlers.ts';
 import { logsHandlers } from './handlers/logs-handlers.ts';
 import { rolloutHandlers } from './handlers/rollout-handlers.ts';
 import { secretHandlers } from './handlers/secret-handlers.ts';
+import { stackHandlers } from './handlers/stack-handlers.ts';
 import { volumeHandlers } from './handlers/volume-handlers.ts';
 import { watchHandlers } from './handlers/watch-handlers.ts';
 import type { Membership } from './membership.ts';
@@ -48,6 +50,7 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Rpc
   server.addService(SecretService, secretHandlers(manager));
   server.addService(RolloutService, rolloutHandlers(manager));
   server.addService(VolumeService, volumeHandlers(manager));
+  server.addService(StackService, stackHandlers(manager));
   server.addService(WatchService, watchHandlers(manager));
   server.addService(
     HealthService,
