@@ -4,6 +4,7 @@ import { invalidField, SwarmError } from '#common/errors.ts';
 import { parseImageReference } from '#common/image-reference.ts';
 import { LIMITS } from '#common/limits.ts';
 import { type ContainerSpec, type Mount, MountType } from '#gen/swarm/v1/specs.ts';
+import { validateHealth } from './validate-health.ts';
 import { bytes, tooLarge, validateLabels } from './validate-labels.ts';
 import { hasPlaceholders } from './validate-placeholders.ts';
 import { validateMountOptions } from './validate-volume.ts';
@@ -206,4 +207,5 @@ export function validateContainer(spec: ContainerSpec): void {
   validateUser(spec.user);
   validateHostAndDns(spec);
   validateProcess(spec);
+  validateHealth(spec);
 }

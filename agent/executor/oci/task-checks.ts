@@ -27,11 +27,14 @@ export function healthLabels({ config }: HeldImage): Readonly<Record<string, str
 }
 
 /** Undefined where nothing is checked. */
-export function planOf({ spec }: TaskAssignment, view: ContainerView | undefined): HealthPlan | undefined {
+export function planOf({ task, spec }: TaskAssignment, view: ContainerView | undefined): HealthPlan | undefined {
+  const container = spec.task?.container;
+  // `swarm run` may run anything of an image: that what the image is for does not run then is no failure.
+  if (task.oneOff !== undefined && container?.healthcheck === undefined) return healthPlan(container, undefined);
   const text = view?.record.labels[HEALTH_LABEL];
   // Written by `healthLabels`. A container of an earlier release has none, and goes on unchecked by its image.
   const image = text === undefined ? undefined : (JSON.parse(text) as ImageHealth);
-  return healthPlan(spec.task?.container, image?.healthcheck, image?.shell);
+  return healthPlan(container, image?.healthcheck, image?.shell);
 }
 
 /** Rejects for the signal alone. */

@@ -261,8 +261,6 @@ describe('cli: services', () => {
     for (const flag of [
       '--secret=x',
       '--config=x',
-      '--health-cmd=x',
-      '--no-healthcheck',
       '--max-concurrent=1',
       '--generic-resource=x=1',
       '--credential-spec=file://x',

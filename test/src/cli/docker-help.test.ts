@@ -41,6 +41,12 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
 
 /** What our help has and Docker's has not. */
 const OWN_FLAGS: readonly string[] = [
+  'liveness-probe',
+  'liveness-probe-rm',
+  'readiness-probe',
+  'readiness-probe-rm',
+  'startup-probe',
+  'startup-probe-rm',
   'detach',
   'drain',
   'encrypt-data-path',

@@ -9,6 +9,7 @@ import { networkAttachment } from '../../values/network-attachments.ts';
 import { anyPorts } from '../../values/ports.ts';
 import { cpuNanos, integer, oneOf, sizeBytes, unsigned } from '../../values/scalars.ts';
 import { tmpfsMount, volumeMount } from '../../values/volume-mounts.ts';
+import { HEALTH_CREATE_FLAGS } from '../service/health-flags.ts';
 import { LOG_DRIVER, LOG_OPT, MEMORY_SWAP, READ_ONLY, STOP_SIGNAL } from '../service/service-flags.ts';
 
 export const ADD_HOST = listFlag({
@@ -164,7 +165,6 @@ const NOT_WIDER: Refusal = {
 const CPU_SHARE: Refusal = { because: 'processor time is limited as a whole', hint: 'use --cpus' };
 const MEMORY_SHARE: Refusal = { because: 'memory is limited as a whole', hint: 'use --memory and --memory-swap' };
 const BLOCK_IO: Refusal = { because: 'reads and writes of disks are not limited', hint: 'leave it out' };
-const HEALTH: Refusal = { because: 'this release runs no health checks', hint: 'leave it out' };
 const OLD_LINK: Refusal = {
   because: 'containers find each other by name',
   hint: 'join the same network: --network NAME',
@@ -198,9 +198,6 @@ const REFUSED: readonly AnyFlag[] = [
   ...refused(MEMORY_SHARE, false, 'oom-kill-disable'),
   ...refused(BLOCK_IO, true, 'blkio-weight', 'blkio-weight-device', 'device-read-bps', 'device-read-iops'),
   ...refused(BLOCK_IO, true, 'device-write-bps', 'device-write-iops'),
-  ...refused(HEALTH, true, 'health-cmd', 'health-interval', 'health-retries', 'health-start-interval'),
-  ...refused(HEALTH, true, 'health-start-period', 'health-timeout'),
-  ...refused(HEALTH, false, 'no-healthcheck'),
   ...refused(OLD_LINK, true, 'link', 'domainname'),
   ...refused(NODE_ALONE, true, 'link-local-ip', 'mac-address', 'expose'),
   ...refused(NODE_ALONE, false, ['publish-all', 'P']),
@@ -253,5 +250,6 @@ export const RUN_FLAGS: readonly AnyFlag[] = [
   USER,
   VOLUME,
   WORKDIR,
+  ...HEALTH_CREATE_FLAGS,
   ...REFUSED,
 ];

@@ -14,6 +14,7 @@ import { CliError } from '../../cli-errors.ts';
 import type { FlagValues } from '../../flags.ts';
 import { toRecord, withoutOverridden } from '../../values/key-values.ts';
 import { tidyCapabilities } from '../service/create-spec.ts';
+import { healthOf } from '../service/health-flags.ts';
 import { LOG_DRIVER, LOG_OPT, MEMORY_SWAP, READ_ONLY, STOP_SIGNAL } from '../service/service-flags.ts';
 import * as run from './run-flags.ts';
 
@@ -84,6 +85,7 @@ function containerOf({ flags, image, args, env, registryAuth }: RunInput): Conta
     ...tidyCapabilities(flags.list(run.CAP_ADD), flags.list(run.CAP_DROP)),
     oomScoreAdj: flags.value(run.OOM_SCORE_ADJ) ?? 0,
     noNewPrivileges: flags.list(run.SECURITY_OPT).length > 0,
+    ...healthOf(flags, undefined),
   });
 }
 

@@ -1,11 +1,6 @@
 /** Flags of Docker's `service create` and `service update` for things that this release has not. None is ignored. */
 import { type AnyFlag, type Refusal, refusedFlag } from '../../flags.ts';
 
-const HEALTH: Refusal = {
-  because: 'this release runs no health checks: a task counts as running once its process runs',
-  hint: 'leave the flag out',
-};
-
 const SECRET: Refusal = {
   because: 'this release has no secrets',
   hint: 'put the file on the nodes and use --mount type=bind,source=...,target=...,readonly',
@@ -41,13 +36,6 @@ const ROLLBACK: Refusal = {
 const COMMON: readonly AnyFlag[] = [
   refusedFlag('credential-spec', true, WINDOWS),
   refusedFlag('isolation', true, WINDOWS),
-  refusedFlag('health-cmd', true, HEALTH),
-  refusedFlag('health-interval', true, HEALTH),
-  refusedFlag('health-retries', true, HEALTH),
-  refusedFlag('health-start-interval', true, HEALTH),
-  refusedFlag('health-start-period', true, HEALTH),
-  refusedFlag('health-timeout', true, HEALTH),
-  refusedFlag('no-healthcheck', false, HEALTH),
   refusedFlag('max-concurrent', true, JOB),
   refusedFlag('memory-swappiness', true, SWAPPINESS),
 ];

@@ -5,6 +5,7 @@ import { mount } from '../../values/mounts.ts';
 import { networkAttachment } from '../../values/network-attachments.ts';
 import { publishedPorts } from '../../values/ports.ts';
 import { ABSENT_CREATE_FLAGS } from './absent-flags.ts';
+import { HEALTH_CREATE_FLAGS } from './health-flags.ts';
 import { COMMON_FLAGS, withShownDefaults } from './service-flags.ts';
 
 export const NAME = stringFlag({ name: 'name', usage: 'Service name' });
@@ -94,5 +95,6 @@ export const CREATE_FLAGS: readonly AnyFlag[] = [
   PUBLISH,
   SYSCTL,
   ULIMIT,
+  ...HEALTH_CREATE_FLAGS,
   ...ABSENT_CREATE_FLAGS,
 ];

@@ -20,6 +20,7 @@ import { CliError } from '../../cli-errors.ts';
 import type { FlagValues } from '../../flags.ts';
 import { toRecord, withoutOverridden } from '../../values/key-values.ts';
 import * as create from './create-flags.ts';
+import { healthOf } from './health-flags.ts';
 import * as common from './service-flags.ts';
 
 export interface CreateInput {
@@ -110,6 +111,7 @@ function containerOf({ flags, image, args, env, registryAuth }: CreateInput): Co
     ulimits: flags.list(create.ULIMIT).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     ...tidyCapabilities(flags.list(common.CAP_ADD), flags.list(common.CAP_DROP)),
     oomScoreAdj: flags.value(common.OOM_SCORE_ADJ) ?? 0,
+    ...healthOf(flags, undefined),
   });
 }
 

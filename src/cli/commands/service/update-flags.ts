@@ -6,6 +6,7 @@ import { networkAttachment } from '../../values/network-attachments.ts';
 import { anyPorts, publishedPorts } from '../../values/ports.ts';
 import { shellWords } from '../../values/shell-words.ts';
 import { ABSENT_UPDATE_FLAGS } from './absent-flags.ts';
+import { HEALTH_UPDATE_FLAGS } from './health-flags.ts';
 import { COMMON_FLAGS } from './service-flags.ts';
 
 export const ARGS = valueFlag({ name: 'args', type: 'command', usage: 'Service command args', parse: shellWords });
@@ -140,5 +141,6 @@ export const UPDATE_FLAGS: readonly AnyFlag[] = [
   SYSCTL_RM,
   ULIMIT_ADD,
   ULIMIT_RM,
+  ...HEALTH_UPDATE_FLAGS,
   ...ABSENT_UPDATE_FLAGS,
 ];

@@ -17,6 +17,7 @@ import { CliError } from '../../cli-errors.ts';
 import type { Flag, FlagValues } from '../../flags.ts';
 import { type KeyValue, keyValue, toRecord, withCallersValue } from '../../values/key-values.ts';
 import { resourcesOf, restartOf, rolloutOf, strategyOf } from './create-spec.ts';
+import { healthOf } from './health-flags.ts';
 import * as common from './service-flags.ts';
 import * as update from './update-flags.ts';
 
@@ -92,6 +93,7 @@ function containerOf(input: UpdateInput, before: ContainerSpec): ContainerSpec {
     ulimits: changedUlimits(flags, before.ulimits),
     ...changedCapabilities(flags, before),
     oomScoreAdj: flags.value(common.OOM_SCORE_ADJ) ?? before.oomScoreAdj,
+    ...healthOf(flags, before),
   };
 }
 
