@@ -9,14 +9,8 @@ import {
   UpdateState,
   UpdateStatus,
 } from '#gen/swarm/v1/objects.ts';
-import {
-  asReturn,
-  returnPoint,
-  specReturnedTo,
-  type UpdateContext,
-  updateContext,
-} from '#manager/orchestrator/index.ts';
-import type { Change, StoreView } from '#manager/store/index.ts';
+import { asReturn, returnPoint, specReturnedTo, updateContext } from '#manager/orchestrator/index.ts';
+import type { StoreView } from '#manager/store/index.ts';
 import { findService } from './references.ts';
 import { type Decision, sameRevision, updateService } from './services.ts';
 
@@ -184,16 +178,7 @@ function goBack(
       message: `service ${nameOf(service)} is as it was in revision ${target.number} already`,
       hint: `see \`swarm service history ${nameOf(service)}\``,
     });
-  const given = givenUp(view, service, updateContext(service));
-  return { result, changes: [...asReturn(changes, { service, message, nowMs }), ...given] };
-}
-
-/** Marks the revision whose update ends before it was done. */
-function givenUp(view: StoreView, service: Service, update: UpdateContext): readonly Change[] {
-  if (update.phase === 'idle' || update.rollback) return [];
-  const revision = view.revision(service.id, service.revision);
-  if (revision === undefined || revision.outcome !== RevisionOutcome.UNKNOWN) return [];
-  return [{ kind: 'update', table: 'revision', object: { ...revision, outcome: RevisionOutcome.ABORTED } }];
+  return { result, changes: asReturn(changes, { service, message, nowMs }) };
 }
 
 function withStatus(service: Service, updateStatus: UpdateStatus): Decision<Service> {

@@ -4,12 +4,15 @@ import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { activeRun } from './jobs/job-runs.ts';
 import { superfluousRevisions } from './update/kept-revisions.ts';
+import { updateContext } from './update/update-context.ts';
 
 export interface NewRevision {
   readonly id: string;
   readonly spec: ServiceSpec;
   /** Who asked for it. */
   readonly createdBy: string;
+  /** The revision that it takes the place of has failed. */
+  readonly afterFailure?: boolean;
 }
 
 /** The revision with the number that the service says. */
@@ -18,7 +21,10 @@ export function revisionOf(service: Service, { id, spec, createdBy }: NewRevisio
   return Revision.create({ id, serviceId, number, spec, createdBy, outcome: RevisionOutcome.UNKNOWN });
 }
 
-/** The service with its next revision, from which an update begins; the oldest revisions go. */
+/**
+ * The service with its next revision, from which an update begins. The oldest revisions go; one whose update is not done
+ * yet will never be known to be well.
+ */
 export function reviseService(
   view: StoreView,
   current: Service,
@@ -36,5 +42,18 @@ export function reviseService(
   if (run !== undefined) inUse.add(run.revision);
   for (const revision of superfluousRevisions(revisions, inUse))
     changes.push({ kind: 'remove', table: 'revision', object: revision });
+  const left = revisions.find(({ number }) => number === current.revision);
+  if (left !== undefined) {
+    const outcome = finalOutcome(current, left, next.afterFailure === true);
+    if (outcome !== left.outcome) changes.push({ kind: 'update', table: 'revision', object: { ...left, outcome } });
+  }
   return { service, changes };
+}
+
+/** Of a revision that is left. Jobs know no updates: each of their revisions runs as it is. */
+function finalOutcome(service: Service, { outcome }: Revision, hasFailed: boolean): RevisionOutcome {
+  if (hasFailed) return RevisionOutcome.FAILED;
+  const kind = service.spec?.mode?.kind;
+  const isUpdated = (kind === 'replicated' || kind === 'global') && updateContext(service).phase !== 'idle';
+  return isUpdated && outcome === RevisionOutcome.UNKNOWN ? RevisionOutcome.ABORTED : outcome;
 }

@@ -1,6 +1,7 @@
 /** A service's settings with the defaults filled in: Swarm's. */
 import {
   FailureAction,
+  type Mount,
   MountType,
   PublishMode,
   RestartCondition,
@@ -88,7 +89,9 @@ function isStartFirst(order: UpdateOrder, spec: ServiceSpec | undefined): boolea
 export function mayOverlap(spec: ServiceSpec | undefined): boolean {
   const { container, networks = [] } = spec?.task ?? {};
   const takesHostPort = spec?.endpoint?.ports.some(({ publishMode }) => publishMode === PublishMode.HOST) === true;
-  const writes = container?.mounts.some(({ type, readOnly }) => type !== MountType.TMPFS && !readOnly) === true;
+  // A volume without a name is the task's own.
+  const isShared = ({ type, source }: Mount): boolean => type !== MountType.TMPFS && source !== '';
+  const writes = container?.mounts.some((mount) => isShared(mount) && !mount.readOnly) === true;
   const isFixed = networks.some(({ network, addresses }) => network === 'host' || addresses.length > 0);
   return !takesHostPort && !writes && !isFixed;
 }

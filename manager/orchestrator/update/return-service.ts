@@ -2,7 +2,7 @@
 import { type Service, UpdateState, UpdateStatus } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
-import { reviseService } from '../revise-service.ts';
+import { type NewRevision, reviseService } from '../revise-service.ts';
 
 /** The earlier spec with what is no part of revisions as it is now: the scale, labels, and how updates are made. */
 export function specReturnedTo(present: ServiceSpec, earlier: ServiceSpec): ServiceSpec {
@@ -42,10 +42,6 @@ export function asReturn(
 }
 
 /** A return is a revision of its own, whose update is a rollback from its beginning. */
-export function returnService(
-  view: StoreView,
-  next: { readonly id: string; readonly spec: ServiceSpec; readonly createdBy: string },
-  from: Return,
-): readonly Change[] {
+export function returnService(view: StoreView, next: NewRevision, from: Return): readonly Change[] {
   return asReturn(reviseService(view, from.service, next).changes, from);
 }

@@ -175,7 +175,7 @@ function fail(state: ServiceState, desk: UpdateDesk, pauseReason: UpdatePauseRea
   if (target?.spec !== undefined && service.spec !== undefined) {
     const spec = specReturnedTo(service.spec, target.spec);
     const message = `update rolled back to revision ${target.number} ${blame.text}`;
-    const next = { id: desk.newId(), spec, createdBy: 'rollback' };
+    const next = { id: desk.newId(), spec, createdBy: 'rollback', afterFailure: true };
     const from = { service, message, nowMs: desk.nowMs, failedTask, failedTaskLog };
     changes.push(...returnService(desk.view, next, from));
   } else {
@@ -190,8 +190,8 @@ function fail(state: ServiceState, desk: UpdateDesk, pauseReason: UpdatePauseRea
       failedTaskLog,
     };
     changes.push(updateService({ ...service, updateStatus }));
+    pushOutcome(changes, desk.book.get(service.id, service.revision), RevisionOutcome.FAILED);
   }
-  pushOutcome(changes, desk.book.get(service.id, service.revision), RevisionOutcome.FAILED);
   desk.changeService(state, changes);
   return true;
 }

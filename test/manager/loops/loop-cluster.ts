@@ -3,7 +3,16 @@
  * are committed one by one; `interfere` may write between a plan and its commit, to make conflicts.
  */
 import { SeededRandom } from '#common/random.ts';
-import { ContainerStatus, type Node, NodeState, type Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import {
+  ContainerStatus,
+  HealthState,
+  type Node,
+  NodeState,
+  type Task,
+  TaskHealth,
+  TaskState,
+  TaskStatus,
+} from '#gen/swarm/v1/objects.ts';
 import { createLoops, DEFAULT_ORCHESTRATOR_CONFIG, type OrchestratorConfig } from '#manager/orchestrator/index.ts';
 import { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig } from '#manager/scheduler/index.ts';
 import type { Change, Loop, StoreEvent, TableName, Tables } from '#manager/store/index.ts';
@@ -16,6 +25,10 @@ export interface LoopClusterOptions {
   readonly scheduler?: Partial<SchedulerConfig>;
   /** How a container of the task ends once it has started, after how long; undefined: it runs on. */
   readonly fate?: (task: Task, cluster: LoopCluster) => Fate | undefined;
+  /** The state that the task's agent does not get it beyond; undefined: it comes up. */
+  readonly hangsAt?: (task: Task, cluster: LoopCluster) => TaskState | undefined;
+  /** What the checks of a task that comes up say of it; undefined: it has none. */
+  readonly isReady?: (task: Task, cluster: LoopCluster) => boolean | undefined;
 }
 
 export interface Fate {
@@ -171,6 +184,14 @@ export class LoopCluster {
     this.report(task, TaskState.FAILED, { container, error: `task: non-zero exit (${exitCode})` });
   }
 
+  /** The checks of a running task say something new of it. */
+  setReady(task: Task, ready: boolean, message = ''): void {
+    const state = ready ? HealthState.HEALTHY : HealthState.UNHEALTHY;
+    const readySinceMs = ready ? this.nowMs : 0;
+    const health = TaskHealth.create({ ...task.status?.health, state, ready, message, readySinceMs });
+    this.report(task, TaskState.RUNNING, { timestampMs: task.status?.timestampMs ?? 0, health });
+  }
+
   #turn(loop: Loop): number {
     const plan = loop.plan(this.store, this.nowMs);
     if (plan.changes.length > 0) this.interfere?.();
@@ -200,11 +221,23 @@ export class LoopCluster {
     }
     if (state === TaskState.RUNNING) return this.#meetFate(task, containers);
     if (state >= TaskState.READY && task.desiredState < TaskState.RUNNING) return false;
+    if (state === this.#options.hangsAt?.(task, this)) return false;
     const next = STEPS[STEPS.indexOf(state) + 1] as TaskState;
     if (next === TaskState.RUNNING) containers.add(task.id);
     const container = ContainerStatus.create({ containerId: task.id, startedAtMs: this.nowMs });
-    this.report(task, next, next === TaskState.RUNNING ? { container } : {});
+    this.report(
+      task,
+      next,
+      next === TaskState.RUNNING ? { container, runningAtMs: this.nowMs, ...this.#firstHealth(task) } : {},
+    );
     return true;
+  }
+
+  #firstHealth(task: Task): Partial<TaskStatus> {
+    const ready = this.#options.isReady?.(task, this);
+    if (ready === undefined) return {};
+    const state = ready ? HealthState.HEALTHY : HealthState.STARTING;
+    return { health: TaskHealth.create({ state, ready, readySinceMs: ready ? this.nowMs : 0 }) };
   }
 
   #meetFate(task: Task, containers: Set<string>): boolean {
