@@ -3,6 +3,7 @@ import { ClusterSpec, NetworkConfig } from '#gen/swarm/v1/specs.ts';
 import { type AnyFlag, boolFlag, type FlagValues, refusedFlag, valueFlag } from '../../flags.ts';
 import { durationMs, integer, unsigned } from '../../values/scalars.ts';
 import { PLACEMENT_STRATEGY } from '../service/service-flags.ts';
+import { POLICY_FLAGS, policyOf } from './policy-flags.ts';
 
 const CERT_EXPIRY = valueFlag({
   name: 'cert-expiry',
@@ -92,6 +93,7 @@ export const CLUSTER_FLAGS: readonly AnyFlag[] = [
   ENCRYPT_DATA_PATH,
   WITHDRAW_DEADLINE,
   STRATEGY,
+  ...POLICY_FLAGS,
   refusedFlag('autolock', false, AUTOLOCK),
   refusedFlag('external-ca', true, EXTERNAL_CA),
 ];
@@ -121,6 +123,7 @@ export function clusterSpecOf(flags: FlagValues, before: ClusterSpec | undefined
       savesKept: flags.value(SNAPSHOT_SAVE_KEEP) ?? spec.log?.savesKept,
     },
     ...networkConfigOf(flags, spec.network),
+    ...policyOf(flags, spec.policy),
   };
 }
 

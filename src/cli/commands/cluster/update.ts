@@ -1,10 +1,14 @@
 import type { CommandImplementation, Invocation } from '../../command.ts';
-import { printLine } from '../../context.ts';
+import { printLine, printWarning } from '../../context.ts';
 import { CLUSTER_FLAGS, clusterSpecOf } from './cluster-flags.ts';
 
 export const update: CommandImplementation = {
   flags: CLUSTER_FLAGS,
-  examples: ['swarm update --task-history-limit 10', 'swarm update --cert-expiry 720h'],
+  examples: [
+    'swarm update --task-history-limit 10',
+    'swarm update --cert-expiry 720h',
+    'swarm update --allow-devices=true',
+  ],
   run: updateCluster,
 };
 
@@ -15,6 +19,8 @@ async function updateCluster({ context, flags, showHelp }: Invocation): Promise<
   }
   const api = await context.api();
   const { cluster } = await api.control.getCluster({});
-  await api.control.updateCluster({ version: cluster?.version ?? 0, spec: clusterSpecOf(flags, cluster?.spec) });
+  const spec = clusterSpecOf(flags, cluster?.spec);
+  const { warnings } = await api.control.updateCluster({ version: cluster?.version ?? 0, spec });
+  for (const warning of warnings) printWarning(context, `warning: ${warning}`);
   printLine(context, 'Swarm updated.');
 }

@@ -10,7 +10,9 @@ import { anyPorts } from '../../values/ports.ts';
 import { cpuNanos, integer, oneOf, sizeBytes, unsigned } from '../../values/scalars.ts';
 import { tmpfsMount, volumeMount } from '../../values/volume-mounts.ts';
 import { HEALTH_CREATE_FLAGS } from '../service/health-flags.ts';
+import { ISOLATION_FLAGS } from '../service/isolation-flags.ts';
 import { LOG_DRIVER, LOG_OPT, MEMORY_SWAP, READ_ONLY, STOP_SIGNAL } from '../service/service-flags.ts';
+import { SHARE_RUN_FLAGS } from '../service/share-flags.ts';
 
 export const ADD_HOST = listFlag({
   name: 'add-host',
@@ -66,7 +68,6 @@ export const NETWORK = listFlag<NetworkAttachmentSpec>({
   parse: networkAttachment,
 });
 export const NETWORK_ALIAS = listFlag({ name: 'network-alias', usage: 'Add a name for the container on its network' });
-export const NO_NEW_PRIVILEGES = 'no-new-privileges';
 export const OOM_SCORE_ADJ = valueFlag({
   name: 'oom-score-adj',
   type: 'int',
@@ -106,11 +107,6 @@ export const RESTART = valueFlag({
   parse: noRestart,
 });
 export const RM = boolFlag({ name: 'rm', usage: 'Remove the container when it ends' });
-export const SECURITY_OPT = listFlag({
-  name: 'security-opt',
-  usage: 'Security Options: only no-new-privileges',
-  parse: securityOption,
-});
 export const STOP_TIMEOUT = valueFlag({
   name: 'stop-timeout',
   type: 'int',
@@ -149,22 +145,20 @@ function noRestart(text: string): 'no' {
   );
 }
 
-function securityOption(text: string): typeof NO_NEW_PRIVILEGES {
-  if (/^no-new-privileges(?:[:=]true)?$/.test(text)) return NO_NEW_PRIVILEGES;
-  throw new FlagValueError('only no-new-privileges can be set', 'leave it out: profiles are those of the node');
-}
-
 const INPUT: Refusal = {
   because: 'a container of the swarm has no standard input and no terminal',
   hint: 'give the command whole: swarm run --rm IMAGE sh -c "..."',
 };
 const NOT_WIDER: Refusal = {
-  because: 'containers of the swarm keep to their namespaces and devices',
-  hint: 'leave it out; --cap-add gives single capabilities',
+  because: 'the node decides where its containers are kept',
+  hint: 'leave it out',
 };
 const CPU_SHARE: Refusal = { because: 'processor time is limited as a whole', hint: 'use --cpus' };
 const MEMORY_SHARE: Refusal = { because: 'memory is limited as a whole', hint: 'use --memory and --memory-swap' };
-const BLOCK_IO: Refusal = { because: 'reads and writes of disks are not limited', hint: 'leave it out' };
+const GPU: Refusal = {
+  because: 'GPUs are given out by the scheduler, to services',
+  hint: 'name the device: --device /dev/nvidia0 or /dev/dri; or create a service with --generic-resource',
+};
 const OLD_LINK: Refusal = {
   because: 'containers find each other by name',
   hint: 'join the same network: --network NAME',
@@ -189,19 +183,14 @@ function refused(refusal: Refusal, takesValue: boolean, ...names: readonly (stri
 const REFUSED: readonly AnyFlag[] = [
   ...refused(INPUT, false, ['interactive', 'i'], ['tty', 't']),
   ...refused(INPUT, true, ['attach', 'a'], 'detach-keys'),
-  ...refused(NOT_WIDER, false, 'privileged'),
-  ...refused(NOT_WIDER, true, 'device', 'device-cgroup-rule', 'gpus', 'ipc', 'pid', 'uts', 'userns', 'cgroupns'),
-  ...refused(NOT_WIDER, true, 'cgroup-parent', 'runtime', 'shm-size', 'storage-opt', 'use-api-socket'),
-  ...refused(CPU_SHARE, true, ['cpu-shares', 'c'], 'cpu-period', 'cpu-quota', 'cpu-rt-period', 'cpu-rt-runtime'),
-  ...refused(CPU_SHARE, true, 'cpuset-cpus', 'cpuset-mems'),
-  ...refused(MEMORY_SHARE, true, 'memory-reservation', 'memory-swappiness', 'kernel-memory'),
-  ...refused(MEMORY_SHARE, false, 'oom-kill-disable'),
-  ...refused(BLOCK_IO, true, 'blkio-weight', 'blkio-weight-device', 'device-read-bps', 'device-read-iops'),
-  ...refused(BLOCK_IO, true, 'device-write-bps', 'device-write-iops'),
-  ...refused(OLD_LINK, true, 'link', 'domainname'),
+  ...refused(GPU, true, 'gpus'),
+  ...refused(NOT_WIDER, true, 'cgroup-parent', 'storage-opt', 'use-api-socket'),
+  ...refused(CPU_SHARE, true, 'cpu-period', 'cpu-quota', 'cpu-rt-period', 'cpu-rt-runtime'),
+  ...refused(MEMORY_SHARE, true, 'kernel-memory'),
+  ...refused(OLD_LINK, true, 'link'),
   ...refused(NODE_ALONE, true, 'link-local-ip', 'mac-address', 'expose'),
   ...refused(NODE_ALONE, false, ['publish-all', 'P']),
-  ...refused(FILE, true, 'cidfile', 'label-file', 'annotation'),
+  ...refused(FILE, true, 'cidfile', 'label-file'),
   ...refused(WINDOWS, true, 'isolation', 'io-maxbandwidth', 'io-maxiops', 'cpu-count', 'cpu-percent'),
   ...refused(MOUNTS, true, 'volumes-from', 'volume-driver'),
   ...refused(IMAGE, true, 'platform'),
@@ -241,7 +230,6 @@ export const RUN_FLAGS: readonly AnyFlag[] = [
   READ_ONLY,
   RESTART,
   RM,
-  SECURITY_OPT,
   STOP_SIGNAL,
   STOP_TIMEOUT,
   SYSCTL,
@@ -251,5 +239,7 @@ export const RUN_FLAGS: readonly AnyFlag[] = [
   VOLUME,
   WORKDIR,
   ...HEALTH_CREATE_FLAGS,
+  ...ISOLATION_FLAGS,
+  ...SHARE_RUN_FLAGS,
   ...REFUSED,
 ];

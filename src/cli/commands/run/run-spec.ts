@@ -15,7 +15,9 @@ import type { FlagValues } from '../../flags.ts';
 import { toRecord, withoutOverridden } from '../../values/key-values.ts';
 import { tidyCapabilities } from '../service/create-spec.ts';
 import { healthOf } from '../service/health-flags.ts';
+import { isolationOf } from '../service/isolation-flags.ts';
 import { LOG_DRIVER, LOG_OPT, MEMORY_SWAP, READ_ONLY, STOP_SIGNAL } from '../service/service-flags.ts';
+import { oomKillDisableOf, sharesOf } from '../service/share-flags.ts';
 import * as run from './run-flags.ts';
 
 export interface RunInput {
@@ -37,14 +39,17 @@ export function runSpec(input: RunInput): ServiceSpec {
     name: input.name,
     task: TaskSpec.create({
       container: containerOf(input),
-      resources: ResourceRequirements.create({
-        limits: Resources.create({
-          cpuNanos: flags.value(run.CPUS) ?? 0,
-          memoryBytes: flags.value(run.MEMORY) ?? 0,
-          pids: Math.max(0, flags.value(run.PIDS_LIMIT) ?? 0),
+      resources: sharesOf(
+        flags,
+        ResourceRequirements.create({
+          limits: Resources.create({
+            cpuNanos: flags.value(run.CPUS) ?? 0,
+            memoryBytes: flags.value(run.MEMORY) ?? 0,
+            pids: Math.max(0, flags.value(run.PIDS_LIMIT) ?? 0),
+          }),
+          memorySwapBytes: flags.value(MEMORY_SWAP),
         }),
-        memorySwapBytes: flags.value(MEMORY_SWAP),
-      }),
+      ),
       logDriver: flags.anyGiven(LOG_DRIVER, LOG_OPT)
         ? LogDriver.create({ name: flags.value(LOG_DRIVER) ?? 'json-file', options: toRecord(flags.list(LOG_OPT)) })
         : undefined,
@@ -53,6 +58,8 @@ export function runSpec(input: RunInput): ServiceSpec {
     endpoint: EndpointSpec.create({ ports: flags.list(run.PUBLISH).flat() }),
   });
 }
+
+const EMPTY = ContainerSpec.create();
 
 function containerOf({ flags, image, args, env, registryAuth }: RunInput): ContainerSpec {
   const entrypoint = flags.value(run.ENTRYPOINT);
@@ -84,7 +91,8 @@ function containerOf({ flags, image, args, env, registryAuth }: RunInput): Conta
     ulimits: flags.list(run.ULIMIT).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     ...tidyCapabilities(flags.list(run.CAP_ADD), flags.list(run.CAP_DROP)),
     oomScoreAdj: flags.value(run.OOM_SCORE_ADJ) ?? 0,
-    noNewPrivileges: flags.list(run.SECURITY_OPT).length > 0,
+    ...isolationOf(flags, EMPTY),
+    ...oomKillDisableOf(flags, EMPTY),
     ...healthOf(flags, undefined),
   });
 }

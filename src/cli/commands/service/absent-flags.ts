@@ -23,11 +23,6 @@ const GENERIC: Refusal = {
 
 const WINDOWS: Refusal = { because: 'it is for Windows only', hint: 'leave the flag out' };
 
-const SWAPPINESS: Refusal = {
-  because: 'only the amount of swap can be set here',
-  hint: 'use --memory-swap, or leave the flag out',
-};
-
 const ROLLBACK: Refusal = {
   because: 'this release does not roll back on request',
   hint: 'set the former values with `swarm service update`; `swarm service inspect` shows the present ones',
@@ -37,7 +32,6 @@ const COMMON: readonly AnyFlag[] = [
   refusedFlag('credential-spec', true, WINDOWS),
   refusedFlag('isolation', true, WINDOWS),
   refusedFlag('max-concurrent', true, JOB),
-  refusedFlag('memory-swappiness', true, SWAPPINESS),
 ];
 
 export const ABSENT_CREATE_FLAGS: readonly AnyFlag[] = [

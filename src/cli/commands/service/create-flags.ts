@@ -6,7 +6,9 @@ import { networkAttachment } from '../../values/network-attachments.ts';
 import { publishedPorts } from '../../values/ports.ts';
 import { ABSENT_CREATE_FLAGS } from './absent-flags.ts';
 import { HEALTH_CREATE_FLAGS } from './health-flags.ts';
+import { ISOLATION_FLAGS } from './isolation-flags.ts';
 import { COMMON_FLAGS, withShownDefaults } from './service-flags.ts';
+import { SHARE_FLAGS } from './share-flags.ts';
 
 export const NAME = stringFlag({ name: 'name', usage: 'Service name' });
 export const MODE = stringFlag({
@@ -96,5 +98,7 @@ export const CREATE_FLAGS: readonly AnyFlag[] = [
   SYSCTL,
   ULIMIT,
   ...HEALTH_CREATE_FLAGS,
+  ...ISOLATION_FLAGS,
+  ...SHARE_FLAGS,
   ...ABSENT_CREATE_FLAGS,
 ];

@@ -21,7 +21,9 @@ import type { FlagValues } from '../../flags.ts';
 import { toRecord, withoutOverridden } from '../../values/key-values.ts';
 import * as create from './create-flags.ts';
 import { healthOf } from './health-flags.ts';
+import { isolationOf } from './isolation-flags.ts';
 import * as common from './service-flags.ts';
+import { oomKillDisableOf, sharesOf } from './share-flags.ts';
 
 export interface CreateInput {
   readonly flags: FlagValues;
@@ -61,6 +63,8 @@ export function createSpec(input: CreateInput): ServiceSpec {
     }),
   });
 }
+
+const EMPTY = ContainerSpec.create();
 
 function modeOf(flags: FlagValues): NonNullable<ServiceSpec['mode']> {
   const mode = flags.value(create.MODE) ?? 'replicated';
@@ -111,6 +115,8 @@ function containerOf({ flags, image, args, env, registryAuth }: CreateInput): Co
     ulimits: flags.list(create.ULIMIT).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     ...tidyCapabilities(flags.list(common.CAP_ADD), flags.list(common.CAP_DROP)),
     oomScoreAdj: flags.value(common.OOM_SCORE_ADJ) ?? 0,
+    ...isolationOf(flags, EMPTY),
+    ...oomKillDisableOf(flags, EMPTY),
     ...healthOf(flags, undefined),
   });
 }
@@ -134,8 +140,8 @@ function tidy(names: readonly string[]): readonly string[] {
 export function resourcesOf(flags: FlagValues, before: ResourceRequirements | undefined): ResourceRequirements {
   const limits = before?.limits ?? Resources.create();
   const reservations = before?.reservations ?? Resources.create();
-  return ResourceRequirements.create({
-    ...before,
+  return sharesOf(flags, {
+    ...(before ?? ResourceRequirements.create()),
     limits: {
       ...limits,
       cpuNanos: flags.value(common.LIMIT_CPU) ?? limits.cpuNanos,

@@ -7,7 +7,9 @@ import { anyPorts, publishedPorts } from '../../values/ports.ts';
 import { shellWords } from '../../values/shell-words.ts';
 import { ABSENT_UPDATE_FLAGS } from './absent-flags.ts';
 import { HEALTH_UPDATE_FLAGS } from './health-flags.ts';
+import { ISOLATION_UPDATE_FLAGS } from './isolation-flags.ts';
 import { COMMON_FLAGS } from './service-flags.ts';
+import { SHARE_UPDATE_FLAGS } from './share-flags.ts';
 
 export const ARGS = valueFlag({ name: 'args', type: 'command', usage: 'Service command args', parse: shellWords });
 export const FORCE = boolFlag({ name: 'force', usage: 'Force update even if no changes require it' });
@@ -142,5 +144,7 @@ export const UPDATE_FLAGS: readonly AnyFlag[] = [
   ULIMIT_ADD,
   ULIMIT_RM,
   ...HEALTH_UPDATE_FLAGS,
+  ...ISOLATION_UPDATE_FLAGS,
+  ...SHARE_UPDATE_FLAGS,
   ...ABSENT_UPDATE_FLAGS,
 ];

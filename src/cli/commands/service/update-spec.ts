@@ -18,7 +18,9 @@ import type { Flag, FlagValues } from '../../flags.ts';
 import { type KeyValue, keyValue, toRecord, withCallersValue } from '../../values/key-values.ts';
 import { resourcesOf, restartOf, rolloutOf, strategyOf } from './create-spec.ts';
 import { healthOf } from './health-flags.ts';
+import { changedIsolation } from './isolation-flags.ts';
 import * as common from './service-flags.ts';
+import { oomKillDisableOf } from './share-flags.ts';
 import * as update from './update-flags.ts';
 
 export interface UpdateInput {
@@ -93,6 +95,8 @@ function containerOf(input: UpdateInput, before: ContainerSpec): ContainerSpec {
     ulimits: changedUlimits(flags, before.ulimits),
     ...changedCapabilities(flags, before),
     oomScoreAdj: flags.value(common.OOM_SCORE_ADJ) ?? before.oomScoreAdj,
+    ...changedIsolation(flags, before),
+    ...oomKillDisableOf(flags, before),
     ...healthOf(flags, before),
   };
 }
