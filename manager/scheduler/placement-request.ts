@@ -2,6 +2,7 @@
 import type { Node, Revision } from '#gen/swarm/v1/objects.ts';
 import { PlacementStrategy, type Platform, type PortConfig } from '#gen/swarm/v1/specs.ts';
 import { attachmentsOf, publishesByIngress } from '#manager/allocator/index.ts';
+import { type NamedMount, namedMounts } from '#manager/volumes/index.ts';
 import { type AffinityRule, affinityRules } from './affinity.ts';
 import { neededAgentLevel } from './agent-needs.ts';
 import { type Constraint, compileConstraints } from './constraint.ts';
@@ -12,6 +13,7 @@ import { labelOf } from './node-attributes.ts';
 
 export interface PlacementRequest {
   readonly serviceId: string;
+  readonly serviceName: string;
   readonly revision: number;
   readonly cpuNanos: number;
   readonly memoryBytes: number;
@@ -43,6 +45,8 @@ export interface PlacementRequest {
   readonly agentLevel: number;
   /** What its node's engine must have. */
   readonly engineNeeds: readonly EngineNeed[];
+  /** Volumes with a name that its tasks mount: a slot returns to where it has one. */
+  readonly volumes: readonly NamedMount[];
   /** What weighing a node costs, in evaluations. */
   readonly weighCost: number;
 }
@@ -57,6 +61,8 @@ export function compileRequest(revision: Revision): PlacementRequest {
   const affinities = affinityRules(placement?.affinities ?? []);
   return {
     serviceId: revision.serviceId,
+    serviceName: revision.spec?.name ?? '',
+    volumes: namedMounts(revision.spec),
     revision: revision.number,
     cpuNanos: task?.resources?.reservations?.cpuNanos ?? 0,
     memoryBytes: task?.resources?.reservations?.memoryBytes ?? 0,

@@ -1,29 +1,40 @@
 import type { Task } from '#gen/swarm/v1/objects.ts';
 
-/** Pending tasks that come with their node, and the nodes on which they are to be checked (again). */
+/**
+ * Pending tasks that can go to one node only, and the nodes on which they are to be checked (again): those of global
+ * services, and those whose data is on a node.
+ */
 export class PresetTasks {
   /** By node. Invariant: no entry is empty. */
   readonly #nodes = new Map<string, Map<string, Task>>();
   /** Invariant: every node in it has an entry. */
   readonly #unchecked = new Set<string>();
+  /** Node by task. Invariant: has the tasks of all nodes. */
+  readonly #places = new Map<string, string>();
 
   clear(): void {
     this.#nodes.clear();
     this.#unchecked.clear();
+    this.#places.clear();
   }
 
-  add(task: Task): void {
-    const tasks = this.#nodes.get(task.nodeId);
-    if (tasks === undefined) this.#nodes.set(task.nodeId, new Map([[task.id, task]]));
+  add(task: Task, nodeId: string): void {
+    this.remove(task);
+    const tasks = this.#nodes.get(nodeId);
+    if (tasks === undefined) this.#nodes.set(nodeId, new Map([[task.id, task]]));
     else tasks.set(task.id, task);
-    this.#unchecked.add(task.nodeId);
+    this.#places.set(task.id, nodeId);
+    this.#unchecked.add(nodeId);
   }
 
-  remove(task: Task): void {
-    const tasks = this.#nodes.get(task.nodeId);
-    if (tasks === undefined || !tasks.delete(task.id) || tasks.size > 0) return;
-    this.#nodes.delete(task.nodeId);
-    this.#unchecked.delete(task.nodeId);
+  remove({ id }: Task): void {
+    const nodeId = this.#places.get(id);
+    if (nodeId === undefined) return;
+    this.#places.delete(id);
+    const tasks = this.#nodes.get(nodeId);
+    if (tasks === undefined || !tasks.delete(id) || tasks.size > 0) return;
+    this.#nodes.delete(nodeId);
+    this.#unchecked.delete(nodeId);
   }
 
   /** Something about the node has changed. */

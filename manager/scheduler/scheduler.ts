@@ -19,6 +19,7 @@ import { Preemptor } from './preemptor.ts';
 import { PresetTasks } from './preset-tasks.ts';
 import { earlier, nameIn, type Slice } from './slice.ts';
 import { compareGroups, TaskGroup } from './task-group.ts';
+import { explainHome, TaskHomes } from './task-homes.ts';
 
 export class Scheduler implements Loop {
   readonly name = 'scheduler';
@@ -28,6 +29,7 @@ export class Scheduler implements Loop {
   #filters = new Map<PlacementRequest, readonly Filter[]>();
   #index = this.#newIndex();
   readonly #presets = new PresetTasks();
+  readonly #homes = new TaskHomes((id) => this.#index.records.get(id)?.node);
   #failures = new FailureIndex();
   readonly #revisions = new Map<string, Revision>();
   readonly #requests = new Map<string, PlacementRequest>();
@@ -56,6 +58,7 @@ export class Scheduler implements Loop {
     this.#index = this.#newIndex();
     this.#failures = new FailureIndex();
     this.#presets.clear();
+    this.#homes.clear();
     this.#revisions.clear();
     this.#requests.clear();
     this.#filters.clear();
@@ -68,6 +71,7 @@ export class Scheduler implements Loop {
     for (const network of view.all('network')) this.#needs.setNetwork(network);
     for (const node of view.all('node')) this.#index.setNode(node);
     for (const revision of view.all('revision')) this.#setRevision(revision);
+    for (const volume of view.all('volume')) this.#homes.restore(volume);
     for (const task of view.all('task')) this.#setTask(task, undefined);
   }
 
@@ -92,6 +96,9 @@ export class Scheduler implements Loop {
         if (event.kind === 'remove') this.#needs.removeNetwork(event.object.id);
         else this.#needs.setNetwork(event.object);
         this.#filters.clear();
+        break;
+      case 'volume':
+        for (const task of this.#homes.observe(event)) this.#placeAnew(task);
         break;
       default: // plays no part in placement
         break;
@@ -143,6 +150,7 @@ export class Scheduler implements Loop {
     if (group === undefined) return;
     group.request = this.#requestOf(key);
     this.#makeReady(group);
+    if ((group.request?.volumes.length ?? 0) > 0) for (const task of [...group.pending.values()]) this.#placeAnew(task);
   }
 
   #removeRevision(revision: Revision): void {
@@ -173,8 +181,23 @@ export class Scheduler implements Loop {
     this.#failures.setTask(task);
     this.#index.setTask(task, task.nodeId === '' ? undefined : this.#requestOf(key));
     if (!isPending(task) || task.desiredState > TaskState.COMPLETE) return;
-    if (task.nodeId !== '') this.#presets.add(task);
+    this.#queue(task, key);
+  }
+
+  /** A pending task waits for its node, where it has one, or for the best of all. */
+  #queue(task: Task, key: string): void {
+    const home = this.#homes.add(task, this.#requestOf(key));
+    if (task.nodeId !== '') this.#presets.add(task, task.nodeId);
+    else if (home !== undefined) this.#presets.add(task, home.nodeId);
     else this.#addPending(task, key);
+  }
+
+  /** Where its data is has changed. */
+  #placeAnew(task: Task): void {
+    if (this.#assumed.has(task.id)) return; // has its place, unless that is refused
+    const key = groupKey(task.serviceId, task.revision);
+    this.#forgetPending(task, key);
+    this.#queue(task, key);
   }
 
   #removeTask(task: Task): void {
@@ -212,6 +235,7 @@ export class Scheduler implements Loop {
 
   #forgetPending(task: Task, key: string): void {
     this.#presets.remove(task);
+    this.#homes.remove(task);
     const group = this.#groups.get(key);
     if (group === undefined || !group.pending.delete(task.id)) return;
     group.promises.delete(task.id);
@@ -223,8 +247,7 @@ export class Scheduler implements Loop {
   #takeBackAssumed(): void {
     for (const task of this.#assumed.values()) {
       this.#index.removeTask(task.id);
-      if (task.nodeId !== '') this.#presets.add(task);
-      else this.#addPending(task, groupKey(task.serviceId, task.revision));
+      this.#queue(task, groupKey(task.serviceId, task.revision));
     }
     this.#assumed.clear();
   }
@@ -237,7 +260,7 @@ export class Scheduler implements Loop {
     slice.placements--;
   }
 
-  /** Tasks of global services come with their node: it is only checked. False when the slice was over before the end. */
+  /** Tasks that can go to one node only: it is only checked. False when the slice was over before the end. */
   #placePresets(slice: Slice): boolean {
     for (const nodeId of this.#presets.unchecked()) {
       if (slice.placements <= 0) return false;
@@ -259,7 +282,14 @@ export class Scheduler implements Loop {
         this.#assume(task, record, request, slice);
         continue;
       }
-      const reason = explainRefusals([{ filter: refusing, nodes: 1 }], nameIn(slice.view));
+      const home = task.nodeId === '' ? this.#homes.homeOf(task, request) : undefined;
+      if (home?.required === false) {
+        this.#presets.remove(task);
+        this.#addPending(task, groupKey(task.serviceId, task.revision));
+        continue;
+      }
+      const refusal = explainRefusals([{ filter: refusing, nodes: 1 }], nameIn(slice.view));
+      const reason = home === undefined ? refusal : explainHome(home, record.node, refusal);
       if (task.status?.error === reason) continue;
       slice.changes.push(taskUpdate(waitingTask(task, reason, slice.nowMs)));
       settled = false;
