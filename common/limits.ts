@@ -29,6 +29,11 @@ export const LIMITS = {
   /** Four times the profile of containers-common. */
   SECCOMP_PROFILE_BYTES: 64 * 1024,
   PREFERENCES_PER_SERVICE: 8,
+  /** Rules about being near other services, or apart from them. */
+  AFFINITIES_PER_SERVICE: 32,
+  /** Kinds of generic resources that a service reserves, and how many of one. */
+  GENERIC_PER_SERVICE: 16,
+  GENERIC_AMOUNT: 1_000_000,
   NETWORKS_PER_SERVICE: 64,
   ALIASES_PER_NETWORK: 64,
   SUBNETS_PER_NETWORK: 64,

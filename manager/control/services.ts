@@ -10,6 +10,7 @@ import { reviseService, revisionOf } from '#manager/orchestrator/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { underPolicy } from './cluster-policy.ts';
 import { checkServiceFeatures } from './feature-gates.ts';
+import { resolvedAffinities } from './service-affinities.ts';
 import { resolvedDependencies } from './service-dependencies.ts';
 import { validatedNetworksOf } from './service-networks.ts';
 import { resolvedPayloads } from './service-payloads.ts';
@@ -28,8 +29,10 @@ export function createService(
 ): Decision<Service> {
   validateService(declared);
   checkServiceFeatures(view, declared);
+  const id = newId(random);
   const resolved = resolvedPayloads(view, validatedNetworksOf(view, declared, ''));
-  const spec = underPolicy(view, resolvedDependencies(view, resolved, ''));
+  const near = resolvedAffinities(view, resolvedDependencies(view, resolved, ''), id);
+  const spec = underPolicy(view, near);
   if (view.serviceByName(spec.name) !== undefined)
     throw new SwarmError({
       code: 'exists',
@@ -46,7 +49,7 @@ export function createService(
       message: `the swarm has ${LIMITS.SERVICES_PER_CLUSTER} services, the limit (SERVICES_PER_CLUSTER)`,
       hint: 'remove services that are not needed',
     });
-  const service = Service.create({ id: newId(random), spec, revision: 1 });
+  const service = Service.create({ id, spec, revision: 1 });
   const revision = revisionOf(service, { id: newId(random), spec, createdBy: author });
   return {
     result: service,
@@ -109,7 +112,9 @@ export function updateService(
   checkServiceFeatures(view, declared);
   refuseUnchangeable(current.spec, declared);
   const resolved = resolvedPayloads(view, validatedNetworksOf(view, declared, current.id));
-  const spec = underPolicy(view, resolvedDependencies(view, resolved, current.id), current.spec.task);
+  const dependent = resolvedDependencies(view, resolved, current.id);
+  const near = resolvedAffinities(view, dependent, current.id, current.spec);
+  const spec = underPolicy(view, near, current.spec.task);
   if (essence(current.spec) === essence(spec)) {
     const service = { ...current, spec };
     return { result: service, changes: [{ kind: 'update', table: 'service', object: service }] };

@@ -17,11 +17,11 @@ import {
   type TaskSpec,
   TrafficPolicy,
 } from '#gen/swarm/v1/specs.ts';
-import { parseConstraints } from '#manager/scheduler/index.ts';
 import { validateContainer } from './validate-container.ts';
 import { validateLabels } from './validate-labels.ts';
 import { validateOptions } from './validate-options.ts';
 import { validatePlaceholders } from './validate-placeholders.ts';
+import { validatePlacement } from './validate-placement.ts';
 import { validateShares } from './validate-shares.ts';
 import { validateUpdateConfig } from './validate-update.ts';
 
@@ -46,28 +46,6 @@ function validateResources(kind: string, resources: Resources | undefined): void
 function notNegative(field: string, value: number | undefined): void {
   if (value !== undefined && value < 0)
     throw invalidField(field, `${field}: must not be negative (got ${value} ms)`, 'use 0s or more');
-}
-
-function validatePlacement(task: TaskSpec): void {
-  const placement = task.placement;
-  if (placement === undefined) return;
-  if (placement.constraints.length > LIMITS.CONSTRAINTS_PER_SERVICE)
-    throw invalidField(
-      'constraints',
-      `constraints: more than ${LIMITS.CONSTRAINTS_PER_SERVICE}`,
-      'label the nodes instead',
-    );
-  const parsed = parseConstraints('constraints', placement.constraints);
-  if (parsed instanceof SwarmError) throw parsed;
-  if (placement.preferences.length > LIMITS.PREFERENCES_PER_SERVICE)
-    throw invalidField('preferences', `preferences: more than ${LIMITS.PREFERENCES_PER_SERVICE}`, 'use fewer');
-  for (const { spread } of placement.preferences)
-    if (!/^(node|engine)\.labels\.[^\s]+$/.test(spread))
-      throw invalidField(
-        'placement-pref',
-        `placement-pref: ${JSON.stringify(spread)} names no label`,
-        'use spread=node.labels.NAME or spread=engine.labels.NAME',
-      );
 }
 
 const PROTOCOLS: Readonly<Record<PortProtocol, string>> = {
