@@ -96,10 +96,10 @@ function countStragglers({ judged, counts }: JobState, status: JobStatus): JobSt
   return withRun(status, { ...last, succeeded, failed, total: succeeded + failed });
 }
 
-/** When a queued run may begin: once what ran before has stopped, or has had its time to. */
-function beginsAt({ counts }: JobState, status: JobStatus, { nowMs, stopMs }: RunsHelp): number | undefined {
+/** When a queued run may begin: behind what the job depends on, once what ran before has stopped or has had its time to. */
+function beginsAt({ counts, service }: JobState, status: JobStatus, { nowMs, stopMs }: RunsHelp): number | undefined {
   const queued = queuedRun(status);
-  if (queued === undefined || counts.active > 0) return undefined;
+  if (queued === undefined || counts.active > 0 || service.waitsFor !== '') return undefined;
   if (counts.stopping === 0) return nowMs;
   return Math.max(queued.startedAtMs, lastRun(status)?.endedAtMs ?? 0) + stopMs;
 }

@@ -54,7 +54,7 @@ describe('orchestrator: jobs', () => {
     assert.equal(runWatching(cluster), 2);
     assert.deepEqual(told(cluster), ['1 completed 5/5']);
     const slots = completed(cluster.tasks('job')).map(({ slot }) => slot);
-    assert.deepEqual(slots.toSorted(), [1, 2, 3, 4, 5]);
+    assert.deepEqual(new Set(slots), new Set([1, 2, 3, 4, 5]));
     assert.equal(cluster.tasks('job').length, 5);
   });
 
@@ -113,7 +113,7 @@ describe('orchestrator: jobs', () => {
     }
     cluster.run(60_000);
     assert.deepEqual(told(cluster), ['6 completed 3/3', '7 completed 3/3']);
-    assert.deepEqual([...new Set(cluster.tasks('job').map(({ jobIteration }) => jobIteration))].toSorted(), [6, 7]);
+    assert.deepEqual(new Set(cluster.tasks('job').map(({ jobIteration }) => jobIteration)), new Set([6, 7]));
     assert.equal(cluster.tasks('job').length, 6);
     cluster.edit('service', 'job', { pendingDelete: true });
     cluster.run(60_000);
@@ -166,10 +166,10 @@ describe('orchestrator: jobs', () => {
     const cluster = jobCluster(2);
     declareJob(cluster, { global: true, image: 'bad:1', restart: { maxAttempts: 1, delayMs: 100 } });
     cluster.run(60_000);
-    assert.deepEqual([...starts(cluster, 1)].toSorted(), [
-      ['n1', 2],
-      ['n2', 2],
-    ]);
+    assert.deepEqual(Object.fromEntries(starts(cluster, 1)), {
+      n1: 2,
+      n2: 2,
+    });
     assert.deepEqual(told(cluster), ['1 failed 0/2']);
   });
 
@@ -211,11 +211,11 @@ describe('orchestrator: jobs', () => {
     );
     cluster.run(60_000);
     assert.deepEqual(told(cluster), ['1 completed 3/3']);
-    assert.deepEqual([...starts(cluster, 1)].toSorted(), [
-      ['n1', 1],
-      ['n3', 1],
-      ['n4', 1],
-    ]);
+    assert.deepEqual(Object.fromEntries(starts(cluster, 1)), {
+      n1: 1,
+      n3: 1,
+      n4: 1,
+    });
   });
 
   it('global: drained, paused and lost nodes do not hold a run up; they have their turn when they are back', () => {
