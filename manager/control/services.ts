@@ -6,7 +6,7 @@ import type { Random } from '#common/random.ts';
 import type { ServiceTaskCounts } from '#gen/swarm/v1/control.ts';
 import { NodeState, Service, TaskState } from '#gen/swarm/v1/objects.ts';
 import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
-import { reviseService, revisionOf } from '#manager/orchestrator/index.ts';
+import { isCrashLooping, isHealthy, reviseService, revisionOf } from '#manager/orchestrator/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { underPolicy } from './cluster-policy.ts';
 import { checkServiceFeatures } from './feature-gates.ts';
@@ -159,6 +159,8 @@ export function removeService(service: Service): readonly Change[] {
 
 export function countTasks(view: StoreView, service: Service): ServiceTaskCounts {
   let running = 0;
+  let notReady = 0;
+  let crashLooping = 0;
   let wanted = 0;
   for (const task of view.tasksOfService(service.id)) {
     if (task.desiredState > TaskState.COMPLETE) continue;
@@ -167,8 +169,10 @@ export function countTasks(view: StoreView, service: Service): ServiceTaskCounts
     if (nodeState === NodeState.DOWN || nodeState === NodeState.DISCONNECTED) continue;
     wanted++;
     if (task.status?.state === TaskState.RUNNING) running++;
+    if (task.status?.state === TaskState.RUNNING && !isHealthy(task)) notReady++;
+    if (isCrashLooping(task)) crashLooping++;
   }
   const mode = service.spec?.mode;
   const desired = mode?.kind === 'replicated' ? mode.value.replicas : wanted;
-  return { running, desired, completed: 0, total: 0 };
+  return { running, desired, completed: 0, total: 0, notReady, crashLooping };
 }

@@ -41,8 +41,16 @@ export function decideRestart(
     attempt,
     failures: keptFailures(task, rules, config, nowMs),
     quickFailures,
-    reason: excess > 0 ? `crash loop: restart ${attempt}: ${why}` : `restarting: ${why}`,
+    reason: excess > 0 ? `${CRASH_LOOP}: restart ${attempt}: ${why}` : `restarting: ${why}`,
   };
+}
+
+/** Begins the reason for which a task is held back for a time that has grown. */
+const CRASH_LOOP = 'crash loop';
+
+/** Held back since those before it in its slot failed quickly, one after the other. */
+export function isCrashLooping({ holdReason }: Task): boolean {
+  return holdReason.startsWith(CRASH_LOOP);
 }
 
 /** Why the restart condition lets nothing take the place of the task, however it ended; undefined when it does. */

@@ -14,6 +14,7 @@ import {
   type UpdateStatus,
 } from '#gen/swarm/v1/objects.ts';
 import { type ClusterSpec, NodeAvailability, NodeRole, type PortConfig } from '#gen/swarm/v1/specs.ts';
+import { taskHealthShape } from './from-health.ts';
 import { attachedNetworkData, networkSubnets, withPrefixLength } from './from-networks.ts';
 import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
 import { predefinedNetwork } from './predefined-networks.ts';
@@ -212,8 +213,15 @@ export function taskShape(view: TaskView, networks: KnownNetworks = NO_NETWORKS)
         ExitCode: container.exitCode ?? 0,
       },
       PortStatus: { Ports: status?.ports.map(portShape) },
+      Health: taskHealthShape(status?.health),
+      LastLog: status?.lastLog,
     },
     DesiredState: TASK_STATES[task.desiredState],
+    HoldReason: task.holdReason,
+    NotBefore: task.startNotBeforeMs === 0 ? undefined : task.startNotBeforeMs,
+    FinalReason: task.finalReason,
+    RestartAttempt: task.restartAttempt,
+    QuickFailures: task.quickFailures,
     NetworksAttachments: task.networks.map((network) => ({
       Network: attachedNetworkShape(network.network, networks.get(network.network)),
       Addresses: withPrefixes(network.addresses, networks.get(network.network)),

@@ -1,6 +1,7 @@
 /** What users declared, in Docker's shape. */
 
 import type { StructData } from '#common/template/go-types.ts';
+import { healthCheckShape, probesShape } from './from-health.ts';
 import {
   type ContainerSpec,
   EndpointMode,
@@ -147,6 +148,8 @@ function containerShape(spec: ContainerSpec | undefined): StructData | undefined
     ReadOnly: spec.readOnly,
     Mounts: spec.mounts.map(mountShape),
     StopGracePeriod: (spec.stopGracePeriodMs ?? DEFAULTS.stopGracePeriodMs) * NS_PER_MS,
+    Healthcheck: healthCheckShape(spec.healthcheck),
+    Probes: probesShape(spec.probes),
     Hosts: spec.hosts,
     DNSConfig: { Nameservers: spec.dns?.nameservers, Search: spec.dns?.search, Options: spec.dns?.options },
     Isolation: 'default',

@@ -18,6 +18,7 @@ import {
   TIME,
   UINT,
 } from '#common/template/go-types.ts';
+import { PROBES, TASK_HEALTH } from './from-health.ts';
 import { healthCheckType } from './health-check.ts';
 
 const VERSION: StructType = {
@@ -89,6 +90,7 @@ const CONTAINER_SPEC = struct('swarm.ContainerSpec', {
   'Mounts?': list(MOUNT),
   'StopGracePeriod?': pointer(DURATION),
   'Healthcheck?': pointer(healthCheckType('container.HealthConfig')),
+  '+Probes?': pointer(PROBES),
   'Hosts?': STRINGS,
   'DNSConfig?': pointer(
     struct('swarm.DNSConfig', { 'Nameservers?': STRINGS, 'Search?': STRINGS, 'Options?': STRINGS }),
@@ -284,8 +286,15 @@ export const TASK = struct('swarm.Task', {
     'Err?': STRING,
     'ContainerStatus?': pointer(struct('swarm.ContainerStatus', { ContainerID: STRING, PID: INT, ExitCode: INT })),
     PortStatus: struct('swarm.PortStatus', { 'Ports?': list(PORT_CONFIG) }),
+    '+Health?': pointer(TASK_HEALTH),
+    '+LastLog?': STRINGS,
   }),
   'DesiredState?': named('swarm.TaskState'),
+  '+HoldReason?': STRING,
+  '+NotBefore?': TIME,
+  '+FinalReason?': STRING,
+  '+RestartAttempt?': UINT,
+  '+QuickFailures?': UINT,
   'NetworksAttachments?': list(
     struct('swarm.NetworkAttachment', {
       Network: ATTACHED_NETWORK,

@@ -5,6 +5,7 @@
 import type { TaskView } from '#gen/swarm/v1/control.ts';
 import { type Node, NodeState, type Service, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { TASK_STATES } from '../../docker-shape/from-objects.ts';
+import { isServing } from '../format/task-problem.ts';
 import { shortId } from '../format/texts.ts';
 import type { ProgressLine } from './progress-lines.ts';
 
@@ -58,7 +59,7 @@ export class ConvergenceWatcher {
     const lines: ProgressLine[] = [];
     if (this.#isFirst) lines.push(...this.#firstLines(wanted, isGlobal, snapshot.isRollingBack));
     this.#isFirst = false;
-    if ([...current.values()].some(({ task }) => task.status?.state !== TaskState.RUNNING)) this.#hadConverged = false;
+    if ([...current.values()].some(({ task }) => !isServing(task))) this.#hadConverged = false;
     let running = 0;
     for (const [slot, { task, reason }] of current) {
       if (isRunning(task)) running++;
@@ -133,15 +134,15 @@ function comesBefore(task: Task, other: Task): boolean {
 
 function reasonOf(task: Task, failed: Task | undefined): string {
   if (isRunning(task)) return '';
-  return task.status?.error || task.holdReason || failed?.status?.error || '';
+  return task.status?.error || task.holdReason || task.status?.health?.message || failed?.status?.error || '';
 }
 
 function isEnded(state: TaskState): boolean {
   return state > TaskState.RUNNING;
 }
 
-function isRunning({ desiredState, status }: Task): boolean {
-  return !isEnded(desiredState) && status?.state === TaskState.RUNNING;
+function isRunning(task: Task): boolean {
+  return !isEnded(task.desiredState) && isServing(task);
 }
 
 function overall(running: number, wanted: number, isRollingBack: boolean): ProgressLine {

@@ -28,6 +28,7 @@ import {
   UPDATE_ORDERS,
 } from '../../../docker-shape/from-specs.ts';
 import { ago } from '../../format/texts.ts';
+import { prettyHealth } from './pretty-health.ts';
 
 /** `networks` are those that the service's ids are looked up in. */
 export function prettyService(service: Service, networks: ReadonlyMap<string, Network>, nowMs: number): string {
@@ -127,6 +128,7 @@ function container(spec: ContainerSpec): readonly string[] {
   for (const { name, soft, hard } of spec.ulimits.toSorted((a, b) => (a.name < b.name ? -1 : 1)))
     lines.push(` ${name}: ${soft}:${hard}`);
   if (spec.mounts.length > 0) lines.push('Mounts:', ...spec.mounts.flatMap(mount));
+  lines.push(...prettyHealth(spec));
   return lines;
 }
 

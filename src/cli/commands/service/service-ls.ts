@@ -59,9 +59,19 @@ const SERVICE_VIEW: ListView<ServiceListEntry> = {
 };
 
 function replicasText({ service, counts }: ServiceListEntry): string {
-  const text = `${counts?.running ?? 0}/${counts?.desired ?? 0}`;
+  const text = `${counts?.running ?? 0}/${counts?.desired ?? 0}${healthText(counts)}`;
   const max = service?.spec?.task?.placement?.maxReplicas ?? 0;
   return service?.spec?.mode?.kind === 'replicated' && max > 0 ? `${text} (max ${max} per node)` : text;
+}
+
+/** Nothing where all that runs is ready, as where nothing is checked. */
+function healthText(counts: ServiceListEntry['counts']): string {
+  if (counts === undefined) return '';
+  const { running, notReady, crashLooping } = counts;
+  const parts: string[] = [];
+  if (notReady > 0) parts.push(`${running - notReady} ready`);
+  if (crashLooping > 0) parts.push(`${crashLooping} in a crash loop`);
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
 }
 
 /** Ports of the routing mesh, neighbouring ones as a range; ports of single nodes are shown with the tasks. */

@@ -6,6 +6,7 @@ import { TASK_STATES } from '../../../docker-shape/from-objects.ts';
 import { PORT_PROTOCOLS } from '../../../docker-shape/from-specs.ts';
 import { formatList, type ListFormatOptions, type ListView } from '../../format/list-format.ts';
 import { publishedHost } from '../../format/port-text.ts';
+import { taskProblem } from '../../format/task-problem.ts';
 import { ago, capitalised, displayImage, ellipsis, naturalOrder, shortId } from '../../format/texts.ts';
 
 /** Columns of an error that is cut. */
@@ -65,7 +66,7 @@ function taskView(options: TaskListOptions): ListView<Row> {
       Node: { header: 'NODE', value: ({ task, view }) => (resolves && view.nodeHostname) || task.nodeId },
       DesiredState: { header: 'DESIRED STATE', value: ({ task }) => capitalised(TASK_STATES[task.desiredState]) },
       CurrentState: { header: 'CURRENT STATE', value: ({ task }) => currentState(task, nowMs) },
-      Error: { header: 'ERROR', value: ({ task }) => errorText(task, truncates) },
+      Error: { header: 'ERROR', value: ({ task }) => errorText(task, truncates, nowMs) },
       Ports: { header: 'PORTS', value: ({ task }) => portsText(task) },
     },
   };
@@ -76,11 +77,13 @@ function currentState({ status, createdAtMs }: Task, nowMs: number): string {
   return `${state} ${ago(status?.timestampMs || createdAtMs, nowMs).toLowerCase()}`;
 }
 
-/** Why it failed or waits. A manager's own reason to hold the task back counts too. */
-function errorText(task: Task, truncates: boolean): string {
-  const error = task.status?.error || task.holdReason;
+/** Why it failed, waits, or is not ready; in full with the last line that it wrote. */
+function errorText(task: Task, truncates: boolean, nowMs: number): string {
+  const error = taskProblem(task, nowMs);
   if (error === '') return '';
-  return `"${truncates ? ellipsis(error, ERROR_COLUMNS) : error}"`;
+  if (truncates) return `"${ellipsis(error, ERROR_COLUMNS)}"`;
+  const last = task.status?.lastLog.at(-1);
+  return last === undefined || error.includes(last) ? `"${error}"` : `"${error}; last line: ${last}"`;
 }
 
 function portsText({ status }: Task): string {

@@ -1,0 +1,36 @@
+/** Why a task failed, waits, or is not ready, in one line. */
+import { formatDuration } from '#common/duration.ts';
+import { type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+
+const SECOND_MS = 1000;
+/** The beginning of what the orchestrator says of a task that it holds back for its predecessors' failures. */
+const CRASH_LOOP = /^crash loop: restart \d+/;
+
+/** Empty when all is well. */
+export function taskProblem(task: Task, nowMs: number): string {
+  const { status } = task;
+  if (status !== undefined && status.error !== '') return status.error;
+  if (task.holdReason !== '') return holdText(task, nowMs);
+  return readinessText(task);
+}
+
+/** With the time that is left, which the manager does not write down every second. */
+function holdText({ holdReason, startNotBeforeMs }: Task, nowMs: number): string {
+  const leftMs = startNotBeforeMs - nowMs;
+  if (leftMs <= 0) return holdReason;
+  const left = formatDuration(Math.ceil(leftMs / SECOND_MS) * SECOND_MS * 1e6);
+  return holdReason.replace(CRASH_LOOP, (text) => `${text} in ${left}`);
+}
+
+function readinessText({ status }: Task): string {
+  const health = status?.health;
+  if (health === undefined || health.ready || (status?.state ?? 0) > TaskState.RUNNING) return '';
+  const said = health.message === '' ? '' : `: ${health.message}`;
+  // Before it runs its state says that it starts.
+  return status?.state === TaskState.RUNNING ? `not ready${said}` : health.message;
+}
+
+/** Runs, and new connections may go to it. */
+export function isServing({ status }: Task): boolean {
+  return status?.state === TaskState.RUNNING && (status.health?.ready ?? true);
+}
