@@ -119,7 +119,12 @@ export function updateService(
     const service = { ...current, spec };
     return { result: service, changes: [{ kind: 'update', table: 'service', object: service }] };
   }
-  const { service, changes } = reviseService(view, current, { id: newId(random), spec, createdBy: author });
+  const { service, changes } = reviseService(view, current, {
+    id: newId(random),
+    spec,
+    createdBy: author,
+    behindDependencies: true,
+  });
   return { result: service, changes };
 }
 

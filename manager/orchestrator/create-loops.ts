@@ -5,12 +5,14 @@ import type { Loop } from '#manager/store/index.ts';
 import { VolumeLoop } from '#manager/volumes/index.ts';
 import { DEFAULT_ORCHESTRATOR_CONFIG, type OrchestratorConfig } from './config.ts';
 import { ConstraintEnforcer } from './constraint-enforcer.ts';
+import { DependencyLoop } from './dependencies/dependency-loop.ts';
 import { globalMode } from './global-mode.ts';
 import { JobLoop } from './jobs/job-loop.ts';
 import { OneOffLoop } from './one-off-loop.ts';
 import { PayloadLoop } from './payload-loop.ts';
 import { replicatedMode } from './replicated-mode.ts';
 import { ServiceLoop } from './service-loop.ts';
+import { StackLoop } from './stacks/stack-loop.ts';
 import { TaskReaper } from './task-reaper.ts';
 
 export interface LoopsOptions {
@@ -27,6 +29,7 @@ export function createLoops(options: LoopsOptions): readonly Loop[] {
   const { allocator = DEFAULT_ALLOCATOR_CONFIG, scheduler = DEFAULT_SCHEDULER_CONFIG } = options;
   return [
     new PayloadLoop(orchestrator, random),
+    new DependencyLoop(orchestrator, random),
     new ServiceLoop(replicatedMode, orchestrator, random),
     new ServiceLoop(globalMode, orchestrator, random),
     new JobLoop(orchestrator, random),
@@ -35,6 +38,7 @@ export function createLoops(options: LoopsOptions): readonly Loop[] {
     new ConstraintEnforcer(orchestrator),
     new TaskReaper(orchestrator),
     new OneOffLoop(orchestrator),
+    new StackLoop(orchestrator),
     new VolumeLoop(),
   ];
 }

@@ -17,7 +17,8 @@ export const globalMode: ServiceMode = {
     if (isDrained(node) || !book.fits(service.id, service.revision, node)) return judge.empty();
     const judgement = judge.judge();
     const takesTasks = !isLost(node) && node.spec?.availability !== NodeAvailability.PAUSE;
-    if (judgement.summary.occupied || judgement.changes.length > 0 || !takesTasks) return judgement;
+    const isHeldBack = slot.service.service.waitsFor !== '';
+    if (judgement.summary.occupied || judgement.changes.length > 0 || !takesTasks || isHeldBack) return judgement;
     return { ...judgement, changes: judge.fill() };
   },
   scale() {},

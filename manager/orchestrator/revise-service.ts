@@ -2,6 +2,7 @@
 import { Revision, RevisionOutcome, type Service } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import { waitsFor } from './dependencies/dependency-gate.ts';
 import { activeRun } from './jobs/job-runs.ts';
 import { superfluousRevisions } from './update/kept-revisions.ts';
 import { updateContext } from './update/update-context.ts';
@@ -13,6 +14,8 @@ export interface NewRevision {
   readonly createdBy: string;
   /** The revision that it takes the place of has failed. */
   readonly afterFailure?: boolean;
+  /** The update begins when what the service depends on is as it has to be. */
+  readonly behindDependencies?: boolean;
 }
 
 /** The revision with the number that the service says. */
@@ -30,7 +33,8 @@ export function reviseService(
   current: Service,
   next: NewRevision,
 ): { readonly service: Service; readonly changes: readonly Change[] } {
-  const service = { ...current, spec: next.spec, revision: current.revision + 1, updateStatus: undefined };
+  const revised = { ...current, spec: next.spec, revision: current.revision + 1, updateStatus: undefined };
+  const service = next.behindDependencies === true ? { ...revised, waitsFor: waitsFor(view, revised) } : revised;
   const changes: Change[] = [
     { kind: 'update', table: 'service', object: service },
     { kind: 'create', table: 'revision', object: revisionOf(service, next) },

@@ -103,7 +103,8 @@ export class ServiceLoop implements Loop {
       this.#allNodes.add(state);
     } else {
       const same = sameForSlots(state.service, service);
-      if (state.service.revision !== service.revision) this.#allNodes.add(state);
+      const mayBegin = state.service.waitsFor !== '' && service.waitsFor === '';
+      if (state.service.revision !== service.revision || mayBegin) this.#allNodes.add(state);
       state.setService(service);
       if (!same) for (const slot of state.slots.values()) this.#queue(slot);
     }

@@ -90,6 +90,7 @@ export function countedFailure(rollout: TaskRollout | undefined, update: UpdateC
 /** Whether the two differ in nothing that slots are judged by; a change of scale alone does not. */
 export function sameForSlots(a: Service, b: Service): boolean {
   if (a.revision !== b.revision || a.pendingDelete !== b.pendingDelete) return false;
+  if ((a.waitsFor === '') !== (b.waitsFor === '')) return false;
   const [before, after] = [updateContext(a), updateContext(b)];
   return (
     before.phase === after.phase &&

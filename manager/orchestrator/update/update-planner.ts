@@ -37,7 +37,7 @@ export interface UpdateDesk {
 export function planUpdate(state: ServiceState, desk: UpdateDesk): number | undefined {
   switch (state.update.phase) {
     case 'due':
-      begin(state, desk);
+      if (state.service.waitsFor === '') begin(state, desk);
       return undefined;
     case 'active':
       return progress(state, desk);
