@@ -392,7 +392,12 @@ describe('docker-shape: objects', () => {
       message: 'update in progress',
     });
     const service = Service.create({ id: 's', updateStatus });
-    const json = shape(encodeJson(SERVICE, serviceShape(service, { running: 1, desired: 2, completed: 0, total: 0 })));
+    const json = shape(
+      encodeJson(
+        SERVICE,
+        serviceShape(service, { running: 1, desired: 2, completed: 0, total: 0, notReady: 0, crashLooping: 0 }),
+      ),
+    );
     assert.deepEqual(json.UpdateStatus, {
       State: 'updating',
       StartedAt: '1970-01-01T00:00:01Z',
