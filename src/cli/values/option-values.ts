@@ -16,7 +16,8 @@ export function device(text: string): DeviceMapping {
   if (permissions !== '' && deviceAccess(permissions) === undefined)
     throw new FlagValueError(`invalid device mode: ${permissions}`, 'use letters of rwm, each once');
   for (const path of [pathOnHost, pathInContainer])
-    if (path !== '' && !path.startsWith('/')) throw new FlagValueError(`${path} is not an absolute path`);
+    if (path !== '' && !path.startsWith('/'))
+      throw new FlagValueError(`${path} is not an absolute path`, 'name a device of the node, such as /dev/fuse');
   if (pathOnHost === '') throw new FlagValueError(`invalid device specification: ${text}`, 'name a device of the node');
   return DeviceMapping.create({ pathOnHost, pathInContainer, permissions });
 }

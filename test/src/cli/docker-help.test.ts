@@ -58,6 +58,17 @@ const OWN_FLAGS: readonly string[] = [
   'snapshot-save-interval',
   'snapshot-save-keep',
   'withdraw-deadline',
+  // As docker run spells them.
+  ...['privileged', 'shm-size', 'domainname', 'runtime', 'pid', 'ipc', 'uts', 'userns', 'cgroupns'],
+  ...['oom-kill-disable', 'cpu-shares', 'cpuset-cpus', 'cpuset-mems', 'blkio-weight'],
+  'memory-swappiness',
+  ...[
+    ...['device', 'device-cgroup-rule', 'security-opt', 'annotation', 'blkio-weight-device'],
+    ...['device-read-bps', 'device-write-bps', 'device-read-iops', 'device-write-iops'],
+  ].flatMap((name) => [name, `${name}-add`, `${name}-rm`]),
+  'memory-soft-limit',
+  // What the swarm allows services.
+  ...['allow-privileged', 'allow-devices', 'allow-host-namespaces', 'allow-unconfined', 'require-no-new-privileges'],
 ];
 
 async function ourFlags(words: readonly string[]): Promise<readonly AnyFlag[]> {

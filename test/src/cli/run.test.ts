@@ -138,7 +138,7 @@ describe('cli: run', () => {
       [port?.publishedPort, port?.targetPort, port?.protocol, port?.publishMode],
       [8080, 80, PortProtocol.UDP, PublishMode.HOST],
     );
-    assert.deepEqual(task.resources?.limits, { cpuNanos: 500_000_000, memoryBytes: 64 << 20, pids: 9 });
+    assert.deepEqual(task.resources?.limits, { cpuNanos: 500_000_000, memoryBytes: 64 << 20, pids: 9, generic: [] });
     assert.deepEqual([container.readOnly, container.init, container.noNewPrivileges], [true, true, true]);
     assert.deepEqual([container.capabilityAdd, container.capabilityDrop], [['CAP_NET_ADMIN'], ['ALL']]);
     assert.deepEqual([container.stopSignal, container.stopGracePeriodMs], ['INT', 3000]);
@@ -164,7 +164,10 @@ describe('cli: run', () => {
     for (const words of [
       ['-i', 'x'],
       ['-it', 'x'],
-      ['--privileged', 'x'],
+      ['--gpus', 'all', 'x'],
+      ['--device', 'sda', 'x'],
+      ['--pid', 'container:y', 'x'],
+      ['--device-read-bps', '/dev/sda', 'x'],
       ['--restart', 'always', 'x'],
       ['-p', 'mode=ingress,target=80', 'x'],
       ['--network-alias', 'a', 'x'],
@@ -172,7 +175,8 @@ describe('cli: run', () => {
       ['-v', 'a:b', 'x'],
       ['-v', '/a:/b:sometimes', 'x'],
       ['--tmpfs', '/a:what', 'x'],
-      ['--security-opt', 'seccomp=unconfined', 'x'],
+      ['--security-opt', 'seccomp=/no/such/file', 'x'],
+      ['--security-opt', 'sandbox=none', 'x'],
       ['--pull', 'perhaps', 'x'],
       ['-P', 'x'],
     ]) {
