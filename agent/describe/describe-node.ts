@@ -3,12 +3,14 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { arch, cpus, hostname, release, totalmem } from 'node:os';
 import { EngineDescription, type NodeCondition, type NodeDataPath, NodeDescription } from '#gen/swarm/v1/objects.ts';
-import { Platform, Resources } from '#gen/swarm/v1/specs.ts';
+import { type GenericResource, Platform, Resources } from '#gen/swarm/v1/specs.ts';
 
 export interface DescribeOptions {
   readonly version: string;
   readonly featureLevel: number;
   readonly labels: Readonly<Record<string, string>>;
+  /** What the node has beside CPU and memory, as its operator says. */
+  readonly generic: readonly GenericResource[];
   /** Overrides the host's name: several nodes on one machine. */
   readonly hostname: string | undefined;
   readonly cgroupVersion: string;
@@ -42,7 +44,11 @@ export async function nodeDescriber(options: DescribeOptions): Promise<Describe>
     NodeDescription.create({
       hostname: options.hostname ?? hostname(),
       platform,
-      resources: Resources.create({ cpuNanos: cpus().length * 1e9, memoryBytes: totalmem() }),
+      resources: Resources.create({
+        cpuNanos: cpus().length * 1e9,
+        memoryBytes: totalmem(),
+        generic: options.generic,
+      }),
       engine,
       conditions: options.conditions(),
       featureLevel: options.featureLevel,

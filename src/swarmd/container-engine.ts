@@ -98,6 +98,7 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
     describe: await nodeDescriber({
       version: VERSION,
       featureLevel: FEATURE_LEVEL,
+      generic: options.genericResources,
       labels: options.engineLabels,
       hostname: options.hostname,
       cgroupVersion: cgroups.layout.mode,

@@ -18,6 +18,7 @@ export async function openEngine(options: DaemonOptions, paths: Paths, logger: L
       version: VERSION,
       featureLevel: FEATURE_LEVEL,
       labels: options.engineLabels,
+      generic: options.genericResources,
       hostname: options.hostname,
       cgroupVersion: 'none',
       capabilities: [],

@@ -4,6 +4,8 @@ import { isAbsolute } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SwarmError } from '#common/errors.ts';
 import { parseHostPort } from '#common/host-port.ts';
+import type { GenericResource } from '#gen/swarm/v1/specs.ts';
+import { genericResources } from './generic-resources.ts';
 
 export type LogLevelName = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -31,6 +33,8 @@ export interface DaemonOptions {
   /** Overrides the host's name in the node's description. */
   readonly hostname: string | undefined;
   readonly engineLabels: Readonly<Record<string, string>>;
+  /** What the node has beside CPU and memory. */
+  readonly genericResources: readonly GenericResource[];
   /** Registries that may be spoken to without TLS, or with a certificate that nobody signed. */
   readonly insecureRegistries: readonly string[];
   readonly gatewayPools: readonly string[];
@@ -63,6 +67,8 @@ Options:
   --data-path-addr ADDR    where other nodes send packets of networks (the advertised address)
   --hostname NAME          name of this node (that of the host)
   --label KEY=VALUE        label of the engine, may be repeated
+  --node-generic-resource KIND=VALUE
+                           what services can reserve here: SSD=3, or GPU=NAME for each, may be repeated
   --metrics-addr HOST:PORT serve Prometheus metrics there (off)
   --insecure-registry HOST registry without TLS or with an unknown certificate, may be repeated
   --gateway-pool CIDR      addresses for the node's gateway network, may be repeated
@@ -90,6 +96,7 @@ const FLAGS = {
   'data-path-addr': { type: 'string' },
   hostname: { type: 'string' },
   label: { type: 'string', multiple: true, default: [] as string[] },
+  'node-generic-resource': { type: 'string', multiple: true, default: [] as string[] },
   'metrics-addr': { type: 'string' },
   'insecure-registry': { type: 'string', multiple: true, default: [] as string[] },
   'gateway-pool': { type: 'string', multiple: true, default: [] as string[] },
@@ -168,6 +175,7 @@ function optionsOf(values: Values): DaemonOptions {
       values['metrics-addr'] === undefined ? undefined : address('--metrics-addr', values['metrics-addr']),
     hostname: values.hostname === undefined ? undefined : hostname(values.hostname),
     engineLabels: labels(values.label),
+    genericResources: genericResources(values['node-generic-resource']),
     insecureRegistries: values['insecure-registry'],
     gatewayPools: values['gateway-pool'],
     imageHighPercent: high,

@@ -25,6 +25,7 @@ import { ContainerStatus, NetworkAttachment } from '#gen/swarm/v1/objects.ts';
 import type { PortConfig } from '#gen/swarm/v1/specs.ts';
 import type { Executor, LogLine, LogQuery, TaskStatistics } from '../executor.ts';
 import { placeholderValues } from './expand-templates.ts';
+import { genericEnv } from './generic-env.ts';
 import { withGpus } from './gpu-devices.ts';
 import {
   drainMsOf,
@@ -133,7 +134,10 @@ export class OciExecutor implements Executor {
     await this.#runtime.create(
       {
         id: taskId,
-        spec: await withGpus({ ...mapped.spec, env: [...mapped.spec.env, ...payloads.env] }, task.assignedGeneric),
+        spec: await withGpus(
+          { ...mapped.spec, env: [...mapped.spec.env, ...genericEnv(task.assignedGeneric), ...payloads.env] },
+          task.assignedGeneric,
+        ),
         image: {
           id: image.id,
           layers: image.layers,
