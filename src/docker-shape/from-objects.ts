@@ -17,6 +17,7 @@ import { type ClusterSpec, NodeAvailability, NodeRole, type PortConfig } from '#
 import { taskHealthShape } from './from-health.ts';
 import { attachedNetworkData, networkSubnets, withPrefixLength } from './from-networks.ts';
 import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
+import { genericShape } from './from-placement.ts';
 import { predefinedNetwork } from './predefined-networks.ts';
 
 const NS_PER_MS = 1e6;
@@ -173,6 +174,7 @@ export function nodeShape(node: Node, rootCertificate = ''): StructData {
       DataPath: description?.dataPath && {
         Address: description.dataPath.address,
         MTU: description.dataPath.mtu,
+        GenericResources: genericShape(description?.resources?.generic),
         EncryptionProblem: description.dataPath.encryptionProblem,
       },
     },

@@ -25,6 +25,10 @@ import {
   type UpdateConfig,
   UpdateOrder,
 } from '#gen/swarm/v1/specs.ts';
+import { healthCheckShape, probesShape } from './from-health.ts';
+import { containerOptionsShape, privilegesShape, sharesShape } from './from-options.ts';
+import { genericShape, placementRulesShape } from './from-placement.ts';
+import { configReferenceShape, secretReferenceShape } from './payloads.ts';
 
 /** Nanoseconds, Go's unit of time. */
 const NS_PER_MS = 1e6;
@@ -193,7 +197,12 @@ function resourcesShape(resources: ResourceRequirements | undefined): StructData
   const { limits, reservations } = resources ?? {};
   return {
     Limits: { NanoCPUs: limits?.cpuNanos, MemoryBytes: limits?.memoryBytes, Pids: limits?.pids },
-    Reservations: { NanoCPUs: reservations?.cpuNanos, MemoryBytes: reservations?.memoryBytes },
+    Reservations: {
+      NanoCPUs: reservations?.cpuNanos,
+      MemoryBytes: reservations?.memoryBytes,
+      GenericResources: genericShape(reservations?.generic),
+    },
+    ...sharesShape(resources),
   };
 }
 
@@ -231,6 +240,7 @@ export function endpointSpecShape(endpoint: EndpointSpec | undefined): StructDat
     Mode: ENDPOINT_MODES[endpoint?.mode ?? EndpointMode.VIP],
     Ports: endpoint?.ports.map(portShape),
     DrainPeriod: endpoint?.drainMs === undefined ? undefined : endpoint.drainMs * NS_PER_MS,
+    ...placementRulesShape(placement),
   };
 }
 

@@ -18,6 +18,7 @@ import {
   TIME,
   UINT,
 } from '#common/template/go-types.ts';
+import { GENERIC_RESOURCES, PLACEMENT_RULES } from './from-placement.ts';
 import { PROBES, TASK_HEALTH } from './from-health.ts';
 import { healthCheckType } from './health-check.ts';
 
@@ -109,7 +110,7 @@ const LIMIT = struct('swarm.Limit', { 'NanoCPUs?': INT, 'MemoryBytes?': INT, 'Pi
 const RESOURCES = struct('swarm.Resources', {
   'NanoCPUs?': INT,
   'MemoryBytes?': INT,
-  'GenericResources?': list(struct('swarm.GenericResource', {})),
+  'GenericResources?': GENERIC_RESOURCES,
 });
 
 const RESTART_POLICY = struct('swarm.RestartPolicy', {
@@ -123,6 +124,7 @@ const PLACEMENT = struct('swarm.Placement', {
   'Constraints?': STRINGS,
   'Preferences?': list(
     struct('swarm.PlacementPreference', { Spread: pointer(struct('swarm.SpreadOver', { SpreadDescriptor: STRING })) }),
+  ...PLACEMENT_RULES,
   ),
   'MaxReplicas?': UINT,
   'Platforms?': list(PLATFORM),
@@ -301,7 +303,7 @@ export const TASK = struct('swarm.Task', {
       'Addresses?': STRINGS,
     }),
   ),
-  'GenericResources?': list(struct('swarm.GenericResource', {})),
+  'GenericResources?': GENERIC_RESOURCES,
   'JobIteration?': pointer(VERSION),
   'Volumes?': list(struct('swarm.VolumeAttachment', {})),
 });

@@ -16,11 +16,6 @@ const JOB: Refusal = {
   hint: 'leave the flag out, or run --mode replicated with --restart-condition on-failure',
 };
 
-const GENERIC: Refusal = {
-  because: 'this release has no generic resources',
-  hint: 'label the nodes and use --constraint node.labels.NAME==VALUE',
-};
-
 const WINDOWS: Refusal = { because: 'it is for Windows only', hint: 'leave the flag out' };
 
 const ROLLBACK: Refusal = {
@@ -34,17 +29,6 @@ const COMMON: readonly AnyFlag[] = [
   refusedFlag('max-concurrent', true, JOB),
 ];
 
-export const ABSENT_CREATE_FLAGS: readonly AnyFlag[] = [
-  ...COMMON,
-  refusedFlag('config', true, CONFIG),
-  refusedFlag('generic-resource', true, GENERIC),
-  refusedFlag('secret', true, SECRET),
-];
+export const ABSENT_CREATE_FLAGS: readonly AnyFlag[] = [...COMMON];
 
-export const ABSENT_UPDATE_FLAGS: readonly AnyFlag[] = [
-  ...COMMON,
-  ...['config-add', 'config-rm'].map((name) => refusedFlag(name, true, CONFIG)),
-  ...['generic-resource-add', 'generic-resource-rm'].map((name) => refusedFlag(name, true, GENERIC)),
-  ...['secret-add', 'secret-rm'].map((name) => refusedFlag(name, true, SECRET)),
-  refusedFlag('rollback', false, ROLLBACK),
-];
+export const ABSENT_UPDATE_FLAGS: readonly AnyFlag[] = [...COMMON];

@@ -7,6 +7,8 @@ import { publishedPorts } from '../../values/ports.ts';
 import { ABSENT_CREATE_FLAGS } from './absent-flags.ts';
 import { HEALTH_CREATE_FLAGS } from './health-flags.ts';
 import { ISOLATION_FLAGS } from './isolation-flags.ts';
+import { PAYLOAD_CREATE_FLAGS } from './payload-flags.ts';
+import { PLACEMENT_CREATE_FLAGS } from './placement-flags.ts';
 import { COMMON_FLAGS, withShownDefaults } from './service-flags.ts';
 import { SHARE_FLAGS } from './share-flags.ts';
 
@@ -100,5 +102,7 @@ export const CREATE_FLAGS: readonly AnyFlag[] = [
   ...HEALTH_CREATE_FLAGS,
   ...ISOLATION_FLAGS,
   ...SHARE_FLAGS,
+  ...PLACEMENT_CREATE_FLAGS,
+  ...PAYLOAD_CREATE_FLAGS,
   ...ABSENT_CREATE_FLAGS,
 ];

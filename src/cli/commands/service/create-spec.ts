@@ -21,6 +21,9 @@ import type { FlagValues } from '../../flags.ts';
 import { toRecord, withoutOverridden } from '../../values/key-values.ts';
 import * as create from './create-flags.ts';
 import { healthOf } from './health-flags.ts';
+import { payloadsOf } from './payload-flags.ts';
+import { createdRules, genericOf } from './placement-flags.ts';
+import { rollbackConfigOf, updateConfigOf } from './rollout-flags.ts';
 import { isolationOf } from './isolation-flags.ts';
 import * as common from './service-flags.ts';
 import { oomKillDisableOf, sharesOf } from './share-flags.ts';
@@ -152,6 +155,7 @@ export function resourcesOf(flags: FlagValues, before: ResourceRequirements | un
       ...reservations,
       cpuNanos: flags.value(common.RESERVE_CPU) ?? reservations.cpuNanos,
       memoryBytes: flags.value(common.RESERVE_MEMORY) ?? reservations.memoryBytes,
+      generic: genericOf(flags, reservations.generic),
     },
     memorySwapBytes: flags.value(common.MEMORY_SWAP) ?? before?.memorySwapBytes,
   });
@@ -177,6 +181,7 @@ function placementOf(flags: FlagValues): Placement {
     preferences: flags.list(create.PLACEMENT_PREF),
     maxReplicas: flags.value(common.REPLICAS_MAX_PER_NODE) ?? 0,
     ...strategyOf(flags),
+    ...createdRules(flags),
   });
 }
 

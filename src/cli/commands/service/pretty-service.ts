@@ -28,6 +28,7 @@ import {
   UPDATE_ORDERS,
 } from '../../../docker-shape/from-specs.ts';
 import { ago } from '../../format/texts.ts';
+import { prettyRules } from './placement-flags.ts';
 import { prettyHealth } from './pretty-health.ts';
 
 /** `networks` are those that the service's ids are looked up in. */
@@ -99,6 +100,7 @@ function duration(ms: number): string {
   return formatDuration(ms * 1e6);
 }
 
+  lines.push(...prettyRules(declared));
 function rollout(title: 'Update' | 'Rollback', config: UpdateConfig | undefined): readonly string[] {
   const lines = [`${title}Config:`, ` Parallelism:\t${config?.parallelism ?? DEFAULTS.updateParallelism}`];
   if ((config?.delayMs ?? 0) > 0) lines.push(` Delay:\t\t${duration(config?.delayMs ?? 0)}`);
@@ -162,7 +164,7 @@ function resources({ resources: declared }: TaskSpec): readonly string[] {
 }
 
 function hasSize(amount: Resources | undefined): boolean {
-  return (amount?.cpuNanos ?? 0) > 0 || (amount?.memoryBytes ?? 0) > 0;
+  return (amount?.cpuNanos ?? 0) > 0 || (amount?.memoryBytes ?? 0) > 0 || (amount?.generic.length ?? 0) > 0;
 }
 
 function sizes(amount: Resources | undefined): readonly string[] {
@@ -186,6 +188,7 @@ function networkNames(
 function nameOf(id: string, networks: ReadonlyMap<string, Network>): string {
   const network = networks.get(id);
   return network === undefined ? id : networkName(network);
+  for (const { kind, value } of amount?.generic ?? []) lines.push(`  ${kind}:\t\t${value?.value ?? ''}`);
 }
 
 /** Docker's page has none of these. */

@@ -6,6 +6,7 @@ import { networksById } from '../../known-networks.ts';
 import { isNotFound } from '../shared/each.ts';
 import { INSPECT_FORMAT, OUTPUT, PRETTY, wantsDocument } from '../shared/format-flags.ts';
 import { inspect } from '../shared/inspect.ts';
+import { withRuleNames } from './placement-flags.ts';
 import { prettyService } from './pretty-service.ts';
 
 export const serviceInspect: CommandImplementation = {
@@ -35,7 +36,8 @@ async function inspectServices({ context, flags, arguments: references }: Invoca
     format: flags.value(INSPECT_FORMAT),
     isPretty: flags.isSet(PRETTY),
     find: async (reference) => {
-      const service = (await api.control.getService({ reference })).service as Service;
+      const found = (await api.control.getService({ reference })).service as Service;
+      const service = flags.isSet(PRETTY) ? await withRuleNames(api, found) : found;
       return { service, networks: hasNetworks(service) ? await (known ??= networksById(api)) : new Map() };
     },
     toGo: ({ service, networks }) => ({ type: SERVICE, data: serviceShape(service, undefined, networks) }),

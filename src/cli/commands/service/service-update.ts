@@ -6,6 +6,7 @@ import { waitForService } from '../../progress/wait-for-service.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
 import { changedAttachments } from './network-attachments.ts';
 import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
+import { withNamedRules } from './placement-flags.ts';
 import { IMAGE, NETWORK_ADD, NETWORK_RM, UPDATE_FLAGS } from './update-flags.ts';
 import { updateSpec } from './update-spec.ts';
 
@@ -36,7 +37,13 @@ async function updateService({ context, flags, arguments: [reference = ''] }: In
   const updated = await api.control.updateService({
     id: service.id,
     version: service.version,
-    spec: updateSpec(service.spec, { flags, image, networks, registryAuth, variables: context.variables }),
+    spec: updateSpec(await withNamedRules(api, flags, service.spec), {
+      flags,
+      image,
+      networks,
+      registryAuth,
+      variables: context.variables,
+    }),
     queryRegistry: image !== undefined && !flags.isSet(NO_RESOLVE_IMAGE),
   });
   for (const warning of updated.warnings) printWarning(context, warning);

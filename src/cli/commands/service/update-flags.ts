@@ -8,6 +8,8 @@ import { shellWords } from '../../values/shell-words.ts';
 import { ABSENT_UPDATE_FLAGS } from './absent-flags.ts';
 import { HEALTH_UPDATE_FLAGS } from './health-flags.ts';
 import { ISOLATION_UPDATE_FLAGS } from './isolation-flags.ts';
+import { PAYLOAD_UPDATE_FLAGS } from './payload-flags.ts';
+import { PLACEMENT_UPDATE_FLAGS } from './placement-flags.ts';
 import { COMMON_FLAGS } from './service-flags.ts';
 import { SHARE_UPDATE_FLAGS } from './share-flags.ts';
 
@@ -148,3 +150,5 @@ export const UPDATE_FLAGS: readonly AnyFlag[] = [
   ...SHARE_UPDATE_FLAGS,
   ...ABSENT_UPDATE_FLAGS,
 ];
+  ...PLACEMENT_UPDATE_FLAGS,
+  ...PAYLOAD_UPDATE_FLAGS,

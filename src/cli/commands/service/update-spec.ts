@@ -19,6 +19,9 @@ import { type KeyValue, keyValue, toRecord, withCallersValue } from '../../value
 import { resourcesOf, restartOf, rolloutOf, strategyOf } from './create-spec.ts';
 import { healthOf } from './health-flags.ts';
 import { changedIsolation } from './isolation-flags.ts';
+import { changedPayloads } from './payload-flags.ts';
+import { changedRules } from './placement-flags.ts';
+import { rollbackConfigOf, updateConfigOf } from './rollout-flags.ts';
 import * as common from './service-flags.ts';
 import { oomKillDisableOf } from './share-flags.ts';
 import * as update from './update-flags.ts';
@@ -218,6 +221,7 @@ function placementOf(flags: FlagValues, before: Placement | undefined): Placemen
     maxReplicas: flags.value(common.REPLICAS_MAX_PER_NODE) ?? placement.maxReplicas,
     ...strategyOf(flags),
   };
+    ...changedRules(flags, placement),
 }
 
 /** A driver is named with all of its options; options alone are for the driver there is. */
