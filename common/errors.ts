@@ -42,6 +42,7 @@ export type ErrorReason =
   | 'no-update'
   | 'no-revision'
   | 'in-use'
+  | 'not-running'
   | 'port-conflict'
   | 'not-a-manager'
   | 'not-in-swarm'

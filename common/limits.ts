@@ -66,6 +66,8 @@ export const LIMITS = {
   SECRETS_PER_SERVICE: 128,
   CONFIGS_PER_SERVICE: 128,
   REVISIONS_KEPT: 10,
+  /** Ended runs of a job, each of which keeps its tasks. */
+  JOB_RUNS_KEPT: 100,
   /** Changes in one store transaction, and their encoded size. */
   CHANGES_PER_TRANSACTION: 200,
   TRANSACTION_BYTES: 4 * 1024 * 1024,

@@ -60,8 +60,9 @@ import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { policyWarnings } from './cluster-policy.ts';
 import { type JoinTokenMaker, rotateTokens, updateClusterSpec } from './clusters.ts';
-import { allLabels, anyContained, anyOf, anyPrefix, pages } from './filters.ts';
+import { allLabels, anyContained, anyOf, anyPrefix, modeName, pages } from './filters.ts';
 import { type ImagePinner, pinImage } from './image-pins.ts';
+import { JobApi } from './job-api.ts';
 import { findTaskUse, usageOf } from './network-users.ts';
 import { createNetwork, isDangling, networksMatching, removeNetwork, updateNetwork } from './networks.ts';
 import { type ManagerMember, withManagerStatus } from './node-roles.ts';
@@ -95,6 +96,7 @@ export class ControlApi {
   readonly #writes: WriteQueue;
   /** Secrets and configs. */
   readonly payloads: PayloadApi;
+  readonly jobs: JobApi;
   readonly rollouts: RolloutApi;
   readonly stacks: StackApi;
   readonly volumes: VolumeApi;
@@ -107,6 +109,7 @@ export class ControlApi {
     this.volumes = new VolumeApi({ writes: this.#writes, view: () => store.view(), random, selfNodeId });
     const view = (): StoreView => store.view();
     this.stacks = new StackApi({ writes: this.#writes, view, images: options.images, random, now });
+    this.jobs = new JobApi({ writes: this.#writes, now });
     this.rollouts = new RolloutApi({ writes: this.#writes, random, now });
     this.payloads = new PayloadApi({ writes: this.#writes, view: () => store.view(), random, now });
   }
@@ -202,7 +205,7 @@ export class ControlApi {
         anyContained(request.names, service.spec?.name ?? '') &&
         anyPrefix(request.idPrefixes, service.id) &&
         allLabels(request.labels, service.spec?.labels ?? {}) &&
-        anyOf(request.modes, service.spec?.mode?.kind ?? ''),
+        anyOf(request.modes, modeName(service.spec)),
     );
     for (const page of pages(matching, LIMITS.LIST_PAGE))
       yield {

@@ -5,6 +5,7 @@
 import { SwarmError } from '#common/errors.ts';
 import { type ClusterSpec, type ServiceSpec, UpdateOrder } from '#gen/swarm/v1/specs.ts';
 import { NETWORKS_LEVEL, publishesByIngress } from '#manager/allocator/index.ts';
+import { isJob } from '#manager/orchestrator/index.ts';
 import { isPlainConstraint, needAbove, SERVICES_LEVEL } from '#manager/scheduler/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 
@@ -34,6 +35,7 @@ const SERVICE_GATES: readonly FeatureGate<ServiceSpec>[] = [
     level: SERVICES_LEVEL,
     uses: ({ task }) => task?.placement?.constraints.every(isPlainConstraint) === false,
   },
+  { field: 'mode', level: SERVICES_LEVEL, uses: isJob },
   { field: 'affinity', level: SERVICES_LEVEL, uses: ({ task }) => (task?.placement?.affinities.length ?? 0) > 0 },
   { field: 'priority', level: SERVICES_LEVEL, uses: ({ task }) => (task?.placement?.priority ?? 0) !== 0 },
   { field: 'mount volume-sticky', level: SERVICES_LEVEL, uses: choosesStickiness },

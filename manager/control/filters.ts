@@ -1,4 +1,5 @@
 /** List filters: within one filter any value will do, and every filter that is given has to hold. */
+import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 
 /** Whether the value contains one of the wanted texts; nothing wanted matches everything. */
 export function anyContained(wanted: readonly string[], value: string): boolean {
@@ -21,6 +22,18 @@ export function allLabels(wanted: readonly string[], labels: Readonly<Record<str
 
 export function anyOf<T>(wanted: readonly T[], value: T): boolean {
   return wanted.length === 0 || wanted.includes(value);
+}
+
+const MODE_NAMES: Readonly<Record<NonNullable<ServiceSpec['mode']>['kind'], string>> = {
+  replicated: 'replicated',
+  global: 'global',
+  replicatedJob: 'replicated-job',
+  globalJob: 'global-job',
+};
+
+/** As users call it; empty while there is none. */
+export function modeName(spec: ServiceSpec | undefined): string {
+  return spec?.mode === undefined ? '' : MODE_NAMES[spec.mode.kind];
 }
 
 /** Cuts a list into pages for a stream. */

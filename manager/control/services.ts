@@ -6,10 +6,11 @@ import type { Random } from '#common/random.ts';
 import type { ServiceTaskCounts } from '#gen/swarm/v1/control.ts';
 import { NodeState, Service, TaskState } from '#gen/swarm/v1/objects.ts';
 import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
-import { isCrashLooping, isHealthy, reviseService, revisionOf } from '#manager/orchestrator/index.ts';
+import { isCrashLooping, isHealthy, isJob, reviseService, revisionOf } from '#manager/orchestrator/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { underPolicy } from './cluster-policy.ts';
 import { checkServiceFeatures } from './feature-gates.ts';
+import { countJobTasks } from './jobs.ts';
 import { resolvedAffinities } from './service-affinities.ts';
 import { resolvedDependencies } from './service-dependencies.ts';
 import { validatedNetworksOf } from './service-networks.ts';
@@ -65,7 +66,10 @@ export function sameRevision(a: ServiceSpec, b: ServiceSpec): boolean {
   return essence(a) === essence(b);
 }
 
-/** The spec without what may change while the same tasks run on: their number, labels, credentials, what is waited for. */
+/**
+ * The spec without what may change while the same tasks run on: their number, labels, credentials, what is waited for,
+ * when a job runs. How many completions a job has is what its run is.
+ */
 function essence(spec: ServiceSpec): string {
   const mode: ServiceSpec['mode'] =
     spec.mode?.kind === 'replicated' ? { kind: 'replicated', value: { replicas: 0 } } : spec.mode;
@@ -81,6 +85,7 @@ function essence(spec: ServiceSpec): string {
     rollback: undefined,
     mode,
     task,
+    job: undefined,
     dependsOn: [],
   });
   return Buffer.from(bytes).toString('base64');
@@ -163,6 +168,7 @@ export function removeService(service: Service): readonly Change[] {
 }
 
 export function countTasks(view: StoreView, service: Service): ServiceTaskCounts {
+  if (isJob(service.spec)) return countJobTasks(view, service);
   let running = 0;
   let notReady = 0;
   let crashLooping = 0;

@@ -18,6 +18,7 @@ import {
   TrafficPolicy,
 } from '#gen/swarm/v1/specs.ts';
 import { validateContainer } from './validate-container.ts';
+import { validateJob } from './validate-job.ts';
 import { validateLabels } from './validate-labels.ts';
 import { validateOptions } from './validate-options.ts';
 import { validatePlaceholders } from './validate-placeholders.ts';
@@ -174,6 +175,7 @@ export function validateService(spec: ServiceSpec): void {
   validateLabels('labels', spec.labels);
   validateTask(spec.task);
   validateMode(spec);
+  validateJob(spec);
   validateUpdateConfig('update', spec.update);
   validateUpdateConfig('rollback', spec.rollback);
   validateEndpoint(spec.endpoint);

@@ -248,7 +248,9 @@ export class JobLoop implements Loop {
   }
 
   #statusWrite({ service }: JobState, status: JobStatus, ended: JobRun | undefined): ChangeGroup {
-    const written: Change = { kind: 'update', table: 'service', object: { ...service, job: status } };
+    // A job has runs, not updates: one that was rolled back is at its new revision with its next run.
+    const object = { ...service, job: status, updateStatus: undefined };
+    const written: Change = { kind: 'update', table: 'service', object };
     const outcome = ended === undefined ? undefined : OUTCOMES.get(ended.state);
     const revision = ended === undefined ? undefined : this.#book.get(service.id, ended.revision);
     if (outcome === undefined || revision?.outcome !== RevisionOutcome.UNKNOWN) return [written];
