@@ -222,6 +222,7 @@ export function pruneVolumes(view: StoreView, request: PruneVolumesRequest, self
         isReady(node) &&
         (request.all || Object.hasOwn(volume.spec?.labels ?? {}, ANONYMOUS_LABEL)) &&
         allLabels(request.labels, volume.spec?.labels ?? {}) &&
+        !request.withoutLabels.some((label) => allLabels([label], volume.spec?.labels ?? {})) &&
         (nodeIds.size === 0 || nodeIds.has(volume.nodeId)) &&
         !users.isUsed(volume)
       );

@@ -7,12 +7,6 @@ function absent(because: string, hint: string, names: readonly string[]): readon
 
 const SINGLE_CONTAINERS = 'containers here are tasks';
 
-export const ABSENT_SERVICE_COMMANDS: readonly AbsentCommand[] = absent(
-  'it does not roll back on request',
-  'set the former values with `swarm service update`',
-  ['rollback'],
-);
-
 export const ABSENT_SWARM_COMMANDS: readonly AbsentCommand[] = [
   ...absent('it does not rotate the root', 'leave the root as it is', ['ca']),
   ...absent('it does not lock managers', 'keep the state directory on an encrypted disk', ['unlock', 'unlock-key']),
@@ -34,9 +28,7 @@ export const ABSENT_NETWORK_COMMANDS: readonly AbsentCommand[] = absent(
 );
 
 export const ABSENT_COMMANDS: readonly AbsentCommand[] = [
-  ...absent('it has no stacks', 'create the services one by one: `swarm service create`', ['stack', 'compose']),
-  ...absent('it has no secrets and configs', 'mount files of the nodes: --mount type=bind,...', ['config', 'secret']),
-  ...absent('volumes are made by the services that mount them', 'use --mount type=volume,...', ['volume']),
+  ...absent('a file is deployed as a stack', 'use `swarm stack deploy -c FILE NAME`', ['compose']),
   ...absent(SINGLE_CONTAINERS, 'use `swarm service create`, or `swarm run`', ['create', 'start']),
   ...absent(SINGLE_CONTAINERS, 'use `swarm task ls`, `swarm service ps` or `swarm node ps`', [
     'container',

@@ -3,5 +3,17 @@ import type { SwarmClient } from '../client/swarm-client.ts';
 
 export type SwarmApi = Pick<
   SwarmClient,
-  'control' | 'containers' | 'doctor' | 'node' | 'logs' | 'images' | 'snapshots' | 'target' | 'close'
+  | 'control'
+  | 'rollouts'
+  | 'secrets'
+  | 'stacks'
+  | 'volumes'
+  | 'containers'
+  | 'doctor'
+  | 'node'
+  | 'logs'
+  | 'images'
+  | 'snapshots'
+  | 'target'
+  | 'close'
 >;

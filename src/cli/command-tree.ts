@@ -7,7 +7,6 @@ import {
   ABSENT_COMMANDS,
   ABSENT_IMAGE_COMMANDS,
   ABSENT_NETWORK_COMMANDS,
-  ABSENT_SERVICE_COMMANDS,
   ABSENT_SWARM_COMMANDS,
 } from './absent-commands.ts';
 import {
@@ -15,30 +14,54 @@ import {
   AT_LEAST_ONE,
   type Command,
   type CommandGroup,
-  type CommandImplementation,
   type CommandNode,
   NO_ARGUMENTS,
   ONE_ARGUMENT,
   TWO_ARGUMENTS,
   UP_TO_ONE_ARGUMENT,
 } from './command.ts';
+import { CONFIG, SECRET } from './payload-tree.ts';
+import { command, group, OPTIONS } from './tree-parts.ts';
+import { VOLUME } from './volume-tree.ts';
 
-function group(name: string, summary: string, children: readonly CommandNode[]): CommandGroup {
-  return { kind: 'group', name, summary, children };
-}
-
-function command(
-  name: string,
-  summary: string,
-  usage: string,
-  count: Command['arguments'],
-  load: () => Promise<CommandImplementation>,
-  more: Partial<Command> = {},
-): Command {
-  return { kind: 'command', name, summary, usage, arguments: count, load, ...more };
-}
-
-const OPTIONS = '[OPTIONS]';
+/** Not Docker's. */
+const ROLLOUT: CommandGroup = group('rollout', 'Steer the update of a service', [
+  command(
+    'abort',
+    'End the update and return to the revision that was well before it',
+    '[OPTIONS] SERVICE',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/service/rollout-steps.ts')).rolloutAbort,
+  ),
+  command(
+    'pause',
+    'Pause the update or rollback',
+    '[OPTIONS] SERVICE',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/service/rollout-steps.ts')).rolloutPause,
+  ),
+  command(
+    'promote',
+    'Let the rest follow the canaries',
+    '[OPTIONS] SERVICE',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/service/rollout-steps.ts')).rolloutPromote,
+  ),
+  command(
+    'resume',
+    'Go on with what was paused; what failed is tried again',
+    '[OPTIONS] SERVICE',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/service/rollout-steps.ts')).rolloutResume,
+  ),
+  command(
+    'status',
+    'Display where the update stands',
+    '[OPTIONS] SERVICE',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/service/rollout-status.ts')).rolloutStatus,
+  ),
+]);
 
 const SERVICE: CommandGroup = group('service', 'Manage Swarm services', [
   command(
@@ -48,6 +71,20 @@ const SERVICE: CommandGroup = group('service', 'Manage Swarm services', [
     AT_LEAST_ONE,
     async () => (await import('./commands/service/service-create.ts')).serviceCreate,
     { flagsEndAtArgument: true },
+  ),
+  command(
+    'diff',
+    'Display how two revisions of a service differ, field by field',
+    '[OPTIONS] SERVICE REVISION [REVISION]',
+    { min: 2, max: 3 },
+    async () => (await import('./commands/service/service-diff.ts')).serviceDiff,
+  ),
+  command(
+    'history',
+    'List the revisions of a service',
+    '[OPTIONS] SERVICE',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/service/service-history.ts')).serviceHistory,
   ),
   command(
     'inspect',
@@ -87,6 +124,14 @@ const SERVICE: CommandGroup = group('service', 'Manage Swarm services', [
     { aliases: ['remove'] },
   ),
   command(
+    'rollback',
+    "Revert changes to a service's configuration",
+    '[OPTIONS] SERVICE',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/service/service-rollback.ts')).serviceRollback,
+  ),
+  ROLLOUT,
+  command(
     'scale',
     'Scale one or multiple replicated services',
     'SERVICE=REPLICAS [SERVICE=REPLICAS...]',
@@ -100,7 +145,6 @@ const SERVICE: CommandGroup = group('service', 'Manage Swarm services', [
     ONE_ARGUMENT,
     async () => (await import('./commands/service/service-update.ts')).serviceUpdate,
   ),
-  ...ABSENT_SERVICE_COMMANDS,
 ]);
 
 const NODE: CommandGroup = group('node', 'Manage Swarm nodes', [
@@ -277,6 +321,56 @@ const TASK: CommandGroup = group('task', 'Look at tasks, and manage containers o
   ),
 ]);
 
+const STACK: CommandGroup = group('stack', 'Manage Swarm stacks', [
+  command(
+    'config',
+    'Output the final config file, after doing merges and interpolations',
+    OPTIONS,
+    NO_ARGUMENTS,
+    async () => (await import('./commands/stack/stack-config.ts')).stackConfig,
+  ),
+  command(
+    'deploy',
+    'Deploy a new stack or update an existing stack',
+    '[OPTIONS] [STACK]',
+    UP_TO_ONE_ARGUMENT,
+    async () => (await import('./commands/stack/stack-deploy.ts')).stackDeploy,
+    { aliases: ['up'] },
+  ),
+  command(
+    'ls',
+    'List stacks',
+    OPTIONS,
+    NO_ARGUMENTS,
+    async () => (await import('./commands/stack/stack-ls.ts')).stackLs,
+    {
+      aliases: ['list'],
+    },
+  ),
+  command(
+    'ps',
+    'List the tasks in the stack',
+    '[OPTIONS] STACK',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/stack/stack-ps.ts')).stackPs,
+  ),
+  command(
+    'rm',
+    'Remove one or more stacks',
+    '[OPTIONS] STACK [STACK...]',
+    AT_LEAST_ONE,
+    async () => (await import('./commands/stack/stack-rm.ts')).stackRm,
+    { aliases: ['remove', 'down'] },
+  ),
+  command(
+    'services',
+    'List the services in the stack',
+    '[OPTIONS] STACK',
+    ONE_ARGUMENT,
+    async () => (await import('./commands/stack/stack-services.ts')).stackServices,
+  ),
+]);
+
 const IMAGE_BUILD = command(
   'build',
   'Build an image from a Dockerfile',
@@ -422,8 +516,12 @@ const SYSTEM: CommandGroup = group('system', 'Manage this node', [
 
 export const ROOT: CommandGroup = group('swarm', 'Services in containers on a swarm of your own machines', [
   SERVICE,
+  STACK,
   NODE,
   NETWORK,
+  VOLUME,
+  CONFIG,
+  SECRET,
   SNAPSHOT,
   TASK,
   IMAGE,

@@ -21,7 +21,17 @@ export interface Flag<T> {
   readonly refusal?: Refusal;
 }
 
-export type ObjectKind = 'service' | 'node' | 'task' | 'image' | 'network' | 'file';
+export type ObjectKind =
+  | 'service'
+  | 'node'
+  | 'task'
+  | 'image'
+  | 'network'
+  | 'stack'
+  | 'secret'
+  | 'config'
+  | 'volume'
+  | 'file';
 
 export interface Refusal {
   /** Completes "--flag is not supported: ...". */

@@ -1,6 +1,6 @@
 /** Real containers: images, runtime, network and volumes put together for one host. */
 import { nodeDescriber } from '#agent/describe/index.ts';
-import { OciExecutor, VOLUMES_LABEL } from '#agent/executor/index.ts';
+import { OciExecutor } from '#agent/executor/index.ts';
 import {
   IMAGE_STORE_DEFAULTS,
   IMAGE_TUNING,
@@ -21,7 +21,6 @@ import {
   RulesetGuard,
 } from '#agent/network/index.ts';
 import {
-  type ContainerRecord,
   type ContainerRuntime,
   DEFAULT_RUNTIME_CONFIG,
   diskUsage,
@@ -98,8 +97,8 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
     describe: await nodeDescriber({
       version: VERSION,
       featureLevel: FEATURE_LEVEL,
-      generic: options.genericResources,
       labels: options.engineLabels,
+      generic: options.genericResources,
       hostname: options.hostname,
       cgroupVersion: cgroups.layout.mode,
       capabilities: ['overlay', 'seccomp', ...machineCapabilities(runtime.context.machine)],
@@ -118,7 +117,7 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
     networks: networking,
     volumes: nodeVolumes,
     pinner: registryPinner(images),
-    imageHandlers: imageHandlers(images, nodeUsage(runtime, volumes)),
+    imageHandlers: imageHandlers(images, nodeUsage(runtime, volumes, taskVolumes)),
     counts: async () => ({ total: runtime.list().length, images: (await images.list()).length }),
     onConditions: (tell) => {
       changed.add(tell);
@@ -244,11 +243,7 @@ function registryPinner(images: ImageStore): ImagePinner {
 }
 
 /** What containers and volumes have on the disk, for `swarm system df`. */
-function nodeUsage(runtime: ContainerRuntime, volumes: VolumeStore): NodeUsage {
-  const volumesOf = (record: ContainerRecord): readonly string[] => {
-    const names: unknown = JSON.parse(record.labels[VOLUMES_LABEL] ?? '[]');
-    return Array.isArray(names) ? names.map(String) : [];
-  };
+function nodeUsage(runtime: ContainerRuntime, store: VolumeStore, volumes: TaskVolumes): NodeUsage {
   return {
     containers: async () => {
       let sizeBytes = 0;
@@ -264,16 +259,18 @@ function nodeUsage(runtime: ContainerRuntime, volumes: VolumeStore): NodeUsage {
       return { total: all.length, active, sizeBytes, reclaimableBytes };
     },
     volumes: async () => {
-      const used = new Set(runtime.list().flatMap(({ record }) => [...volumesOf(record)]));
       let sizeBytes = 0;
       let reclaimableBytes = 0;
       const all = await volumes.list();
-      for (const volume of all) {
-        const bytes = await diskUsage(volumes.dataDirectory(volume.name));
+      const isUsed = (name: string): boolean => volumes.usersOf(name).length > 0;
+      for (const record of all) {
+        // What is mounted from elsewhere takes nothing of this disk.
+        if (!volumes.driverOf(record).ownsData(record)) continue;
+        const bytes = await diskUsage(store.dataDirectory(record.name));
         sizeBytes += bytes;
-        if (!used.has(volume.name) && volume.owner === undefined) reclaimableBytes += bytes;
+        if (!isUsed(record.name)) reclaimableBytes += bytes;
       }
-      const active = all.filter((volume) => used.has(volume.name) || volume.owner !== undefined).length;
+      const active = all.filter(({ name }) => isUsed(name)).length;
       return { total: all.length, active, sizeBytes, reclaimableBytes };
     },
   };

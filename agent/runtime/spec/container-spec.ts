@@ -138,6 +138,8 @@ export type MountSpec =
       readonly sizeBytes: number | undefined;
       /** Permission bits. */
       readonly mode: number;
+      /** Further ones of the mount, which were checked: `exec`, `uid=1000`. They win over ours. */
+      readonly options: readonly string[];
     };
 
 /** What an image says about how to run it; the part of its configuration that the runtime reads. */

@@ -67,12 +67,11 @@ function userMount(mount: MountSpec): OciMount {
     type: 'tmpfs',
     source: 'tmpfs',
     options: [
-      'nosuid',
-      'nodev',
-      'noexec',
+      ...['suid', 'dev', 'exec'].map((what) => (mount.options.includes(what) ? what : `no${what}`)),
       'rprivate',
       `mode=${mount.mode.toString(8)}`,
       ...(mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`]),
+      ...mount.options.filter((option) => !/^(?:no)?(?:suid|dev|exec)$/.test(option)),
       ...(mount.readOnly ? ['ro'] : []),
     ],
   };

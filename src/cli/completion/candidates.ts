@@ -187,6 +187,23 @@ async function objects(context: CliContext, kind: Exclude<ObjectKind, 'file'>): 
       for (const network of PREDEFINED_NETWORKS)
         found.push({ value: networkName(network), description: 'on every node' });
       break;
+    case 'volume':
+      for await (const { volumes } of api.volumes.listVolumes({}))
+        for (const { volume, nodeHostname } of volumes)
+          found.push({ value: volume?.spec?.name ?? '', description: nodeHostname });
+      break;
+    case 'secret':
+      for await (const { secrets } of api.secrets.listSecrets({}))
+        for (const { id, spec } of secrets) found.push({ value: spec?.name ?? '', description: id });
+      break;
+    case 'config':
+      for await (const { configs } of api.secrets.listConfigs({}))
+        for (const { id, spec } of configs) found.push({ value: spec?.name ?? '', description: id });
+      break;
+    case 'stack':
+      for await (const { stacks } of api.stacks.listStacks({}))
+        for (const { id, spec } of stacks) found.push({ value: spec?.name ?? '', description: id });
+      break;
     case 'image':
       for await (const { images } of api.images.listImages({}))
         for (const image of images) found.push(...image.repoTags.map((value) => ({ value, description: '' })));

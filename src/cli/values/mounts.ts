@@ -1,6 +1,14 @@
 /** `--mount type=bind,source=/srv,target=/data,readonly`. */
 import { resolve } from 'node:path';
-import { BindOptions, Mount, MountPropagation, MountType, TmpfsOptions, VolumeOptions } from '#gen/swarm/v1/specs.ts';
+import {
+  BindOptions,
+  Mount,
+  MountPropagation,
+  MountType,
+  TmpfsOptions,
+  VolumeOptions,
+  VolumeSticky,
+} from '#gen/swarm/v1/specs.ts';
 import { FlagValueError } from '../cli-errors.ts';
 import { csvFields } from './csv.ts';
 import { keyValue } from './key-values.ts';
@@ -30,8 +38,14 @@ const ABSENT_TYPES: Readonly<Record<string, string>> = {
 
 const ABSENT_KEYS: Readonly<Record<string, string>> = {
   consistency: 'it has no meaning on Linux: leave it out',
-  'volume-subpath': 'subpaths are not part of this release: mount the whole volume',
   'image-subpath': 'image mounts are not part of this release',
+};
+
+/** Ours: where a task goes whose volume is on a node already. */
+const STICKINESS: Readonly<Record<string, VolumeSticky>> = {
+  required: VolumeSticky.REQUIRED,
+  preferred: VolumeSticky.PREFERRED,
+  off: VolumeSticky.OFF,
 };
 
 /** What has been read of one mount. */
@@ -142,6 +156,16 @@ function readVolumeField(draft: Draft, key: string, value: string | undefined): 
     case 'volume-opt':
       draft.volume = { ...volume, driverOptions: { ...volume.driverOptions, [name]: content ?? '' } };
       return;
+    case 'volume-subpath':
+      draft.volume = { ...volume, subpath: value ?? '' };
+      return;
+    case 'volume-sticky': {
+      const sticky = Object.hasOwn(STICKINESS, value ?? '') ? STICKINESS[value ?? ''] : undefined;
+      if (sticky === undefined)
+        throw new FlagValueError(`invalid value for ${key}: ${value}`, 'use required, preferred or off');
+      draft.volume = { ...volume, sticky };
+      return;
+    }
     default:
       throw new FlagValueError(`unexpected key '${key}' in '${key}=${value ?? ''}'`);
   }
@@ -156,6 +180,9 @@ function readTmpfsField(draft: Draft, key: string, value: string): void {
     case 'tmpfs-mode':
       if (!/^[0-7]{1,5}$/.test(value)) throw new FlagValueError(`invalid value for ${key}: ${value}`);
       draft.tmpfs = { ...tmpfs, mode: Number.parseInt(value, 8) };
+      return;
+    case 'tmpfs-opt':
+      draft.tmpfs = { ...tmpfs, options: [...tmpfs.options, value] };
       return;
     default:
       throw new FlagValueError(`unexpected key '${key}' in '${key}=${value}'`);

@@ -1,5 +1,6 @@
 /** `--volume [SOURCE:]TARGET[:OPTIONS]` and `--tmpfs TARGET[:OPTIONS]`, the short forms of mounts. */
 import { resolve } from 'node:path';
+import { TMPFS_OPTIONS_HINT, tmpfsOptionProblem } from '#common/tmpfs-options.ts';
 import { BindOptions, Mount, MountPropagation, MountType, TmpfsOptions, VolumeOptions } from '#gen/swarm/v1/specs.ts';
 import { FlagValueError } from '../cli-errors.ts';
 import { sizeBytes } from './scalars.ts';
@@ -46,19 +47,24 @@ export function tmpfsMount(text: string): Mount {
   let sizeInBytes = 0;
   let mode = 0;
   let readOnly = false;
+  const furtherOptions: string[] = [];
   for (const word of options === '' ? [] : options.split(',')) {
     const [key = '', value = ''] = word.split('=');
     if (key === 'size') sizeInBytes = sizeBytes(value);
     else if (key === 'mode' && /^0?[0-7]{3,4}$/.test(value)) mode = Number.parseInt(value, 8);
-    else if (key === 'ro') readOnly = true;
-    else if (key !== 'rw')
-      throw new FlagValueError(`invalid tmpfs option ${JSON.stringify(word)}`, 'use size, mode, ro');
+    else if (word === 'ro') readOnly = true;
+    else if (word !== 'rw') {
+      const problem = tmpfsOptionProblem(word);
+      if (problem !== undefined)
+        throw new FlagValueError(`invalid tmpfs option: ${problem}`, `${TMPFS_OPTIONS_HINT}, size=, mode=, ro`);
+      furtherOptions.push(word);
+    }
   }
   return Mount.create({
     type: MountType.TMPFS,
     target: absolute(target, text),
     readOnly,
-    tmpfs: TmpfsOptions.create({ sizeBytes: sizeInBytes, mode }),
+    tmpfs: TmpfsOptions.create({ sizeBytes: sizeInBytes, mode, options: furtherOptions }),
   });
 }
 

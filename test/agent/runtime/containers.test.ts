@@ -180,7 +180,7 @@ describeInside(import.meta.filename, 'runtime: containers', () => {
           mounts: [
             { ...bind, source: join(host, 'sub'), target: '/data/sub', readOnly: false },
             { ...bind, source: host, target: '/data', readOnly: true },
-            { kind: 'tmpfs', target: '/scratch', readOnly: false, sizeBytes: 1 << 20, mode: 0o1777 },
+            { kind: 'tmpfs', target: '/scratch', readOnly: false, sizeBytes: 1 << 20, mode: 0o1777, options: [] },
           ],
         },
       },

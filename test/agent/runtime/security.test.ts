@@ -17,7 +17,7 @@ import { TestRuntime } from './test-runtime.ts';
 
 const DOCKER_CAPABILITIES = '00000000a80425fb';
 const BIND = { kind: 'bind', propagation: 'rprivate', recursive: true, readOnly: false } as const;
-const TMPFS = { kind: 'tmpfs', readOnly: false, sizeBytes: undefined, mode: 0o755 } as const;
+const TMPFS = { kind: 'tmpfs', readOnly: false, sizeBytes: undefined, mode: 0o755, options: [] } as const;
 
 async function digest(path: string): Promise<string> {
   return createHash('sha256')

@@ -215,7 +215,7 @@ describe('runtime: config.json', () => {
           { ...bind, target: '/a/b/c' },
           { ...bind, target: '/etc/hosts' },
           { ...bind, target: '/a', recursive: false },
-          { kind: 'tmpfs', target: '/dev/shm/', readOnly: true, sizeBytes: 4096, mode: 0o700 },
+          { kind: 'tmpfs', target: '/dev/shm/', readOnly: true, sizeBytes: 4096, mode: 0o700, options: [] },
         ],
       },
       {},

@@ -1,4 +1,5 @@
 /** The command line in this process: captured output, a clock by hand, the fixture's swarm behind it. */
+
 import { ManualClock } from '#common/clock.ts';
 import {
   ContainerService,
@@ -18,8 +19,17 @@ import {
   LocalNodeState,
   type NodeService,
 } from '#gen/swarm/v1/node.ts';
+import { SecretService } from '#gen/swarm/v1/secrets.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import {
+  DeployStackRequest,
+  GetStackRequest,
+  ListStacksRequest,
+  RemoveStackRequest,
+  StackService,
+} from '#gen/swarm/v1/stacks.ts';
+import { VolumeService } from '#gen/swarm/v1/volumes.ts';
 import type { ControlApi } from '#manager/control/index.ts';
 import type { ServiceDefinition } from '#proto/codec.ts';
 import type { Client } from '#proto/grpc/methods.ts';
@@ -103,6 +113,29 @@ export function controlClient(control: ControlApi): SwarmApi['control'] {
   return scriptedClient(ControlService, Object.fromEntries(called));
 }
 
+/** The same for stacks. */
+function stacksClient({ stacks }: ControlApi): SwarmApi['stacks'] {
+  const caller = { author: 'test' };
+  return scriptedClient(StackService, {
+    deployStack: async (request) => stacks.deployStack(caller, DeployStackRequest.create(request)),
+    getStack: async (request) => stacks.getStack(caller, GetStackRequest.create(request)),
+    listStacks: (request) => stacks.listStacks(caller, ListStacksRequest.create(request)),
+    removeStack: async (request) => stacks.removeStack(caller, RemoveStackRequest.create(request)),
+  });
+}
+
+/** The same for secrets and configs. */
+function secretsClient({ payloads }: ControlApi): SwarmApi['secrets'] {
+  const caller = { author: 'test' };
+  // By their names in the contract, which are those of the API.
+  const methods = payloads as unknown as Record<string, (caller: object, request: object) => unknown>;
+  const called = Object.entries(SecretService).map(([name, { request }]) => [
+    name,
+    (init: object) => methods[name]?.call(payloads, caller, request.create(init)),
+  ]);
+  return scriptedClient(SecretService, Object.fromEntries(called));
+}
+
 /** The same for containers of `swarm run`, whose output and end nobody tells. */
 function containersClient(control: ControlApi): SwarmApi['containers'] {
   const caller = { author: 'local', nodeId: NODE_IDS.alpha, seesAll: true };
@@ -119,7 +152,10 @@ export function fakeApi(control: ControlApi): SwarmApi {
   return {
     target: { kind: 'socket', name: '/run/test.sock' },
     control: controlClient(control),
+    volumes: scriptedClient(VolumeService, {}),
+    stacks: stacksClient(control),
     containers: containersClient(control),
+    secrets: secretsClient(control),
     node: NODE,
     doctor: scriptedClient(DoctorService, {
       checkNetworks: async function* () {

@@ -1,7 +1,14 @@
 /** Goal: the values of flags are read as Docker reads them. Method: examples of each form, and of each way to go wrong. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { MountPropagation, MountType, PortProtocol, PublishMode, TrafficPolicy } from '#gen/swarm/v1/specs.ts';
+import {
+  MountPropagation,
+  MountType,
+  PortProtocol,
+  PublishMode,
+  TrafficPolicy,
+  VolumeSticky,
+} from '#gen/swarm/v1/specs.ts';
 import { FlagValueError } from '#src/cli/cli-errors.ts';
 import { capability, extraHost, searchDomain, ulimit } from '#src/cli/values/container-values.ts';
 import { csvFields } from '#src/cli/values/csv.ts';
@@ -122,6 +129,9 @@ describe('cli: mounts', () => {
       [MountType.BIND, '/a', '/b', true, MountPropagation.RSHARED, true],
     );
     assert.deepEqual(mount('src=v,dst=/v,volume-label=a=b').volume?.labels, { a: 'b' });
+    const ours = mount('src=v,dst=/v,volume-subpath=a/b,volume-sticky=preferred').volume;
+    assert.deepEqual([ours?.subpath, ours?.sticky], ['a/b', VolumeSticky.PREFERRED]);
+    assert.deepEqual(mount('type=tmpfs,dst=/t,tmpfs-opt=exec,tmpfs-opt=uid=7').tmpfs?.options, ['exec', 'uid=7']);
     assert.equal(mount('type=tmpfs,dst=/t,tmpfs-mode=1770').tmpfs?.mode, 0o1770);
     assert.equal(mount('type=bind,source=.,target=/x').source, process.cwd());
   });
@@ -132,7 +142,7 @@ describe('cli: mounts', () => {
       ['type=cluster,src=a,dst=/b', /cluster volumes/],
       ['type=image,src=a,dst=/b', /image mounts/],
       ['type=bind,src=/a,dst=/b,consistency=cached', /leave it out/],
-      ['src=a,dst=/b,volume-subpath=x', /subpaths/],
+      ['src=a,dst=/b,volume-sticky=x', /required, preferred or off/],
       ['type=bind,src=/a,dst=/b,bind-recursive=readonly', /enabled and disabled/],
       ['type=nonsense,dst=/b', /use bind, volume or tmpfs/],
     ];
