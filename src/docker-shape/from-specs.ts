@@ -25,6 +25,7 @@ import {
   UpdateOrder,
   VolumeSticky,
 } from '#gen/swarm/v1/specs.ts';
+import { configReferenceShape, secretReferenceShape } from './payloads.ts';
 import { healthCheckShape, probesShape } from './from-health.ts';
 import { containerOptionsShape, privilegesShape, sharesShape } from './from-options.ts';
 import { genericShape, placementRulesShape } from './from-placement.ts';
@@ -156,6 +157,8 @@ function containerShape(spec: ContainerSpec | undefined): StructData | undefined
     Probes: probesShape(spec.probes),
     Hosts: spec.hosts,
     DNSConfig: { Nameservers: spec.dns?.nameservers, Search: spec.dns?.search, Options: spec.dns?.options },
+    Secrets: spec.secrets.map(secretReferenceShape),
+    Configs: spec.configs.map(configReferenceShape),
     Secrets: spec.secrets.map(secretReferenceShape),
     Configs: spec.configs.map(configReferenceShape),
     Isolation: 'default',

@@ -21,6 +21,8 @@ import { PROBES, TASK_HEALTH } from './from-health.ts';
 import { GENERIC_RESOURCES, PLACEMENT_RULES } from './from-placement.ts';
 import { healthCheckType } from './health-check.ts';
 import { ANNOTATIONS, DRIVER, META, VERSION } from './meta-types.ts';
+import { CONFIG_REFERENCE, SECRET_REFERENCE } from './payloads.ts';
+import { ANNOTATIONS, DRIVER, META, VERSION } from './meta-types.ts';
 import { CONTAINER_OPTIONS, PRIVILEGES, SHARES } from './option-types.ts';
 import { CONFIG_REFERENCE, SECRET_REFERENCE } from './payloads.ts';
 

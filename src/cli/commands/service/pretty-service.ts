@@ -30,6 +30,7 @@ import {
 import { ago } from '../../format/texts.ts';
 import { prettyRules } from './placement-flags.ts';
 import { prettyHealth } from './pretty-health.ts';
+import { prettyPayloads } from './pretty-payloads.ts';
 
 /** `networks` are those that the service's ids are looked up in. */
 export function prettyService(service: Service, networks: ReadonlyMap<string, Network>, nowMs: number): string {
@@ -130,6 +131,7 @@ function container(spec: ContainerSpec): readonly string[] {
   for (const { name, soft, hard } of spec.ulimits.toSorted((a, b) => (a.name < b.name ? -1 : 1)))
     lines.push(` ${name}: ${soft}:${hard}`);
   if (spec.mounts.length > 0) lines.push('Mounts:', ...spec.mounts.flatMap(mount));
+  lines.push(...prettyPayloads(spec));
   lines.push(...prettyHealth(spec));
   return lines;
 }

@@ -18,6 +18,7 @@ import type { Flag, FlagValues } from '../../flags.ts';
 import { type KeyValue, keyValue, toRecord, withCallersValue } from '../../values/key-values.ts';
 import { resourcesOf, restartOf, rolloutOf, strategyOf } from './create-spec.ts';
 import { healthOf } from './health-flags.ts';
+import { changedPayloads } from './payload-flags.ts';
 import { changedIsolation } from './isolation-flags.ts';
 import { changedPayloads } from './payload-flags.ts';
 import { changedRules } from './placement-flags.ts';
@@ -101,6 +102,7 @@ function containerOf(input: UpdateInput, before: ContainerSpec): ContainerSpec {
     ...changedIsolation(flags, before),
     ...oomKillDisableOf(flags, before),
     ...healthOf(flags, before),
+    ...changedPayloads(flags, before),
   };
 }
 
