@@ -16,8 +16,8 @@ import {
 import { type ClusterSpec, NodeAvailability, NodeRole, type PortConfig } from '#gen/swarm/v1/specs.ts';
 import { taskHealthShape } from './from-health.ts';
 import { attachedNetworkData, networkSubnets, withPrefixLength } from './from-networks.ts';
-import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
 import { genericShape } from './from-placement.ts';
+import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
 import { predefinedNetwork } from './predefined-networks.ts';
 
 const NS_PER_MS = 1e6;
@@ -161,6 +161,7 @@ export function nodeShape(node: Node, rootCertificate = ''): StructData {
       Resources: {
         NanoCPUs: description?.resources?.cpuNanos,
         MemoryBytes: description?.resources?.memoryBytes,
+        GenericResources: genericShape(description?.resources?.generic),
       },
       Engine: {
         EngineVersion: description?.engine?.version,
@@ -174,7 +175,6 @@ export function nodeShape(node: Node, rootCertificate = ''): StructData {
       DataPath: description?.dataPath && {
         Address: description.dataPath.address,
         MTU: description.dataPath.mtu,
-        GenericResources: genericShape(description?.resources?.generic),
         EncryptionProblem: description.dataPath.encryptionProblem,
       },
     },

@@ -6,7 +6,6 @@ import { networkAttachment } from '../../values/network-attachments.ts';
 import { publishedPorts } from '../../values/ports.ts';
 import { ABSENT_CREATE_FLAGS } from './absent-flags.ts';
 import { HEALTH_CREATE_FLAGS } from './health-flags.ts';
-import { PAYLOAD_CREATE_FLAGS } from './payload-flags.ts';
 import { ISOLATION_FLAGS } from './isolation-flags.ts';
 import { PAYLOAD_CREATE_FLAGS } from './payload-flags.ts';
 import { PLACEMENT_CREATE_FLAGS } from './placement-flags.ts';
@@ -104,7 +103,6 @@ export const CREATE_FLAGS: readonly AnyFlag[] = [
   ...ISOLATION_FLAGS,
   ...SHARE_FLAGS,
   ...PLACEMENT_CREATE_FLAGS,
-  ...PAYLOAD_CREATE_FLAGS,
   ...PAYLOAD_CREATE_FLAGS,
   ...ABSENT_CREATE_FLAGS,
 ];

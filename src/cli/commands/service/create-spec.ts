@@ -21,11 +21,10 @@ import type { FlagValues } from '../../flags.ts';
 import { toRecord, withoutOverridden } from '../../values/key-values.ts';
 import * as create from './create-flags.ts';
 import { healthOf } from './health-flags.ts';
-import { payloadsOf } from './payload-flags.ts';
+import { isolationOf } from './isolation-flags.ts';
 import { payloadsOf } from './payload-flags.ts';
 import { createdRules, genericOf } from './placement-flags.ts';
 import { rollbackConfigOf, updateConfigOf } from './rollout-flags.ts';
-import { isolationOf } from './isolation-flags.ts';
 import * as common from './service-flags.ts';
 import { oomKillDisableOf, sharesOf } from './share-flags.ts';
 
@@ -122,7 +121,6 @@ function containerOf({ flags, image, args, env, registryAuth }: CreateInput): Co
     ...isolationOf(flags, EMPTY),
     ...oomKillDisableOf(flags, EMPTY),
     ...healthOf(flags, undefined),
-    ...payloadsOf(flags),
   });
 }
 

@@ -30,7 +30,6 @@ import {
 import { ago } from '../../format/texts.ts';
 import { prettyRules } from './placement-flags.ts';
 import { prettyHealth } from './pretty-health.ts';
-import { prettyPayloads } from './pretty-payloads.ts';
 
 /** `networks` are those that the service's ids are looked up in. */
 export function prettyService(service: Service, networks: ReadonlyMap<string, Network>, nowMs: number): string {
@@ -94,6 +93,7 @@ function placement(declared: Placement | undefined): readonly string[] {
   if (declared.preferences.length > 0)
     lines.push(` Preferences:   [${declared.preferences.map(({ spread }) => `spread=${spread}`).join(' ')}]`);
   if (declared.maxReplicas > 0) lines.push(` Max Replicas Per Node:   ${declared.maxReplicas}`);
+  lines.push(...prettyRules(declared));
   return lines;
 }
 
@@ -101,7 +101,6 @@ function duration(ms: number): string {
   return formatDuration(ms * 1e6);
 }
 
-  lines.push(...prettyRules(declared));
 function rollout(title: 'Update' | 'Rollback', config: UpdateConfig | undefined): readonly string[] {
   const lines = [`${title}Config:`, ` Parallelism:\t${config?.parallelism ?? DEFAULTS.updateParallelism}`];
   if ((config?.delayMs ?? 0) > 0) lines.push(` Delay:\t\t${duration(config?.delayMs ?? 0)}`);
@@ -131,7 +130,6 @@ function container(spec: ContainerSpec): readonly string[] {
   for (const { name, soft, hard } of spec.ulimits.toSorted((a, b) => (a.name < b.name ? -1 : 1)))
     lines.push(` ${name}: ${soft}:${hard}`);
   if (spec.mounts.length > 0) lines.push('Mounts:', ...spec.mounts.flatMap(mount));
-  lines.push(...prettyPayloads(spec));
   lines.push(...prettyHealth(spec));
   return lines;
 }
@@ -175,6 +173,7 @@ function sizes(amount: Resources | undefined): readonly string[] {
   const bytes = amount?.memoryBytes ?? 0;
   if (cpus > 0) lines.push(`  CPU:\t\t${printFloat(cpus)}`);
   if (bytes > 0) lines.push(`  Memory:\t${binarySize(bytes)}`);
+  for (const { kind, value } of amount?.generic ?? []) lines.push(`  ${kind}:\t\t${value?.value ?? ''}`);
   return lines;
 }
 
@@ -190,7 +189,6 @@ function networkNames(
 function nameOf(id: string, networks: ReadonlyMap<string, Network>): string {
   const network = networks.get(id);
   return network === undefined ? id : networkName(network);
-  for (const { kind, value } of amount?.generic ?? []) lines.push(`  ${kind}:\t\t${value?.value ?? ''}`);
 }
 
 /** Docker's page has none of these. */

@@ -5,8 +5,8 @@ import { imageWithTag } from '../../image-argument.ts';
 import { waitForService } from '../../progress/wait-for-service.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
 import { changedAttachments } from './network-attachments.ts';
-import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
 import { withNamedRules } from './placement-flags.ts';
+import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
 import { IMAGE, NETWORK_ADD, NETWORK_RM, UPDATE_FLAGS } from './update-flags.ts';
 import { updateSpec } from './update-spec.ts';
 

@@ -7,7 +7,6 @@ import { anyPorts, publishedPorts } from '../../values/ports.ts';
 import { shellWords } from '../../values/shell-words.ts';
 import { ABSENT_UPDATE_FLAGS } from './absent-flags.ts';
 import { HEALTH_UPDATE_FLAGS } from './health-flags.ts';
-import { PAYLOAD_UPDATE_FLAGS } from './payload-flags.ts';
 import { ISOLATION_UPDATE_FLAGS } from './isolation-flags.ts';
 import { PAYLOAD_UPDATE_FLAGS } from './payload-flags.ts';
 import { PLACEMENT_UPDATE_FLAGS } from './placement-flags.ts';
@@ -149,8 +148,7 @@ export const UPDATE_FLAGS: readonly AnyFlag[] = [
   ...HEALTH_UPDATE_FLAGS,
   ...ISOLATION_UPDATE_FLAGS,
   ...SHARE_UPDATE_FLAGS,
+  ...PLACEMENT_UPDATE_FLAGS,
   ...PAYLOAD_UPDATE_FLAGS,
   ...ABSENT_UPDATE_FLAGS,
 ];
-  ...PLACEMENT_UPDATE_FLAGS,
-  ...PAYLOAD_UPDATE_FLAGS,

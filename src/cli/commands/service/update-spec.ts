@@ -18,7 +18,6 @@ import type { Flag, FlagValues } from '../../flags.ts';
 import { type KeyValue, keyValue, toRecord, withCallersValue } from '../../values/key-values.ts';
 import { resourcesOf, restartOf, rolloutOf, strategyOf } from './create-spec.ts';
 import { healthOf } from './health-flags.ts';
-import { changedPayloads } from './payload-flags.ts';
 import { changedIsolation } from './isolation-flags.ts';
 import { changedPayloads } from './payload-flags.ts';
 import { changedRules } from './placement-flags.ts';
@@ -102,7 +101,6 @@ function containerOf(input: UpdateInput, before: ContainerSpec): ContainerSpec {
     ...changedIsolation(flags, before),
     ...oomKillDisableOf(flags, before),
     ...healthOf(flags, before),
-    ...changedPayloads(flags, before),
   };
 }
 
@@ -222,8 +220,8 @@ function placementOf(flags: FlagValues, before: Placement | undefined): Placemen
     preferences: [...kept, ...flags.list(update.PLACEMENT_PREF_ADD)],
     maxReplicas: flags.value(common.REPLICAS_MAX_PER_NODE) ?? placement.maxReplicas,
     ...strategyOf(flags),
-  };
     ...changedRules(flags, placement),
+  };
 }
 
 /** A driver is named with all of its options; options alone are for the driver there is. */
