@@ -1,7 +1,6 @@
 /** What users declared, in Docker's shape. */
 
 import type { StructData } from '#common/template/go-types.ts';
-import { healthCheckShape, probesShape } from './from-health.ts';
 import {
   type ContainerSpec,
   EndpointMode,
@@ -24,6 +23,7 @@ import {
   TrafficPolicy,
   type UpdateConfig,
   UpdateOrder,
+  VolumeSticky,
 } from '#gen/swarm/v1/specs.ts';
 import { healthCheckShape, probesShape } from './from-health.ts';
 import { containerOptionsShape, privilegesShape, sharesShape } from './from-options.ts';
@@ -144,7 +144,7 @@ function containerShape(spec: ContainerSpec | undefined): StructData | undefined
     Dir: spec.dir,
     User: spec.user,
     Groups: spec.groups,
-    Privileges: spec.noNewPrivileges ? { NoNewPrivileges: true } : undefined,
+    Privileges: privilegesShape(spec),
     Init: spec.init,
     StopSignal: spec.stopSignal,
     TTY: spec.tty,
@@ -156,12 +156,15 @@ function containerShape(spec: ContainerSpec | undefined): StructData | undefined
     Probes: probesShape(spec.probes),
     Hosts: spec.hosts,
     DNSConfig: { Nameservers: spec.dns?.nameservers, Search: spec.dns?.search, Options: spec.dns?.options },
+    Secrets: spec.secrets.map(secretReferenceShape),
+    Configs: spec.configs.map(configReferenceShape),
     Isolation: 'default',
     Sysctls: spec.sysctls,
     CapabilityAdd: spec.capabilityAdd,
     CapabilityDrop: spec.capabilityDrop,
     Ulimits: spec.ulimits.map((ulimit) => ({ Name: ulimit.name, Hard: ulimit.hard, Soft: ulimit.soft })),
     OomScoreAdj: spec.oomScoreAdj,
+    ...containerOptionsShape(spec),
   };
 }
 
@@ -180,13 +183,29 @@ function mountShape(mount: Mount): StructData {
     VolumeOptions: volume && {
       NoCopy: volume.noCopy,
       Labels: volume.labels,
+      Subpath: volume.subpath,
+      Sticky: STICKINESS[volume.sticky],
       DriverConfig:
         volume.driver === '' && Object.keys(volume.driverOptions).length === 0
           ? undefined
           : { Name: volume.driver, Options: volume.driverOptions },
     },
-    TmpfsOptions: tmpfs && { SizeBytes: tmpfs.sizeBytes, Mode: tmpfs.mode },
+    TmpfsOptions: tmpfs && { SizeBytes: tmpfs.sizeBytes, Mode: tmpfs.mode, Options: tmpfs.options.map(optionWords) },
   };
+}
+
+/** Docker has none: its tasks go anywhere. */
+const STICKINESS: Readonly<Record<VolumeSticky, string>> = {
+  [VolumeSticky.UNSPECIFIED]: '',
+  [VolumeSticky.REQUIRED]: 'required',
+  [VolumeSticky.PREFERRED]: 'preferred',
+  [VolumeSticky.OFF]: 'off',
+};
+
+/** An option is a list of its key and its value, as Docker has it. */
+function optionWords(option: string): readonly string[] {
+  const at = option.indexOf('=');
+  return at < 0 ? [option] : [option.slice(0, at), option.slice(at + 1)];
 }
 
 function propagationName(propagation: MountPropagation): string {
@@ -233,6 +252,9 @@ function updateConfigShape(config: UpdateConfig | undefined): StructData {
     Monitor: (config?.monitorMs ?? DEFAULTS.updateMonitorMs) * NS_PER_MS,
     MaxFailureRatio: config?.maxFailureRatio ?? 0,
     Order: UPDATE_ORDERS[config?.order ?? UpdateOrder.STOP_FIRST],
+    ProgressDeadline: config?.progressDeadlineMs === undefined ? undefined : config.progressDeadlineMs * NS_PER_MS,
+    Canaries: config?.canaries,
+    AutoPromote: config?.autoPromote,
   };
 }
 

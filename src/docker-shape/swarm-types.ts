@@ -13,7 +13,6 @@ import {
   STRING,
   STRING_MAP,
   STRINGS,
-  type StructType,
   struct,
   TIME,
   UINT,
@@ -21,14 +20,10 @@ import {
 import { PROBES, TASK_HEALTH } from './from-health.ts';
 import { GENERIC_RESOURCES, PLACEMENT_RULES } from './from-placement.ts';
 import { healthCheckType } from './health-check.ts';
+import { ANNOTATIONS, DRIVER, META, VERSION } from './meta-types.ts';
+import { CONTAINER_OPTIONS, PRIVILEGES, SHARES } from './option-types.ts';
+import { CONFIG_REFERENCE, SECRET_REFERENCE } from './payloads.ts';
 
-const VERSION: StructType = {
-  ...struct('swarm.Version', { 'Index?': UINT }),
-  text: ({ Index }) => String(Index ?? 0),
-};
-const META = struct('swarm.Meta', { Version: VERSION, CreatedAt: TIME, UpdatedAt: TIME });
-const ANNOTATIONS = struct('swarm.Annotations', { 'Name?': STRING, Labels: STRING_MAP });
-const DRIVER = struct('swarm.Driver', { 'Name?': STRING, 'Options?': STRING_MAP });
 const PLATFORM = struct('swarm.Platform', { 'Architecture?': STRING, 'OS?': STRING });
 
 export const PORT_CONFIG = struct('swarm.PortConfig', {
@@ -54,6 +49,7 @@ const VOLUME_OPTIONS = struct('mount.VolumeOptions', {
   'NoCopy?': BOOL,
   'Labels?': STRING_MAP,
   'Subpath?': STRING,
+  '+Sticky?': STRING,
   'DriverConfig?': pointer(struct('mount.Driver', { 'Name?': STRING, 'Options?': STRING_MAP })),
 });
 
@@ -82,7 +78,7 @@ const CONTAINER_SPEC = struct('swarm.ContainerSpec', {
   'Dir?': STRING,
   'User?': STRING,
   'Groups?': STRINGS,
-  'Privileges?': pointer(struct('swarm.Privileges', { NoNewPrivileges: BOOL })),
+  'Privileges?': pointer(PRIVILEGES),
   'Init?': pointer(BOOL),
   'StopSignal?': STRING,
   'TTY?': BOOL,
@@ -96,14 +92,15 @@ const CONTAINER_SPEC = struct('swarm.ContainerSpec', {
   'DNSConfig?': pointer(
     struct('swarm.DNSConfig', { 'Nameservers?': STRINGS, 'Search?': STRINGS, 'Options?': STRINGS }),
   ),
-  'Secrets?': list(pointer(struct('swarm.SecretReference', { SecretID: STRING, SecretName: STRING }))),
-  'Configs?': list(pointer(struct('swarm.ConfigReference', { ConfigID: STRING, ConfigName: STRING }))),
+  'Secrets?': list(pointer(SECRET_REFERENCE)),
+  'Configs?': list(pointer(CONFIG_REFERENCE)),
   'Isolation?': named('container.Isolation'),
   'Sysctls?': STRING_MAP,
   'CapabilityAdd?': STRINGS,
   'CapabilityDrop?': STRINGS,
   'Ulimits?': list(pointer(struct('units.Ulimit', { Name: STRING, Hard: INT, Soft: INT }))),
   'OomScoreAdj?': INT,
+  ...CONTAINER_OPTIONS,
 });
 
 const LIMIT = struct('swarm.Limit', { 'NanoCPUs?': INT, 'MemoryBytes?': INT, 'Pids?': INT });
@@ -143,7 +140,11 @@ export const TASK_SPEC = struct('swarm.TaskSpec', {
   'PluginSpec?': pointer(struct('runtime.PluginSpec', {})),
   'NetworkAttachmentSpec?': pointer(struct('swarm.NetworkAttachmentSpec', {})),
   'Resources?': pointer(
-    struct('swarm.ResourceRequirements', { 'Limits?': pointer(LIMIT), 'Reservations?': pointer(RESOURCES) }),
+    struct('swarm.ResourceRequirements', {
+      'Limits?': pointer(LIMIT),
+      'Reservations?': pointer(RESOURCES),
+      ...SHARES,
+    }),
   ),
   'RestartPolicy?': pointer(RESTART_POLICY),
   'Placement?': pointer(PLACEMENT),
@@ -160,6 +161,10 @@ const UPDATE_CONFIG = struct('swarm.UpdateConfig', {
   'Monitor?': DURATION,
   MaxFailureRatio: FLOAT,
   Order: STRING,
+  // Docker has none of these. Nanoseconds.
+  '+ProgressDeadline?': pointer(DURATION),
+  '+Canaries?': UINT,
+  '+AutoPromote?': BOOL,
 });
 
 const ENDPOINT_SPEC = struct('swarm.EndpointSpec', {
@@ -202,6 +207,10 @@ export const SERVICE = struct('swarm.Service', {
       'StartedAt?': pointer(TIME),
       'CompletedAt?': pointer(TIME),
       'Message?': STRING,
+      // Docker has none of these: why it is paused, and the task that it failed by with its last lines.
+      '+PauseReason?': STRING,
+      '+FailedTask?': STRING,
+      '+FailedTaskLog?': list(STRING),
     }),
   ),
   'ServiceStatus?': pointer(

@@ -204,14 +204,6 @@ async function objects(context: CliContext, kind: Exclude<ObjectKind, 'file'>): 
       for await (const { stacks } of api.stacks.listStacks({}))
         for (const { id, spec } of stacks) found.push({ value: spec?.name ?? '', description: id });
       break;
-    case 'secret':
-      for await (const { secrets } of api.secrets.listSecrets({}))
-        for (const { id, spec } of secrets) found.push({ value: spec?.name ?? '', description: id });
-      break;
-    case 'config':
-      for await (const { configs } of api.secrets.listConfigs({}))
-        for (const { id, spec } of configs) found.push({ value: spec?.name ?? '', description: id });
-      break;
     case 'image':
       for await (const { images } of api.images.listImages({}))
         for (const image of images) found.push(...image.repoTags.map((value) => ({ value, description: '' })));

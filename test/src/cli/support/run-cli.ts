@@ -20,7 +20,6 @@ import {
   type NodeService,
 } from '#gen/swarm/v1/node.ts';
 import { SecretService } from '#gen/swarm/v1/secrets.ts';
-import { SecretService } from '#gen/swarm/v1/secrets.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import {
@@ -137,18 +136,6 @@ function secretsClient({ payloads }: ControlApi): SwarmApi['secrets'] {
   return scriptedClient(SecretService, Object.fromEntries(called));
 }
 
-/** The same for secrets and configs. */
-function secretsClient({ payloads }: ControlApi): SwarmApi['secrets'] {
-  const caller = { author: 'test' };
-  // By their names in the contract, which are those of the API.
-  const methods = payloads as unknown as Record<string, (caller: object, request: object) => unknown>;
-  const called = Object.entries(SecretService).map(([name, { request }]) => [
-    name,
-    (init: object) => methods[name]?.call(payloads, caller, request.create(init)),
-  ]);
-  return scriptedClient(SecretService, Object.fromEntries(called));
-}
-
 /** The same for containers of `swarm run`, whose output and end nobody tells. */
 function containersClient(control: ControlApi): SwarmApi['containers'] {
   const caller = { author: 'local', nodeId: NODE_IDS.alpha, seesAll: true };
@@ -168,7 +155,6 @@ export function fakeApi(control: ControlApi): SwarmApi {
     volumes: scriptedClient(VolumeService, {}),
     stacks: stacksClient(control),
     containers: containersClient(control),
-    secrets: secretsClient(control),
     secrets: secretsClient(control),
     node: NODE,
     doctor: scriptedClient(DoctorService, {
