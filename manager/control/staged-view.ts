@@ -52,7 +52,7 @@ export class StagedView implements StoreView {
     }
     overlay.set(object.id, kind === 'remove' ? undefined : object);
     if (before?.kind === 'create' && kind === 'remove') this.#changes.delete(key);
-    else if (before?.kind === 'create') this.#changes.set(key, { ...change, kind: 'create' } as Change);
+    else if (before?.kind === 'create') this.#changes.set(key, { ...change, kind: 'create' });
     else {
       assert(before === undefined || kind !== 'create', 'an object is created once');
       this.#changes.set(key, change);

@@ -22,8 +22,6 @@ import {
 } from './command.ts';
 import { CONFIG, SECRET } from './payload-tree.ts';
 import { command, group, OPTIONS } from './tree-parts.ts';
-import { CONFIG, SECRET } from './payload-tree.ts';
-import { command, group, OPTIONS } from './tree-parts.ts';
 import { VOLUME } from './volume-tree.ts';
 
 /** Not Docker's. */

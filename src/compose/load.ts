@@ -44,6 +44,8 @@ export interface LoadOptions {
   readonly envFiles: readonly string[];
   /** Whose services are wanted besides those without a profile; `*` is all. */
   readonly profiles: readonly string[];
+  /** False leaves `${NAME}` as it is. */
+  readonly interpolates?: boolean;
   readonly read: FileReader;
 }
 
@@ -64,7 +66,7 @@ export async function loadProject(options: LoadOptions): Promise<ComposeProject>
   const problems = new Problems();
   const first = sources[0]?.name ?? '-';
   const base = first === '-' ? directory : dirname(resolve(directory, first));
-  const loader = new Loader(read, problems);
+  const loader = new Loader(read, problems, options.interpolates ?? true);
   const variables = await loader.variables(options.envFiles, base, directory, options.variables);
   const model = await loader.model({ sources, names: directory, directory: base, variables, path: [] });
   const active = options.profiles.flatMap((profile) => profile.split(','));
@@ -86,13 +88,14 @@ interface Model {
 class Loader {
   readonly #read: FileReader;
   readonly #problems: Problems;
-  readonly #interpolator: Interpolator;
+  readonly #interpolated: (tree: ComposeNode, variables: Variables) => ComposeNode;
   #files = 0;
 
-  constructor(read: FileReader, problems: Problems) {
+  constructor(read: FileReader, problems: Problems, interpolates: boolean) {
     this.#read = read;
     this.#problems = problems;
-    this.#interpolator = new Interpolator(problems);
+    const interpolator = new Interpolator(problems);
+    this.#interpolated = interpolates ? (tree, variables) => interpolator.tree(tree, variables) : (tree) => tree;
   }
 
   /** Those of the files, under those of the caller. */
@@ -120,7 +123,7 @@ class Loader {
         refuseAt({ file: source.name, line: 1, column: 1 }, 'include', 'the file includes itself');
       const content = source.content ?? (await this.#content(source.name, path));
       for (const tree of parseYaml(source.name, content)) {
-        const file = asMap(this.#interpolator.tree(tree, model.variables));
+        const file = asMap(this.#interpolated(tree, model.variables));
         for (const entry of listOf(child(file, 'include')))
           included.push(await this.#included(entry, { ...model, path: [...model.path, path] }));
         const long = normaliseFile(withChild(file, 'include', undefined), {
@@ -152,7 +155,7 @@ class Loader {
           throw thrown;
         });
         const directory = dirname(absolute);
-        const trees = parseYaml(name, content).map((tree) => asMap(this.#interpolator.tree(tree, model.variables)));
+        const trees = parseYaml(name, content).map((tree) => asMap(this.#interpolated(tree, model.variables)));
         const [tree = mapNode([], at)] = trees.map((one) =>
           normaliseFile(one, { directory, problems: this.#problems }),
         );

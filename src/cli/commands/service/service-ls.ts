@@ -21,13 +21,21 @@ export const serviceLs: CommandImplementation = {
   run: listServices,
 };
 
-async function listServices({ context, flags }: Invocation): Promise<void> {
+async function listServices(invocation: Invocation): Promise<void> {
+  await printServices(invocation, () => true);
+}
+
+/** Prints the services that the filters of the call and `isWanted` let through. */
+export async function printServices(
+  { context, flags }: Pick<Invocation, 'context' | 'flags'>,
+  isWanted: (entry: ServiceListEntry) => boolean,
+): Promise<void> {
   const filters = groupFilters(flags.list(FILTER), FILTERS);
   const api = await context.api();
   const entries: ServiceListEntry[] = [];
   const request = { names: filters.name, idPrefixes: filters.id, labels: filters.label, modes: filters.mode };
   for await (const page of api.control.listServices(request)) entries.push(...page.services);
-  const kept = filters.runtime.every((runtime) => runtime === 'container') ? entries : [];
+  const kept = filters.runtime.every((runtime) => runtime === 'container') ? entries.filter(isWanted) : [];
   const sorted = kept.toSorted((a, b) => naturalOrder(nameOf(a), nameOf(b)));
   context.stdout.write(
     formatList(SERVICE_VIEW, sorted, {

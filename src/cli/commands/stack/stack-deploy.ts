@@ -1,0 +1,145 @@
+import { SwarmError } from '#common/errors.ts';
+import { StackSpec } from '#gen/swarm/v1/objects.ts';
+import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
+import { type DeployStackResponse, StackAction, type StackChange } from '#gen/swarm/v1/stacks.ts';
+import {
+  type ConvertedStack,
+  declaredName,
+  NAMESPACE_LABEL,
+  toStack,
+  withoutSecretContents,
+  writeYaml,
+} from '../../../compose/index.ts';
+import { CliError } from '../../cli-errors.ts';
+import type { CommandImplementation, Invocation } from '../../command.ts';
+import { printLine, printWarning } from '../../context.ts';
+import { registryAuthOf } from '../../registry-auth.ts';
+import { pause } from '../shared/pause.ts';
+import { inOwnWords, readProject } from './compose-project.ts';
+import { printPlan } from './print-plan.ts';
+import {
+  COMPOSE_FILE,
+  DETACH_DEPLOY,
+  DRY_RUN,
+  ENV_FILE,
+  PROFILE,
+  PRUNE,
+  QUIET,
+  RESOLVE_IMAGE,
+  WITH_REGISTRY_AUTH,
+} from './stack-flags.ts';
+import { waitForServices } from './wait-for-services.ts';
+
+export const stackDeploy: CommandImplementation = {
+  flags: [COMPOSE_FILE, DETACH_DEPLOY, DRY_RUN, ENV_FILE, PROFILE, PRUNE, QUIET, RESOLVE_IMAGE, WITH_REGISTRY_AUTH],
+  examples: [
+    'swarm stack deploy --compose-file compose.yml vote',
+    'swarm stack deploy -c compose.yml -c production.yml --prune vote',
+    'swarm stack deploy -c compose.yml --dry-run vote',
+  ],
+  argumentKind: 'stack',
+  run: deploy,
+};
+
+/** Removal of a stack, or of something that left it, may go on for the grace period of its tasks. */
+const REMOVAL_POLL_MS = 500;
+const REMOVAL_PATIENCE_MS = 120_000;
+
+async function deploy(invocation: Invocation): Promise<void> {
+  const { context, flags, arguments: names } = invocation;
+  const project = await readProject(invocation, { stack: names[0], interpolates: true });
+  const name = names[0] ?? declaredName(project);
+  if (name === undefined || name === '')
+    throw new CliError('the stack has no name', {
+      hint: 'give it: swarm stack deploy -c FILE NAME, or name: in the file',
+    });
+  const converted = await inOwnWords(() => toStack(project, name));
+  for (const warning of converted.warnings) printWarning(context, warning);
+  const services = flags.isSet(WITH_REGISTRY_AUTH)
+    ? await withLogins(invocation, converted.services)
+    : converted.services;
+  const spec = StackSpec.create({
+    name,
+    labels: { [NAMESPACE_LABEL]: name },
+    compose: writeYaml(withoutSecretContents(project.root)),
+  });
+  const dryRun = flags.isSet(DRY_RUN);
+  const request = {
+    ...requestOf(converted),
+    services,
+    spec,
+    dryRun,
+    prune: flags.isSet(PRUNE),
+    resolveImage: flags.value(RESOLVE_IMAGE) ?? 'always',
+  };
+  const answer = await whenNothingLeaves(invocation, async () => (await context.api()).stacks.deployStack(request));
+  for (const warning of answer.warnings) printWarning(context, warning);
+  if (dryRun) {
+    printPlan(context, name, answer.changes);
+    return;
+  }
+  const isQuiet = flags.isSet(QUIET);
+  if (!isQuiet) for (const change of answer.changes) printChange(invocation, change);
+  if (flags.isSet(DETACH_DEPLOY)) return;
+  await waitForServices(context, changedServices(answer), isQuiet);
+}
+
+function requestOf({
+  networks,
+  secrets,
+  configs,
+  volumes,
+}: ConvertedStack): Pick<ConvertedStack, 'networks' | 'secrets' | 'configs' | 'volumes'> {
+  return { networks, secrets, configs, volumes };
+}
+
+/** Waits while a stack of the name, or a service of one, is on its way out. */
+async function whenNothingLeaves(
+  { context, flags }: Invocation,
+  work: () => Promise<DeployStackResponse>,
+): Promise<DeployStackResponse> {
+  const begun = context.clock.monotonic();
+  for (let isTold = false; ; ) {
+    try {
+      return await work();
+    } catch (thrown) {
+      const leaves =
+        thrown instanceof SwarmError && thrown.reason === 'in-use' && thrown.message.endsWith(' is being removed');
+      if (!leaves || context.clock.monotonic() - begun > REMOVAL_PATIENCE_MS) throw thrown;
+      if (!isTold && !flags.isSet(QUIET)) printWarning(context, `${thrown.message}: waiting until it is gone`);
+      isTold = true;
+      await pause(context, REMOVAL_POLL_MS);
+    }
+  }
+}
+
+async function withLogins({ context }: Invocation, services: readonly ServiceSpec[]): Promise<readonly ServiceSpec[]> {
+  const logins: ServiceSpec[] = [];
+  for (const spec of services) {
+    const container = spec.task?.container;
+    if (spec.task === undefined || container === undefined) continue;
+    const registryAuth = await registryAuthOf(container.image, context);
+    logins.push({ ...spec, task: { ...spec.task, container: { ...container, registryAuth } } });
+  }
+  return logins;
+}
+
+const VERBS: Readonly<Record<StackAction, string>> = {
+  [StackAction.UNSPECIFIED]: '',
+  [StackAction.CREATE]: 'Creating',
+  [StackAction.UPDATE]: 'Updating',
+  [StackAction.REMOVE]: 'Removing',
+  [StackAction.KEEP]: '',
+};
+
+function printChange({ context }: Invocation, { action, kind, name }: StackChange): void {
+  const verb = VERBS[action];
+  if (verb !== '') printLine(context, `${verb} ${kind} ${name}`);
+}
+
+/** Names of services that are not as they were: nothing else is waited for. */
+function changedServices({ changes }: DeployStackResponse): readonly string[] {
+  const isChanged = ({ kind, action }: StackChange): boolean =>
+    kind === 'service' && (action === StackAction.CREATE || action === StackAction.UPDATE);
+  return changes.filter(isChanged).map(({ name }) => name);
+}
