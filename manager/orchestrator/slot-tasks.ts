@@ -10,24 +10,47 @@ import {
 import { isWanted } from './task-facts.ts';
 
 /**
- * Oldest first. Each task names the one it came after, so the order holds though the clocks of leaders differ; times
- * only decide among tasks that know nothing of each other.
+ * Oldest first. Each task names the one it came after, so the order holds though the clocks of leaders differ, or are put
+ * back: a task counts as no older than the one it came after. Times only decide among tasks that know nothing of each
+ * other.
  */
 export function byAge(tasks: readonly Task[]): readonly Task[] {
   if (tasks.length < 2) return tasks;
-  const sorted = [...tasks].sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
-  for (let moved = true, rounds = 0; moved && rounds < sorted.length; rounds++) {
-    moved = false;
-    for (const [place, task] of sorted.entries()) {
-      const before = task.replaces === '' ? -1 : sorted.findIndex((other) => other.id === task.replaces);
-      if (before <= place) continue;
-      sorted.splice(place, 1);
-      sorted.splice(before, 0, task);
-      moved = true;
-      break;
-    }
+  const places = new Map<string, Place>();
+  for (const task of tasks) places.set(task.id, { task, sinceMs: task.createdAtMs, depth: 0, isSettled: false });
+  for (const place of places.values()) settle(place, places);
+  return [...places.values()].sort(comparePlaces).map(({ task }) => task);
+}
+
+interface Place {
+  readonly task: Task;
+  /** The latest creation among the task and those before it. */
+  sinceMs: number;
+  /** How many came before it. */
+  depth: number;
+  isSettled: boolean;
+}
+
+function settle(place: Place, places: ReadonlyMap<string, Place>): void {
+  const chain: Place[] = [];
+  let last: Place | undefined = place;
+  // What is marked before it is computed ends a circle, which only a damaged store could hold.
+  while (last !== undefined && !last.isSettled) {
+    last.isSettled = true;
+    chain.push(last);
+    last = places.get(last.task.replaces);
   }
-  return sorted;
+  for (const next of chain.reverse()) {
+    const before = places.get(next.task.replaces);
+    if (before === undefined) continue;
+    next.sinceMs = Math.max(next.sinceMs, before.sinceMs);
+    next.depth = before.depth + 1;
+  }
+}
+
+function comparePlaces(a: Place, b: Place): number {
+  const times = a.sinceMs - b.sinceMs || a.depth - b.depth || a.task.createdAtMs - b.task.createdAtMs;
+  return times !== 0 ? times : a.task.id < b.task.id ? -1 : 1;
 }
 
 /** What a task hands on to the one that takes its place at the same revision. */
