@@ -65,6 +65,12 @@ export async function isMounted(target: string): Promise<boolean> {
   return (await allMounts()).some((mount) => mount.target === target);
 }
 
+/** Whether the host has something mounted there, in the mount namespace that it began with. */
+export async function isMountedOutside(target: string): Promise<boolean> {
+  const text = await readFile('/proc/1/mountinfo', 'utf8').catch(() => '');
+  return parseMountInfo(text).some((mount) => mount.target === target);
+}
+
 /** Innermost first. */
 export async function mountTargetsBelow(directory: string): Promise<readonly string[]> {
   return mountsBelow(await allMounts(), directory);

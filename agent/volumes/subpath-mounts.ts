@@ -3,7 +3,6 @@
  * accord, and whoever else has the volume may lay links in it meanwhile: so the path is resolved once, inside the volume,
  * and what was found is bound to a place that nobody else reaches.
  */
-import { constants } from 'node:fs';
 import { mkdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import { MOUNT_FLAGS, mount, unmount } from '#agent/kernel/mount.ts';
@@ -67,7 +66,7 @@ export class SubpathMounts {
 /** Links are followed as a container with the volume as its root would: never out of it. */
 async function openSubpath(volume: string, root: string, subpath: string): Promise<number> {
   try {
-    return await openInRoot(root, subpath, O_PATH | constants.O_NONBLOCK);
+    return await openInRoot(root, subpath, O_PATH);
   } catch (error) {
     if (!hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error;
     throw new SwarmError({

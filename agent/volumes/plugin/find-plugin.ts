@@ -61,7 +61,7 @@ function addressIn(text: string, file: string): PluginAddress {
   if (host !== undefined && port !== undefined)
     return { kind: 'tcp', host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
   throw new SwarmError({
-    code: 'precondition',
+    code: 'unavailable',
     reason: 'plugin-failed',
     message: `${file} names no address of a volume plugin that this node can use`,
     hint: 'write unix:///run/plugin.sock or tcp://127.0.0.1:8080 into it; plugins behind TLS are not supported',
@@ -70,7 +70,7 @@ function addressIn(text: string, file: string): PluginAddress {
 
 function unknownPlugin(name: string, { pluginSocketDirectory }: VolumesConfig): SwarmError {
   return new SwarmError({
-    code: 'precondition',
+    code: 'unavailable',
     reason: 'plugin-failed',
     field: 'driver',
     message: `there is no volume plugin ${JSON.stringify(name)} on this node`,

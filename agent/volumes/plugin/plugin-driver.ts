@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { SwarmError } from '#common/errors.ts';
 import type { VolumesConfig } from '../config.ts';
+import { isMounted, isMountedOutside } from '../mounts.ts';
 import type { VolumeDriver, VolumeScope } from '../volume-driver.ts';
 import type { VolumeRecord } from '../volume-record.ts';
 import type { VolumeStore } from '../volume-store.ts';
@@ -151,8 +152,7 @@ export class PluginDriver implements VolumeDriver {
     const seen = await stat(path).catch(() => undefined);
     if (seen?.isDirectory() !== true) throw bad('where this node has no directory');
     // What is mounted where nobody passes mounts on is not seen here: the data would go below the mount.
-    const outside = await stat(`/proc/1/root${path}`).catch(() => undefined);
-    if (outside !== undefined && (outside.dev !== seen.dev || outside.ino !== seen.ino))
+    if ((await isMountedOutside(path)) && !(await isMounted(path)))
       throw bad('which this daemon does not see', 'let mounts propagate from there: mount --make-rshared /');
     return path;
   }

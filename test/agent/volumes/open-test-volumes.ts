@@ -5,14 +5,28 @@ import {
   TaskVolumes,
   VOLUMES_DEFAULTS,
   VolumeDrivers,
+  type VolumeRecord,
   VolumeStore,
   type VolumesConfig,
 } from '#agent/volumes/index.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
 
+/** After its death a daemon writes nothing more. */
+export class MortalStore extends VolumeStore {
+  isDead = false;
+
+  override async write(record: VolumeRecord): Promise<VolumeRecord> {
+    return this.isDead ? new Promise(() => {}) : super.write(record);
+  }
+
+  override async discard(name: string): Promise<void> {
+    return this.isDead ? new Promise(() => {}) : super.discard(name);
+  }
+}
+
 export interface TestVolumes {
-  readonly store: VolumeStore;
+  readonly store: MortalStore;
   readonly volumes: TaskVolumes;
 }
 
@@ -23,7 +37,7 @@ export function openTestVolumes(directory: string, changes: Partial<VolumesConfi
     pluginSpecDirectories: [join(directory, 'specs')],
     ...changes,
   };
-  const store = new VolumeStore(join(directory, 'volumes'), systemClock);
+  const store = new MortalStore(join(directory, 'volumes'), systemClock);
   const runDirectory = join(directory, 'run');
   const volumes = new TaskVolumes({
     store,
