@@ -259,8 +259,6 @@ describe('cli: services', () => {
 
   it('refuse flags of things that are not here, one by one', async () => {
     for (const flag of [
-      '--secret=x',
-      '--config=x',
       '--max-concurrent=1',
       '--generic-resource=x=1',
       '--credential-spec=file://x',
@@ -422,7 +420,6 @@ describe('cli: errors', () => {
     for (const words of [
       ['stack', 'deploy'],
       ['exec', '-it', 'x'],
-      ['secret', 'ls'],
       ['service', 'rollback', 'web'],
       ['swarm', 'unlock-key'],
       ['swarm', 'unlock'],

@@ -50,7 +50,7 @@ describe('cli: completion', () => {
     ]);
     assert.deepEqual(await offered('--so'), ['--socket', ':4']);
     assert.deepEqual(await offered('--socket', ''), [':0']);
-    assert.ok(!(await offered('service', 'create', '--')).includes('--secret'));
+    assert.ok(!(await offered('service', 'create', '--')).includes('--credential-spec'));
   });
 
   it('offers names that the daemon knows', async () => {
