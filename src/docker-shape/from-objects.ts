@@ -10,6 +10,7 @@ import {
   type Service,
   type Task,
   TaskState,
+  UpdatePauseReason,
   UpdateState,
   type UpdateStatus,
 } from '#gen/swarm/v1/objects.ts';
@@ -25,6 +26,15 @@ const DEFAULT_TASK_HISTORY = 5;
 const DEFAULT_HEARTBEAT_MS = 1000;
 const DEFAULT_CERT_EXPIRY_MS = 90 * 24 * 60 * 60 * 1000;
 const DEFAULT_SNAPSHOT_INTERVAL = 10_000;
+
+/** Why an update is paused. Docker does not say. */
+export const PAUSE_REASONS: Readonly<Record<UpdatePauseReason, string>> = {
+  [UpdatePauseReason.UNSPECIFIED]: '',
+  [UpdatePauseReason.FAILURE]: 'failure',
+  [UpdatePauseReason.STALLED]: 'stalled',
+  [UpdatePauseReason.CANARY]: 'canary',
+  [UpdatePauseReason.USER]: 'user',
+};
 
 export const NODE_STATES: Readonly<Record<NodeState, string>> = {
   [NodeState.UNSPECIFIED]: 'unknown',
@@ -140,6 +150,9 @@ function updateStatusShape(status: UpdateStatus | undefined): StructData | undef
     StartedAt: status.startedAtMs === 0 ? undefined : status.startedAtMs,
     CompletedAt: status.completedAtMs === 0 ? undefined : status.completedAtMs,
     Message: status.message,
+    PauseReason: PAUSE_REASONS[status.pauseReason],
+    FailedTask: status.failedTask,
+    FailedTaskLog: status.failedTaskLog.length === 0 ? undefined : status.failedTaskLog,
   };
 }
 

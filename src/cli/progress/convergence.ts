@@ -33,6 +33,8 @@ const STEPS: readonly TaskState[] = [
 
 export interface Snapshot {
   readonly service: Service;
+  /** Revisions whose tasks are as good as those of the present one; absent: only that one. */
+  readonly alike?: ReadonlySet<number>;
   /** Tasks of the service, of any revision. */
   readonly tasks: readonly TaskView[];
   readonly nodes: readonly Node[];
@@ -103,7 +105,7 @@ function replicasOf({ spec }: Service): number {
 }
 
 /** The task that counts for each slot (or node), by slot. */
-function currentTasks({ service, tasks, nodes }: Snapshot): ReadonlyMap<string, CurrentTask> {
+function currentTasks({ service, alike, tasks, nodes }: Snapshot): ReadonlyMap<string, CurrentTask> {
   const isLost = ({ status }: Node): boolean =>
     status?.state === NodeState.DOWN || status?.state === NodeState.DISCONNECTED;
   const lost = new Set(nodes.filter(isLost).map((node) => node.id));
@@ -111,7 +113,9 @@ function currentTasks({ service, tasks, nodes }: Snapshot): ReadonlyMap<string, 
   const chosen = new Map<string, Task>();
   const failures = new Map<string, Task>();
   const isUpToDate = ({ revision, desiredState, status }: Task): boolean =>
-    revision === service.revision && desiredState !== TaskState.REMOVE && status?.state !== TaskState.ORPHANED;
+    (revision === service.revision || alike?.has(revision) === true) &&
+    desiredState !== TaskState.REMOVE &&
+    status?.state !== TaskState.ORPHANED;
   const sorted = tasks.map(({ task }) => task as Task).toSorted((a, b) => a.slot - b.slot);
   for (const task of sorted) {
     if (!isUpToDate(task)) continue;

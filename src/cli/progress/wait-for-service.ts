@@ -1,7 +1,16 @@
 /** Waits until a service has converged and has stayed so, and shows how it gets there. */
 import type { CancelTimer } from '#common/clock.ts';
+import { sameBytes } from '#common/same-bytes.ts';
 import type { TaskView } from '#gen/swarm/v1/control.ts';
-import { type Node, type Service, UpdateState, type UpdateStatus } from '#gen/swarm/v1/objects.ts';
+import {
+  type Node,
+  type Revision,
+  type Service,
+  UpdatePauseReason,
+  UpdateState,
+  type UpdateStatus,
+} from '#gen/swarm/v1/objects.ts';
+import { TaskSpec } from '#gen/swarm/v1/specs.ts';
 import { DEFAULTS } from '../../docker-shape/from-specs.ts';
 import type { SwarmApi } from '../api.ts';
 import { CliError } from '../cli-errors.ts';
@@ -21,11 +30,14 @@ export interface WaitOptions {
   /** The status that the service had when the change was made: not news. */
   readonly knownStatus: UpdateStatus | undefined;
   readonly isQuiet: boolean;
+  /** A rollback is what was asked for, and not a failure. */
+  readonly expectsRollback?: boolean;
 }
 
 /**
  * Resolves once the service is stable, or the user went on without waiting (Ctrl-C leaves it as it is). Throws a
- * CliError when an update was paused, a SwarmError when the daemon cannot say.
+ * CliError when an update was paused or rolled back by itself, a SwarmError when the daemon cannot say. An update that
+ * waits for a word on its canaries has gone as far as it can by itself: that is no failure.
  */
 export async function waitForService(options: WaitOptions): Promise<void> {
   const { context } = options;
@@ -46,7 +58,9 @@ class ServiceWait {
   readonly #lines: ProgressLines;
   readonly #watcher = new ConvergenceWatcher();
   #isRollingBack = false;
-  #closingMessage: string | undefined;
+  #rollbackCause = '';
+  /** Revisions whose tasks are as good as those of the present one, by the number of the present one. */
+  #alike: { readonly revision: number; readonly numbers: ReadonlySet<number> } | undefined;
   /** On the monotonic clock; undefined while it has not converged. */
   #convergedSince: number | undefined;
 
@@ -99,7 +113,6 @@ class ServiceWait {
     }
     if (hasConverged && this.#elapsedMs() >= monitorMs) {
       this.#sayConverged();
-      if (this.#closingMessage !== undefined) this.#lines.message(`rollback: ${this.#closingMessage}`);
       return true;
     }
     this.#verify(await this.#judge(service), monitorMs);
@@ -109,7 +122,8 @@ class ServiceWait {
   /** Shows how far the service is; whether it has converged. */
   async #judge(service: Service): Promise<boolean> {
     const [tasks, nodes] = await Promise.all([this.#tasks(), this.#nodes()]);
-    const judgement = this.#watcher.judge({ service, tasks, nodes, isRollingBack: this.#isRollingBack });
+    const alike = await this.#revisionsAlike(service);
+    const judgement = this.#watcher.judge({ service, alike, tasks, nodes, isRollingBack: this.#isRollingBack });
     for (const line of judgement.lines) this.#lines.show(line);
     return judgement.hasConverged;
   }
@@ -145,20 +159,56 @@ class ServiceWait {
       case UpdateState.COMPLETED:
         return !hasConverged;
       case UpdateState.PAUSED:
-        throw new CliError(`service update paused: ${status.message}`);
+        if (status.pauseReason === UpdatePauseReason.CANARY) return this.#sayCanariesWait(status);
+        throw this.#failure(`service update paused: ${status.message}`, status);
       case UpdateState.ROLLBACK_STARTED:
         if (!this.#isRollingBack && status.message !== '') this.#lines.show({ id: 'rollback', text: status.message });
+        this.#rollbackCause = status.message;
         this.#isRollingBack = true;
         return false;
       case UpdateState.ROLLBACK_PAUSED:
-        throw new CliError(`service rollback paused: ${status.message}`);
+        throw this.#failure(`service rollback paused: ${status.message}`, status);
       case UpdateState.ROLLBACK_COMPLETED:
-        if (!hasConverged) this.#closingMessage = status.message;
         this.#isRollingBack = true;
-        return false;
+        if (this.#options.expectsRollback === true) return true;
+        throw this.#failure(`service update rolled back: ${this.#rollbackCause || status.message}`, status);
       case UpdateState.UNSPECIFIED:
         return false;
     }
+  }
+
+  /** What to do next is the operator's; true, for there is nothing more to wait for. */
+  #sayCanariesWait(status: UpdateStatus): boolean {
+    const { reference } = this.#options;
+    this.#lines.show({ id: 'canaries', text: status.message });
+    this.#lines.message(`Use \`swarm service rollout promote ${reference}\` to let the rest follow,`);
+    this.#lines.message(`or \`swarm service rollout abort ${reference}\` to return to what was there before.`);
+    return true;
+  }
+
+  #failure(message: string, { failedTask, failedTaskLog }: UpdateStatus): CliError {
+    const { reference } = this.#options;
+    const lines =
+      failedTaskLog.length === 0
+        ? []
+        : [`last lines of task ${failedTask}:`, ...failedTaskLog.map((line) => `  ${line}`)];
+    const hint = `see \`swarm service rollout status ${reference}\` and \`swarm service ps ${reference}\``;
+    return new CliError([message, ...lines].join('\n'), { hint });
+  }
+
+  /** After a rollback most tasks are still of the revision that was returned to. */
+  async #revisionsAlike(service: Service): Promise<ReadonlySet<number>> {
+    if (this.#alike?.revision === service.revision) return this.#alike.numbers;
+    const numbers = new Set([service.revision]);
+    if (service.revision > 1) {
+      const revisions: Revision[] = [];
+      for await (const page of this.#api.control.listRevisions({ serviceId: service.id }))
+        revisions.push(...page.revisions);
+      const present = revisions.find(({ number }) => number === service.revision);
+      for (const revision of revisions) if (isAlike(present, revision)) numbers.add(revision.number);
+    }
+    this.#alike = { revision: service.revision, numbers };
+    return numbers;
   }
 
   async #service(): Promise<Service> {
@@ -179,6 +229,13 @@ class ServiceWait {
     for await (const page of this.#api.control.listNodes({})) nodes.push(...page.nodes);
     return nodes;
   }
+}
+
+/** Placement decides where tasks are, not what they are. */
+function isAlike(a: Revision | undefined, b: Revision): boolean {
+  const essence = ({ spec }: Revision): Uint8Array =>
+    TaskSpec.encode({ ...(spec?.task ?? TaskSpec.create()), placement: undefined });
+  return a !== undefined && sameBytes(essence(a), essence(b));
 }
 
 function isKnown(status: UpdateStatus, known: UpdateStatus | undefined): boolean {

@@ -259,6 +259,8 @@ describe('cli: services', () => {
 
   it('refuse flags of things that are not here, one by one', async () => {
     for (const flag of [
+      '--secret=x',
+      '--config=x',
       '--max-concurrent=1',
       '--generic-resource=x=1',
       '--credential-spec=file://x',
@@ -420,7 +422,7 @@ describe('cli: errors', () => {
     for (const words of [
       ['stack', 'deploy'],
       ['exec', '-it', 'x'],
-      ['service', 'rollback', 'web'],
+      ['secret', 'ls'],
       ['swarm', 'unlock-key'],
       ['swarm', 'unlock'],
     ]) {

@@ -35,6 +35,10 @@ function flagsOf(help: string): readonly ShownFlag[] {
 const OTHER_WORDS: Readonly<Record<string, string>> = {
   'network create --driver': 'there are no networks of one node alone',
   'service create --mode': 'there are no jobs',
+  'service create --update-order': 'auto is ours',
+  'service create --rollback-order': 'auto is ours',
+  'service update --update-order': 'auto is ours',
+  'service update --rollback-order': 'auto is ours',
   'swarm init --dispatcher-heartbeat': 'a second, not five',
   'swarm update --dispatcher-heartbeat': 'a second, not five',
 };
@@ -49,6 +53,11 @@ const OWN_FLAGS: readonly string[] = [
   'startup-probe-rm',
   'detach',
   'drain',
+  'update-canaries',
+  'update-auto-promote',
+  'update-progress-deadline',
+  'rollback-progress-deadline',
+  'to',
   'encrypt-data-path',
   'output',
   'pretty',

@@ -1,5 +1,5 @@
 /** The spec that `service create` asks for. */
-import type { FailureAction, NetworkAttachmentSpec, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import type { NetworkAttachmentSpec } from '#gen/swarm/v1/specs.ts';
 import {
   ContainerSpec,
   DnsConfig,
@@ -14,7 +14,6 @@ import {
   RestartPolicy,
   ServiceSpec,
   TaskSpec,
-  UpdateConfig,
 } from '#gen/swarm/v1/specs.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { FlagValues } from '../../flags.ts';
@@ -57,8 +56,8 @@ export function createSpec(input: CreateInput): ServiceSpec {
       logDriver: logDriverOf(flags),
       networks: input.networks,
     }),
-    update: rolloutOf(flags, common.UPDATE, undefined),
-    rollback: rolloutOf(flags, common.ROLLBACK, undefined),
+    update: updateConfigOf(flags, undefined),
+    rollback: rollbackConfigOf(flags, undefined),
     endpoint: EndpointSpec.create({
       ports: flags.list(create.PUBLISH).flat(),
       mode: flags.value(common.ENDPOINT_MODE) ?? EndpointMode.UNSPECIFIED,
@@ -121,6 +120,7 @@ function containerOf({ flags, image, args, env, registryAuth }: CreateInput): Co
     ...isolationOf(flags, EMPTY),
     ...oomKillDisableOf(flags, EMPTY),
     ...healthOf(flags, undefined),
+    ...payloadsOf(flags),
   });
 }
 
@@ -194,23 +194,4 @@ function logDriverOf(flags: FlagValues): LogDriver | undefined {
   if (!flags.anyGiven(common.LOG_DRIVER, common.LOG_OPT)) return undefined;
   const options = toRecord(flags.list(common.LOG_OPT));
   return LogDriver.create({ name: flags.value(common.LOG_DRIVER) ?? 'json-file', options });
-}
-
-/** How updates (or rollbacks) go, changed where flags say so; undefined when there was nothing and nothing is asked. */
-export function rolloutOf(
-  flags: FlagValues,
-  names: common.RolloutFlags,
-  before: UpdateConfig | undefined,
-): UpdateConfig | undefined {
-  if (!flags.anyGiven(...Object.values(names))) return before;
-  const config = before ?? UpdateConfig.create();
-  return {
-    ...config,
-    parallelism: flags.value(names.parallelism) ?? config.parallelism,
-    delayMs: flags.value(names.delay) ?? config.delayMs,
-    monitorMs: flags.value(names.monitor) ?? config.monitorMs,
-    failureAction: flags.value<FailureAction>(names.failureAction) ?? config.failureAction,
-    maxFailureRatio: flags.value(names.maxFailureRatio) ?? config.maxFailureRatio,
-    order: flags.value<UpdateOrder>(names.order) ?? config.order,
-  };
 }

@@ -2,7 +2,7 @@
 import { formatDuration } from '#common/duration.ts';
 import { binarySize } from '#common/size.ts';
 import { printFloat } from '#common/template/print-value.ts';
-import { type Network, type Service, UpdateState } from '#gen/swarm/v1/objects.ts';
+import { type Network, type Service, UpdatePauseReason, UpdateState } from '#gen/swarm/v1/objects.ts';
 import {
   type ContainerSpec,
   type LogDriver,
@@ -16,7 +16,7 @@ import {
   type UpdateConfig,
 } from '#gen/swarm/v1/specs.ts';
 import { networkName } from '../../../docker-shape/from-networks.ts';
-import { portsOf, UPDATE_STATES } from '../../../docker-shape/from-objects.ts';
+import { PAUSE_REASONS, portsOf, UPDATE_STATES } from '../../../docker-shape/from-objects.ts';
 import {
   DEFAULTS,
   ENDPOINT_MODES,
@@ -30,6 +30,8 @@ import {
 import { ago } from '../../format/texts.ts';
 import { prettyRules } from './placement-flags.ts';
 import { prettyHealth } from './pretty-health.ts';
+import { prettyOptions, prettyShares } from './pretty-options.ts';
+import { prettyPayloads } from './pretty-payloads.ts';
 
 /** `networks` are those that the service's ids are looked up in. */
 export function prettyService(service: Service, networks: ReadonlyMap<string, Network>, nowMs: number): string {
@@ -83,6 +85,11 @@ function updateStatus({ updateStatus: status }: Service, nowMs: number): readonl
   if (status.state === UpdateState.COMPLETED && status.completedAtMs !== 0)
     lines.push(` Completed:\t${ago(status.completedAtMs, nowMs)}`);
   lines.push(` Message:\t${status.message}`);
+  // Docker's page has none of these.
+  if (status.pauseReason !== UpdatePauseReason.UNSPECIFIED)
+    lines.push(` Paused For:\t${PAUSE_REASONS[status.pauseReason]}`);
+  if (status.failedTask !== '') lines.push(` Failed Task:\t${status.failedTask}`);
+  lines.push(...status.failedTaskLog.map((line) => `  ${line}`));
   return lines;
 }
 
@@ -109,6 +116,11 @@ function rollout(title: 'Update' | 'Rollback', config: UpdateConfig | undefined)
   if (monitorMs > 0) lines.push(` Monitoring Period: ${duration(monitorMs)}`);
   lines.push(` Max failure ratio: ${printFloat(config?.maxFailureRatio ?? 0)}`);
   lines.push(` ${title} order:${' '.repeat(title === 'Update' ? 6 : 4)}${UPDATE_ORDERS[config?.order ?? 0]}`);
+  // Docker's page has none of these.
+  if (config?.progressDeadlineMs !== undefined)
+    lines.push(` Progress deadline: ${config.progressDeadlineMs === 0 ? 'none' : duration(config.progressDeadlineMs)}`);
+  if ((config?.canaries ?? 0) > 0)
+    lines.push(` Canaries:\t${config?.canaries}${config?.autoPromote === true ? ' (promoted automatically)' : ''}`);
   return lines;
 }
 
@@ -129,7 +141,9 @@ function container(spec: ContainerSpec): readonly string[] {
   if (spec.ulimits.length > 0) lines.push('Ulimits:');
   for (const { name, soft, hard } of spec.ulimits.toSorted((a, b) => (a.name < b.name ? -1 : 1)))
     lines.push(` ${name}: ${soft}:${hard}`);
+  lines.push(...prettyOptions(spec));
   if (spec.mounts.length > 0) lines.push('Mounts:', ...spec.mounts.flatMap(mount));
+  lines.push(...prettyPayloads(spec));
   lines.push(...prettyHealth(spec));
   return lines;
 }
@@ -160,6 +174,7 @@ function resources({ resources: declared }: TaskSpec): readonly string[] {
   if (hasSize(reservations)) lines.push(' Reservations:', ...sizes(reservations));
   if (hasSize(limits) || (limits?.pids ?? 0) > 0) lines.push(' Limits:', ...sizes(limits));
   if ((limits?.pids ?? 0) > 0) lines.push(`  PIDs:\t\t${limits?.pids}`);
+  lines.push(...prettyShares(declared));
   return lines;
 }
 

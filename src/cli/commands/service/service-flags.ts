@@ -1,10 +1,11 @@
 /** Flags that `service create` and `service update` have in common. Only create's help shows defaults, as Docker's. */
-import { EndpointMode, FailureAction, PlacementStrategy, RestartCondition, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import { EndpointMode, PlacementStrategy, RestartCondition } from '#gen/swarm/v1/specs.ts';
 import { type AnyFlag, boolFlag, type Flag, listFlag, stringFlag, valueFlag } from '../../flags.ts';
 import { capability } from '../../values/container-values.ts';
 import { option } from '../../values/key-values.ts';
-import { cpuNanos, durationMs, fraction, integer, oneOf, sizeBytes, unsigned } from '../../values/scalars.ts';
+import { cpuNanos, durationMs, integer, oneOf, sizeBytes, unsigned } from '../../values/scalars.ts';
 import { shellWords } from '../../values/shell-words.ts';
+import { ROLLOUT_DEFAULTS, ROLLOUT_FLAGS } from './rollout-flags.ts';
 
 const LONG_UNITS = '(ns|us|ms|s|m|h)';
 
@@ -136,88 +137,6 @@ export const RESTART_MAX_ATTEMPTS = valueFlag({
 });
 export const RESTART_WINDOW = duration('restart-window', 'Window used to evaluate the restart policy');
 
-/** The six flags of an update, or of a rollback. */
-export interface RolloutFlags {
-  readonly parallelism: Flag<number>;
-  readonly delay: Flag<number>;
-  readonly monitor: Flag<number>;
-  readonly failureAction: Flag<FailureAction>;
-  readonly maxFailureRatio: Flag<number>;
-  readonly order: Flag<UpdateOrder>;
-}
-
-const FAILURE_ACTIONS = {
-  pause: FailureAction.PAUSE,
-  continue: FailureAction.CONTINUE,
-  rollback: FailureAction.ROLLBACK,
-};
-
-const ORDERS = { 'start-first': UpdateOrder.START_FIRST, 'stop-first': UpdateOrder.STOP_FIRST };
-
-function quotedList(words: readonly string[]): string {
-  return words.map((word) => JSON.stringify(word)).join(', ');
-}
-
-function rolloutFlags(
-  prefix: string,
-  words: { readonly parallelism: string; readonly delay: string; readonly monitor: string; readonly ratio: string },
-  actions: Readonly<Record<string, FailureAction>>,
-): RolloutFlags {
-  const title = prefix.charAt(0).toUpperCase() + prefix.slice(1);
-  return {
-    parallelism: valueFlag({
-      name: `${prefix}-parallelism`,
-      type: 'uint',
-      usage: words.parallelism,
-      parse: unsigned,
-    }),
-    delay: duration(`${prefix}-delay`, words.delay),
-    monitor: duration(`${prefix}-monitor`, words.monitor),
-    failureAction: valueFlag({
-      name: `${prefix}-failure-action`,
-      type: 'string',
-      usage: `Action on ${prefix} failure (${quotedList(Object.keys(actions))})`,
-      completions: Object.keys(actions),
-      parse: oneOf(actions, (text) => `invalid failure action: ${JSON.stringify(text)}`),
-    }),
-    maxFailureRatio: valueFlag({
-      name: `${prefix}-max-failure-ratio`,
-      type: 'float',
-      usage: words.ratio,
-      parse: fraction,
-    }),
-    order: valueFlag({
-      name: `${prefix}-order`,
-      type: 'string',
-      usage: `${title} order ("start-first", "stop-first")`,
-      completions: ['start-first', 'stop-first'],
-      parse: oneOf(ORDERS, (text) => `invalid order: ${JSON.stringify(text)}`),
-    }),
-  };
-}
-
-export const UPDATE: RolloutFlags = rolloutFlags(
-  'update',
-  {
-    parallelism: 'Maximum number of tasks updated simultaneously (0 to update all at once)',
-    delay: 'Delay between updates',
-    monitor: 'Duration after each task update to monitor for failure',
-    ratio: 'Failure rate to tolerate during an update',
-  },
-  FAILURE_ACTIONS,
-);
-
-export const ROLLBACK: RolloutFlags = rolloutFlags(
-  'rollback',
-  {
-    parallelism: 'Maximum number of tasks rolled back simultaneously (0 to roll back all at once)',
-    delay: 'Delay between task rollbacks',
-    monitor: 'Duration after each task rollback to monitor for failure',
-    ratio: 'Failure rate to tolerate during a rollback',
-  },
-  { pause: FailureAction.PAUSE, continue: FailureAction.CONTINUE },
-);
-
 export const COMMON_FLAGS: readonly AnyFlag[] = [
   DETACH,
   QUIET,
@@ -252,8 +171,7 @@ export const COMMON_FLAGS: readonly AnyFlag[] = [
   RESTART_DELAY,
   RESTART_MAX_ATTEMPTS,
   RESTART_WINDOW,
-  ...Object.values(UPDATE),
-  ...Object.values(ROLLBACK),
+  ...ROLLOUT_FLAGS,
 ];
 
 /** What create's help says of flags that are left out. */
@@ -263,18 +181,7 @@ const SHOWN_DEFAULTS: Readonly<Record<string, string>> = {
   'restart-condition': '"any"',
   'restart-delay': '5s',
   'stop-grace-period': '10s',
-  'update-parallelism': '1',
-  'update-delay': '0s',
-  'update-monitor': '5s',
-  'update-failure-action': '"pause"',
-  'update-max-failure-ratio': '0',
-  'update-order': '"stop-first"',
-  'rollback-parallelism': '1',
-  'rollback-delay': '0s',
-  'rollback-monitor': '5s',
-  'rollback-failure-action': '"pause"',
-  'rollback-max-failure-ratio': '0',
-  'rollback-order': '"stop-first"',
+  ...ROLLOUT_DEFAULTS,
 };
 
 /** The same flags with their defaults in the help. */

@@ -1,13 +1,15 @@
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
+import type { AnyFlag } from '../../flags.ts';
 import { imageWithTag } from '../../image-argument.ts';
 import { waitForService } from '../../progress/wait-for-service.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
 import { changedAttachments } from './network-attachments.ts';
 import { withNamedRules } from './placement-flags.ts';
 import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
-import { IMAGE, NETWORK_ADD, NETWORK_RM, UPDATE_FLAGS } from './update-flags.ts';
+import { rollBackService } from './service-rollback.ts';
+import { IMAGE, NETWORK_ADD, NETWORK_RM, ROLLBACK, UPDATE_FLAGS } from './update-flags.ts';
 import { updateSpec } from './update-spec.ts';
 
 export const serviceUpdate: CommandImplementation = {
@@ -23,6 +25,7 @@ export const serviceUpdate: CommandImplementation = {
 };
 
 async function updateService({ context, flags, arguments: [reference = ''] }: Invocation): Promise<void> {
+  if (flags.isSet(ROLLBACK)) return rollBackInstead({ context, flags }, reference);
   const api = await context.api();
   const { service } = await api.control.getService({ reference });
   if (service?.spec === undefined) throw new CliError(`the daemon did not say what ${reference} is`);
@@ -56,4 +59,18 @@ async function updateService({ context, flags, arguments: [reference = ''] }: In
     knownStatus: updated.service?.updateStatus,
     isQuiet: flags.isSet(QUIET),
   });
+}
+
+/** @throws CliError when other changes are asked for as well */
+async function rollBackInstead(
+  { context, flags }: Pick<Invocation, 'context' | 'flags'>,
+  reference: string,
+): Promise<void> {
+  const alone: readonly AnyFlag[] = [ROLLBACK, DETACH, QUIET];
+  const other = UPDATE_FLAGS.find((flag) => !alone.includes(flag) && flags.given(flag));
+  if (other !== undefined)
+    throw new CliError('other flags may not be combined with --rollback', {
+      hint: `leave --${other.name} out, or roll back first and update then`,
+    });
+  await rollBackService({ context, flags }, reference, 0);
 }

@@ -14,6 +14,8 @@ import { COMMON_FLAGS } from './service-flags.ts';
 import { SHARE_UPDATE_FLAGS } from './share-flags.ts';
 
 export const ARGS = valueFlag({ name: 'args', type: 'command', usage: 'Service command args', parse: shellWords });
+/** Stands alone: Docker's other way to say `service rollback`. */
+export const ROLLBACK = boolFlag({ name: 'rollback', usage: 'Rollback to previous specification' });
 export const FORCE = boolFlag({ name: 'force', usage: 'Force update even if no changes require it' });
 export const IMAGE = stringFlag({ name: 'image', usage: 'Service image tag', completions: 'image' });
 
@@ -114,6 +116,7 @@ export const UPDATE_FLAGS: readonly AnyFlag[] = [
   ...COMMON_FLAGS,
   ARGS,
   FORCE,
+  ROLLBACK,
   IMAGE,
   LABEL_ADD,
   LABEL_RM,

@@ -16,7 +16,7 @@ import { PORT_PROTOCOLS, PUBLISH_MODES } from '../../../docker-shape/from-specs.
 import { CliError } from '../../cli-errors.ts';
 import type { Flag, FlagValues } from '../../flags.ts';
 import { type KeyValue, keyValue, toRecord, withCallersValue } from '../../values/key-values.ts';
-import { resourcesOf, restartOf, rolloutOf, strategyOf } from './create-spec.ts';
+import { resourcesOf, restartOf, strategyOf } from './create-spec.ts';
 import { healthOf } from './health-flags.ts';
 import { changedIsolation } from './isolation-flags.ts';
 import { changedPayloads } from './payload-flags.ts';
@@ -57,8 +57,8 @@ export function updateSpec(spec: ServiceSpec, input: UpdateInput): ServiceSpec {
       networks: input.networks,
       forceUpdate: task.forceUpdate + (flags.isSet(update.FORCE) ? 1 : 0),
     },
-    update: rolloutOf(flags, common.UPDATE, spec.update),
-    rollback: rolloutOf(flags, common.ROLLBACK, spec.rollback),
+    update: updateConfigOf(flags, spec.update),
+    rollback: rollbackConfigOf(flags, spec.rollback),
     endpoint: endpointOf(flags, spec.endpoint),
   };
 }
@@ -101,6 +101,7 @@ function containerOf(input: UpdateInput, before: ContainerSpec): ContainerSpec {
     ...changedIsolation(flags, before),
     ...oomKillDisableOf(flags, before),
     ...healthOf(flags, before),
+    ...changedPayloads(flags, before),
   };
 }
 

@@ -19,6 +19,14 @@ import {
   LocalNodeState,
   type NodeService,
 } from '#gen/swarm/v1/node.ts';
+import {
+  AbortRolloutRequest,
+  PauseRolloutRequest,
+  PromoteRolloutRequest,
+  ResumeRolloutRequest,
+  RollbackServiceRequest,
+  RolloutService,
+} from '#gen/swarm/v1/rollouts.ts';
 import { SecretService } from '#gen/swarm/v1/secrets.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
@@ -136,6 +144,18 @@ function secretsClient({ payloads }: ControlApi): SwarmApi['secrets'] {
   return scriptedClient(SecretService, Object.fromEntries(called));
 }
 
+/** The same for the steering of updates. */
+function rolloutsClient({ rollouts }: ControlApi): SwarmApi['rollouts'] {
+  const caller = { author: 'test' };
+  return scriptedClient(RolloutService, {
+    pauseRollout: async (request) => rollouts.pause(caller, PauseRolloutRequest.create(request)),
+    resumeRollout: async (request) => rollouts.resume(caller, ResumeRolloutRequest.create(request)),
+    abortRollout: async (request) => rollouts.abort(caller, AbortRolloutRequest.create(request)),
+    promoteRollout: async (request) => rollouts.promote(caller, PromoteRolloutRequest.create(request)),
+    rollbackService: async (request) => rollouts.rollback(caller, RollbackServiceRequest.create(request)),
+  });
+}
+
 /** The same for containers of `swarm run`, whose output and end nobody tells. */
 function containersClient(control: ControlApi): SwarmApi['containers'] {
   const caller = { author: 'local', nodeId: NODE_IDS.alpha, seesAll: true };
@@ -152,6 +172,7 @@ export function fakeApi(control: ControlApi): SwarmApi {
   return {
     target: { kind: 'socket', name: '/run/test.sock' },
     control: controlClient(control),
+    rollouts: rolloutsClient(control),
     volumes: scriptedClient(VolumeService, {}),
     stacks: stacksClient(control),
     containers: containersClient(control),
