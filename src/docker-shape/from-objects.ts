@@ -16,6 +16,7 @@ import {
 } from '#gen/swarm/v1/objects.ts';
 import { type ClusterSpec, NodeAvailability, NodeRole, type PortConfig } from '#gen/swarm/v1/specs.ts';
 import { taskHealthShape } from './from-health.ts';
+import { jobStatusShape } from './from-jobs.ts';
 import { attachedNetworkData, networkSubnets, withPrefixLength } from './from-networks.ts';
 import { genericShape } from './from-placement.ts';
 import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
@@ -113,7 +114,12 @@ export function serviceShape(
     Spec: spec === undefined ? {} : serviceSpecShape(spec),
     Endpoint: endpointShape(service, networks),
     UpdateStatus: updateStatusShape(service.updateStatus),
-    ServiceStatus: counts && { RunningTasks: counts.running, DesiredTasks: counts.desired, CompletedTasks: 0 },
+    ServiceStatus: counts && {
+      RunningTasks: counts.running,
+      DesiredTasks: counts.desired,
+      CompletedTasks: counts.completed,
+    },
+    JobStatus: jobStatusShape(service),
   };
 }
 
@@ -236,6 +242,7 @@ export function taskShape(view: TaskView, networks: KnownNetworks = NO_NETWORKS)
     NotBefore: task.startNotBeforeMs === 0 ? undefined : task.startNotBeforeMs,
     FinalReason: task.finalReason,
     RestartAttempt: task.restartAttempt,
+    JobIteration: task.jobIteration === 0 ? undefined : { Index: task.jobIteration },
     QuickFailures: task.quickFailures,
     NetworksAttachments: task.networks.map((network) => ({
       Network: attachedNetworkShape(network.network, networks.get(network.network)),

@@ -26,6 +26,7 @@ import {
   VolumeSticky,
 } from '#gen/swarm/v1/specs.ts';
 import { healthCheckShape, probesShape } from './from-health.ts';
+import { jobSpecShape } from './from-jobs.ts';
 import { containerOptionsShape, privilegesShape, sharesShape } from './from-options.ts';
 import { genericShape, placementRulesShape } from './from-placement.ts';
 import { configReferenceShape, secretReferenceShape } from './payloads.ts';
@@ -105,12 +106,24 @@ export function serviceSpecShape(spec: ServiceSpec): StructData {
     UpdateConfig: updateConfigShape(spec.update),
     RollbackConfig: updateConfigShape(spec.rollback),
     EndpointSpec: endpointSpecShape(spec.endpoint),
+    Job: jobSpecShape(spec.job),
   };
 }
 
 function modeShape({ mode }: ServiceSpec): StructData {
   if (mode === undefined) return {};
-  return mode.kind === 'replicated' ? { Replicated: { Replicas: mode.value.replicas } } : { Global: {} };
+  switch (mode.kind) {
+    case 'replicated':
+      return { Replicated: { Replicas: mode.value.replicas } };
+    case 'global':
+      return { Global: {} };
+    case 'replicatedJob': {
+      const { maxConcurrent, totalCompletions } = mode.value;
+      return { ReplicatedJob: { MaxConcurrent: maxConcurrent, TotalCompletions: totalCompletions } };
+    }
+    case 'globalJob':
+      return { GlobalJob: {} };
+  }
 }
 
 export function taskSpecShape(spec: TaskSpec | undefined): StructData {

@@ -20,6 +20,7 @@ import {
 import { PROBES, TASK_HEALTH } from './from-health.ts';
 import { GENERIC_RESOURCES, PLACEMENT_RULES } from './from-placement.ts';
 import { healthCheckType } from './health-check.ts';
+import { GLOBAL_JOB, JOB_SPEC, JOB_STATUS, REPLICATED_JOB } from './job-types.ts';
 import { ANNOTATIONS, DRIVER, META, VERSION } from './meta-types.ts';
 import { CONTAINER_OPTIONS, PRIVILEGES, SHARES } from './option-types.ts';
 import { CONFIG_REFERENCE, SECRET_REFERENCE } from './payloads.ts';
@@ -180,13 +181,14 @@ export const SERVICE_SPEC = struct('swarm.ServiceSpec', {
   Mode: struct('swarm.ServiceMode', {
     'Replicated?': pointer(struct('swarm.ReplicatedService', { 'Replicas?': pointer(UINT) })),
     'Global?': pointer(struct('swarm.GlobalService', {})),
-    'ReplicatedJob?': pointer(struct('swarm.ReplicatedJob', {})),
-    'GlobalJob?': pointer(struct('swarm.GlobalJob', {})),
+    'ReplicatedJob?': pointer(REPLICATED_JOB),
+    'GlobalJob?': pointer(GLOBAL_JOB),
   }),
   'UpdateConfig?': pointer(UPDATE_CONFIG),
   'RollbackConfig?': pointer(UPDATE_CONFIG),
   'Networks?': list(NETWORK_ATTACHMENT),
   'EndpointSpec?': pointer(ENDPOINT_SPEC),
+  '+Job?': pointer(JOB_SPEC),
 });
 
 export const SERVICE = struct('swarm.Service', {
@@ -216,7 +218,7 @@ export const SERVICE = struct('swarm.Service', {
   'ServiceStatus?': pointer(
     struct('swarm.ServiceStatus', { RunningTasks: UINT, DesiredTasks: UINT, CompletedTasks: UINT }),
   ),
-  'JobStatus?': pointer(struct('swarm.JobStatus', {})),
+  'JobStatus?': pointer(JOB_STATUS),
 });
 
 export const TLS_INFO = struct('swarm.TLSInfo', {
