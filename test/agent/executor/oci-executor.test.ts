@@ -26,6 +26,8 @@ import {
   Resources,
   ServiceSpec,
   TaskSpec,
+  TmpfsOptions,
+  VolumeOptions,
 } from '#gen/swarm/v1/specs.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { describeInside } from '../runtime/inside.ts';
@@ -230,9 +232,36 @@ describeInside(import.meta.filename, 'executor: oci', () => {
     const second = await started(assign('cat /data/file', { mounts }));
     await executor.wait(second, NEVER);
     assert.deepEqual(await output(second), ['kept']);
-    await assert.rejects(volumes.remove('shared'), (error) => error instanceof SwarmError && error.reason === 'in-use');
+    // What has ended does not run again: it holds nothing but what nobody else can have.
+    assert.deepEqual(volumes.usersOf('shared'), []);
     await executor.remove(second, NEVER);
+    const third = await started(assign('sleep 1000', { mounts }));
+    await assert.rejects(volumes.remove('shared'), (error) => error instanceof SwarmError && error.reason === 'in-use');
+    await executor.remove(third, NEVER);
     await volumes.remove('shared');
+  });
+
+  it('mounts what lies below a volume, and a tmpfs with the options that were asked for', async () => {
+    const volume = (target: string, subpath: string): Mount =>
+      Mount.create({ type: MountType.VOLUME, source: 'tree', target, volume: VolumeOptions.create({ subpath }) });
+    const first = await started(
+      assign('mkdir -p /all/in/ner; echo deep > /all/in/ner/file', { mounts: [volume('/all', '')] }),
+    );
+    await executor.wait(first, NEVER);
+    const tmpfs = Mount.create({
+      type: MountType.TMPFS,
+      target: '/scratch',
+      tmpfs: TmpfsOptions.create({ options: ['exec', 'uid=7'], sizeBytes: 1 << 20 }),
+    });
+    const script =
+      'cat /part/file; stat -c %u /scratch; printf "#!/bin/sh\\necho runs\\n" > /scratch/x; chmod +x /scratch/x; /scratch/x';
+    const second = await started(assign(script, { mounts: [volume('/part', 'in/ner'), tmpfs] }));
+    await executor.wait(second, NEVER);
+    assert.deepEqual(await output(second), ['deep', '7', 'runs']);
+    const missing = assign('true', { mounts: [volume('/part', 'no/such')] });
+    await assert.rejects(executor.prepare(missing, QUIET, NEVER), /volume tree has nothing at "no\/such"/);
+    for (const id of [first, second]) await executor.remove(id, NEVER);
+    await volumes.remove('tree');
   });
 
   it('finds everything again after a restart', async () => {
