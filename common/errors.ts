@@ -2,6 +2,7 @@
  * The one error type of Starling. Every refusal that can reach a user is a SwarmError: it says what happened, why
  * (a closed set of reasons), which field and limit were involved, and what to do about it.
  */
+import { readableText } from './readable-text.ts';
 
 /** Coarse class of an error; maps one to one to a gRPC status code. */
 export type ErrorCode =
@@ -109,7 +110,7 @@ export class SwarmError extends Error {
   readonly hint: string | undefined;
 
   constructor(init: SwarmErrorInit) {
-    super(init.message, init.cause === undefined ? undefined : { cause: init.cause });
+    super(readableText(init.message), init.cause === undefined ? undefined : { cause: init.cause });
     this.code = init.code;
     this.reason = init.reason;
     this.field = init.field;

@@ -8,6 +8,7 @@ function notFound(kind: string, reference: string): SwarmError {
   return new SwarmError({
     code: 'not-found',
     reason: 'unknown-object',
+    field: kind,
     message: `${kind} ${reference} not found`,
     hint: `see \`swarm ${kind} ls\``,
   });
@@ -17,6 +18,7 @@ function ambiguous(kind: string, reference: string, count: number): SwarmError {
   return new SwarmError({
     code: 'precondition',
     reason: 'ambiguous-prefix',
+    field: kind,
     message: `${kind} ${reference} is ambiguous (${count} matches found)`,
     hint: 'give more of the id',
   });
@@ -37,7 +39,7 @@ function checkReference(kind: string, reference: string): void {
     throw new SwarmError({
       code: 'invalid',
       reason: 'bad-field',
-      field: 'reference',
+      field: kind,
       message: `no ${kind} was named`,
       hint: 'give a name or an id',
     });

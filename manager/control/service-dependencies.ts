@@ -41,6 +41,7 @@ function resolved(
   serviceId: string,
 ): ServiceDependency {
   const { service: reference, condition, optional } = dependency;
+  if (reference === '') throw invalidField(FIELD, `${FIELD}: no service was named`, 'give its name or id');
   if (!isDependencyCondition(condition))
     throw invalidField(FIELD, `${FIELD}: ${reference}: the condition is not known`, 'use one of this release');
   if (reference.toLowerCase() === spec.name.toLowerCase() || (serviceId !== '' && reference === serviceId))

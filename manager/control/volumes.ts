@@ -113,7 +113,7 @@ function nodeAway(node: Node, why: string, hint = 'repeat the command when it is
 
 /** Volumes that a reference means: one by its id, or all of a name; on one node when one is named. */
 export function findVolumes(view: StoreView, { reference, node }: GetVolumeRequest, self: string): readonly Volume[] {
-  if (reference === '') throw invalidField('reference', 'no volume was named', 'give a name or an id');
+  if (reference === '') throw invalidField('volume', 'no volume was named', 'give a name or an id');
   const nodeId = node === '' ? undefined : findNode(view, node, self).id;
   const exact = view.get('volume', reference);
   const named =
