@@ -6,7 +6,7 @@ import type { Random } from '#common/random.ts';
 import type { ServiceTaskCounts } from '#gen/swarm/v1/control.ts';
 import { NodeState, Service, TaskState } from '#gen/swarm/v1/objects.ts';
 import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
-import { isCrashLooping, isHealthy, isJob, reviseService, revisionOf } from '#manager/orchestrator/index.ts';
+import { isCrashLooping, isHealthy, isJob, reviseService, revisionOf, waitsFor } from '#manager/orchestrator/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { underPolicy } from './cluster-policy.ts';
 import { checkServiceFeatures } from './feature-gates.ts';
@@ -50,7 +50,8 @@ export function createService(
       message: `the swarm has ${LIMITS.SERVICES_PER_CLUSTER} services, the limit (SERVICES_PER_CLUSTER)`,
       hint: 'remove services that are not needed',
     });
-  const service = Service.create({ id, spec, revision: 1 });
+  const declaredService = Service.create({ id, spec, revision: 1 });
+  const service = { ...declaredService, waitsFor: waitsFor(view, declaredService) };
   const revision = revisionOf(service, { id: newId(random), spec, createdBy: author });
   return {
     result: service,
