@@ -6,6 +6,11 @@ import { type ComposeNode, type MapEntry, type MergeTag, mapNode, nullNode } fro
 
 const MERGE_KEY = '<<';
 
+/** Types that YAML gives to every value by itself. */
+const CORE_TAGS: ReadonlySet<string> = new Set(
+  ['str', 'int', 'float', 'bool', 'null', 'map', 'seq'].map((type) => `tag:yaml.org,2002:${type}`),
+);
+
 /**
  * The documents of one file.
  * @throws SwarmError with line and column
@@ -238,7 +243,7 @@ class TreeBuilder {
 
   #tag(node: { readonly tag?: string }): MergeTag | undefined {
     const { tag } = node;
-    if (tag === undefined || tag === '!' || tag.startsWith('tag:yaml.org,2002:')) return undefined;
+    if (tag === undefined || tag === '!' || CORE_TAGS.has(tag)) return undefined;
     if (tag === '!reset') return 'reset';
     if (tag === '!override') return 'override';
     return refuseAt(this.#place(node), '', `the tag ${tag} is not known`, 'use !reset or !override, or none');
