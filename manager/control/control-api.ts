@@ -69,6 +69,7 @@ import { type ManagerMember, withManagerStatus } from './node-roles.ts';
 import { removeNode, updateNode } from './nodes.ts';
 import { createOneOff, findOneOff, listOneOffs, type RunCaller, removeOneOff, stopOneOff } from './one-offs.ts';
 import { PayloadApi } from './payload-api.ts';
+import { RebalanceApi } from './rebalance-api.ts';
 import { redactCluster, redactNode, redactRevision, redactService } from './redact.ts';
 import { findNetwork, findNode, findService, findTask } from './references.ts';
 import { RolloutApi } from './rollout-api.ts';
@@ -97,6 +98,7 @@ export class ControlApi {
   /** Secrets and configs. */
   readonly payloads: PayloadApi;
   readonly jobs: JobApi;
+  readonly rebalancing: RebalanceApi;
   readonly rollouts: RolloutApi;
   readonly stacks: StackApi;
   readonly volumes: VolumeApi;
@@ -110,6 +112,7 @@ export class ControlApi {
     const view = (): StoreView => store.view();
     this.stacks = new StackApi({ writes: this.#writes, view, images: options.images, random, now });
     this.jobs = new JobApi({ writes: this.#writes, now });
+    this.rebalancing = new RebalanceApi({ writes: this.#writes, view, now });
     this.rollouts = new RolloutApi({ writes: this.#writes, random, now });
     this.payloads = new PayloadApi({ writes: this.#writes, view: () => store.view(), random, now });
   }

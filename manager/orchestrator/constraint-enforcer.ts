@@ -4,6 +4,7 @@
  */
 import { type Node, type Service, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
+import { GenericTable } from '#manager/scheduler/index.ts';
 import type { ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
 import type { OrchestratorConfig } from './config.ts';
 import { RevisionBook } from './revision-book.ts';
@@ -81,16 +82,22 @@ export class ConstraintEnforcer implements Loop {
     let cpuNanos = node.description?.resources?.cpuNanos ?? 0;
     let memoryBytes = node.description?.resources?.memoryBytes ?? 0;
     if (cpuNanos === 0 && memoryBytes === 0) return; // not described yet
+    const generic = node.description?.resources?.generic ?? [];
+    const taken = new GenericTable();
     const order = [...tasks].sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
     for (const task of order) {
       const reserved = this.#book.taskSpec(task.serviceId, task.revision)?.resources?.reservations;
-      if (reserved === undefined || (reserved.cpuNanos === 0 && reserved.memoryBytes === 0)) continue;
-      const tooMuch = reserved.cpuNanos > cpuNanos || reserved.memoryBytes > memoryBytes;
+      const given = task.assignedGeneric;
+      if (reserved === undefined || (reserved.cpuNanos === 0 && reserved.memoryBytes === 0 && given.length === 0))
+        continue;
+      const tooMuch =
+        reserved.cpuNanos > cpuNanos || reserved.memoryBytes > memoryBytes || !taken.keeps(generic, given);
       if (tooMuch && isEvictable(task)) {
         changes.push(evict(task, 'assigned node no longer has the reserved resources'));
       } else {
         cpuNanos -= reserved.cpuNanos;
         memoryBytes -= reserved.memoryBytes;
+        taken.apply(given, 1);
       }
     }
   }

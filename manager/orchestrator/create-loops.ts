@@ -8,6 +8,7 @@ import { ConstraintEnforcer } from './constraint-enforcer.ts';
 import { DependencyLoop } from './dependencies/dependency-loop.ts';
 import { globalMode } from './global-mode.ts';
 import { JobLoop } from './jobs/job-loop.ts';
+import { MoveLoop } from './move-loop.ts';
 import { OneOffLoop } from './one-off-loop.ts';
 import { PayloadLoop } from './payload-loop.ts';
 import { replicatedMode } from './replicated-mode.ts';
@@ -36,6 +37,7 @@ export function createLoops(options: LoopsOptions): readonly Loop[] {
     new Allocator(allocator),
     new Scheduler(scheduler),
     new ConstraintEnforcer(orchestrator),
+    new MoveLoop(orchestrator),
     new TaskReaper(orchestrator),
     new OneOffLoop(orchestrator),
     new StackLoop(orchestrator),

@@ -9,7 +9,9 @@ export {
   parseConstraints,
 } from './constraint.ts';
 export { groupKey } from './failure-index.ts';
+export { GenericTable } from './generic-resources.ts';
 export { hostModePorts } from './host-ports.ts';
 export { labelOf } from './node-attributes.ts';
 export { normalArchitecture, platformMatches } from './platform.ts';
+export { type PlannedMove, RebalancePlan } from './rebalance-plan.ts';
 export { Scheduler } from './scheduler.ts';

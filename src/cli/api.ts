@@ -4,6 +4,8 @@ import type { SwarmClient } from '../client/swarm-client.ts';
 export type SwarmApi = Pick<
   SwarmClient,
   | 'control'
+  | 'jobs'
+  | 'rebalance'
   | 'rollouts'
   | 'secrets'
   | 'stacks'

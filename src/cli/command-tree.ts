@@ -116,6 +116,13 @@ const SERVICE: CommandGroup = group('service', 'Manage Swarm services', [
     async () => (await import('./commands/service/service-ps.ts')).servicePs,
   ),
   command(
+    'rebalance',
+    'Move tasks to where they would be placed today',
+    '[OPTIONS] [SERVICE...]',
+    ANY_ARGUMENTS,
+    async () => (await import('./commands/service/service-rebalance.ts')).serviceRebalance,
+  ),
+  command(
     'rm',
     'Remove one or more services',
     'SERVICE [SERVICE...]',

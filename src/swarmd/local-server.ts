@@ -9,6 +9,7 @@ import { ImageService as ImageServiceDefinition } from '#gen/swarm/v1/images.ts'
 import { JobService } from '#gen/swarm/v1/jobs.ts';
 import { LogsService } from '#gen/swarm/v1/logs.ts';
 import { NodeService } from '#gen/swarm/v1/node.ts';
+import { RebalanceService } from '#gen/swarm/v1/rebalance.ts';
 import { RolloutService } from '#gen/swarm/v1/rollouts.ts';
 import { SecretService } from '#gen/swarm/v1/secrets.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
@@ -22,6 +23,7 @@ import { doctorHandlers } from './handlers/doctor-handlers.ts';
 import { healthHandlers } from './handlers/health-handlers.ts';
 import { jobHandlers } from './handlers/job-handlers.ts';
 import { logsHandlers } from './handlers/logs-handlers.ts';
+import { rebalanceHandlers } from './handlers/rebalance-handlers.ts';
 import { rolloutHandlers } from './handlers/rollout-handlers.ts';
 import { secretHandlers } from './handlers/secret-handlers.ts';
 import { stackHandlers } from './handlers/stack-handlers.ts';
@@ -52,6 +54,7 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Rpc
   server.addService(SecretService, secretHandlers(manager));
   server.addService(JobService, jobHandlers(manager));
   server.addService(RolloutService, rolloutHandlers(manager));
+  server.addService(RebalanceService, rebalanceHandlers(manager));
   server.addService(VolumeService, volumeHandlers(manager));
   server.addService(StackService, stackHandlers(manager));
   server.addService(WatchService, watchHandlers(manager));

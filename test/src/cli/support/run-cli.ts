@@ -19,6 +19,7 @@ import {
   LocalNodeState,
   type NodeService,
 } from '#gen/swarm/v1/node.ts';
+import { RebalanceRequest, RebalanceService } from '#gen/swarm/v1/rebalance.ts';
 import {
   AbortRolloutRequest,
   PauseRolloutRequest,
@@ -144,6 +145,14 @@ function secretsClient({ payloads }: ControlApi): SwarmApi['secrets'] {
   return scriptedClient(SecretService, Object.fromEntries(called));
 }
 
+/** The same for moving tasks. */
+function rebalanceClient({ rebalancing }: ControlApi): SwarmApi['rebalance'] {
+  const caller = { author: 'test' };
+  return scriptedClient(RebalanceService, {
+    rebalance: async (request) => rebalancing.rebalance(caller, RebalanceRequest.create(request)),
+  });
+}
+
 /** The same for the steering of updates. */
 function rolloutsClient({ rollouts }: ControlApi): SwarmApi['rollouts'] {
   const caller = { author: 'test' };
@@ -172,6 +181,7 @@ export function fakeApi(control: ControlApi): SwarmApi {
   return {
     target: { kind: 'socket', name: '/run/test.sock' },
     control: controlClient(control),
+    rebalance: rebalanceClient(control),
     rollouts: rolloutsClient(control),
     volumes: scriptedClient(VolumeService, {}),
     stacks: stacksClient(control),
