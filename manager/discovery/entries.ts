@@ -98,7 +98,7 @@ function isServing(task: Task, node: Node | undefined): boolean {
 }
 
 /** Its checks say that it may be used; without any it may as soon as it runs. */
-function isReady(task: Task): boolean {
+export function isReady(task: Task): boolean {
   return task.status?.health?.ready ?? true;
 }
 

@@ -10,6 +10,7 @@ import {
   isLeaving,
   isLive,
   isLost,
+  isReady,
   networksOfService,
   peerOf,
   serviceEntry,
@@ -245,6 +246,7 @@ function looksDifferent(old: Task, task: Task): boolean {
     old.nodeId !== task.nodeId ||
     old.desiredState !== task.desiredState ||
     old.status?.state !== task.status?.state ||
+    isReady(old) !== isReady(task) ||
     old.networks.length !== task.networks.length ||
     old.networks.some((one, index) => !sameAttachment(one, task.networks[index]))
   );

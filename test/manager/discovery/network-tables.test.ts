@@ -19,6 +19,7 @@ import {
   Service,
   ServiceEndpoint,
   Task,
+  TaskHealth,
   TaskState,
   TaskStatus,
   VirtualAddress,
@@ -112,6 +113,7 @@ const step = fc.oneof(
     state: fc.constantFrom<TaskState>(TaskState.PENDING, TaskState.ASSIGNED, TaskState.RUNNING, TaskState.FAILED),
     desiredState: fc.constantFrom<TaskState>(TaskState.RUNNING, TaskState.SHUTDOWN),
     networks: fc.subarray(NETWORKS),
+    ready: fc.constantFrom(true, false, undefined),
   }),
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
@@ -131,7 +133,8 @@ function objectOf(wish: Step): Change['object'] {
       const networks = wish.networks.map((name, index) =>
         NetworkAttachment.create({ network: name, addresses: [`10.0.1.${index + 10}`] }),
       );
-      const status = TaskStatus.create({ state: wish.state });
+      const health = wish.ready === undefined ? undefined : TaskHealth.create({ ready: wish.ready });
+      const status = TaskStatus.create({ state: wish.state, health });
       return Task.create({ id, serviceId, nodeId, desiredState, networks, status, slot: 1, revision: 1 });
     }
   }
@@ -166,7 +169,7 @@ function endpointsByRule(view: StoreView, networkId: string): ReadonlyMap<string
     if (nodeState === undefined || nodeState === NodeState.DOWN) continue;
     const takesMore = nodeState === NodeState.READY || nodeState === NodeState.UNKNOWN;
     const runs = task.status?.state === TaskState.RUNNING && task.desiredState === TaskState.RUNNING;
-    found.set(task.id, runs && takesMore);
+    found.set(task.id, runs && takesMore && task.status?.health?.ready !== false);
   }
   return found;
 }
