@@ -40,7 +40,8 @@ export function askHttp(
     headers[key] = before === undefined || isOwn ? value : [before, value].flat();
   }
   return new Promise((resolve, reject) => {
-    const asked = request({ method: 'GET', path: check.path, headers, agent: false, createConnection: () => stream });
+    // With an agent, even with `false` for one, Node would open a connection of its own, and from our network.
+    const asked = request({ method: 'GET', path: check.path, headers, createConnection: () => stream });
     asked.on('error', reject);
     stream.on('error', reject);
     asked.on('response', (response) => {
