@@ -291,6 +291,14 @@ describe('manager/discovery: network tables', () => {
       { kind: 'update', table: 'task', object: { ...running, version: view.get('task', 't1')?.version ?? 0, status } },
     ]);
     assert.deepEqual(changes(), []);
+    for (const ready of [false, true]) {
+      const task = view.get('task', 't1');
+      assert.ok(task !== undefined);
+      const health = TaskHealth.create({ ready, failingStreak: 3 });
+      view.commit([{ kind: 'update', table: 'task', object: { ...task, status: { ...status, health } } }]);
+      const serving = changes().map(({ item }) => item?.kind === 'endpoint' && item.value.serving);
+      assert.deepEqual(serving, [ready], 'readiness alone is seen');
+    }
     const current = view.get('task', 't1');
     assert.ok(current !== undefined);
     view.commit([{ kind: 'update', table: 'task', object: { ...current, desiredState: TaskState.SHUTDOWN } }]);
