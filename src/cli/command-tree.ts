@@ -20,6 +20,7 @@ import {
   TWO_ARGUMENTS,
   UP_TO_ONE_ARGUMENT,
 } from './command.ts';
+import { JOB } from './job-tree.ts';
 import { CONFIG, SECRET } from './payload-tree.ts';
 import { command, group, OPTIONS } from './tree-parts.ts';
 import { VOLUME } from './volume-tree.ts';
@@ -523,6 +524,7 @@ const SYSTEM: CommandGroup = group('system', 'Manage this node', [
 
 export const ROOT: CommandGroup = group('swarm', 'Services in containers on a swarm of your own machines', [
   SERVICE,
+  JOB,
   STACK,
   NODE,
   NETWORK,

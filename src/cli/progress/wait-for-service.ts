@@ -17,6 +17,7 @@ import { CliError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
 import { ConvergenceWatcher } from './convergence.ts';
 import { type ProgressLines, progressLines } from './progress-lines.ts';
+import { isJobService, waitForJob } from './wait-for-job.ts';
 
 /** Docker's pace; slower where asking takes long, so that a huge service is not asked for without a pause. */
 const POLL_MS = 200;
@@ -40,7 +41,9 @@ export interface WaitOptions {
  * waits for a word on its canaries has gone as far as it can by itself: that is no failure.
  */
 export async function waitForService(options: WaitOptions): Promise<void> {
-  const { context } = options;
+  const { context, serviceId, reference, isQuiet } = options;
+  const { service } = await (await context.api()).control.getService({ reference: serviceId });
+  if (isJobService(service)) return waitForJob({ context, serviceId, reference, iteration: undefined, isQuiet });
   const interrupt = Promise.withResolvers<'interrupted'>();
   const release = context.onInterrupt(() => interrupt.resolve('interrupted'));
   try {

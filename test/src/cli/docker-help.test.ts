@@ -34,7 +34,6 @@ function flagsOf(help: string): readonly ShownFlag[] {
 /** Words of ours that say something else on purpose. */
 const OTHER_WORDS: Readonly<Record<string, string>> = {
   'network create --driver': 'there are no networks of one node alone',
-  'service create --mode': 'there are no jobs',
   'service create --update-order': 'auto is ours',
   'service create --rollback-order': 'auto is ours',
   'service update --update-order': 'auto is ours',
@@ -45,6 +44,15 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
 
 /** What our help has and Docker's has not. */
 const OWN_FLAGS: readonly string[] = [
+  'job-deadline',
+  'job-history',
+  'schedule',
+  'schedule-overlap',
+  'schedule-resume',
+  'schedule-rm',
+  'schedule-start-deadline',
+  'schedule-suspend',
+  'schedule-timezone',
   'liveness-probe',
   'liveness-probe-rm',
   'readiness-probe',

@@ -1,17 +1,11 @@
 /** Flags of Docker's `service create` and `service update` for things that this release has not. None is ignored. */
 import { type AnyFlag, type Refusal, refusedFlag } from '../../flags.ts';
 
-const JOB: Refusal = {
-  because: 'this release has no jobs',
-  hint: 'leave the flag out, or run --mode replicated with --restart-condition on-failure',
-};
-
 const WINDOWS: Refusal = { because: 'it is for Windows only', hint: 'leave the flag out' };
 
 const COMMON: readonly AnyFlag[] = [
   refusedFlag('credential-spec', true, WINDOWS),
   refusedFlag('isolation', true, WINDOWS),
-  refusedFlag('max-concurrent', true, JOB),
 ];
 
 export const ABSENT_CREATE_FLAGS: readonly AnyFlag[] = [...COMMON];

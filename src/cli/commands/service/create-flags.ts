@@ -7,6 +7,7 @@ import { publishedPorts } from '../../values/ports.ts';
 import { ABSENT_CREATE_FLAGS } from './absent-flags.ts';
 import { HEALTH_CREATE_FLAGS } from './health-flags.ts';
 import { ISOLATION_FLAGS } from './isolation-flags.ts';
+import { JOB_CREATE_FLAGS } from './job-flags.ts';
 import { PAYLOAD_CREATE_FLAGS } from './payload-flags.ts';
 import { PLACEMENT_CREATE_FLAGS } from './placement-flags.ts';
 import { COMMON_FLAGS, withShownDefaults } from './service-flags.ts';
@@ -15,9 +16,9 @@ import { SHARE_FLAGS } from './share-flags.ts';
 export const NAME = stringFlag({ name: 'name', usage: 'Service name' });
 export const MODE = stringFlag({
   name: 'mode',
-  usage: 'Service mode ("replicated", "global")',
+  usage: 'Service mode ("replicated", "global", "replicated-job", "global-job")',
   shownDefault: '"replicated"',
-  completions: ['replicated', 'global'],
+  completions: ['replicated', 'global', 'replicated-job', 'global-job'],
 });
 export const LABEL = listFlag({ name: 'label', short: 'l', usage: 'Service labels', parse: label });
 export const CONTAINER_LABEL = listFlag({ name: 'container-label', usage: 'Container labels', parse: label });
@@ -100,6 +101,7 @@ export const CREATE_FLAGS: readonly AnyFlag[] = [
   SYSCTL,
   ULIMIT,
   ...HEALTH_CREATE_FLAGS,
+  ...JOB_CREATE_FLAGS,
   ...ISOLATION_FLAGS,
   ...SHARE_FLAGS,
   ...PLACEMENT_CREATE_FLAGS,

@@ -21,6 +21,7 @@ import { toRecord, withoutOverridden } from '../../values/key-values.ts';
 import * as create from './create-flags.ts';
 import { healthOf } from './health-flags.ts';
 import { isolationOf } from './isolation-flags.ts';
+import { createdJobMode, jobOf, MAX_CONCURRENT } from './job-flags.ts';
 import { payloadsOf } from './payload-flags.ts';
 import { createdRules, genericOf } from './placement-flags.ts';
 import { rollbackConfigOf, updateConfigOf } from './rollout-flags.ts';
@@ -44,10 +45,12 @@ export interface CreateInput {
 /** Throws a CliError where flags contradict each other; the daemon checks the rest. */
 export function createSpec(input: CreateInput): ServiceSpec {
   const { flags } = input;
+  const mode = modeOf(flags);
   return ServiceSpec.create({
     name: input.name,
     labels: toRecord(flags.list(create.LABEL)),
-    mode: modeOf(flags),
+    mode,
+    job: jobOf(flags, mode, undefined),
     task: TaskSpec.create({
       container: containerOf(input),
       resources: resourcesOf(flags, undefined),
@@ -68,8 +71,10 @@ export function createSpec(input: CreateInput): ServiceSpec {
 
 const EMPTY = ContainerSpec.create();
 
-function modeOf(flags: FlagValues): NonNullable<ServiceSpec['mode']> {
+function modeOf(flags: FlagValues): ServiceSpec['mode'] {
   const mode = flags.value(create.MODE) ?? 'replicated';
+  if (mode !== 'replicated-job' && flags.given(MAX_CONCURRENT))
+    throw new CliError('max-concurrent can only be used with replicated-job mode');
   switch (mode) {
     case 'replicated':
       return { kind: 'replicated', value: ReplicatedMode.create({ replicas: flags.value(common.REPLICAS) ?? 1 }) };
@@ -81,9 +86,7 @@ function modeOf(flags: FlagValues): NonNullable<ServiceSpec['mode']> {
       return { kind: 'global', value: GlobalMode.create() };
     case 'replicated-job':
     case 'global-job':
-      throw new CliError(`mode ${mode} is not supported: this release has no jobs`, {
-        hint: 'run --mode replicated with --restart-condition on-failure: it is not started again once it succeeds',
-      });
+      return createdJobMode(mode, flags);
     default:
       throw new CliError(`Unknown mode: ${mode}, only replicated and global supported`);
   }

@@ -30,6 +30,7 @@ import {
 import { ago } from '../../format/texts.ts';
 import { prettyRules } from './placement-flags.ts';
 import { prettyHealth } from './pretty-health.ts';
+import { prettyJob, prettyJobMode } from './pretty-job.ts';
 import { prettyOptions, prettyShares } from './pretty-options.ts';
 import { prettyPayloads } from './pretty-payloads.ts';
 
@@ -43,6 +44,7 @@ export function prettyService(service: Service, networks: ReadonlyMap<string, Ne
     `Name:\t\t${spec.name}`,
     ...labels(spec.labels),
     ...mode(spec),
+    ...prettyJob(service, nowMs),
     ...updateStatus(service, nowMs),
     ...placement(task.placement),
     ...rollout('Update', spec.update),
@@ -73,6 +75,8 @@ function labels(map: Readonly<Record<string, string>>): readonly string[] {
 }
 
 function mode(spec: ServiceSpec): readonly string[] {
+  const job = prettyJobMode(spec);
+  if (job !== undefined) return job;
   if (spec.mode?.kind === 'global') return ['Service Mode:\tGlobal'];
   if (spec.mode?.kind !== 'replicated') return ['Service Mode:'];
   return ['Service Mode:\tReplicated', ` Replicas:\t${spec.mode.value.replicas}`];

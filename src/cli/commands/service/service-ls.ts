@@ -6,6 +6,7 @@ import type { CommandImplementation, Invocation } from '../../command.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
 import { publishedHost } from '../../format/port-text.ts';
 import { displayImage, naturalOrder, shortId } from '../../format/texts.ts';
+import { isJobService } from '../../progress/wait-for-job.ts';
 import { groupFilters } from '../shared/filters.ts';
 import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS, wantsDocument } from '../shared/format-flags.ts';
 
@@ -59,7 +60,7 @@ const SERVICE_VIEW: ListView<ServiceListEntry> = {
   columns: {
     ID: { header: 'ID', value: ({ service }) => shortId(service?.id ?? '') },
     Name: { header: 'NAME', value: nameOf },
-    Mode: { header: 'MODE', value: ({ service }) => service?.spec?.mode?.kind ?? '' },
+    Mode: { header: 'MODE', value: ({ service }) => modeText(service) },
     Replicas: { header: 'REPLICAS', value: replicasText },
     Image: { header: 'IMAGE', value: ({ service }) => displayImage(service?.spec?.task?.container?.image ?? '') },
     Ports: { header: 'PORTS', value: ({ service }) => (service === undefined ? '' : ingressPorts(portsOf(service))) },
@@ -69,7 +70,15 @@ const SERVICE_VIEW: ListView<ServiceListEntry> = {
 function replicasText({ service, counts }: ServiceListEntry): string {
   const text = `${counts?.running ?? 0}/${counts?.desired ?? 0}${healthText(counts)}`;
   const max = service?.spec?.task?.placement?.maxReplicas ?? 0;
+  if (isJobService(service)) return `${text} (${counts?.completed ?? 0}/${counts?.total ?? 0} completed)`;
   return service?.spec?.mode?.kind === 'replicated' && max > 0 ? `${text} (max ${max} per node)` : text;
+}
+
+const MODES = { replicated: 'replicated', global: 'global', replicatedJob: 'replicated job', globalJob: 'global job' };
+
+function modeText(service: ServiceListEntry['service']): string {
+  const mode = service?.spec?.mode;
+  return mode === undefined ? '' : MODES[mode.kind];
 }
 
 /** Nothing where all that runs is ready, as where nothing is checked. */

@@ -1,4 +1,5 @@
 import type { Service } from '#gen/swarm/v1/objects.ts';
+import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
@@ -6,6 +7,7 @@ import { waitForService } from '../../progress/wait-for-service.ts';
 import { daemonMessage } from '../../report-error.ts';
 import { unsigned } from '../../values/scalars.ts';
 import { collectFailures } from '../shared/each.ts';
+import { withCompletions } from './job-flags.ts';
 import { DETACH } from './service-flags.ts';
 
 export const serviceScale: CommandImplementation = {
@@ -70,12 +72,10 @@ async function scale({ context }: Invocation, { reference, replicas }: Target): 
   }
   const api = await context.api();
   const { service } = await api.control.getService({ reference });
-  if (service?.spec?.mode?.kind !== 'replicated')
+  const mode = service?.spec === undefined ? undefined : scaledMode(service.spec, count);
+  if (service?.spec === undefined || mode === undefined)
     throw new CliError(`${reference}: scale can only be used with replicated or replicated-job mode`);
-  const spec = {
-    ...service.spec,
-    mode: { kind: 'replicated', value: { ...service.spec.mode.value, replicas: count } },
-  } as const;
+  const spec = { ...service.spec, mode };
   const updated = await api.control.updateService({
     id: service.id,
     version: service.version,
@@ -85,4 +85,11 @@ async function scale({ context }: Invocation, { reference, replicas }: Target): 
   for (const warning of updated.warnings) printWarning(context, warning);
   printLine(context, `${reference} scaled to ${count}`);
   return updated.service ?? service;
+}
+
+/** Undefined for services whose number of tasks follows from the nodes. A job has so many completions. */
+function scaledMode({ mode }: ServiceSpec, count: number): ServiceSpec['mode'] {
+  if (mode?.kind === 'replicated') return { kind: 'replicated', value: { ...mode.value, replicas: count } };
+  if (mode?.kind !== 'replicatedJob') return undefined;
+  return { kind: 'replicatedJob', value: withCompletions(mode.value, count) };
 }

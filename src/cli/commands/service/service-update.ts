@@ -3,6 +3,7 @@ import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
 import type { AnyFlag } from '../../flags.ts';
 import { imageWithTag } from '../../image-argument.ts';
+import { isJobService } from '../../progress/wait-for-job.ts';
 import { waitForService } from '../../progress/wait-for-service.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
 import { changedAttachments } from './network-attachments.ts';
@@ -19,6 +20,7 @@ export const serviceUpdate: CommandImplementation = {
     'swarm service update --env-add LEVEL=debug --env-rm TRACE --limit-memory 512m web',
     'swarm service update --network-add front --network-rm back --publish-add 8443:443 web',
     'swarm service update --force web',
+    "swarm service update --schedule '30 3 * * *' --schedule-timezone Europe/Berlin backup",
   ],
   argumentKind: 'service',
   run: updateService,
@@ -52,6 +54,8 @@ async function updateService({ context, flags, arguments: [reference = ''] }: In
   for (const warning of updated.warnings) printWarning(context, warning);
   printLine(context, reference);
   if (flags.isSet(DETACH)) return;
+  // Nothing that a task is made of was changed, so that no run begins.
+  if (isJobService(updated.service) && updated.service?.revision === service.revision) return;
   await waitForService({
     context,
     serviceId: service.id,

@@ -8,6 +8,7 @@ import { shellWords } from '../../values/shell-words.ts';
 import { ABSENT_UPDATE_FLAGS } from './absent-flags.ts';
 import { HEALTH_UPDATE_FLAGS } from './health-flags.ts';
 import { ISOLATION_UPDATE_FLAGS } from './isolation-flags.ts';
+import { JOB_UPDATE_FLAGS } from './job-flags.ts';
 import { PAYLOAD_UPDATE_FLAGS } from './payload-flags.ts';
 import { PLACEMENT_UPDATE_FLAGS } from './placement-flags.ts';
 import { COMMON_FLAGS } from './service-flags.ts';
@@ -149,6 +150,7 @@ export const UPDATE_FLAGS: readonly AnyFlag[] = [
   ULIMIT_ADD,
   ULIMIT_RM,
   ...HEALTH_UPDATE_FLAGS,
+  ...JOB_UPDATE_FLAGS,
   ...ISOLATION_UPDATE_FLAGS,
   ...SHARE_UPDATE_FLAGS,
   ...PLACEMENT_UPDATE_FLAGS,

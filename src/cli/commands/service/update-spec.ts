@@ -19,6 +19,7 @@ import { type KeyValue, keyValue, toRecord, withCallersValue } from '../../value
 import { resourcesOf, restartOf, strategyOf } from './create-spec.ts';
 import { healthOf } from './health-flags.ts';
 import { changedIsolation } from './isolation-flags.ts';
+import { jobOf, updatedJobMode } from './job-flags.ts';
 import { changedPayloads } from './payload-flags.ts';
 import { changedRules } from './placement-flags.ts';
 import { rollbackConfigOf, updateConfigOf } from './rollout-flags.ts';
@@ -60,10 +61,13 @@ export function updateSpec(spec: ServiceSpec, input: UpdateInput): ServiceSpec {
     update: updateConfigOf(flags, spec.update),
     rollback: rollbackConfigOf(flags, spec.rollback),
     endpoint: endpointOf(flags, spec.endpoint),
+    job: jobOf(flags, spec.mode, spec.job),
   };
 }
 
 function modeOf(flags: FlagValues, spec: ServiceSpec): ServiceSpec['mode'] {
+  const jobMode = updatedJobMode(flags, spec);
+  if (jobMode !== undefined) return jobMode;
   const replicas = flags.value(common.REPLICAS);
   if (replicas === undefined) return spec.mode;
   if (spec.mode?.kind !== 'replicated')

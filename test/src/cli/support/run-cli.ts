@@ -11,6 +11,7 @@ import {
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { CheckNetworksResponse, DoctorService, NetworkCheckSummary } from '#gen/swarm/v1/doctor.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
+import { JobService, RunJobRequest, StopJobRequest } from '#gen/swarm/v1/jobs.ts';
 import { LogsService } from '#gen/swarm/v1/logs.ts';
 import {
   GetInfoResponse,
@@ -177,12 +178,21 @@ function containersClient(control: ControlApi): SwarmApi['containers'] {
   });
 }
 
+function jobsClient({ jobs }: ControlApi): SwarmApi['jobs'] {
+  const caller = { author: 'local' };
+  return scriptedClient(JobService, {
+    runJob: async (request) => jobs.run(caller, RunJobRequest.create(request)),
+    stopJob: async (request) => jobs.stop(caller, StopJobRequest.create(request)),
+  });
+}
+
 export function fakeApi(control: ControlApi): SwarmApi {
   return {
     target: { kind: 'socket', name: '/run/test.sock' },
     control: controlClient(control),
     rebalance: rebalanceClient(control),
     rollouts: rolloutsClient(control),
+    jobs: jobsClient(control),
     volumes: scriptedClient(VolumeService, {}),
     stacks: stacksClient(control),
     containers: containersClient(control),
