@@ -12,7 +12,8 @@ export function device(text: string): DeviceMapping {
   const isShort = third === undefined && deviceAccess(second) !== undefined;
   const pathInContainer = isShort ? '' : second;
   const permissions = isShort ? second : (third ?? '');
-  if (more.length > 0) throw new FlagValueError(`invalid device specification: ${text}`);
+  if (more.length > 0)
+    throw new FlagValueError(`invalid device specification: ${text}`, 'write PATH[:PATH-IN-CONTAINER][:rwm]');
   if (permissions !== '' && deviceAccess(permissions) === undefined)
     throw new FlagValueError(`invalid device mode: ${permissions}`, 'use letters of rwm, each once');
   for (const path of [pathOnHost, pathInContainer])
