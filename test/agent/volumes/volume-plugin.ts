@@ -22,11 +22,13 @@ export class VolumePlugin {
   /** What it does with a method instead of answering well. */
   readonly faults = new Map<string, 'hang' | 'die' | { readonly status: number; readonly text: string }>();
   scope = 'local';
+  readonly #gives: 'mounts' | 'directories';
 
   /** Data is kept below the directory. */
-  constructor(directory: string, socket: string) {
+  constructor(directory: string, socket: string, gives: 'mounts' | 'directories' = 'mounts') {
     this.#directory = directory;
     this.#socket = socket;
+    this.#gives = gives;
   }
 
   async start(): Promise<void> {
@@ -61,6 +63,7 @@ export class VolumePlugin {
   }
 
   mountpoint(name: string): string {
+    if (this.#gives === 'directories') return `${this.#directory}/data/${name}`;
     return `${this.#directory}/mnt/${name}`;
   }
 
@@ -116,7 +119,7 @@ export class VolumePlugin {
   }
 
   async #mount(name: string, known: PluginVolume): Promise<void> {
-    if (known.mounts.size > 0) return;
+    if (known.mounts.size > 0 || this.#gives === 'directories') return;
     const target = this.mountpoint(name);
     await mkdir(target, { recursive: true });
     await mount({ source: `${this.#directory}/data/${name}`, target, type: 'none', flags: MOUNT_FLAGS.bind });

@@ -62,7 +62,16 @@ async function createVolume({ context, flags, arguments: [given = ''] }: Invocat
       if (volume === undefined) throw new CliError('the daemon did not say what it created');
       made.push(volume.id);
     });
-  if (!flags.isSet(DETACH_LONG)) for (const id of made) await failures.attempt(() => waitUntilMade(context, id));
+  for (const id of flags.isSet(DETACH_LONG) ? [] : made)
+    await failures.attempt(async () => {
+      try {
+        await waitUntilMade(context, id);
+      } catch (thrown) {
+        // Who has read why it cannot be made needs nothing that stands for it.
+        if (thrown instanceof CliError) await api.volumes.removeVolume({ reference: id }).catch(() => {});
+        throw thrown;
+      }
+    });
   failures.report();
   printLine(context, name);
 }
