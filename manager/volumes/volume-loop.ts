@@ -108,8 +108,11 @@ export class VolumeLoop implements Loop {
   }
 
   #note(task: Task): void {
-    if (task.slot === 0 || !hasRun(task) || !this.#stateful.has(revisionKey(task.serviceId, task.revision))) return;
-    this.#slots.set(slotKey(task.serviceId, task.slot), { serviceId: task.serviceId, slot: task.slot });
+    if (task.slot === 0 || !hasRun(task)) return;
+    const key = slotKey(task.serviceId, task.slot);
+    // Also a slot whose service mounts nothing any more: it has to be let go.
+    if (!this.#stateful.has(revisionKey(task.serviceId, task.revision)) && !this.#bySlot.has(key)) return;
+    this.#slots.set(key, { serviceId: task.serviceId, slot: task.slot });
   }
 
   #index(volume: Volume, old?: Volume): void {
