@@ -104,7 +104,7 @@ class Agents {
   async start(order: AgentsOrder): Promise<void> {
     this.#child.on('message', (answer: AgentsAnswer) => {
       if (answer.kind === 'welcomed') this.#welcomed++;
-      else this.lost ??= answer.why;
+      else if (answer.kind === 'lost') this.lost ??= answer.why;
     });
     this.#child.send(order);
     await eventually('all sessions', () => this.#welcomed === order.agents.length, PATIENCE);

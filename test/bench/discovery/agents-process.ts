@@ -11,7 +11,7 @@ import {
   type SessionResponse,
 } from '#gen/swarm/v1/dispatcher.ts';
 import { AppliedNetworks } from '#gen/swarm/v1/networks.ts';
-import { TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { type Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
 import { type AgentIdentity, describe } from './describe-agent.ts';
@@ -21,9 +21,21 @@ export interface AgentsOrder {
   readonly manager: string;
   readonly clusterId: string;
   readonly agents: readonly AgentIdentity[];
+  /** Tell when tasks were placed and when they came here. */
+  readonly tellsPlacements?: boolean;
 }
 
-export type AgentsAnswer = { readonly kind: 'welcomed' } | { readonly kind: 'lost'; readonly why: string };
+/** Milliseconds of the wall clock, which is one for all processes of the machine. */
+export interface Placement {
+  readonly createdMs: number;
+  readonly assignedMs: number;
+  readonly arrivedMs: number;
+}
+
+export type AgentsAnswer =
+  | { readonly kind: 'welcomed' }
+  | { readonly kind: 'lost'; readonly why: string }
+  | { readonly kind: 'placed'; readonly placements: readonly Placement[] };
 
 /** Handshakes at once: the manager's processor makes them one after the other anyway. */
 const CONNECTING_MAX = 20;
@@ -32,11 +44,13 @@ class BenchAgent {
   readonly #write: (request: SessionRequest) => Promise<void>;
   readonly #responses: AsyncIterable<SessionResponse>;
   readonly #identity: AgentIdentity;
+  readonly #tellsPlacements: boolean;
   readonly #reported = new Map<string, TaskState>();
   #batch = 0;
 
   constructor(order: AgentsOrder, identity: AgentIdentity) {
     this.#identity = identity;
+    this.#tellsPlacements = order.tellsPlacements === true;
     const expect = { role: 'manager', clusterId: order.clusterId } as const;
     const credentials = new NodeChannelCredentials({ kind: 'member', identity: () => identity, expect });
     const transport = new GrpcTransport({ target: { kind: 'address', name: order.manager }, credentials });
@@ -74,6 +88,7 @@ class BenchAgent {
     const updates = changes.flatMap(({ item, remove }) => {
       if (item?.kind !== 'task' || remove) return [];
       const { id, desiredState } = item.value;
+      if (this.#tellsPlacements && !this.#reported.has(id)) notePlacement(item.value);
       const state = desiredState > TaskState.RUNNING ? TaskState.SHUTDOWN : TaskState.RUNNING;
       if (this.#reported.get(id) === state) return [];
       this.#reported.set(id, state);
@@ -81,6 +96,18 @@ class BenchAgent {
     });
     if (updates.length > 0) this.#say({ kind: 'statuses', value: { batch: ++this.#batch, updates } });
   }
+}
+
+let placements: Placement[] = [];
+
+/** Told together, soon after. */
+function notePlacement({ createdAtMs, status }: Task): void {
+  if (placements.length === 0)
+    setTimeout(() => {
+      tell({ kind: 'placed', placements });
+      placements = [];
+    }, 100);
+  placements.push({ createdMs: createdAtMs, assignedMs: status?.timestampMs ?? 0, arrivedMs: Date.now() });
 }
 
 function tell(answer: AgentsAnswer): void {
