@@ -45,10 +45,10 @@ function leftOver(): ReadonlyMap<string, number> {
   return counts;
 }
 
-async function failFile(): Promise<void> {
+async function failFile(file: string): Promise<void> {
   const endMs = performance.now() + GRACE_MS;
   while (leftOver().size > 0) {
-    if (performance.now() >= endMs) throw new Error(`left over after this file: ${describe(leftOver())}`);
+    if (performance.now() >= endMs) throw new Error(`left over after ${file}: ${describe(leftOver())}`);
     await pause(POLL_MS, undefined, { ref: false });
   }
 }
@@ -64,6 +64,6 @@ export const mochaHooks = {
       return;
     }
     this.timeout(GRACE_MS * 2);
-    await failFile();
+    await failFile(this.test?.parent?.suites[0]?.file ?? 'a file');
   },
 };

@@ -7,13 +7,13 @@ import { Lab } from '#src/lab/lab.ts';
 import { labsOnThisMachine, labTraces } from '#test/e2e/support/footprint.ts';
 
 /** Names the run to its processes. */
-const RUN_VARIABLE = 'STARLING_TEST_RUN';
+const RUN_VARIABLE = 'MOCHA_RUN_NAME';
 /** Set, it leaves the labs where they are, to be looked at: bin/lab ls. */
 const KEEP_VARIABLE = 'STARLING_KEEP_LAB';
 
 /** Of the lab that the test files of this process share. */
 export function sharedLabName(): string {
-  return `e${process.env[RUN_VARIABLE] ?? ''}w${process.env['MOCHA_WORKER_ID'] ?? '0'}`;
+  return `e${process.env[RUN_VARIABLE] ?? process.pid.toString(36)}w${process.env['MOCHA_WORKER_ID'] ?? '0'}`;
 }
 
 export function mochaGlobalSetup(): void {
