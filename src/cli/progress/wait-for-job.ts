@@ -2,6 +2,7 @@
 import type { ServiceTaskCounts, TaskView } from '#gen/swarm/v1/control.ts';
 import { type JobRun, JobRunState, type Service, TaskState } from '#gen/swarm/v1/objects.ts';
 import { nextRunOf } from '../../docker-shape/from-jobs.ts';
+import { TASK_STATES } from '../../docker-shape/from-objects.ts';
 import { CliError } from '../cli-errors.ts';
 import { pause } from '../commands/shared/pause.ts';
 import type { CliContext } from '../context.ts';
@@ -60,6 +61,7 @@ async function look({ context, serviceId, reference, iteration }: JobWait, lines
   const api = await context.api();
   const { service, counts } = await api.control.getService({ reference: serviceId });
   if (service === undefined) throw new CliError(`job ${reference} was removed`);
+  const name = service.spec?.name ?? reference;
   if (iteration === undefined && service.spec?.job?.schedule !== undefined) {
     sayNext(service, context.clock.now(), lines);
     return true;
@@ -81,7 +83,7 @@ async function look({ context, serviceId, reference, iteration }: JobWait, lines
     if (total <= TASK_LINES_MAX) await showTasks(context, serviceId, run, lines);
     return false;
   }
-  judgeEnd(reference, run, lines);
+  judgeEnd(name, run, lines);
   return true;
 }
 
@@ -128,13 +130,10 @@ async function showTasks(
 }
 
 function taskText({ status, holdReason }: NonNullable<TaskView['task']>): string {
-  const state = status?.state ?? TaskState.NEW;
-  if (state === TaskState.COMPLETE) return 'complete';
-  if (state === TaskState.RUNNING) return 'running';
-  return holdReason || status?.error || status?.message || 'new';
+  return holdReason || status?.error || TASK_STATES[status?.state ?? TaskState.NEW];
 }
 
-function judgeEnd(reference: string, run: JobRun, lines: ProgressLines): void {
+function judgeEnd(name: string, run: JobRun, lines: ProgressLines): void {
   const { iteration, state, succeeded, total, message } = run;
   lines.show({ id: `run ${iteration}`, text: `${succeeded} out of ${total} complete` });
   switch (state) {
@@ -142,12 +141,12 @@ function judgeEnd(reference: string, run: JobRun, lines: ProgressLines): void {
       lines.message(message === '' ? 'job complete' : `job complete: ${message}`);
       return;
     case JobRunState.FAILED:
-      throw new CliError(`job ${reference}: run ${iteration} failed: ${message}`, {
-        hint: `see what its tasks wrote: swarm job logs ${reference}`,
+      throw new CliError(`job ${name}: run ${iteration} failed: ${message}`, {
+        hint: `see what its tasks wrote: swarm job logs ${name}`,
       });
     default:
-      throw new CliError(`job ${reference}: run ${iteration} did not come to its end: ${message}`, {
-        hint: `see its runs: swarm job history ${reference}`,
+      throw new CliError(`job ${name}: run ${iteration} did not come to its end: ${message}`, {
+        hint: `see its runs: swarm job history ${name}`,
       });
   }
 }

@@ -47,8 +47,9 @@ export function prettyService(service: Service, networks: ReadonlyMap<string, Ne
     ...prettyJob(service, nowMs),
     ...updateStatus(service, nowMs),
     ...placement(task.placement),
-    ...rollout('Update', spec.update),
-    ...rollout('Rollback', spec.rollback),
+    ...(prettyJobMode(spec) === undefined
+      ? [...rollout('Update', spec.update), ...rollout('Rollback', spec.rollback)]
+      : []),
     ...(task.container === undefined ? [] : container(task.container)),
     ...logDriver(task.logDriver),
     ...resources(task),
