@@ -49,7 +49,7 @@ export const TASK_HEALTH = struct('swarm.TaskHealth', {
   Ready: BOOL,
   FailingStreak: INT,
   'Message?': STRING,
-  'ReadySince?': TIME,
+  'ReadySince?': pointer(TIME),
 });
 
 export const HEALTH_STATES: Readonly<Record<HealthState, string>> = {

@@ -304,7 +304,7 @@ export const TASK = struct('swarm.Task', {
   }),
   'DesiredState?': named('swarm.TaskState'),
   '+HoldReason?': STRING,
-  '+NotBefore?': TIME,
+  '+NotBefore?': pointer(TIME),
   '+FinalReason?': STRING,
   '+RestartAttempt?': UINT,
   '+QuickFailures?': UINT,
