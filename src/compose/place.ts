@@ -27,6 +27,12 @@ export function problemText({ at, path, message, hint }: Problem): string {
   return hint === undefined ? `${where}: ${message}` : `${where}: ${message}; ${hint}`;
 }
 
+/** In the order in which a reader meets them. */
+function byPlace(a: Problem, b: Problem): number {
+  if (a.at.file !== b.at.file) return a.at.file < b.at.file ? -1 : 1;
+  return a.at.line - b.at.line || a.at.column - b.at.column;
+}
+
 /** Problems shown of one file at most: the rest is counted. */
 const SHOWN_MAX = 20;
 /** Beyond this nothing is added, so that a hostile file cannot fill the memory. */
@@ -58,7 +64,7 @@ export class Problems {
   refuse(): void {
     const [first] = this.#errors;
     if (first === undefined) return;
-    const lines = this.#errors.slice(0, SHOWN_MAX).map(problemText);
+    const lines = this.#errors.toSorted(byPlace).slice(0, SHOWN_MAX).map(problemText);
     const more = this.#errors.length - lines.length;
     if (more > 0) lines.push(`and ${more} more`);
     throw new SwarmError({ code: 'invalid', reason: 'bad-field', field: first.path, message: lines.join('\n') });

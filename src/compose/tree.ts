@@ -105,9 +105,14 @@ export function sameNodes(a: ComposeNode, b: ComposeNode): boolean {
   return true;
 }
 
+/** A number that is not written as it would be printed (`0440`, `1.10`) is its text: that is what it is read by. */
+function plainScalar({ value, text }: ScalarNode): unknown {
+  return typeof value === 'number' && String(value) !== text ? text : value;
+}
+
 /** As plain values, for output and comparison. */
 export function plain(node: ComposeNode): unknown {
-  if (node.kind === 'scalar') return node.value;
+  if (node.kind === 'scalar') return plainScalar(node);
   if (node.kind === 'list') return node.items.map(plain);
   return Object.fromEntries([...node.entries].map(([key, { value }]) => [key, plain(value)]));
 }

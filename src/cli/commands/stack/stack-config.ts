@@ -19,5 +19,5 @@ async function printConfig(invocation: Invocation): Promise<void> {
   if (interpolates) await inOwnWords(() => toStack(project, declaredName(project) ?? 'stack'));
   else await inOwnWords(async () => project.problems.refuse());
   for (const problem of project.problems.warnings) printWarning(context, problemText(problem));
-  context.stdout.write(writeYaml(project.root));
+  context.stdout.write(writeYaml(project.root, !interpolates));
 }
