@@ -1,13 +1,18 @@
 /** Who uses volumes, or will: tasks that are on their node, and slots that return to them. */
 import { type Service, type Task, TaskState, type Volume } from '#gen/swarm/v1/objects.ts';
 import type { StoreView } from '#manager/store/index.ts';
-import { namedMounts, nameFor } from './volume-names.ts';
+import { type NamedMount, type NamingSpec, namedMounts, nameFor } from './volume-names.ts';
 
 export interface VolumeUse {
   /** Tasks that have it mounted or will have. */
   readonly tasks: readonly Task[];
   /** Services that refer to it, or have a slot that returns to it. */
   readonly services: readonly Service[];
+}
+
+interface RevisionMounts {
+  readonly spec: NamingSpec;
+  readonly mounts: readonly NamedMount[];
 }
 
 const NOBODY: VolumeUse = { tasks: [], services: [] };
@@ -17,6 +22,8 @@ export class VolumeUsers {
   readonly #view: StoreView;
   /** Tasks by volume name, by node. */
   readonly #tasks = new Map<string, ReadonlyMap<string, readonly Task[]>>();
+  /** Most tasks have none: they are to cost next to nothing. */
+  readonly #revisions = new Map<string, RevisionMounts>();
 
   constructor(view: StoreView) {
     this.#view = view;
@@ -49,14 +56,23 @@ export class VolumeUsers {
     const byName = new Map<string, Task[]>();
     const node = this.#view.get('node', nodeId);
     for (const task of this.#view.tasksOfNode(nodeId)) {
-      if (!mayHold(task)) continue;
-      const spec = this.#view.revision(task.serviceId, task.revision)?.spec;
-      if (spec === undefined) continue;
-      const names = new Set(namedMounts(spec).map(({ source }) => nameFor(source, spec, task, node)));
+      const { spec, mounts } = this.#mountsOf(task);
+      if (mounts.length === 0 || !mayHold(task)) continue;
+      const names = new Set(mounts.map(({ source }) => nameFor(source, spec, task, node)));
       for (const name of names) if (name !== undefined) byName.set(name, [...(byName.get(name) ?? []), task]);
     }
     this.#tasks.set(nodeId, byName);
     return byName;
+  }
+
+  #mountsOf({ serviceId, revision }: Task): RevisionMounts {
+    const key = `${serviceId}/${revision}`;
+    const known = this.#revisions.get(key);
+    if (known !== undefined) return known;
+    const spec = this.#view.revision(serviceId, revision)?.spec;
+    const mounts = { spec: { name: spec?.name ?? '' }, mounts: namedMounts(spec) };
+    this.#revisions.set(key, mounts);
+    return mounts;
   }
 }
 

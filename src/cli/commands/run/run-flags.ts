@@ -122,6 +122,7 @@ export const USER = stringFlag({
   usage: 'Username or UID (format: <name|uid>[:<group|gid>])',
 });
 export const VOLUME = listFlag({ name: 'volume', short: 'v', usage: 'Bind mount a volume', parse: volumeMount });
+export const VOLUME_DRIVER = stringFlag({ name: 'volume-driver', usage: 'Optional volume driver for the container' });
 export const WORKDIR = stringFlag({ name: 'workdir', short: 'w', usage: 'Working directory inside the container' });
 
 export type PullPolicy = 'always' | 'missing' | 'never';
@@ -192,7 +193,7 @@ const REFUSED: readonly AnyFlag[] = [
   ...refused(NODE_ALONE, false, ['publish-all', 'P']),
   ...refused(FILE, true, 'cidfile', 'label-file'),
   ...refused(WINDOWS, true, 'isolation', 'io-maxbandwidth', 'io-maxiops', 'cpu-count', 'cpu-percent'),
-  ...refused(MOUNTS, true, 'volumes-from', 'volume-driver'),
+  ...refused(MOUNTS, true, 'volumes-from'),
   ...refused(IMAGE, true, 'platform'),
 ];
 
@@ -237,6 +238,7 @@ export const RUN_FLAGS: readonly AnyFlag[] = [
   ULIMIT,
   USER,
   VOLUME,
+  VOLUME_DRIVER,
   WORKDIR,
   ...HEALTH_CREATE_FLAGS,
   ...ISOLATION_FLAGS,

@@ -4,11 +4,14 @@ import {
   DnsConfig,
   EndpointSpec,
   LogDriver,
+  type Mount,
+  MountType,
   type NetworkAttachmentSpec,
   ResourceRequirements,
   Resources,
   ServiceSpec,
   TaskSpec,
+  VolumeOptions,
 } from '#gen/swarm/v1/specs.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { FlagValues } from '../../flags.ts';
@@ -79,7 +82,7 @@ function containerOf({ flags, image, args, env, registryAuth }: RunInput): Conta
     readOnly: flags.isSet(READ_ONLY),
     stopSignal: flags.value(STOP_SIGNAL) ?? '',
     stopGracePeriodMs: stopTimeout === undefined ? undefined : stopTimeout * 1000,
-    mounts: [...flags.list(run.MOUNT), ...flags.list(run.VOLUME), ...flags.list(run.TMPFS)],
+    mounts: [...flags.list(run.MOUNT), ...volumes(flags), ...flags.list(run.TMPFS)],
     hosts: flags.list(run.ADD_HOST),
     dns: DnsConfig.create({
       nameservers: flags.list(run.DNS),
@@ -109,4 +112,13 @@ function networksOf(flags: FlagValues): readonly NetworkAttachmentSpec[] {
       hint: 'name them with each network: --network name=back,alias=db,ip=10.0.1.5',
     });
   return [{ ...only, aliases: [...only.aliases, ...aliases], addresses: [...only.addresses, ...addresses] }];
+}
+
+/** Those of `--volume` whose driver is not theirs to say. */
+function volumes(flags: FlagValues): readonly Mount[] {
+  const driver = flags.value(run.VOLUME_DRIVER) ?? '';
+  return flags.list(run.VOLUME).map((mount) => {
+    if (driver === '' || mount.type !== MountType.VOLUME) return mount;
+    return { ...mount, volume: { ...(mount.volume ?? VolumeOptions.create()), driver } };
+  });
 }
