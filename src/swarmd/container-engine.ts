@@ -53,18 +53,7 @@ import { FEATURE_LEVEL, VERSION } from './version.ts';
 const RECONCILE_INTERVAL_MS = 10_000;
 
 export async function openContainerEngine(options: DaemonOptions, paths: Paths, logger: Logger): Promise<Engine> {
-  const { runtime, report } = await openRuntime({
-    stateDirectory: paths.runtimeState,
-    runDirectory: paths.runtimeRun,
-    cgroupParent: options.cgroupParent,
-    runtime: options.runtime,
-    runtimes: options.addedRuntimes,
-    seccompProfile: undefined,
-    config: DEFAULT_RUNTIME_CONFIG,
-    clock: systemClock,
-    log: logger.with({ part: 'runtime' }),
-  });
-  logger.info('containers', { adopted: report.adopted.length, ended: report.ended.length, swept: report.swept.length });
+  const runtime = await openContainers(options, paths, logger);
   const images = await openImages(options, paths, logger);
   // Nothing may take the layers of a living container, not even before its task is known again.
   images.restore(new Map(runtime.list().map(({ record }) => [record.id, record.imageId])));
@@ -73,17 +62,11 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
     for (const tell of changed) tell();
   });
   const { store: volumes, taskVolumes, nodeVolumes } = openVolumes(paths, logger);
-  const payloads = new PayloadStore();
   const executor = new OciExecutor({
     runtime,
     network,
     volumes: taskVolumes,
-    payloads,
-    taskPayloads: new TaskPayloads({
-      store: payloads,
-      directory: paths.secretsRun,
-      log: logger.with({ part: 'secrets' }),
-    }),
+    ...openPayloads(paths, logger),
     images,
     logConfig: DEFAULT_LOG_CONFIG,
     clock: systemClock,
@@ -130,6 +113,32 @@ export async function openContainerEngine(options: DaemonOptions, paths: Paths, 
       await images.close();
     },
   };
+}
+
+async function openContainers(options: DaemonOptions, paths: Paths, logger: Logger): Promise<ContainerRuntime> {
+  const { runtime, report } = await openRuntime({
+    stateDirectory: paths.runtimeState,
+    runDirectory: paths.runtimeRun,
+    cgroupParent: options.cgroupParent,
+    runtime: options.runtime,
+    runtimes: options.addedRuntimes,
+    seccompProfile: undefined,
+    config: DEFAULT_RUNTIME_CONFIG,
+    clock: systemClock,
+    log: logger.with({ part: 'runtime' }),
+  });
+  logger.info('containers', { adopted: report.adopted.length, ended: report.ended.length, swept: report.swept.length });
+  return runtime;
+}
+
+/** Secrets and configs, and their files. */
+function openPayloads(
+  paths: Paths,
+  logger: Logger,
+): { readonly payloads: PayloadStore; readonly taskPayloads: TaskPayloads } {
+  const payloads = new PayloadStore();
+  const log = logger.with({ part: 'secrets' });
+  return { payloads, taskPayloads: new TaskPayloads({ store: payloads, directory: paths.secretsRun, log }) };
 }
 
 async function openImages(options: DaemonOptions, paths: Paths, logger: Logger): Promise<ImageStore> {

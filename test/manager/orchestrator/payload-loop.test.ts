@@ -25,6 +25,7 @@ import {
   CONFIGS,
   isLeading,
   newestNumber,
+  type Payload,
   type PayloadKind,
   payloadReferences,
   SECRETS,
@@ -96,10 +97,19 @@ class World {
     );
   }
 
+  named(kind: PayloadKind, name: string): Payload {
+    const payload = kind.named(this.cluster.store, name);
+    assert.ok(payload !== undefined);
+    return payload;
+  }
+
+  newest(kind: PayloadKind, name: string): number {
+    return newestNumber(this.named(kind, name));
+  }
+
   update(kind: PayloadKind, name: string, text: string): void {
     const { store } = this.cluster;
-    const payload = kind.named(store, name);
-    assert.ok(payload !== undefined);
+    const payload = this.named(kind, name);
     if (payload.versions.length >= LIMITS.VERSIONS_PER_PAYLOAD) return;
     const request = { id: payload.id, version: payload.version, spec: undefined, data: data(text) };
     this.write(updatePayload(store, kind, request, writer));
@@ -188,10 +198,8 @@ describe('orchestrator: versions of secrets and configs', () => {
         const expected = new Map<number, readonly string[]>();
         const newest = (place: number): readonly string[] =>
           (SERVICES[place] ?? []).map(({ kind, name, follow }, index) => {
-            const payload = kind.named(cluster.store, name);
-            assert.ok(payload !== undefined);
             const pinned = expected.get(place)?.[index];
-            return follow || pinned === undefined ? `${kind.word} ${name} ${newestNumber(payload)}` : pinned;
+            return follow || pinned === undefined ? `${kind.word} ${name} ${world.newest(kind, name)}` : pinned;
           });
         for (const one of commands) {
           if (one.kind === 'create' && world.service(one.place) === undefined) {
@@ -199,10 +207,10 @@ describe('orchestrator: versions of secrets and configs', () => {
             expected.set(one.place, newest(one.place));
           } else if (one.kind === 'update') {
             const kind = one.payload === 'c' ? CONFIGS : SECRETS;
-            const before = newestNumber(kind.named(cluster.store, one.payload) as never);
+            const before = world.newest(kind, one.payload);
             for (let time = 0; time < one.times; time++)
               world.update(kind, one.payload, `${one.payload} ${one.text + time}`);
-            const isNew = newestNumber(kind.named(cluster.store, one.payload) as never) > before;
+            const isNew = world.newest(kind, one.payload) > before;
             for (const [place, had] of isNew ? expected : [])
               expected.set(
                 place,
