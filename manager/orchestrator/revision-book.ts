@@ -1,6 +1,6 @@
 /** The revisions of all services, and whether a task of one revision is as good as one of another. */
 import { sameBytes } from '#common/same-bytes.ts';
-import { type Node, type Revision, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import { type Node, type Revision, RevisionOutcome, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { EndpointSpec, type ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
 import { isIngressPort, publishesByIngress } from '#manager/allocator/index.ts';
 import { type Constraint, compileConstraints, meetsConstraints, platformMatches } from '#manager/scheduler/index.ts';
@@ -52,6 +52,14 @@ export class RevisionBook {
   /** The revision that the service would go back to from the given one. */
   returnPoint(serviceId: string, from: number): Revision | undefined {
     return returnPoint(this.ofService(serviceId), from);
+  }
+
+  /** Whether tasks like those of the revision have been found healthy before. */
+  isKnownHealthy(serviceId: string, number: number): boolean {
+    return this.ofService(serviceId).some(
+      (revision) =>
+        revision.outcome === RevisionOutcome.HEALTHY && this.#difference(serviceId, revision.number, number) !== 'task',
+    );
   }
 
   taskSpec(serviceId: string, number: number): TaskSpec | undefined {

@@ -244,7 +244,9 @@ export class SlotJudge {
     const changes: Change[] = [];
     const { update } = this.#question;
     const isCanary = update.tryingCanaries && isBroughtBy(task.rollout, update);
-    const keepsOthers = update.rules.startFirst && (isCanary || !facts.isHealthy(task));
+    // What is to be moved yet is no reason to give up what else there is.
+    const isToBeMoved = update.phase !== 'idle' && !this.#isUpToDate(task);
+    const keepsOthers = update.rules.startFirst && (isCanary || isToBeMoved || !facts.isHealthy(task));
     for (const other of this.#tasks) {
       if (other.id === task.id || !facts.isWanted(other)) continue;
       if (!keepsOthers || this.#isUseless(other, task)) push(changes, facts.retire(other));

@@ -85,7 +85,7 @@ function moveSlots(state: ServiceState, desk: UpdateDesk): void {
   const { parallelism, canaries } = update.rules;
   const movedMax = Math.min(
     update.tryingCanaries ? canaries : Number.POSITIVE_INFINITY,
-    hasBegunWell(state) ? Number.POSITIVE_INFINITY : parallelism,
+    hasBegunWell(state, desk.book) ? Number.POSITIVE_INFINITY : parallelism,
   );
   const passed: SlotState[] = [];
   for (let begun = 0; counts.busy + begun < parallelism && counts.moved + begun < movedMax && desk.room > 0; ) {
@@ -104,9 +104,11 @@ function moveSlots(state: ServiceState, desk: UpdateDesk): void {
  * Whether the slots that were moved first are known to be well, so that others may follow while some are watched: what
  * fails soon after its start then fails in them alone.
  */
-function hasBegunWell({ counts, update }: ServiceState): boolean {
-  if (update.rollback || update.rules.failureAction === 'continue' || counts.watched === 0) return true;
-  return counts.proven + counts.failed >= update.rules.parallelism;
+function hasBegunWell({ id, counts, update }: ServiceState, book: RevisionBook): boolean {
+  const { failureAction, parallelism } = update.rules;
+  if (counts.watched === 0 || failureAction === 'continue') return true;
+  if (update.rollback && book.isKnownHealthy(id, update.target)) return true;
+  return counts.proven + counts.failed >= parallelism;
 }
 
 /** When the update counts as stalled: no task of it has become healthy for too long, though one should. */

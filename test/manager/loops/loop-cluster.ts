@@ -157,12 +157,12 @@ export class LoopCluster {
     throw new Error('no rest in sight');
   }
 
-  /** Every agent that can be reached takes one step with each of its tasks. Gives the number of reports. */
-  stepAgents(): number {
+  /** Every agent that can be reached, of those chosen, takes one step with each of its tasks. Gives the number of reports. */
+  stepAgents(isChosen: (node: Node) => boolean = () => true): number {
     let reports = 0;
     for (const node of this.store.all('node')) {
       const state = node.status?.state;
-      if (state !== NodeState.READY) continue;
+      if (state !== NodeState.READY || !isChosen(node)) continue;
       const containers = this.containers.get(node.id) ?? new Set();
       this.containers.set(node.id, containers);
       for (const id of containers) if (this.store.get('task', id)?.nodeId !== node.id) containers.delete(id);
