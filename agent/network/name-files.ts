@@ -107,6 +107,10 @@ function namesOf(hostname: string): string {
   return dot < 0 ? hostname : `${hostname} ${hostname.slice(0, dot)}`;
 }
 
+function fullName({ hostname, domainName }: AttachRequest): string {
+  return domainName === undefined ? hostname : `${hostname}.${domainName}`;
+}
+
 /** What the host has, for tasks to inherit. */
 export interface HostNameFiles {
   /** Text of the host's own resolv.conf, and of the one behind systemd's stub where it is one. */
@@ -148,7 +152,7 @@ export function nameFiles(input: NameFilesInput): NameFiles {
   }
   return {
     hostname,
-    hosts: taskHosts({ hostname: request.hostname, address, extra, hostAddress }),
+    hosts: taskHosts({ hostname: fullName(request), address, extra, hostAddress }),
     resolvConf: input.asksResolver
       ? containerResolvConf(host.realResolvConf, request.dns)
       : taskResolvConf(readResolvConf(host.realResolvConf), request.dns, input.fallbackNameservers, input.hasIpv6),

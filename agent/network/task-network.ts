@@ -50,6 +50,8 @@ export interface AttachRequest {
   /** Networks of the cluster as managers gave them, the ingress network among them; in mode `gateway` only. */
   readonly networks?: readonly NetworkMembership[] | undefined;
   readonly hostname: string;
+  /** What follows the host name in the full one. */
+  readonly domainName?: string;
   readonly ports: readonly HostPort[];
   /** Extra lines of /etc/hosts: "address name [alias...]"; the address "host-gateway" stands for the host's. */
   readonly hosts?: readonly string[] | undefined;

@@ -152,8 +152,7 @@ export function mapAssignment(assignment: TaskAssignment, architecture: string):
   if (container === undefined) throw invalidField('task.container', 'task.container: the task says nothing to run');
   const values = placeholderValues(assignment, architecture);
   const expand = (field: string, text: string): string => expandTemplate(field, text, values);
-  const hostname =
-    container.hostname === '' ? task.id.slice(0, HOSTNAME_LENGTH) : expand('hostname', container.hostname);
+  const hostname = hostnameOf(assignment, container, expand);
   const logDriver = spec.task?.logDriver;
   return {
     image: container.image,
@@ -167,6 +166,7 @@ export function mapAssignment(assignment: TaskAssignment, architecture: string):
         .filter((one) => one.network !== GATEWAY_NETWORK && one.addresses.length > 0)
         .map(({ network, addresses }) => ({ networkId: network, addresses })),
       hostname,
+      ...(container.domainname === '' ? {} : { domainName: container.domainname }),
       // The scheduler has chosen the numbers that the spec leaves open.
       ports: hostPorts(task.hostPorts.length > 0 ? task.hostPorts : (spec.endpoint?.ports ?? [])),
       hosts: container.hosts,
@@ -176,6 +176,15 @@ export function mapAssignment(assignment: TaskAssignment, architecture: string):
     stopGraceMs: container.stopGracePeriodMs ?? STOP_GRACE_MS,
     log: parseLogOptions(logDriver?.name ?? '', logDriver?.options ?? {}),
   };
+}
+
+function hostnameOf(
+  { task, node }: TaskAssignment,
+  container: ContainerSpec,
+  expand: (field: string, text: string) => string,
+): string {
+  if (container.utsMode === 'host') return node.hostname;
+  return container.hostname === '' ? task.id.slice(0, HOSTNAME_LENGTH) : expand('hostname', container.hostname);
 }
 
 /** The predefined networks that leave nothing for others beside them. */

@@ -1,8 +1,9 @@
 /** Goal: what a service says reaches the container. Method: the mapping is pure: look at what it makes. */
+
 import assert from 'node:assert/strict';
 import { expandTemplate, placeholderValues, taskName } from '#agent/executor/oci/expand-templates.ts';
 import { expectedPorts, mapAssignment, portConfigs, stopSignalOf } from '#agent/executor/oci/map-assignment.ts';
-import { NO_IMAGE_DEFAULTS } from '#agent/runtime/index.ts';
+import { EMPTY_CONTAINER_SPEC, NO_IMAGE_DEFAULTS } from '#agent/runtime/index.ts';
 import type { TaskAssignment } from '#agent/tasks/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { Task } from '#gen/swarm/v1/objects.ts';
@@ -110,9 +111,8 @@ describe('executor: assignments', () => {
     );
     assert.deepEqual([spec.tty, spec.readOnly, spec.init, spec.noNewPrivileges], [true, true, true, true]);
     assert.deepEqual(spec.resources, {
+      ...EMPTY_CONTAINER_SPEC.resources,
       cpuNanos: 5e8,
-      cpuShares: undefined,
-      cpuset: undefined,
       memoryBytes: 1 << 26,
       memorySwapBytes: -1,
       pids: 7,
@@ -124,6 +124,13 @@ describe('executor: assignments', () => {
     assert.deepEqual(mapped.attach.hosts, ['10.0.0.1 db']);
     assert.deepEqual(mapped.attach.dns?.nameservers, ['9.9.9.9']);
     assert.equal(mapped.attach.hostname, 'host1-3');
+  });
+
+  it('has a domain where the service names one, and the name of the node in its namespace', () => {
+    const { attach } = map({ hostname: 'web', domainname: 'example.org' });
+    assert.deepEqual([attach.hostname, attach.domainName], ['web', 'example.org']);
+    assert.equal(map({ utsMode: 'host' }).spec.hostname, 'host1');
+    assert.equal('domainName' in map({}).attach, false);
   });
 
   it('maps mounts of each kind', () => {
