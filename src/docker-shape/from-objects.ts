@@ -120,6 +120,7 @@ export function serviceShape(
       CompletedTasks: counts.completed,
     },
     JobStatus: jobStatusShape(service),
+    WaitsFor: service.waitsFor,
   };
 }
 

@@ -25,6 +25,7 @@ import {
   UpdateOrder,
   VolumeSticky,
 } from '#gen/swarm/v1/specs.ts';
+import { dependenciesShape } from './from-dependencies.ts';
 import { healthCheckShape, probesShape } from './from-health.ts';
 import { jobSpecShape } from './from-jobs.ts';
 import { containerOptionsShape, privilegesShape, sharesShape } from './from-options.ts';
@@ -107,6 +108,7 @@ export function serviceSpecShape(spec: ServiceSpec): StructData {
     RollbackConfig: updateConfigShape(spec.rollback),
     EndpointSpec: endpointSpecShape(spec.endpoint),
     Job: jobSpecShape(spec.job),
+    DependsOn: dependenciesShape(spec.dependsOn),
   };
 }
 

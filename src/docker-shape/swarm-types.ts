@@ -17,6 +17,7 @@ import {
   TIME,
   UINT,
 } from '#common/template/go-types.ts';
+import { DEPENDENCIES } from './from-dependencies.ts';
 import { PROBES, TASK_HEALTH } from './from-health.ts';
 import { GENERIC_RESOURCES, PLACEMENT_RULES } from './from-placement.ts';
 import { healthCheckType } from './health-check.ts';
@@ -189,6 +190,7 @@ export const SERVICE_SPEC = struct('swarm.ServiceSpec', {
   'Networks?': list(NETWORK_ATTACHMENT),
   'EndpointSpec?': pointer(ENDPOINT_SPEC),
   '+Job?': pointer(JOB_SPEC),
+  '+DependsOn?': DEPENDENCIES,
 });
 
 export const SERVICE = struct('swarm.Service', {
@@ -219,6 +221,7 @@ export const SERVICE = struct('swarm.Service', {
     struct('swarm.ServiceStatus', { RunningTasks: UINT, DesiredTasks: UINT, CompletedTasks: UINT }),
   ),
   'JobStatus?': pointer(JOB_STATUS),
+  '+WaitsFor?': STRING,
 });
 
 export const TLS_INFO = struct('swarm.TLSInfo', {

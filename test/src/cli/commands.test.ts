@@ -413,7 +413,7 @@ describe('cli: errors', () => {
 
   it('name what Docker has and this release has not', async () => {
     for (const words of [
-      ['stack', 'deploy'],
+      ['compose', 'up'],
       ['exec', '-it', 'x'],
       ['swarm', 'unlock-key'],
       ['swarm', 'unlock'],

@@ -29,6 +29,7 @@ import {
 } from '../../../docker-shape/from-specs.ts';
 import { ago } from '../../format/texts.ts';
 import { prettyRules } from './placement-flags.ts';
+import { prettyDependencies } from './pretty-dependencies.ts';
 import { prettyHealth } from './pretty-health.ts';
 import { prettyJob, prettyJobMode } from './pretty-job.ts';
 import { prettyOptions, prettyShares } from './pretty-options.ts';
@@ -45,6 +46,7 @@ export function prettyService(service: Service, networks: ReadonlyMap<string, Ne
     ...labels(spec.labels),
     ...mode(spec),
     ...prettyJob(service, nowMs),
+    ...prettyDependencies(service),
     ...updateStatus(service, nowMs),
     ...placement(task.placement),
     ...(prettyJobMode(spec) === undefined

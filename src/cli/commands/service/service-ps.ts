@@ -1,6 +1,7 @@
 import type { ListTasksRequest, TaskView } from '#gen/swarm/v1/control.ts';
 import type { SwarmApi } from '../../api.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
+import { printWarning } from '../../context.ts';
 import { collectFailures, isNotFound } from '../shared/each.ts';
 import { groupFilters } from '../shared/filters.ts';
 import {
@@ -13,6 +14,7 @@ import {
   wantsDocument,
 } from '../shared/format-flags.ts';
 import { formatTasks } from '../shared/task-list.ts';
+import { waitingText } from './pretty-dependencies.ts';
 
 export const TASK_LIST_FLAGS = [FILTER, TASK_FORMAT, OUTPUT, NO_RESOLVE, NO_TRUNC, QUIET_TASK_IDS];
 
@@ -38,7 +40,10 @@ async function listTasksOfServices(invocation: Invocation): Promise<void> {
     await failures.attempt(
       async () => {
         const { service } = await api.control.getService({ reference });
-        if (service !== undefined && !serviceIds.includes(service.id)) serviceIds.push(service.id);
+        if (service === undefined || serviceIds.includes(service.id)) return;
+        serviceIds.push(service.id);
+        const waiting = waitingText(service);
+        if (waiting !== undefined) printWarning(context, waiting);
       },
       (error) => (isNotFound(error) ? `no such service: ${reference}` : `Error response from daemon: ${error.message}`),
     );
