@@ -1,5 +1,5 @@
 /** Which secrets and configs specs refer to. Pure. */
-import { type Service, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import { type Service, type Task, TaskState, UpdateState } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { newestNumber, PAYLOAD_KINDS, type Payload, type PayloadKind, type PayloadReference } from './payload-kind.ts';
@@ -48,7 +48,7 @@ export interface PayloadUse {
   readonly follows: boolean;
 }
 
-/** Services whose spec, or whose live tasks, have the payload; by name. */
+/** Services whose spec, or whose live tasks, have the payload, and those that may be rolled back to it; by name. */
 export function usesOf(view: StoreView, kind: PayloadKind, payloadId: string): readonly PayloadUse[] {
   const uses: PayloadUse[] = [];
   for (const service of view.all('service')) {
@@ -56,7 +56,7 @@ export function usesOf(view: StoreView, kind: PayloadKind, payloadId: string): r
     const numbers = new Set(present.map(({ number }) => number));
     for (const revision of view.revisionsOfService(service.id)) {
       const references = referencesTo(revision.spec, kind, payloadId);
-      if (references.length > 0 && hasLiveTask(view, service.id, revision.number))
+      if (references.length > 0 && (isMoving(service) || hasLiveTask(view, service.id, revision.number)))
         for (const { number } of references) numbers.add(number);
     }
     if (numbers.size === 0) continue;
@@ -89,6 +89,18 @@ function referencesTo(
 function hasLiveTask(view: StoreView, serviceId: string, revision: number): boolean {
   for (const task of view.tasksOfService(serviceId)) if (task.revision === revision && hasPayloads(task)) return true;
   return false;
+}
+
+const MOVING: ReadonlySet<UpdateState> = new Set([
+  UpdateState.UPDATING,
+  UpdateState.PAUSED,
+  UpdateState.ROLLBACK_STARTED,
+  UpdateState.ROLLBACK_PAUSED,
+]);
+
+/** An update that is under way may end in an earlier revision. */
+function isMoving({ updateStatus }: Service): boolean {
+  return updateStatus !== undefined && MOVING.has(updateStatus.state);
 }
 
 /** Whether the task may run, or does: what has ended needs its secrets no more. */
