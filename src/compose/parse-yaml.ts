@@ -85,8 +85,8 @@ function refuseDeep(file: string, text: string): void {
 }
 
 function refuseStrangeCharacters(file: string, text: string): void {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what YAML does not allow
-  const match = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/.exec(text);
+  // Control characters, but for those that end lines and set words apart.
+  const match = /[^\P{Cc}\t\n\r\u0085]/u.exec(text);
   if (match === null) return;
   const before = text.slice(0, match.index);
   const line = before.split('\n').length;
