@@ -53,6 +53,12 @@ describe('network: name files', () => {
     assert.equal(task(host, dns), 'nameserver 192.0.2.99\noptions ndots:2\n');
   });
 
+  it('writes the full name of a task with a domain beside the short one', () => {
+    const { hosts, hostname } = filesFor({ hostname: 'web', domainName: 'example.org' });
+    assert.match(hosts, /^\S+\tweb\.example\.org web$/m);
+    assert.equal(hostname, 'web\n');
+  });
+
   it('knows systemd’s stub', () => {
     assert.equal(isStubResolver(readResolvConf('nameserver 127.0.0.53\n')), true);
     assert.equal(isStubResolver(readResolvConf('nameserver 127.0.0.53\nnameserver 192.0.2.1\n')), false);

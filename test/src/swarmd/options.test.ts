@@ -11,6 +11,10 @@ describe('swarmd: options', () => {
     assert.equal(command.options.socket, '/run/other/swarm.sock');
     assert.equal(command.options.stateDir, '/var/lib/starling');
     assert.deepEqual(command.options.engineLabels, { zone: 'a', ssd: '' });
+    assert.equal(command.options.addedRuntimes.size, 0);
+    const named = parseCommand(['--add-runtime', 'nvidia=/usr/bin/nvidia-container-runtime']);
+    assert.ok(named.kind === 'run');
+    assert.deepEqual([...named.options.addedRuntimes], [['nvidia', '/usr/bin/nvidia-container-runtime']]);
   });
 
   for (const line of [
@@ -19,6 +23,9 @@ describe('swarmd: options', () => {
     ['--state-dir', '/a,b'],
     ['--run-dir', '/a/../b'],
     ['--socket', `/${'x'.repeat(120)}`],
+    ['--add-runtime', 'nvidia'],
+    ['--add-runtime', 'nvidia=nvidia-container-runtime'],
+    ['--add-runtime', 'a/b=/usr/bin/x'],
     ['--cgroup-parent', 'starling'],
     ['--cgroup-parent', '/a/../b'],
     ['--executor', 'docker'],
