@@ -77,7 +77,9 @@ async function findTarget(api: SwarmApi, reference: string): Promise<Target> {
 }
 
 function serviceTarget({ id, spec }: Service): Target {
-  const replicas = spec?.mode?.kind === 'replicated' ? spec.mode.value.replicas : 0;
+  const { mode } = spec ?? {};
+  const completions = mode?.kind === 'replicatedJob' ? (mode.value.totalCompletions ?? 1) : 0;
+  const replicas = mode?.kind === 'replicated' ? mode.value.replicas : completions;
   return {
     serviceIds: [id],
     taskIds: [],

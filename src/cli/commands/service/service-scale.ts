@@ -7,6 +7,7 @@ import { waitForService } from '../../progress/wait-for-service.ts';
 import { daemonMessage } from '../../report-error.ts';
 import { unsigned } from '../../values/scalars.ts';
 import { collectFailures } from '../shared/each.ts';
+import { changeService } from './change-service.ts';
 import { withCompletions } from './job-flags.ts';
 import { DETACH } from './service-flags.ts';
 
@@ -71,20 +72,15 @@ async function scale({ context }: Invocation, { reference, replicas }: Target): 
     throw new CliError(`${reference}: invalid replicas value ${replicas}: ${(thrown as Error).message}`);
   }
   const api = await context.api();
-  const { service } = await api.control.getService({ reference });
-  const mode = service?.spec === undefined ? undefined : scaledMode(service.spec, count);
-  if (service?.spec === undefined || mode === undefined)
-    throw new CliError(`${reference}: scale can only be used with replicated or replicated-job mode`);
-  const spec = { ...service.spec, mode };
-  const updated = await api.control.updateService({
-    id: service.id,
-    version: service.version,
-    spec,
-    queryRegistry: false,
+  const { before, answer } = await changeService(api, reference, async ({ spec }) => {
+    const mode = scaledMode(spec, count);
+    if (mode === undefined)
+      throw new CliError(`${reference}: scale can only be used with replicated or replicated-job mode`);
+    return { spec: { ...spec, mode }, queryRegistry: false };
   });
-  for (const warning of updated.warnings) printWarning(context, warning);
+  for (const warning of answer.warnings) printWarning(context, warning);
   printLine(context, `${reference} scaled to ${count}`);
-  return updated.service ?? service;
+  return answer.service ?? before;
 }
 
 /** Undefined for services whose number of tasks follows from the nodes. A job has so many completions. */

@@ -6,6 +6,7 @@ import { imageWithTag } from '../../image-argument.ts';
 import { isJobService } from '../../progress/wait-for-job.ts';
 import { waitForService } from '../../progress/wait-for-service.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
+import { changeService } from './change-service.ts';
 import { changedAttachments } from './network-attachments.ts';
 import { withNamedRules } from './placement-flags.ts';
 import { DETACH, NO_RESOLVE_IMAGE, QUIET, WITH_REGISTRY_AUTH } from './service-flags.ts';
@@ -29,38 +30,31 @@ export const serviceUpdate: CommandImplementation = {
 async function updateService({ context, flags, arguments: [reference = ''] }: Invocation): Promise<void> {
   if (flags.isSet(ROLLBACK)) return rollBackInstead({ context, flags }, reference);
   const api = await context.api();
-  const { service } = await api.control.getService({ reference });
-  if (service?.spec === undefined) throw new CliError(`the daemon did not say what ${reference} is`);
   const named = flags.value(IMAGE);
   const image = named === undefined ? undefined : imageWithTag(named);
-  const authFor = image ?? service.spec.task?.container?.image ?? '';
-  const registryAuth = flags.isSet(WITH_REGISTRY_AUTH) ? await registryAuthOf(authFor, context) : '';
-  const networks = await changedAttachments(api, service.spec.task?.networks ?? [], {
-    added: flags.list(NETWORK_ADD),
-    removed: flags.list(NETWORK_RM),
+  const { before, answer } = await changeService(api, reference, async ({ spec }) => {
+    const authFor = image ?? spec.task?.container?.image ?? '';
+    const registryAuth = flags.isSet(WITH_REGISTRY_AUTH) ? await registryAuthOf(authFor, context) : '';
+    const networks = await changedAttachments(api, spec.task?.networks ?? [], {
+      added: flags.list(NETWORK_ADD),
+      removed: flags.list(NETWORK_RM),
+    });
+    const resolved = await withNamedRules(api, flags, spec);
+    return {
+      spec: updateSpec(resolved, { flags, image, networks, registryAuth, variables: context.variables }),
+      queryRegistry: image !== undefined && !flags.isSet(NO_RESOLVE_IMAGE),
+    };
   });
-  const updated = await api.control.updateService({
-    id: service.id,
-    version: service.version,
-    spec: updateSpec(await withNamedRules(api, flags, service.spec), {
-      flags,
-      image,
-      networks,
-      registryAuth,
-      variables: context.variables,
-    }),
-    queryRegistry: image !== undefined && !flags.isSet(NO_RESOLVE_IMAGE),
-  });
-  for (const warning of updated.warnings) printWarning(context, warning);
+  for (const warning of answer.warnings) printWarning(context, warning);
   printLine(context, reference);
   if (flags.isSet(DETACH)) return;
   // Nothing that a task is made of was changed, so that no run begins.
-  if (isJobService(updated.service) && updated.service?.revision === service.revision) return;
+  if (isJobService(answer.service) && answer.service?.revision === before.revision) return;
   await waitForService({
     context,
-    serviceId: service.id,
+    serviceId: before.id,
     reference,
-    knownStatus: updated.service?.updateStatus,
+    knownStatus: answer.service?.updateStatus,
     isQuiet: flags.isSet(QUIET),
   });
 }
