@@ -18,6 +18,7 @@ import { type ClusterSpec, NodeAvailability, NodeRole, type PortConfig } from '#
 import { taskHealthShape } from './from-health.ts';
 import { jobStatusShape } from './from-jobs.ts';
 import { attachedNetworkData, networkSubnets, withPrefixLength } from './from-networks.ts';
+import { policyShape } from './from-options.ts';
 import { genericShape } from './from-placement.ts';
 import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
 import { predefinedNetwork } from './predefined-networks.ts';
@@ -301,5 +302,6 @@ export function clusterSpecShape(spec: ClusterSpec | undefined): ClusterSpecShap
     CAConfig: { NodeCertExpiry: (spec?.ca?.nodeCertExpiryMs ?? DEFAULT_CERT_EXPIRY_MS) * NS_PER_MS },
     TaskDefaults: {},
     EncryptionConfig: { AutoLockManagers: false },
+    Policy: policyShape(spec?.policy),
   };
 }

@@ -2,6 +2,7 @@
 import type { StructData } from '#common/template/go-types.ts';
 import {
   type BlockIoRate,
+  type ClusterPolicy,
   type ContainerSpec,
   type ResourceRequirements,
   SeccompMode,
@@ -85,4 +86,15 @@ export function sharesShape(resources: ResourceRequirements | undefined): Struct
 
 function ratesShape(rates: readonly BlockIoRate[] | undefined): readonly StructData[] | undefined {
   return rates?.map(({ path, rate }) => ({ Path: path, Rate: rate }));
+}
+
+export function policyShape(policy: ClusterPolicy | undefined): StructData | undefined {
+  if (policy === undefined) return undefined;
+  return {
+    AllowPrivileged: policy.allowPrivileged,
+    AllowDevices: policy.allowDevices,
+    AllowHostNamespaces: policy.allowHostNamespaces,
+    AllowUnconfined: policy.allowUnconfined,
+    RequireNoNewPrivileges: policy.requireNoNewPrivileges,
+  };
 }

@@ -69,3 +69,12 @@ export const SHARES: Readonly<Record<string, GoType>> = {
   '+BlkioDeviceReadIOps?': list(THROTTLE_DEVICE),
   '+BlkioDeviceWriteIOps?': list(THROTTLE_DEVICE),
 };
+
+/** What the swarm allows its services. Docker's has none. */
+export const CLUSTER_POLICY = struct('swarm.Policy', {
+  AllowPrivileged: BOOL,
+  AllowDevices: BOOL,
+  AllowHostNamespaces: BOOL,
+  AllowUnconfined: BOOL,
+  RequireNoNewPrivileges: BOOL,
+});

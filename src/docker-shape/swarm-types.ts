@@ -23,7 +23,7 @@ import { GENERIC_RESOURCES, PLACEMENT_RULES } from './from-placement.ts';
 import { healthCheckType } from './health-check.ts';
 import { GLOBAL_JOB, JOB_SPEC, JOB_STATUS, REPLICATED_JOB } from './job-types.ts';
 import { ANNOTATIONS, DRIVER, META, VERSION } from './meta-types.ts';
-import { CONTAINER_OPTIONS, PRIVILEGES, SHARES } from './option-types.ts';
+import { CLUSTER_POLICY, CONTAINER_OPTIONS, PRIVILEGES, SHARES } from './option-types.ts';
 import { CONFIG_REFERENCE, SECRET_REFERENCE } from './payloads.ts';
 
 const PLATFORM = struct('swarm.Platform', { 'Architecture?': STRING, 'OS?': STRING });
@@ -336,6 +336,7 @@ export const CLUSTER_SPEC = struct('swarm.Spec', {
   CAConfig: struct('swarm.CAConfig', { 'NodeCertExpiry?': DURATION, 'ForceRotate?': UINT }),
   TaskDefaults: struct('swarm.TaskDefaults', { 'LogDriver?': pointer(DRIVER) }),
   EncryptionConfig: struct('swarm.EncryptionConfig', { AutoLockManagers: BOOL }),
+  '+Policy?': pointer(CLUSTER_POLICY),
 });
 
 export const CLUSTER_INFO = struct('swarm.ClusterInfo', {

@@ -7,11 +7,20 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetServiceRequest } from '#gen/swarm/v1/control.ts';
-import { type ContainerSpec, type ResourceRequirements, SeccompMode } from '#gen/swarm/v1/specs.ts';
+import { GetInfoResponse, LocalNodeState, NodeService } from '#gen/swarm/v1/node.ts';
+import { Cluster } from '#gen/swarm/v1/objects.ts';
+import {
+  ClusterPolicy,
+  ClusterSpec,
+  type ContainerSpec,
+  NodeRole,
+  type ResourceRequirements,
+  SeccompMode,
+} from '#gen/swarm/v1/specs.ts';
 import type { ControlApi } from '#manager/control/index.ts';
 import type { SwarmApi } from '#src/cli/api.ts';
-import { type CliResult, fakeApi, NOW_MS, runCli } from './support/run-cli.ts';
-import { swarmFixture } from './swarm-fixture.ts';
+import { type CliResult, fakeApi, NOW_MS, runCli, scriptedClient } from './support/run-cli.ts';
+import { CLUSTER, swarmFixture } from './swarm-fixture.ts';
 
 const PERMIT = ['privileged', 'devices', 'host-namespaces', 'unconfined'].map((what) => `--allow-${what}=true`);
 const IMAGE = 'busybox:1@sha256:'.concat('a'.repeat(64));
@@ -233,6 +242,19 @@ describe('cli: options of containers', () => {
     );
     await swarm.update('--privileged=false');
     assert.equal((await swarm.spec()).container.noNewPrivileges, true);
+  });
+
+  it('are in what a manager says of the swarm', async () => {
+    const cluster = Cluster.create({
+      ...CLUSTER,
+      spec: ClusterSpec.create({ policy: ClusterPolicy.create({ allowDevices: true }) }),
+    });
+    const answer = GetInfoResponse.create({ state: LocalNodeState.ACTIVE, role: NodeRole.MANAGER, cluster });
+    const node = scriptedClient(NodeService, { getInfo: async () => answer });
+    const { stdout } = await runCli(['info'], { api: { node } });
+    assert.match(stdout, /^ {2}Policy:\n {3}Services May Be: devices\n {3}No New Privileges: as declared$/m);
+    const json = await runCli(['info', '--format', '{{json .Swarm.Cluster.Spec.Policy}}'], { api: { node } });
+    assert.match(json.stdout, /"AllowPrivileged":false,"AllowDevices":true/);
   });
 });
 

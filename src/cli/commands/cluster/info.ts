@@ -3,7 +3,7 @@ import { DEFAULT_SAVES_KEPT } from '#common/limits.ts';
 import { binarySize } from '#common/size.ts';
 import { encodeJson } from '#common/template/encode-json.ts';
 import { type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
-import { type LogConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
+import { type ClusterPolicy, type LogConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
 import {
   LOCAL_NODE_STATES,
   LOG_DRIVERS,
@@ -120,6 +120,7 @@ function managerLines(answer: GetInfoResponse): readonly string[] {
     `  SubnetSize: ${cluster?.subnetSize ?? 0}`,
     `  Data Path Port: ${cluster?.dataPathPort ?? 0}`,
     ...(cluster?.spec?.network?.encryptDataPath === true ? ['  Encrypted Data Path: true'] : []),
+    ...policyLines(cluster?.spec?.policy),
     '  Orchestration:',
     `   Task History Retention Limit: ${spec.Orchestration.TaskHistoryRetentionLimit}`,
     '  Raft:',
@@ -134,6 +135,21 @@ function managerLines(answer: GetInfoResponse): readonly string[] {
     `   Expiry Duration: ${humanDuration(spec.CAConfig.NodeCertExpiry)}`,
     '  Autolock Managers: false',
     '  Root Rotation In Progress: false',
+  ];
+}
+
+function policyLines(policy: ClusterPolicy | undefined): readonly string[] {
+  if (policy === undefined) return [];
+  const allowed = [
+    policy.allowPrivileged ? 'privileged' : '',
+    policy.allowDevices ? 'devices' : '',
+    policy.allowHostNamespaces ? 'host namespaces' : '',
+    policy.allowUnconfined ? 'unconfined' : '',
+  ].filter((word) => word !== '');
+  return [
+    '  Policy:',
+    `   Services May Be: ${allowed.length === 0 ? 'plain' : allowed.join(', ')}`,
+    `   No New Privileges: ${policy.requireNoNewPrivileges ? 'required' : 'as declared'}`,
   ];
 }
 
