@@ -105,6 +105,19 @@ function refuseTwice(request: Deployment): void {
   }
 }
 
+/** All of it has to fit one transaction. */
+function refuseTooMany(changes: number): void {
+  if (changes <= LIMITS.CHANGES_PER_TRANSACTION) return;
+  throw new SwarmError({
+    code: 'invalid',
+    reason: 'too-many',
+    field: 'services',
+    limit: 'CHANGES_PER_TRANSACTION',
+    message: `services: the stack makes ${changes} changes, the limit is ${LIMITS.CHANGES_PER_TRANSACTION} (CHANGES_PER_TRANSACTION); a new service makes two`,
+    hint: 'divide it into several stacks, which may share external networks',
+  });
+}
+
 /** Names of volumes are kept for their removal; what they are is a part of the services' mounts. */
 class StackDeployment {
   readonly #view: StagedView;
@@ -133,6 +146,7 @@ class StackDeployment {
     for (const { spec, data } of request.configs) if (spec !== undefined) this.#payload(CONFIGS, spec, data);
     for (const service of inOrder(request.services)) this.#service(service);
     const stack = this.#stack(request);
+    refuseTooMany(this.#view.changes.length);
     return {
       result: { stack, changes: this.#changes, warnings: this.#warnings },
       changes: this.#view.changes,

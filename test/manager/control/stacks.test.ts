@@ -181,6 +181,7 @@ describe('control API: stacks', () => {
         /would wait for each other: shop_a -> shop_b -> shop_a/,
       ],
       [{ services: [service('a', { dependsOn: ['a'] })] }, /would wait/],
+      [{ services: Array.from({ length: 150 }, (_, i) => service(`s${i}`)) }, /makes 302 changes, the limit is 200/],
       [{ services: [service('a'), service('a')] }, /services: shop_a is declared twice/],
       [{ spec: StackSpec.create({ name: 'not a name' }), services: [service('a')] }, /name/],
       [{ secrets: [secret('shop_token', '')], services: [service('a')] }, /secret/i],

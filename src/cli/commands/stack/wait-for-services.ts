@@ -2,6 +2,7 @@
 import { SwarmError } from '#common/errors.ts';
 import { CliError } from '../../cli-errors.ts';
 import { type CliContext, printLine } from '../../context.ts';
+import { isJobService, waitForJob } from '../../progress/wait-for-job.ts';
 import { waitForService } from '../../progress/wait-for-service.ts';
 import { collectFailures, isNotFound } from '../shared/each.ts';
 import { pause } from '../shared/pause.ts';
@@ -47,7 +48,9 @@ async function waitForOne(context: CliContext, name: string): Promise<void> {
   const { service } = await (await context.api()).control.getService({ reference: name });
   if (service === undefined) throw new CliError(`${name}: the service is gone`);
   try {
-    await waitForService({ context, serviceId: service.id, reference: name, knownStatus: undefined, isQuiet: true });
+    const wait = { context, serviceId: service.id, reference: name, isQuiet: true };
+    if (isJobService(service)) await waitForJob({ ...wait, iteration: undefined });
+    else await waitForService({ ...wait, knownStatus: undefined });
   } catch (thrown) {
     if (thrown instanceof CliError) throw new CliError(`${name}: ${thrown.message}`, { hint: thrown.hint });
     throw thrown;
