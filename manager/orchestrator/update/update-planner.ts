@@ -148,11 +148,13 @@ function judgeCanaries(state: ServiceState, desk: UpdateDesk): void {
 
 function complete(state: ServiceState, desk: UpdateDesk): void {
   const { service, update } = state;
+  const status = statusOf(service);
   const updateStatus: UpdateStatus = {
-    ...statusOf(service),
+    ...status,
     state: update.rollback ? UpdateState.ROLLBACK_COMPLETED : UpdateState.COMPLETED,
     completedAtMs: desk.nowMs,
-    message: update.rollback ? 'rollback completed' : 'update completed',
+    // Why it was rolled back is of interest afterwards too.
+    message: update.rollback ? `rollback completed: ${status.message}` : 'update completed',
   };
   const changes: Change[] = [updateService({ ...service, updateStatus })];
   const outcome = isTolerated(state) ? RevisionOutcome.HEALTHY : RevisionOutcome.FAILED;

@@ -26,7 +26,8 @@ const WAYS: readonly LoadWay[] = [
   { name: 'published port, one per request', entrance: 'port', keepAlive: false },
 ];
 
-const SERVICE = 'rolling';
+/** The servers. */
+export const SERVICE = 'rolling';
 const CLIENT = 'rolling-client';
 const NETWORK = 'rolling';
 const PORT = 80;
@@ -34,7 +35,7 @@ const PUBLISHED_PORT = 18_090;
 const NAMESERVER = '127.0.0.11';
 /** A request that takes longer has failed. */
 const ANSWER_MS = 15_000;
-const REPLICAS = 10;
+export const REPLICAS = 10;
 /** Ten tasks, one after the other, each with its whole grace period. */
 const ROLL_MS = 300_000;
 /** An nginx that lets a connection have so many requests, and begins to listen a moment after it has started. */
@@ -92,24 +93,35 @@ export class RollingLoad {
    * of before and after have answered.
    */
   async assertUnharmed(rollout: Rollout, load: LoadSize): Promise<void> {
-    const loads = await Promise.all(WAYS.map((way) => this.#start(way, load)));
     const startMs = performance.now();
     let rolls = 0;
-    try {
+    const reports = await this.assertAnswers(load, async (hasEnough) => {
       do {
         await this.#roll(rollout);
         rolls++;
-      } while (loads.some((one) => one.requests < load.requests));
+      } while (!hasEnough());
       const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
       tell(`${rollout.order}, ${rollout.parallelism} at a time: ${rolls} times ${REPLICAS} tasks in ${seconds} s`);
+    });
+    for (const [index, report] of reports.entries()) {
+      // A kept connection stays with its server: the few that there are may meet the same ones, before and after.
+      const least = WAYS[index]?.keepAlive === true ? 1 : REPLICAS;
+      assert.ok(Object.keys(report.answers).length > least, `servers of before and after: ${describeLoad(report)}`);
+    }
+  }
+
+  /** Every request of each way is answered, while the work is done; it is told whether each has made its number. */
+  async assertAnswers(
+    load: LoadSize,
+    work: (hasEnough: () => boolean) => Promise<void>,
+  ): Promise<readonly HttpLoadReport[]> {
+    const loads = await Promise.all(WAYS.map((way) => this.#start(way, load)));
+    try {
+      await work(() => loads.every((one) => one.requests >= load.requests));
       const reports = await Promise.all(loads.map((one) => one.finish()));
       for (const [index, report] of reports.entries()) tell(`${WAYS[index]?.name}: ${describeLoad(report)}`);
-      for (const [index, report] of reports.entries()) {
-        assertAnswered(WAYS[index]?.name ?? '', report);
-        // A kept connection stays with its server: the few that there are may meet the same ones, before and after.
-        const least = WAYS[index]?.keepAlive === true ? 1 : REPLICAS;
-        assert.ok(Object.keys(report.answers).length > least, `servers of before and after: ${describeLoad(report)}`);
-      }
+      for (const [index, report] of reports.entries()) assertAnswered(WAYS[index]?.name ?? '', report);
+      return reports;
     } finally {
       for (const one of loads) one.kill();
     }
