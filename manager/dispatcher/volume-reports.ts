@@ -114,29 +114,30 @@ export class VolumeReports {
     const { store, featureLevel } = this.#options;
     if ((store.view().cluster()?.featureLevel ?? 0) < featureLevel) return false;
     let written: (() => void)[] = [];
-    let left = false;
     const decide = (view: StoreView): readonly Change[] => {
       const changes: Change[] = [];
       written = [];
-      left = false;
-      for (const [nodeId, heard] of this.#heard) left = this.#collect(nodeId, heard, view, changes, written) || left;
+      for (const [nodeId, heard] of this.#heard) this.#collect(nodeId, heard, view, changes, written);
       return changes;
     };
     // A look first: most reports are no news, and cost no write.
     if (decide(store.view()).length > 0) await store.decide(decide);
     for (const done of written) done();
-    return left && written.length > 0;
+    // What there was no room for, and what was heard meanwhile.
+    return (
+      written.length > 0 && [...this.#heard.values()].some((heard) => heard.volumes.size > 0 || heard.all !== undefined)
+    );
   }
 
-  /** True when the transaction has no room for the rest. */
-  #collect(nodeId: string, heard: Heard, view: StoreView, changes: Change[], written: (() => void)[]): boolean {
+  /** What there is no room for in the transaction is left for the next one. */
+  #collect(nodeId: string, heard: Heard, view: StoreView, changes: Change[], written: (() => void)[]): void {
     if (view.get('node', nodeId) === undefined) {
       written.push(() => this.#heard.delete(nodeId));
-      return false;
+      return;
     }
     const { all, volumes } = heard;
     for (const [name, volume] of volumes) {
-      if (changes.length >= LIMITS.CHANGES_PER_TRANSACTION) return true;
+      if (changes.length >= LIMITS.CHANGES_PER_TRANSACTION) return;
       const change = this.#change(nodeId, name, volume, view);
       if (change !== undefined) changes.push(change);
       written.push(() => {
@@ -144,18 +145,17 @@ export class VolumeReports {
         this.#tidy(nodeId, heard);
       });
     }
-    if (all === undefined) return false;
+    if (all === undefined) return;
     for (const known of view.members('volume', 'node', nodeId)) {
       const name = known.spec?.name ?? '';
       if (all.has(name) || volumes.has(name) || absentVolume(known) !== undefined) continue;
-      if (changes.length >= LIMITS.CHANGES_PER_TRANSACTION) return true;
+      if (changes.length >= LIMITS.CHANGES_PER_TRANSACTION) return;
       changes.push({ kind: 'remove', table: 'volume', object: known });
     }
     written.push(() => {
       if (heard.all === all) heard.all = undefined;
       this.#tidy(nodeId, heard);
     });
-    return false;
   }
 
   #change(nodeId: string, name: string, report: NodeVolume | undefined, view: StoreView): Change | undefined {
