@@ -93,7 +93,7 @@ describe('checks of a task', function () {
   });
 
   it('what the request is, and which answers are good', async () => {
-    let seen: unknown;
+    let seen: readonly unknown[] = [];
     let status = 200;
     const port = await http((request, response) => {
       seen = [request.method, request.url, request.headers.host, request.headers['x-a'], request.headers['user-agent']];
@@ -111,7 +111,7 @@ describe('checks of a task', function () {
       const { ok, message } = await check(get(port, { host: 'web.example' }));
       assert.deepEqual([ok, message], [false, `GET / at port ${port} answered ${wrong}: some text in lines`]);
     }
-    assert.equal((seen as string[])[2], 'web.example');
+    assert.equal(seen[2], 'web.example');
   });
 
   it('a server that accepts and says nothing, or half of it, or without an end, is given up in time', async () => {

@@ -153,7 +153,7 @@ describe('control: rules of health', () => {
     });
     fc.assert(
       fc.property(spec, (fields) => {
-        const declared = container(fields as Partial<ContainerSpec>);
+        const declared = container(fields);
         try {
           validateHealth(declared);
         } catch (error) {

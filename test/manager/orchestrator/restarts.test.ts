@@ -151,13 +151,13 @@ describe('orchestrator: restarts', () => {
   });
 
   it('a new task that is not ready does not take the old one’s place, when its node is drained with start-first', () => {
-    let ready: boolean | undefined;
+    let hasChecks = false;
     const update = UpdateConfig.create({ order: UpdateOrder.START_FIRST });
-    const cluster = clusterWith(2, { replicas: 1, update }, { isReady: () => ready });
+    const cluster = clusterWith(2, { replicas: 1, update }, { isReady: () => (hasChecks ? false : undefined) });
     cluster.run(10_000);
     const [old] = cluster.running();
     assert.ok(old !== undefined);
-    ready = false;
+    hasChecks = true;
     const drained = NodeSpec.create({ ...node(old.nodeId).spec, availability: NodeAvailability.DRAIN });
     cluster.edit('node', old.nodeId, { spec: drained });
     cluster.run(60_000);
