@@ -67,7 +67,7 @@ const SERVICE_VIEW: ListView<ServiceListEntry> = {
   },
 };
 
-function replicasText({ service, counts }: ServiceListEntry): string {
+export function replicasText({ service, counts }: ServiceListEntry): string {
   const text = `${counts?.running ?? 0}/${counts?.desired ?? 0}${healthText(counts)}`;
   const max = service?.spec?.task?.placement?.maxReplicas ?? 0;
   if (isJobService(service)) return `${text} (${counts?.completed ?? 0}/${counts?.total ?? 0} completed)`;
