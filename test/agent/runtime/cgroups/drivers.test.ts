@@ -152,6 +152,18 @@ describe('runtime: cgroup drivers', () => {
     assert.equal(cgroups.support('/p').swap, true);
   });
 
+  it('says what groups can be told, by the files that a kernel shows', async () => {
+    await write(root, {
+      'memory/p/memory.swappiness': '60\n',
+      'memory/p/memory.oom_control': 'oom_kill_disable 0\n',
+    });
+    const all = { swap: false, swappiness: true, oomKillDisable: true, blockIoWeight: false, blockIoRate: false };
+    assert.deepEqual(new CgroupsV1(at(V1_SYSTEMD)).support('/p'), all);
+    await write(root, { 'p/memory.swap.max': 'max\n', 'p/io.max': '', 'p/io.weight': 'default 100\n' });
+    const v2 = { swap: true, swappiness: false, oomKillDisable: false, blockIoWeight: true, blockIoRate: true };
+    assert.deepEqual(new CgroupsV2(at(V2_SYSTEMD)).support('/p'), v2);
+  });
+
   it('v2: hands controllers down and writes limits', async () => {
     await write(root, V2_FILES);
     const cgroups = new CgroupsV2(at(V2_SYSTEMD));
