@@ -8,6 +8,7 @@ import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
 import { type Node, type Task, type TaskHealth, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import { boundedStatus } from './bounded-status.ts';
 
 /** The part of the store that the dispatcher needs. */
 export interface DispatcherStore {
@@ -135,7 +136,8 @@ export class ChangeWriter {
     for (const { statuses, edit } of batch) {
       for (const { nodeId, taskId, status } of statuses) {
         const task = tasks.get(taskId) ?? view.get('task', taskId);
-        if (task !== undefined && acceptable(task, nodeId, status)) tasks.set(taskId, { ...task, status });
+        if (task !== undefined && acceptable(task, nodeId, status))
+          tasks.set(taskId, { ...task, status: boundedStatus(status) });
       }
       if (edit === undefined) continue;
       const node = nodes.get(edit.nodeId) ?? view.get('node', edit.nodeId);

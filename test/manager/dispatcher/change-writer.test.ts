@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import { silentLogger } from '#common/log.ts';
-import { Node, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { Node, Task, TaskHealth, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import { ChangeWriter, type PendingStatus } from '#manager/dispatcher/change-writer.ts';
 import type { Change } from '#manager/store/index.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
@@ -99,6 +99,49 @@ describe('dispatcher: change writer', () => {
     );
     await untilHeard(2);
     assert.deepEqual([stateOf('a'), stateOf('b')], [TaskState.COMPLETE, TaskState.ASSIGNED]);
+  });
+
+  it('takes news of a task’s health, and not how often a check has failed in a row', async () => {
+    addTasks('a');
+    const said = (health: Partial<TaskHealth>): PendingStatus => ({
+      nodeId: 'n',
+      taskId: 'a',
+      status: TaskStatus.create({ state: TaskState.RUNNING, health: TaskHealth.create(health) }),
+    });
+    for (const [index, health] of [
+      { ready: true },
+      { ready: false, message: 'busy' },
+      { ready: false, message: 'busy', failingStreak: 9 },
+      { ready: true },
+    ].entries()) {
+      writer.statuses([said(health)], outcome(String(index)));
+      await untilHeard(index + 1);
+    }
+    assert.deepEqual(store.sizes, [1, 1, 0, 1]);
+    assert.equal(store.memory.get('task', 'a')?.status?.health?.ready, true);
+  });
+
+  it('keeps no more of what a node says than an agent that is well says', async () => {
+    addTasks('a', 'b');
+    const status = TaskStatus.create({
+      state: TaskState.FAILED,
+      error: 'e'.repeat(1e6),
+      health: TaskHealth.create({ message: 'm'.repeat(1e6) }),
+      lastLog: Array.from({ length: 1000 }, (_, line) => `${line}${'x'.repeat(1000)}`),
+    });
+    const plain = TaskStatus.create({ state: TaskState.FAILED, error: 'exit', lastLog: ['last'] });
+    writer.statuses(
+      [
+        { nodeId: 'n', taskId: 'a', status },
+        { nodeId: 'n', taskId: 'b', status: plain },
+      ],
+      outcome('both'),
+    );
+    await untilHeard(1);
+    const kept = store.memory.get('task', 'a')?.status;
+    assert.ok(kept !== undefined && TaskStatus.encode(kept).length < 13_000);
+    assert.match(kept.lastLog.at(-1) ?? '', /^999x/);
+    assert.deepEqual(store.memory.get('task', 'b')?.status, plain);
   });
 
   it('says of everything in a commit that failed that it was not written, and goes on', async () => {
