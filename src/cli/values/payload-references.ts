@@ -80,8 +80,9 @@ function reference(word: string, values: Readonly<Record<string, string>>): Pars
 /** As Go reads numbers: octal with a leading 0. */
 function modeOf(text: string): number {
   const isOctal = /^0o?[0-7]+$/i.test(text);
-  const value = isOctal ? Number.parseInt(text.replace(/^0o?/i, ''), 8) : Number(text === '' ? Number.NaN : text);
-  if (!/^[0-9a-fxob]+$/i.test(text) || !Number.isInteger(value) || value < 0 || value > 0xffffffff)
+  const value = isOctal ? Number.parseInt(text.replace(/^0o?/i, ''), 8) : Number(text);
+  const isNumber = isOctal || /^(?:[1-9]\d*|0x[0-9a-f]+|0b[01]+)$/i.test(text);
+  if (!isNumber || !Number.isInteger(value) || value < 0 || value > 0xffffffff)
     throw new FlagValueError(
       `invalid mode specified: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
       'write an octal number such as mode=0440',

@@ -56,6 +56,7 @@ import {
 } from '#gen/swarm/v1/specs.ts';
 import { ControlApi } from '#manager/control/index.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
+import { payloads } from './payload-fixture.ts';
 
 /** When everything was made; a constant, so that inspect always prints the same. */
 export const CREATED_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
@@ -382,6 +383,7 @@ export function swarmFixture(nowMs: number): ControlApi {
     { kind: 'create', table: 'cluster', object: CLUSTER },
     ...NETWORKS.map((object) => ({ kind: 'create', table: 'network', object }) as const),
     ...NODES.map((object) => ({ kind: 'create', table: 'node', object }) as const),
+    ...payloads(nowMs),
     ...services(nowMs).flatMap(
       (object) =>
         [

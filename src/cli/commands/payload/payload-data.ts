@@ -11,7 +11,9 @@ const SIZES = { secret: LIMITS.SECRET_BYTES, config: LIMITS.CONFIG_BYTES } as co
 export async function readPayload(kind: PayloadKind, path: string, context: CliContext): Promise<Uint8Array> {
   const max = SIZES[kind.word];
   const failed = (why: string): never => {
-    throw new CliError(`Error reading content from ${JSON.stringify(path)}: ${why}`);
+    // Docker says it twice for configs.
+    const before = kind.word === 'config' ? `Error reading content from ${JSON.stringify(path)}: ` : '';
+    throw new CliError(`${before}error reading from ${path === '-' ? 'STDIN' : path}: ${why}`);
   };
   if (path === '-') {
     if (context.stdin.isTerminal && kind.word === 'secret')

@@ -31,8 +31,10 @@ function inspectCommand(
       await inspect<PayloadDetails>({
         context,
         references,
-        format: flags.value(INSPECT_FORMAT),
+        // Docker's page wins over a format here.
+        format: flags.isSet(PRETTY) ? undefined : flags.value(INSPECT_FORMAT),
         isPretty: flags.isSet(PRETTY),
+        hasJsonNames: true,
         find: (reference) => kind.get(api, reference, flags.value(VERSION) ?? 0),
         toGo: ({ payload, data }) => ({
           type: kind.word === 'secret' ? SECRET : CONFIG,
@@ -49,11 +51,11 @@ function prettySecret(details: PayloadDetails): string {
   const { payload } = details;
   return [
     `ID:              ${payload.id}`,
-    `Name:            ${payload.spec?.name ?? ''}`,
+    `Name:              ${payload.spec?.name ?? ''}`,
     ...labelLines(details),
     'Driver:            ',
-    `Created at:      ${printTime(payload.createdAtMs)}`,
-    `Updated at:      ${printTime(payload.updatedAtMs)}`,
+    `Created at:        ${time(payload.createdAtMs)}`,
+    `Updated at:        ${time(payload.updatedAtMs)}`,
     ...useLines(details),
   ].join('\n');
 }
@@ -64,12 +66,17 @@ function prettyConfig(details: PayloadDetails): string {
     `ID:\t\t\t${payload.id}`,
     `Name:\t\t\t${payload.spec?.name ?? ''}`,
     ...labelLines(details),
-    `Created at:            \t${printTime(payload.createdAtMs)}`,
-    `Updated at:            \t${printTime(payload.updatedAtMs)}`,
+    `Created at:            \t${time(payload.createdAtMs)}`,
+    `Updated at:            \t${time(payload.updatedAtMs)}`,
     ...useLines(details),
     'Data:',
     Buffer.from(data ?? []).toString('utf8'),
   ].join('\n');
+}
+
+/** As Docker's pages have it. */
+function time(ms: number): string {
+  return printTime(ms).toLowerCase();
 }
 
 function labelLines({ payload }: PayloadDetails): readonly string[] {

@@ -1,4 +1,3 @@
-import { printTime } from '#common/template/print-value.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
 import { ago, naturalOrder } from '../../format/texts.ts';
@@ -47,9 +46,6 @@ function viewOf(kind: PayloadKind, nowMs: number): ListView<Payload> {
       CreatedAt: { header: 'CREATED', value: ({ createdAtMs }) => ago(createdAtMs, nowMs) },
       UpdatedAt: { header: 'UPDATED', value: ({ updatedAtMs }) => ago(updatedAtMs, nowMs) },
       Labels: { header: 'LABELS', value: ({ spec }) => labelsText(spec?.labels ?? {}) },
-      // Docker has no versions.
-      Version: { header: 'VERSION', value: ({ versions }) => String(versions.at(-1)?.number ?? 0) },
-      Created: { header: 'CREATED AT', value: ({ createdAtMs }) => printTime(createdAtMs) },
     },
   };
 }
@@ -63,7 +59,7 @@ function labelsText(labels: Readonly<Record<string, string>>): string {
 
 export const secretLs = listCommand(SECRETS, [
   'swarm secret ls',
-  "swarm secret ls --filter label=team=web --format '{{.Name}} {{.Version}}'",
+  "swarm secret ls --filter label=team=web --format '{{.Name}} {{.UpdatedAt}}'",
 ]);
 
 export const configLs = listCommand(CONFIGS, ['swarm config ls', 'swarm config ls --quiet --filter name=nginx']);

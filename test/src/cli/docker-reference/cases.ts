@@ -4,7 +4,8 @@ export interface Case {
   readonly words: readonly string[];
 }
 
-function lines(text: string): readonly Case[] {
+/** One case a line. */
+export function lines(text: string): readonly Case[] {
   return text
     .trim()
     .split('\n')

@@ -21,6 +21,7 @@ import { NETWORK } from '#src/docker-shape/network-types.ts';
 import { PREDEFINED_NETWORKS, predefinedNetwork } from '#src/docker-shape/predefined-networks.ts';
 import { CLUSTER_INFO, NODE, SERVICE, TASK } from '#src/docker-shape/swarm-types.ts';
 import { CLUSTER, NODE_IDS, swarmFixture } from '../swarm-fixture.ts';
+import { answerPayloads } from './fake-payloads.ts';
 
 const CALLER = { author: 'docker' };
 const HEADERS = { 'Content-Type': 'application/json', 'Api-Version': '1.50', Ostype: 'linux', Swarm: 'active/manager' };
@@ -70,6 +71,8 @@ export class FakeEngine {
     if (kind === 'nodes') return this.#nodes(call, reference, verb);
     if (kind === 'networks') return this.#networks(call, reference);
     if (kind === 'tasks') return this.#tasks(call, reference);
+    if (kind === 'secrets' || kind === 'configs')
+      return answerPayloads(this.#api, { kind, method, reference, body, filter: (name) => filter(call, name) });
     if (kind !== 'services')
       throw new SwarmError({ code: 'not-found', reason: 'unknown-object', message: 'page not found' });
     if (reference === undefined) return this.#services(call);

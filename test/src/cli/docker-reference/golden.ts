@@ -22,6 +22,15 @@ export function recordedRequests(): readonly RecordedRequest[] {
   return read('requests') as readonly RecordedRequest[];
 }
 
+/** Of secrets and configs: what is printed, the help, and what is sent to create services. */
+export function recordedPayloads(name: 'payloads' | 'payload-help'): readonly Recorded[] {
+  return read(name) as readonly Recorded[];
+}
+
+export function recordedPayloadRequests(): readonly RecordedRequest[] {
+  return read('payload-requests') as readonly RecordedRequest[];
+}
+
 export function recordedNetworkRequests(): readonly RecordedRequest[] {
   return read('network-requests') as readonly RecordedRequest[];
 }

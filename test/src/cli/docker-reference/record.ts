@@ -19,6 +19,7 @@ import {
 } from './cases.ts';
 import { FakeEngine } from './fake-engine.ts';
 import type { Recorded, RecordedRequest } from './golden.ts';
+import { PAYLOAD_CASES, PAYLOAD_HELP_CASES, PAYLOAD_REQUEST_CASES } from './payload-cases.ts';
 
 const GOLDEN = new URL('../../../golden/docker-cli/', import.meta.url);
 
@@ -55,6 +56,9 @@ async function main(): Promise<void> {
     };
     for (const [name, cases] of Object.entries(groups)) await write(name, await outputs(engine, cases, socket));
     await write('requests', await requests(engine, REQUEST_CASES, socket));
+    await write('payloads', await outputs(engine, PAYLOAD_CASES, socket));
+    await write('payload-help', await outputs(engine, PAYLOAD_HELP_CASES, socket));
+    await write('payload-requests', await requests(engine, PAYLOAD_REQUEST_CASES, socket));
     await write('network-requests', await requests(engine, NETWORK_REQUEST_CASES, socket));
   } finally {
     engine.server.close();
