@@ -96,4 +96,34 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'earlier.findLast(({ outcome }) => outcome === RevisionOutcome.HEALTHY) ??',
     replace: 'earlier.at(-1) ??',
   },
+  {
+    name: 'completed-slot-begins-again',
+    file: 'manager/orchestrator/jobs/job-slot-judge.ts',
+    find: 'facts.stateOf(task) === TaskState.COMPLETE',
+    replace: 'facts.stateOf(task) === TaskState.REMOVE',
+  },
+  {
+    name: 'exhausted-slot-is-made-anew',
+    file: 'manager/orchestrator/jobs/job-slot-judge.ts',
+    find: "if (newest.finalReason !== '') return still('failed');",
+    replace: '',
+  },
+  {
+    name: 'time-is-due-again',
+    file: 'manager/orchestrator/jobs/follow-schedule.ts',
+    find: 'let status: JobStatus = { ...before, scheduledUntilMs: latestMs };',
+    replace: 'let status: JobStatus = { ...before, scheduledUntilMs: latestMs - 1000 };',
+  },
+  {
+    name: 'left-out-and-not-counted',
+    file: 'manager/orchestrator/jobs/job-runs.ts',
+    find: 'skipped: status.skipped + count',
+    replace: 'skipped: status.skipped',
+  },
+  {
+    name: 'forgotten-runs-keep-tasks',
+    file: 'manager/orchestrator/jobs/job-loop.ts',
+    find: '!job.isKept(slot.iteration)',
+    replace: 'job.service.pendingDelete',
+  },
 ];

@@ -1,3 +1,4 @@
+import { JobPart } from './job-part.ts';
 import { RolloutPart } from './rollout-part.ts';
 import { ServiceWorld } from './service-world.ts';
 
@@ -12,7 +13,7 @@ export interface ServicesFailure {
 export function runServices(seed: number, onTrace?: (line: string) => void): ServicesFailure | undefined {
   let world: ServiceWorld | undefined;
   try {
-    world = new ServiceWorld({ seed, parts: [new RolloutPart()], isCalm: seed % 3 === 0, onTrace });
+    world = new ServiceWorld({ seed, parts: [new RolloutPart(), new JobPart()], isCalm: seed % 3 === 0, onTrace });
     world.run(HAPPENINGS);
     return undefined;
   } catch (thrown) {
