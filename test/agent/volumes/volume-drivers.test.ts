@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TaskMount, TaskVolumes } from '#agent/volumes/index.ts';
 import { SwarmError } from '#common/errors.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { openTestVolumes } from './open-test-volumes.ts';
 import { VolumePlugin } from './volume-plugin.ts';
 
@@ -66,14 +67,6 @@ describe('volume drivers', function () {
     );
     assert.ok(error instanceof SwarmError, String(error));
     return error;
-  }
-
-  async function eventually(test: () => boolean | Promise<boolean>, what: string): Promise<void> {
-    const deadline = Date.now() + 10_000;
-    while (!(await test())) {
-      assert.ok(Date.now() < deadline, what);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
   }
 
   describe('local, with options', () => {
@@ -246,7 +239,7 @@ describe('volume drivers', function () {
             : method === 'VolumeDriver.Remove'
               ? dying.remove('db')
               : dying.prepare('t2', [mount], root);
-        await eventually(() => plugin.calls.slice(before).includes(method), `${method} to be called`);
+        await eventually(`${method} to be called`, () => plugin.calls.slice(before).includes(method));
         store.isDead = true;
         plugin.faults.clear();
         if (method === 'VolumeDriver.Create') plugin.volumes.set('db', { options: {}, mounts: new Set() });
@@ -254,12 +247,12 @@ describe('volume drivers', function () {
         if (method === 'VolumeDriver.Remove') plugin.volumes.delete('db');
         volumes = open();
         await volumes.restore(NONE);
-        await eventually(async () => (await mounted()).length === 0, 'mounts to go');
-        await eventually(() => (plugin.volumes.get('db')?.mounts.size ?? 0) === 0, 'uses to end');
+        await eventually('mounts to go', async () => (await mounted()).length === 0);
+        await eventually('uses to end', () => (plugin.volumes.get('db')?.mounts.size ?? 0) === 0);
         if (method === 'VolumeDriver.Create' || method === 'VolumeDriver.Remove')
           await eventually(
-            async () => (await volumes.list()).length === 0 && plugin.volumes.size === 0,
             'the volume to go',
+            async () => (await volumes.list()).length === 0 && plugin.volumes.size === 0,
           );
         void work.catch(() => {});
         // And everything works as if nothing had happened.
@@ -332,6 +325,6 @@ describe('volume drivers', function () {
     await writeFile(record, JSON.stringify({ ...JSON.parse(await readFile(record, 'utf8')), phase: 'removing' }));
     volumes = open();
     await volumes.restore(NONE);
-    await eventually(async () => (await readdir(join(directory, 'volumes'))).length === 0, 'the volume to go');
+    await eventually('the volume to go', async () => (await readdir(join(directory, 'volumes'))).length === 0);
   });
 });

@@ -101,7 +101,7 @@ describe('long e2e: volumes', function () {
       ]);
       for (let kill = 0; kill < KILLS; kill++) {
         await cluster().must(['service', 'update', '-d', '--force', '--update-parallelism', '0', 'busy']);
-        await wait(Math.random() * 2_000);
+        await wait(Math.random() * 2_000); // a kill at any moment is what is tested
         await cluster().lab.killDaemon(W1);
         await cluster().lab.start(W1);
         await cluster().settled('busy', 4, 60_000);
