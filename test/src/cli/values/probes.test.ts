@@ -58,7 +58,7 @@ describe('cli: probes', () => {
       );
   });
 
-  it('property: rubbish is taken or refused as any value of a flag', () => {
+  it('property: rubbish is taken, or refused as a flag’s value is', () => {
     fc.assert(
       fc.property(fc.string(), fc.constantFrom('', 'tcp:', 'http:', 'exec:', 'tcp:80,'), (text, start) => {
         try {
