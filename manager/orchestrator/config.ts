@@ -4,6 +4,8 @@ export interface OrchestratorConfig {
   readonly slotsPerSlice: number;
   /** Groups of changes handed out in one slice. */
   readonly groupsPerSlice: number;
+  /** Jobs looked at as a whole in one slice. */
+  readonly jobsPerSlice: number;
   readonly restart: RestartConfig;
   /** Beyond its stop grace period, a task that was told to stop is waited for this long before its replacement starts. */
   readonly stopOverdueMs: number;
@@ -48,6 +50,8 @@ export const DEFAULT_ORCHESTRATOR_CONFIG: OrchestratorConfig = {
   slotsPerSlice: 1000,
   // Up to 10 us each when they make a new task: 4 ms. Two to four full transactions keep the log fed.
   groupsPerSlice: 400,
+  // 20 to 50 us each where a time of the clock has come: two searches for the next one. 4 ms.
+  jobsPerSlice: 100,
   restart: {
     // Twelve times the default delay: what runs for a minute does work between its crashes.
     stableAfterMs: 60_000,

@@ -215,8 +215,9 @@ export class JobLoop implements Loop {
 
   /** False when the slice was over before all were looked at. */
   #lookAtJobs(desk: Desk): boolean {
+    let looks = this.#config.jobsPerSlice;
     for (const job of this.#dirtyJobs) {
-      if (desk.room <= 0) return false;
+      if (looks-- <= 0 || desk.room <= 0) return false;
       const groupsBefore = desk.groups.length;
       if (job.service.pendingDelete) {
         this.#setJobTimer(job, undefined);
