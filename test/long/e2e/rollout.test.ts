@@ -24,8 +24,8 @@ const WAYS: readonly { readonly name: string; readonly flags: readonly string[];
   },
   {
     name: 'a check that never succeeds',
-    flags: ['--readiness-probe', 'http:80/nowhere/,interval=500ms,timeout=1s,host=x'],
-    says: /task \w+/,
+    flags: ['--readiness-probe', 'tcp:9998,interval=500ms,timeout=1s'],
+    says: /no task became healthy within 20s: task \w+ runs and is not ready/,
   },
   {
     name: 'a start that hangs',

@@ -6,6 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { SwarmError } from '#common/errors.ts';
 import { randomInt, SeededRandom } from '#common/random.ts';
 import { NodeState, OneOff, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import {
@@ -18,15 +19,43 @@ import {
   UpdateConfig,
   UpdateOrder,
 } from '#gen/swarm/v1/specs.ts';
-import type { Change, ChangeGroup, Loop, StoreEvent } from '#manager/store/index.ts';
+import {
+  abortRollout,
+  pauseRollout,
+  promoteRollout,
+  type RolloutHelp,
+  resumeRollout,
+  rollbackService,
+} from '#manager/control/rollouts.ts';
+import type { Change, ChangeGroup, Loop, StoreEvent, StoreView } from '#manager/store/index.ts';
 import { LoopCluster } from '#test/manager/loops/loop-cluster.ts';
-import { hostPort, node, revision, type SpecOptions, service, spec } from '#test/manager/loops/objects.ts';
+import {
+  cluster as clusterObject,
+  hostPort,
+  node,
+  revision,
+  type SpecOptions,
+  service,
+  spec,
+} from '#test/manager/loops/objects.ts';
+
+/** What operators do to updates, as the API decides it. */
+const STEERING = {
+  pause: pauseRollout,
+  resume: resumeRollout,
+  promote: (view: StoreView, id: string) => promoteRollout(view, id),
+  abort: abortRollout,
+  rollback: (view: StoreView, id: string, help: RolloutHelp) => rollbackService(view, id, 0, help),
+} as const;
+type SteeringVerb = keyof typeof STEERING;
 
 type Command =
   | { readonly kind: 'scale'; readonly service: number; readonly replicas: number }
   | { readonly kind: 'update'; readonly service: number; readonly bad: boolean; readonly variant: number }
   | { readonly kind: 'constrain'; readonly service: number; readonly zone: number }
   | { readonly kind: 'remove-service'; readonly service: number }
+  | { readonly kind: 'steer'; readonly service: number; readonly verb: SteeringVerb }
+  | { readonly kind: 'unready'; readonly pick: number; readonly ready: boolean }
   | { readonly kind: 'state'; readonly node: number; readonly state: NodeState }
   | { readonly kind: 'availability'; readonly node: number; readonly availability: NodeAvailability }
   | { readonly kind: 'relabel'; readonly node: number; readonly zone: number }
@@ -44,9 +73,15 @@ const SERVICES = 4;
 const small = fc.nat({ max: 9 });
 const command: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ kind: fc.constant('scale' as const), service: small, replicas: fc.nat({ max: 8 }) }),
-  fc.record({ kind: fc.constant('update' as const), service: small, bad: fc.boolean(), variant: fc.nat({ max: 63 }) }),
+  fc.record({ kind: fc.constant('update' as const), service: small, bad: fc.boolean(), variant: fc.nat({ max: 255 }) }),
   fc.record({ kind: fc.constant('constrain' as const), service: small, zone: fc.nat({ max: 2 }) }),
   fc.record({ kind: fc.constant('remove-service' as const), service: small }),
+  fc.record({
+    kind: fc.constant('steer' as const),
+    service: small,
+    verb: fc.constantFrom<SteeringVerb>('pause', 'resume', 'promote', 'abort', 'rollback'),
+  }),
+  fc.record({ kind: fc.constant('unready' as const), pick: fc.nat(), ready: fc.boolean() }),
   fc.record({
     kind: fc.constant('state' as const),
     node: small,
@@ -99,12 +134,16 @@ function updateConfig(variant: number): UpdateConfig {
     ] as FailureAction,
     delayMs: (variant & 16) === 0 ? 0 : 3000,
     monitorMs: (variant & 32) === 0 ? undefined : 1000,
+    canaries: (variant & 64) === 0 ? 0 : 1,
+    autoPromote: (variant & 192) === 192,
+    progressDeadlineMs: (variant & 128) === 0 ? undefined : 20_000,
   });
 }
 
 class History {
   readonly cluster: LoopCluster;
   readonly #random: SeededRandom;
+  readonly #operators: SeededRandom;
   #nodes = 0;
   #seenEvents = 0;
   #images = 0;
@@ -112,6 +151,8 @@ class History {
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed);
+    // Another one than the loops have: ids of both live in one store.
+    this.#operators = new SeededRandom(seed + 1_000_000);
     const endless = 1_000_000;
     this.cluster = new LoopCluster({
       seed,
@@ -127,6 +168,7 @@ class History {
         return image?.startsWith('bad') === true ? { afterMs: 500, state: TaskState.FAILED } : undefined;
       },
     });
+    this.cluster.create('cluster', { ...clusterObject(), featureLevel: 4 });
     this.cluster.shadows = this.cluster.newLoops();
     for (let i = 0; i < 4; i++) this.#addNode();
     for (let i = 0; i < SERVICES; i++) this.#declare(i);
@@ -150,7 +192,7 @@ class History {
         return this.#update(command.service, {
           image: `${command.bad ? 'bad' : 'good'}:${this.#images++}`,
           update: updateConfig(command.variant),
-          rollback: updateConfig(command.variant ^ 5),
+          rollback: { ...updateConfig(command.variant ^ 5), canaries: 0, autoPromote: false },
         });
       case 'constrain':
         return this.#update(command.service, {
@@ -159,6 +201,16 @@ class History {
       case 'remove-service': {
         const found = this.#service(command.service);
         if (found !== undefined) cluster.edit('service', found.id, { pendingDelete: true });
+        return;
+      }
+      case 'steer':
+        return this.#steer(command.service, command.verb);
+      case 'unready': {
+        const running = cluster
+          .running()
+          .filter(({ nodeId }) => cluster.store.get('node', nodeId)?.status?.state === NodeState.READY);
+        const task = running[command.pick % Math.max(1, running.length)];
+        if (task !== undefined && task.serviceId !== '') cluster.setReady(task, command.ready);
         return;
       }
       case 'state': {
@@ -272,6 +324,19 @@ class History {
     this.cluster.edit('service', found.id, { spec: { ...found.spec, mode } });
   }
 
+  #steer(pick: number, verb: SteeringVerb): void {
+    const found = this.#service(pick);
+    if (found === undefined) return;
+    const help = { author: 'operator', random: this.#operators, nowMs: this.cluster.nowMs };
+    try {
+      const { changes } = STEERING[verb](this.cluster.store, found.id, help);
+      if (changes.length > 0) this.cluster.commit(...changes);
+    } catch (thrown) {
+      // An operator who is refused has learnt something.
+      if (!(thrown instanceof SwarmError)) throw thrown;
+    }
+  }
+
   /** As the API does it: the next revision, and no update status. A removed service is declared anew. */
   #update(pick: number, fields: SpecOptions): void {
     const found = this.#service(pick);
@@ -353,6 +418,7 @@ class History {
       const current = cluster.store.get('node', id);
       cluster.edit('node', id, { spec: NodeSpec.create({ ...current?.spec, availability: NodeAvailability.ACTIVE }) });
     }
+    this.#recover();
     cluster.run(60_000);
     // Start-first with a fixed host port on every node cannot end, so that service stops first (its variant is even).
     for (let i = 0; i < SERVICES; i++)
@@ -362,7 +428,11 @@ class History {
         update: updateConfig(i + 1),
         rollback: updateConfig(i + 1),
       });
-    cluster.run(3_600_000);
+    for (let i = 0; i < 5; i++) {
+      cluster.run(600_000);
+      this.#recover();
+    }
+    cluster.run(600_000);
     this.checkPromises();
     for (const found of cluster.store.all('service')) this.#checkService(found.id);
     this.#checkOneOffs();
@@ -375,6 +445,12 @@ class History {
       for (const id of ids) assert.ok(known.has(id), 'a container is left');
     assert.equal(cluster.settle(), 0);
     assert.equal(cluster.wakeAtMs(), undefined, 'something still wants to happen');
+  }
+
+  /** Whatever was not ready is. */
+  #recover(): void {
+    for (const task of this.cluster.running())
+      if (task.status?.health?.ready === false) this.cluster.setReady(task, true);
   }
 
   /** Each runs, or has ended and is kept to be seen; of those that went nothing is left. */
