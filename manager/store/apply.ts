@@ -3,7 +3,8 @@ import { type StoreAction, StoreActionKind, StoreTransaction } from '#gen/swarm/
 import { Editor } from './editor.ts';
 import { newerContent } from './refusals.ts';
 import type { StoreState } from './state.ts';
-import type { CommitEvents, StoredObject, StoreEvent, TableName } from './types.ts';
+import type { StoredObject, TableName } from './stored-objects.ts';
+import type { CommitEvents, StoreEvent } from './types.ts';
 
 export type Applied =
   | { readonly kind: 'applied'; readonly next: StoreState; readonly commit: CommitEvents }

@@ -1,8 +1,8 @@
 import { EMPTY_ID_SET, type IdSet, idSetSize, idSetWith, idSetWithout } from './id-set.ts';
 import type { Owner, PersistentMap } from './persistent-map.ts';
 import { StoreState, type TableState } from './state.ts';
+import type { TableName, Tables } from './stored-objects.ts';
 import { definitionOf, type TableDefinition } from './tables.ts';
-import type { TableName, Tables } from './types.ts';
 
 interface Draft<T> {
   objects: PersistentMap<T>;

@@ -1,8 +1,8 @@
 /** Why the store refuses a change: the errors, in one place and one voice. */
 import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
+import type { StoredObject, TableName } from './stored-objects.ts';
 import { TABLES } from './tables.ts';
-import type { StoredObject, TableName } from './types.ts';
 
 export function outOfSequence(table: TableName, id: string, read: number, current: number): SwarmError {
   return new SwarmError({

@@ -4,8 +4,8 @@ import { concatenated } from './bytes.ts';
 import { Editor } from './editor.ts';
 import { damagedSnapshot, newerContent } from './refusals.ts';
 import { StoreState } from './state.ts';
+import type { StoredObject, TableName } from './stored-objects.ts';
 import { objectOfTable, TABLE_NAMES } from './tables.ts';
-import type { StoredObject, TableName } from './types.ts';
 
 export const SNAPSHOT_FORMAT = 1;
 

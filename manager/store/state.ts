@@ -1,8 +1,9 @@
 import type { Revision, Service, Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { EMPTY_ID_SET, type IdSet, idSetValues } from './id-set.ts';
 import { PersistentMap } from './persistent-map.ts';
+import type { NamedTable, TableName, Tables } from './stored-objects.ts';
 import { type MultipleIndex, numberKey, TABLE_NAMES, TABLES, type UniqueIndex } from './tables.ts';
-import type { IndexedStoreView, NamedTable, TableName, Tables } from './types.ts';
+import type { IndexedStoreView } from './types.ts';
 
 /** One table at one version. Invariant: every index holds exactly what its function says of the objects. */
 export interface TableState<T> {

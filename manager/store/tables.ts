@@ -12,7 +12,7 @@ import {
   Task,
   Volume,
 } from '#gen/swarm/v1/objects.ts';
-import type { TableName, Tables } from './types.ts';
+import type { TableName, Tables } from './stored-objects.ts';
 
 /** Finds objects by something else than their id. Pure functions of the object; undefined leaves it out. */
 export interface TableDefinition<T> {
@@ -27,7 +27,7 @@ export interface TableDefinition<T> {
 }
 
 /**
- * The tables with their indexes. A new kind of object is one line here, one in `types.ts`, and its message in the
+ * The tables with their indexes. A new kind of object is one line here, one in `stored-objects.ts`, and its message in the
  * contract (the `StoreObject` union names tables).
  */
 export const TABLES = {

@@ -15,8 +15,9 @@ import {
   unknownObject,
 } from './refusals.ts';
 import type { StoreState } from './state.ts';
+import type { StoredObject, TableName } from './stored-objects.ts';
 import { definitionOf, objectOfTable, TABLES } from './tables.ts';
-import type { Change, ChangeGroup, CommitEvents, StoredObject, StoreEvent, TableName } from './types.ts';
+import type { Change, ChangeGroup, CommitEvents, StoreEvent } from './types.ts';
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 

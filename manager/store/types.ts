@@ -1,44 +1,9 @@
 /**
  * What the rest of the manager sees of the store: immutable views, events, changes. Pure.
  */
-import type {
-  Cluster,
-  Config,
-  ConfigVersion,
-  Network,
-  Node,
-  Revision,
-  Secret,
-  SecretVersion,
-  Service,
-  Stack,
-  Task,
-  TaskState,
-  Volume,
-} from '#gen/swarm/v1/objects.ts';
+import type { Cluster, Revision, Service, Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import type { NamedTable, TableName, Tables } from './stored-objects.ts';
 import type { MultipleIndex, UniqueIndex } from './tables.ts';
-
-/** Every table with the type of its objects. A new kind of object is one line here and one in `tables.ts`. */
-export interface Tables {
-  readonly cluster: Cluster;
-  readonly node: Node;
-  readonly service: Service;
-  readonly revision: Revision;
-  readonly task: Task;
-  readonly network: Network;
-  readonly secret: Secret;
-  readonly secretVersion: SecretVersion;
-  readonly config: Config;
-  readonly configVersion: ConfigVersion;
-  readonly volume: Volume;
-  readonly stack: Stack;
-}
-
-export type TableName = keyof Tables;
-export type StoredObject = Tables[TableName];
-
-/** Tables whose objects have a name: their own, or a node's hostname. */
-export type NamedTable = 'config' | 'network' | 'node' | 'secret' | 'service' | 'stack' | 'volume';
 
 /**
  * A change that deciding code asks for. `object.version` is the version that was read (0 for a creation): a write in
