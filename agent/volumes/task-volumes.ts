@@ -4,6 +4,7 @@ import { readdir, rm } from 'node:fs/promises';
 import type { MountSpec } from '#agent/runtime/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { withDeadline } from '#common/system/deadline.ts';
 import { Turns } from '#common/system/turns.ts';
 import { bindSource } from './bind-source.ts';
 import { fillVolume } from './fill-volume.ts';
@@ -200,7 +201,7 @@ export class TaskVolumes {
     }
     await this.#unmountUnused();
     // What needs no plugin is over at once.
-    await Promise.race([this.#turns.over(), new Promise((resolve) => setTimeout(resolve, RESTORE_WAIT_MS).unref())]);
+    await withDeadline(this.#turns.over(), RESTORE_WAIT_MS, 'volumes of nobody to go').catch(() => {});
   }
 
   async #restoreGone(name: string): Promise<void> {

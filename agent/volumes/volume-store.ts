@@ -48,7 +48,9 @@ export class VolumeStore {
   async write(record: VolumeRecord): Promise<VolumeRecord> {
     const path = this.#pathOf(record.name);
     await mkdir(path, { recursive: true, mode: 0o700 });
-    await writeFile(`${path}/volume.json.new`, JSON.stringify(record), { mode: 0o600, flush: true });
+    // An anonymous one goes when the power does: its task does not come back.
+    const flush = record.owner === undefined;
+    await writeFile(`${path}/volume.json.new`, JSON.stringify(record), { mode: 0o600, flush });
     await rename(`${path}/volume.json.new`, `${path}/volume.json`);
     return record;
   }

@@ -29,14 +29,7 @@ import {
   requireProgram,
 } from '#agent/runtime/index.ts';
 import { PayloadStore, TaskPayloads } from '#agent/secrets/index.ts';
-import {
-  mountsDirectoryOf,
-  NodeVolumes,
-  TaskVolumes,
-  VOLUMES_DEFAULTS,
-  VolumeDrivers,
-  VolumeStore,
-} from '#agent/volumes/index.ts';
+import type { TaskVolumes, VolumeStore } from '#agent/volumes/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
@@ -45,6 +38,7 @@ import { Platform } from '#gen/swarm/v1/specs.ts';
 import type { ImagePinner } from '#manager/control/index.ts';
 import { openClusterNetworking } from './cluster-networking.ts';
 import type { Engine } from './engine.ts';
+import { openVolumes } from './open-volumes.ts';
 import type { DaemonOptions } from './options.ts';
 import type { Paths } from './paths.ts';
 import { FEATURE_LEVEL, VERSION } from './version.ts';
@@ -159,25 +153,6 @@ async function openImages(options: DaemonOptions, paths: Paths, logger: Logger):
     },
     logger.with({ part: 'images' }),
   );
-}
-
-interface OpenedVolumes {
-  readonly store: VolumeStore;
-  readonly taskVolumes: TaskVolumes;
-  readonly nodeVolumes: NodeVolumes;
-}
-
-function openVolumes(paths: Paths, logger: Logger): OpenedVolumes {
-  const store = new VolumeStore(paths.volumes, systemClock);
-  const log = logger.with({ part: 'volumes' });
-  const taskVolumes = new TaskVolumes({
-    store,
-    drivers: new VolumeDrivers(store, mountsDirectoryOf(paths.volumesRun), VOLUMES_DEFAULTS),
-    runDirectory: paths.volumesRun,
-    unmountTimeoutMs: VOLUMES_DEFAULTS.unmountTimeoutMs,
-    log,
-  });
-  return { store, taskVolumes, nodeVolumes: new NodeVolumes(taskVolumes, log) };
 }
 
 async function openNetwork(

@@ -10,6 +10,7 @@ import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { openClusterNetworking } from './cluster-networking.ts';
+import { openVolumes } from './open-volumes.ts';
 import type { DaemonOptions } from './options.ts';
 import { pathsOf } from './paths.ts';
 import { acquireLock, releaseLock } from './process-lock.ts';
@@ -48,6 +49,8 @@ async function removeContainers(options: DaemonOptions, logger: Logger): Promise
   }
   await cgroups.remove(options.cgroupParent);
   runtime.close();
+  // Plugins are told that nobody has their volumes any more; what they keep is theirs.
+  await openVolumes(paths, logger).taskVolumes.restore({ living: new Map(), all: new Set() });
   const network = new NodeNetwork({
     instance: options.stateDir,
     directory: paths.networkRun,
