@@ -1,8 +1,10 @@
 /** Goal: commands run in containers within their bounds. Method: real containers, whose processes are counted. */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
+import { findProgram } from '#agent/runtime/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { skipBecause } from '#test/support/skip-because.ts';
 import { describeInside } from './inside.ts';
 import { TestRuntime } from './test-runtime.ts';
 
@@ -74,6 +76,22 @@ describeInside(import.meta.filename, 'runtime: commands in a container', () => {
     assert.equal((await running).exitCode, 137);
     await assert.rejects(under.runtime.exec(other, { ...BOUNDS, command: ['/bin/true'] }), SwarmError);
     await under.runtime.remove(other);
+  });
+
+  it('are the same with runc: words, exit code, and an end in time', async function () {
+    if ((await findProgram('runc')) === undefined) skipBecause(this, 'no runc here');
+    const other = await TestRuntime.make({ runtimeName: 'runc' });
+    try {
+      const container = await other.start(['/bin/sleep', '1000'], { spec: { env: ['WHO=me'] } });
+      const shell = (line: string, timeoutMs: number) =>
+        other.runtime.exec(container, { command: ['/bin/sh', '-c', line], timeoutMs, outputBytesMax: 2000 });
+      assert.deepEqual(await shell('echo $WHO; exit 7', 20_000), { exitCode: 7, output: 'me\n' });
+      assert.deepEqual(await shell('echo begun; sleep 500; :', 1500), { exitCode: undefined, output: 'begun\n' });
+      const processes = async () => (await shell('ps', 20_000)).output;
+      await eventually('nothing of it is left', async () => !/sleep 500/.test(await processes()));
+    } finally {
+      await other.remove();
+    }
   });
 
   it('leave nothing in the bundle but what the next of them needs', async () => {

@@ -58,7 +58,7 @@ describe('cli: probes', () => {
       );
   });
 
-  it('property: rubbish is taken, or refused as a flag’s value is', () => {
+  it('property: rubbish is taken or refused, like every value of a flag', () => {
     fc.assert(
       fc.property(fc.string(), fc.constantFrom('', 'tcp:', 'http:', 'exec:', 'tcp:80,'), (text, start) => {
         try {
