@@ -6,8 +6,8 @@ export const LAB_CONFIG = {
   stateRoot: '/var/lib/starling-lab',
   /** Of each kind; the third and fourth part of the address tell kind and number. */
   hostsMax: 200,
-  /** The daemon answers on its socket after this at the latest; 10 s is ten times what a busy laptop needs. */
-  daemonStartMs: 20_000,
+  /** The daemon answers on its socket after this at the latest. Hosts of a lab start together: on two busy cores, 20 s. */
+  daemonStartMs: 60_000,
   /** All processes of a killed host are gone after this; only one stuck in the kernel takes longer. */
   killMs: 10_000,
   /** A daemon that is asked to end has ended: it hands over, flushes, and lets go of what waits. */
