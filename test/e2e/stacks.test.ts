@@ -13,13 +13,14 @@ const COMPOSE = `
 x-common: &common
   image: \${IMAGE:?the image has to be named}
   stop_grace_period: 1s
+  deploy: &deploy {update_config: &update {monitor: 200ms}}
 services:
   db:
     <<: *common
     command: ["sh", "-c", "sleep 1; touch /data/ready; trap 'exit 0' TERM; while :; do sleep 100 & wait $$!; done"]
     healthcheck: {test: ["CMD", "test", "-e", "/data/ready"], interval: 500ms, timeout: 5s, retries: 60}
     volumes: [data:/data]
-    deploy: {placement: {constraints: [node.role == manager]}}
+    deploy: {<<: *deploy, placement: {constraints: [node.role == manager]}}
   migrate:
     <<: *common
     command: sh -c "cat /run/secrets/token"
@@ -31,7 +32,7 @@ services:
     configs: [{source: page, target: /etc/page}]
     secrets: [token]
     networks: {front: {aliases: [www]}, default: }
-    deploy: {replicas: 2, update_config: {parallelism: 0, monitor: 500ms}}
+    deploy: {replicas: 2, update_config: {<<: *update, parallelism: 0}}
     depends_on: {db: {condition: service_healthy}, migrate: {condition: service_completed_successfully}}
 networks: {front: {driver_opts: {}}}
 volumes: {data: }
