@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { MemoryDatabase } from '#agent/database/index.ts';
 import { SimulatedExecutor, SimulatedHost } from '#agent/executor/index.ts';
+import { payloadReferences } from '#agent/secrets/payload-store.ts';
 import { type DispatcherStream, SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
 import { WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
 import { ManualClock } from '#common/clock.ts';
@@ -13,13 +14,25 @@ import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import type { SessionRequest, SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
-import { Node, NodeDescription, NodeState, Revision, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
-import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
+import {
+  Node,
+  NodeDescription,
+  NodeState,
+  PayloadVersion,
+  Revision,
+  Secret,
+  SecretVersion,
+  Task,
+  TaskState,
+  TaskStatus,
+} from '#gen/swarm/v1/objects.ts';
+import { ContainerSpec, SecretReference, ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
 import { DISPATCHER_DEFAULTS, Dispatcher, type DispatcherSession } from '#manager/dispatcher/index.ts';
 import type { Change } from '#manager/store/index.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
 
 const NODE = 'n'.repeat(25);
+const SECRET = 'hunter2-in-memory-only';
 
 /** Lets promises settle, without time passing. */
 async function settle(): Promise<void> {
@@ -57,8 +70,23 @@ class World {
     this.view.commit([
       { kind: 'create', table: 'revision', object: Revision.create({ id: 'r', serviceId: 's', number: 1, spec }) },
     ]);
+    this.#commitSecret();
     this.view.onCommit((commit, view) => this.dispatcher.observe(commit, view));
     this.dispatcher.start(this.view);
+  }
+
+  /** Revision 2 refers to it. */
+  #commitSecret(): void {
+    const secrets = [SecretReference.create({ secretId: 'secret', secretName: 'db', number: 1 })];
+    const container = ContainerSpec.create({ image: 'x', secrets });
+    const spec = ServiceSpec.create({ name: 'web', task: TaskSpec.create({ container }) });
+    const version = SecretVersion.create({ id: 'v', secretId: 'secret', number: 1, data: Buffer.from(SECRET) });
+    const versions = [PayloadVersion.create({ number: 1 })];
+    this.view.commit([
+      { kind: 'create', table: 'secret', object: Secret.create({ id: 'secret', versions }) },
+      { kind: 'create', table: 'secretVersion', object: version },
+      { kind: 'create', table: 'revision', object: Revision.create({ id: 'r2', serviceId: 's', number: 2, spec }) },
+    ]);
   }
 
   #commit(changes: readonly Change[]): void {
@@ -185,10 +213,20 @@ class World {
     }
   }
 
-  assign(id: string, desiredState: TaskState = TaskState.RUNNING): void {
+  assign(id: string, desiredState: TaskState = TaskState.RUNNING, revision = 1): void {
     const status = TaskStatus.create({ state: TaskState.ASSIGNED });
-    const task = Task.create({ id, serviceId: 's', revision: 1, slot: 1, nodeId: NODE, desiredState, status });
+    const task = Task.create({ id, serviceId: 's', revision, slot: 1, nodeId: NODE, desiredState, status });
     this.view.commit([{ kind: 'create', table: 'task', object: task }]);
+  }
+
+  /** Lets time pass in the smallest steps until the agent has the task so far. */
+  async untilState(id: string, state: TaskState): Promise<void> {
+    for (let ms = 0; ms < 1000; ms++) {
+      if ((this.worker.status(id)?.state ?? TaskState.NEW) >= state) break;
+      this.clock.advance(1);
+      await settle();
+    }
+    assert.equal(this.worker.status(id)?.state, state);
   }
 
   desire(id: string, desiredState: TaskState): void {
@@ -241,6 +279,34 @@ describe('session between agent and dispatcher', () => {
     assert.equal(world.state('t1'), 'FAILED');
     assert.equal(world.state('t2'), 'RUNNING');
     assert.equal(world.view.get('task', 't1')?.status?.container?.exitCode, 3);
+    await world.killAgent();
+  });
+
+  it('a secret is in memory as long as a task needs it; a task that begins without a manager waits for it', async () => {
+    const world = new World();
+    await world.startAgent();
+    world.assign('t1', TaskState.RUNNING, 2);
+    // It is being prepared, which takes a millisecond.
+    await world.untilState('t1', TaskState.PREPARING);
+    await world.killAgent();
+    const stored = JSON.stringify(await world.database.load(), (_key, value: unknown) =>
+      value instanceof Uint8Array ? Buffer.from(value).toString() : value,
+    );
+    assert.ok(stored.includes('"secretName":"db"') && !stored.includes(SECRET), stored);
+    world.cutLink();
+    await world.startAgent();
+    await world.pass(1000);
+    assert.match(world.worker.status('t1')?.message ?? '', /^waiting for secret db \(version 1\): no manager/);
+    world.healLink();
+    await world.pass(8000);
+    assert.equal(world.state('t1'), 'RUNNING');
+    const [reference] = payloadReferences(world.worker.assignments()[0]?.spec ?? ServiceSpec.create());
+    assert.ok(reference !== undefined);
+    assert.equal(Buffer.from(world.executor.payloads.get(reference)?.data ?? []).toString(), SECRET);
+    world.desire('t1', TaskState.SHUTDOWN);
+    await world.pass(40);
+    assert.equal(world.state('t1'), 'SHUTDOWN');
+    assert.equal(world.executor.payloads.get(reference), undefined);
     await world.killAgent();
   });
 
