@@ -109,7 +109,7 @@ describe('compose: merge', () => {
     assert.deepEqual(services.a, { image: 'i', command: 'over', environment: { X: 1 } });
     assert.equal(services.c?.user, 'u');
     assert.deepEqual(
-      (services.c?.volumes as { source: string }[]).map(({ source }) => source),
+      ((services.c?.volumes ?? []) as { source: string }[]).map(({ source }) => source),
       ['/project/sub/there', '/project/here'],
     );
   });
