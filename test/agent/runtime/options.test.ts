@@ -245,6 +245,25 @@ describeInside(import.meta.filename, 'runtime: options', () => {
     assert.match(unknown.message, /no OCI runtime "bash", only crun/);
   });
 
+  it('is the same with runc', async function () {
+    if ((await findProgram('runc')) === undefined) skipBecause(this, 'no runc is installed');
+    const runtime = 'runc';
+    const source = await fakeDevice('runc');
+    const devices = [{ source, target: '/dev/mine', access: 'r', optional: false }];
+    const script = '(exec 3</dev/mine) && echo read; hostname; cat /proc/sys/kernel/domainname';
+    const named = { devices, hostname: 'web', domainName: 'example.org', shmBytes: 8 << 20 };
+    assert.equal(await shell(script, { ...named, runtime }), 'read\nweb\nexample.org');
+    const namespaces = { pid: 'host', ipc: 'host', uts: 'host', cgroup: 'host' } as const;
+    assert.equal(await shell('hostname; ls -d /dev/shm', { namespaces, runtime }), `${hostname()}\n/dev/shm`);
+    const wide = await shell('grep Seccomp: /proc/self/status; ls -d /dev/fuse', { privileged: true, runtime });
+    assert.equal(wide, 'Seccomp:\t0\n/dev/fuse');
+    const profile = {
+      defaultAction: 'SCMP_ACT_ALLOW',
+      syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: 28 }],
+    };
+    assert.match(await shell('mkdir /tmp/x', { seccomp: profile, runtime }), /No space/);
+  });
+
   it('carries its annotations in the bundle', async () => {
     const id = await under.start(['/bin/sleep', '1000'], { spec: { annotations: { 'org.example.team': 'blue' } } });
     const config = JSON.parse(await readFile(`${under.runtime.context.paths.bundle(id)}/config.json`, 'utf8')) as {
