@@ -29,8 +29,8 @@ export const DEFAULT_SCHEDULER_CONFIG: SchedulerConfig = {
   evaluationsPerSlice: 4000,
   // Soon enough for a person who watches `service ps`, rare enough that node heartbeats cost nothing.
   reasonIntervalMs: 1000,
-  // 10,000 waiting tasks are rewritten every 11 s at most: under 1,000 writes a second whatever waits.
-  reasonIntervalPerTaskMs: 1,
+  // 10,000 waiting tasks are rewritten once a minute at most: under 200 writes a second whatever waits.
+  reasonIntervalPerTaskMs: 6,
   // So that a large group of high priority clears a swarm in steps that people can follow, and stop.
   preemptionsPerLook: 20,
   // What was told to leave has mostly left by then.

@@ -25,7 +25,7 @@ const PER_SECOND_MIN = 1500;
 const P50_MS_MAX = 100;
 const P99_MS_MAX = 400;
 const BYTES_PER_TASK_MAX = 3 * 1024;
-const PATIENCE = { timeoutMs: 600_000, everyMs: 100 };
+const PATIENCE = { timeoutMs: 240_000, everyMs: 500 };
 /** Until what the last tasks left behind has been written and collected. */
 const REST_MS = 3000;
 
@@ -42,7 +42,9 @@ class Agents {
       else this.lost ??= answer.why;
     });
     this.#child.send(order);
-    await eventually('all sessions', () => this.#welcomed === order.agents.length, PATIENCE);
+    const isDone = (): boolean => this.lost !== undefined || this.#welcomed === order.agents.length;
+    await eventually('all sessions', isDone, PATIENCE);
+    if (this.lost !== undefined) throw new Error(`a session was lost: ${this.lost}`);
   }
 
   async stop(): Promise<void> {
@@ -58,8 +60,12 @@ async function create({ leader }: Managers, name: string, replicas: number): Pro
   const spec = ServiceSpec.create({ name, mode: { kind: 'replicated', value: { replicas } }, task });
   const began = performance.now();
   await leader.client.control.createService({ spec, queryRegistry: false });
+  // A read that comes too late on a busy machine is asked again.
   const isRunning = async (): Promise<boolean> =>
-    ((await leader.client.control.getService({ reference: name })).counts?.running ?? 0) >= replicas;
+    leader.client.control.getService({ reference: name }).then(
+      ({ counts }) => (counts?.running ?? 0) >= replicas,
+      () => false,
+    );
   await eventually('all tasks to run', isRunning, PATIENCE);
   const seconds = (performance.now() - began) / 1000;
   if (name !== 'bench') return;
@@ -108,6 +114,7 @@ async function main(folder: string): Promise<void> {
   try {
     const { address, clusterId } = managers;
     await agents.start({ manager: address, clusterId, agents: managers.agents, tellsPlacements: true });
+    console.log(`${AGENTS} agents have their sessions`);
     await create(managers, 'warm-up', WARM_UP_TASKS);
     await pause(REST_MS);
     agents.placements.length = 0;

@@ -3,8 +3,7 @@
  * and processes. Peer: Docker's swarm mode (docker.io) in a network namespace of its own, with the same image, where it
  * is installed. Rounds alternate; medians are compared. Also the memory of an idle agent and of each container.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,28 +11,18 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 import { ContainerSpec, ResourceRequirements, Resources, ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
-import { connectLocal } from '#src/client/local.ts';
-import type { SwarmClient } from '#src/client/swarm-client.ts';
-import { busyboxArchive, busyboxArchiveBytes } from '#test/fixtures/busybox-image.ts';
-import { eventually } from '#test/support/eventually.ts';
+import { BenchDaemon, COMMAND, IMAGE, median, until } from './service/bench-daemon.ts';
+import { DockerSwarm } from './service/docker-swarm.ts';
 
 const REPLICAS = 50;
 const ROUNDS = 3;
 const PEER_RATIO_MIN = 10;
 const MEMORY_PER_CONTAINER_MB_MAX = 3;
 const IDLE_AGENT_MB_MAX = 110;
-const ROUND_TIMEOUT_MS = 120_000;
 /** A daemon that is idle still sends heartbeats: less than 2 % of a processor. */
 const IDLE_TICKS_MAX = 10;
 const IDLE_LOOK_MS = 5_000;
-const IMAGE = 'busybox:bench';
-const COMMAND = ['/bin/sh', '-c', 'trap exit TERM; sleep 1000 & wait'];
-const root = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
-
-function until(what: string, done: () => Promise<boolean> | boolean, everyMs: number): Promise<void> {
-  return eventually(what, done, { timeoutMs: ROUND_TIMEOUT_MS, everyMs });
-}
 
 /** Processor time that the process has used, in ticks of 10 ms. */
 function ticksOf(pid: number): number {
@@ -79,45 +68,7 @@ function processesWith(words: string): number[] {
     });
 }
 
-class Starling {
-  readonly client: SwarmClient;
-  readonly daemon: ChildProcess;
-  readonly flags: readonly string[];
-
-  constructor(folder: string, name: string) {
-    this.flags = [
-      '--state-dir',
-      join(folder, name),
-      '--run-dir',
-      join(folder, `${name}-run`),
-      '--cgroup-parent',
-      `/starling-bench-${name}`,
-    ];
-    this.daemon = spawn(join(root, 'bin/swarmd'), this.flags, { stdio: ['ignore', 'ignore', 'pipe'] });
-    this.client = connectLocal(join(folder, `${name}-run`, 'swarm.sock'));
-  }
-
-  get pid(): number {
-    return this.daemon.pid ?? 0;
-  }
-
-  async ready(): Promise<void> {
-    const answers = async (): Promise<boolean> =>
-      this.client.node.getInfo({}).then(
-        () => true,
-        () => false,
-      );
-    await until('swarmd', answers, 50);
-  }
-
-  async loadImage(): Promise<void> {
-    const bytes = await busyboxArchiveBytes({ name: IMAGE });
-    const chunks = Array.from({ length: Math.ceil(bytes.length / 2 ** 20) }, (_, index) => ({
-      chunk: bytes.subarray(index * 2 ** 20, (index + 1) * 2 ** 20),
-    }));
-    await this.client.images.loadImage(chunks);
-  }
-
+class Starling extends BenchDaemon {
   /** Milliseconds from the request until every replica runs. */
   async round(): Promise<number> {
     const limits = Resources.create({ cpuNanos: 1e9, memoryBytes: 64 << 20, pids: 100 });
@@ -141,49 +92,13 @@ class Starling {
     await this.client.control.removeService({ reference: 'bench' });
     await until('the removal', async () => (await this.client.node.getInfo({})).containersTotal === 0, 100);
   }
-
-  async destroy(): Promise<void> {
-    this.client.close();
-    const ended = once(this.daemon, 'exit');
-    this.daemon.kill('SIGTERM');
-    await ended;
-    await run(join(root, 'bin/swarmd'), ['destroy', ...this.flags]);
-  }
 }
 
-/** dockerd in a network namespace of its own: its rules and bridges are not the host's. */
-class DockerSwarm {
-  readonly #folder: string;
-  readonly #daemon: ChildProcess;
-
-  constructor(folder: string) {
-    this.#folder = folder;
-    const script = `
-      ip link set lo up; ip link add v0 type veth peer name v1
-      ip addr add 10.99.0.1/24 dev v0; ip link set v0 up; ip link set v1 up
-      exec dockerd --data-root ${folder}/data --exec-root ${folder}/exec --pidfile ${folder}/pid -H unix://${folder}/sock`;
-    this.#daemon = spawn('unshare', ['--net', 'bash', '-c', script], { stdio: 'ignore' });
-  }
-
-  async #docker(...args: string[]): Promise<string> {
-    return (await run('docker', ['-H', `unix://${this.#folder}/sock`, ...args])).stdout.trim();
-  }
-
-  async ready(): Promise<void> {
-    const answers = (): Promise<boolean> =>
-      this.#docker('version').then(
-        () => true,
-        () => false,
-      );
-    await until('dockerd', answers, 200);
-    await this.#docker('swarm', 'init', '--advertise-addr', '10.99.0.1');
-    await this.#docker('load', '-i', await busyboxArchive({ name: IMAGE }));
-  }
-
+class DockerPeer extends DockerSwarm {
   async round(): Promise<number> {
     const limits = ['--limit-cpu', '1', '--limit-memory', '64m', '--limit-pids', '100'];
     const began = performance.now();
-    await this.#docker(
+    await this.docker(
       'service',
       'create',
       '-d',
@@ -198,26 +113,16 @@ class DockerSwarm {
       ...COMMAND,
     );
     const all = async (): Promise<boolean> =>
-      (await this.#docker('service', 'ls', '--format', '{{.Replicas}}')) === `${REPLICAS}/${REPLICAS}`;
+      (await this.docker('service', 'ls', '--format', '{{.Replicas}}')) === `${REPLICAS}/${REPLICAS}`;
     await until("Docker's replicas", all, 5);
     return performance.now() - began;
   }
 
   async clear(): Promise<void> {
-    await this.#docker('service', 'rm', 'bench');
-    await until("Docker's removal", async () => (await this.#docker('ps', '-aq')) === '', 300);
-  }
-
-  async destroy(): Promise<void> {
-    await this.#docker('swarm', 'leave', '--force').catch(() => '');
-    const ended = once(this.#daemon, 'exit');
-    this.#daemon.kill('SIGTERM');
-    await ended;
+    await this.docker('service', 'rm', 'bench');
+    await until("Docker's removal", async () => (await this.docker('ps', '-aq')) === '', 300);
   }
 }
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 async function main(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'slb-'));
@@ -225,7 +130,7 @@ async function main(): Promise<void> {
   const manager = new Starling(folder, 'm');
   const worker = new Starling(folder, 'w');
   const docker = await run('dockerd', ['--version']).then(
-    () => new DockerSwarm(folder),
+    () => new DockerPeer(folder),
     () => undefined,
   );
   try {

@@ -111,7 +111,7 @@ function notePlacement({ createdAtMs, status }: Task): void {
 }
 
 function tell(answer: AgentsAnswer): void {
-  process.send?.(answer);
+  process.send?.(answer, () => {}); // nobody listens any more once the benchmark ends
 }
 
 async function obey(order: AgentsOrder): Promise<void> {

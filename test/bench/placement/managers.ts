@@ -25,6 +25,7 @@ const root = join(import.meta.dirname, '../../..');
 const PATIENCE = { timeoutMs: 120_000, everyMs: 200 };
 /** A thousand agents on one machine have better things to do here. */
 const HEARTBEAT_MS = 10_000;
+const PROFILE = process.env['BENCH_PROFILE'];
 
 export interface Memory {
   readonly heldBytes: number;
@@ -44,6 +45,8 @@ export class ManagerProcess {
         execArgv: [
           '--expose-gc',
           '--max-semi-space-size=4',
+          // BENCH_PROFILE=DIR: where a manager's time goes, for who wants to make it less.
+          ...(PROFILE === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(PROFILE, name)}`]),
           '--import',
           join(import.meta.dirname, 'memory-reporter.ts'),
         ],
@@ -108,12 +111,15 @@ export async function startManagers(folder: string, agentCount: number): Promise
     featureLevel: FEATURE_LEVEL,
     spec: ClusterSpec.create({ dispatcher: { heartbeatPeriodMs: HEARTBEAT_MS } }),
   });
+  const stage = (what: string): void => console.log(`${what} after ${(performance.now() / 1000).toFixed(1)} s`);
   const agents = issueAgents(bootstrap, agentCount);
+  stage('certificates');
   const stateDir = join(folder, 'm1');
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const paths = pathsOf(stateDir, join(folder, 'm1-run'));
   const dataKey = await createDataKey(paths.dataKey);
   await foundLog(bootstrap, { directory: paths.log, dataKey, address }, agents);
+  stage('log');
   const { node, identity } = bootstrap;
   await new IdentityStore(stateDir).install({
     privateKey: identity.keys.privateKey,
@@ -125,7 +131,9 @@ export async function startManagers(folder: string, agentCount: number): Promise
   const all = ['m1', 'm2', 'm3'].map((name) => new ManagerProcess(folder, name));
   try {
     for (const manager of all) await manager.ready();
+    stage('managers answer');
     await joinOthers(all, addresses, bootstrap.cluster.rootCa?.joinTokens?.manager ?? '');
+    stage('joined');
   } catch (thrown) {
     for (const manager of all) await manager.close();
     throw thrown;
