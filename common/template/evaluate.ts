@@ -1,4 +1,5 @@
 import { byBytes } from './encode-json.ts';
+import type { EvaluationOptions } from './evaluation-options.ts';
 import type { Functions, ParameterKind, TemplateFunction } from './functions.ts';
 import { BOOL, FLOAT, type GoValue, INT, STRING, type StructData, typeName } from './go-types.ts';
 import { dataOf, indirect, intValue, isNil, isTrue, NIL, NO_VALUE, stringValue, structField } from './go-value.ts';
@@ -27,15 +28,6 @@ export function evaluateTemplate(
 ): string {
   const evaluator = new Evaluator(template, functions, options);
   return evaluator.run(dot);
-}
-
-export interface EvaluationOptions {
-  /** A key that a map has not is an error (Go's `missingkey=error`), rather than no value. */
-  readonly failsOnMissingKey?: boolean;
-  /** Statements that are run, rounds of loops among them; unbounded when absent. For templates of strangers. */
-  readonly stepsMax?: number;
-  /** Characters of the text, and of any text on the way to it; unbounded when absent. */
-  readonly textMax?: number;
 }
 
 interface Variable {

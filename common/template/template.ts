@@ -1,4 +1,5 @@
-import { type EvaluationOptions, evaluateTemplate } from './evaluate.ts';
+import { evaluateTemplate } from './evaluate.ts';
+import type { EvaluationOptions } from './evaluation-options.ts';
 import { FUNCTIONS, type Functions } from './functions.ts';
 import type { GoValue } from './go-types.ts';
 import { type ParsedTemplate, parseTemplate } from './parser.ts';
