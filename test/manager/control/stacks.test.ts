@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
-import { CreateNetworkRequest, CreateServiceRequest } from '#gen/swarm/v1/control.ts';
+import { CreateNetworkRequest, CreateServiceRequest, UpdateServiceRequest } from '#gen/swarm/v1/control.ts';
 import { Cluster, type Service, StackSpec, StackState } from '#gen/swarm/v1/objects.ts';
 import {
   ClusterSpec,
@@ -188,6 +188,19 @@ describe('control API: stacks', () => {
     ] as const)
       await refused(api.stacks.deployStack(caller, request({ networks: [network('shop_front')], ...bad })), words);
     assert.equal(view.count('service') + view.count('network') + view.count('secret') + view.count('stack'), 0);
+  });
+
+  it('an update that would close a circle is refused; a deployment may turn one around', async () => {
+    const { api, view } = setUp();
+    await api.stacks.deployStack(caller, request({ services: [service('a', { dependsOn: ['b'] }), service('b')] }));
+    const { id, version } = named(view, 'b');
+    const spec = service('b', { dependsOn: ['a'] });
+    const update = UpdateServiceRequest.create({ id, version, spec });
+    await refused(api.updateService(caller, update), /would wait for each other: shop_b -> shop_a -> shop_b/);
+    const turned = [service('a'), service('b', { dependsOn: ['a'] })];
+    const { changes } = await api.stacks.deployStack(caller, request({ services: turned }));
+    assert.deepEqual(actions(changes), ['~shop_a', '~shop_b']);
+    assert.deepEqual([named(view, 'a').revision, named(view, 'b').revision], [1, 1]);
   });
 
   it("what is another's is not touched", async () => {
