@@ -408,7 +408,8 @@ describe('scheduler', () => {
     b.node('n2', { cpus: 2 });
     assert.equal(b.run(), 0);
     const { wakeAtMs } = b.loop.plan(b.store, b.nowMs);
-    assert.equal(wakeAtMs, T0 + DEFAULT_SCHEDULER_CONFIG.reasonIntervalMs + 1);
+    const { reasonIntervalMs, reasonIntervalPerTaskMs } = DEFAULT_SCHEDULER_CONFIG;
+    assert.equal(wakeAtMs, T0 + reasonIntervalMs + reasonIntervalPerTaskMs);
     b.nowMs = wakeAtMs ?? 0;
     assert.equal(b.run(), 1);
     assert.equal(b.reason(id), 'no suitable node (insufficient resources on 2 nodes)');
