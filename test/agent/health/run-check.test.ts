@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +15,8 @@ import { setLinkUp } from '#agent/kernel/netlink-link.ts';
 import { createNetworkNamespace, NetworkNamespace, removeNetworkNamespace } from '#agent/kernel/netns.ts';
 import type { ExecResult } from '#agent/runtime/index.ts';
 import type { Check } from '#agent/tasks/index.ts';
+import { createRootAuthority } from '#certs/authority.ts';
+import { certificatesPem } from '#certs/certificate.ts';
 import { skipBecause } from '#test/support/skip-because.ts';
 
 const NEVER = new AbortController().signal;
@@ -112,6 +115,18 @@ describe('checks of a task', function () {
       assert.deepEqual([ok, message], [false, `GET / at port ${port} answered ${wrong}: some text in lines`]);
     }
     assert.equal(seen[2], 'web.example');
+  });
+
+  it('HTTPS, whoever the server says it is; plain HTTP where TLS is spoken is a failure, and the reverse', async () => {
+    const { certificate, privateKey } = createRootAuthority(Date.now());
+    const key = privateKey.export({ type: 'pkcs8', format: 'pem' });
+    const secure = await listen(
+      createHttpsServer({ cert: certificatesPem([certificate]), key }, (_request, response) => response.end('secret')),
+    );
+    const plain = await http((_request, response) => response.end());
+    assert.deepEqual(await check(get(secure, { isTls: true })), { ok: true, message: '' });
+    assert.equal((await check(get(secure))).ok, false);
+    assert.match((await check(get(plain, { isTls: true }))).message, /^GET \/ at port \d+: ./);
   });
 
   it('a server that accepts and says nothing, or half of it, or without an end, is given up in time', async () => {
