@@ -34,7 +34,9 @@ const DESIRED_STATES: Readonly<Record<string, (state: TaskState) => boolean>> = 
   running: (state) => state === TaskState.RUNNING,
   accepted: (state) => state < TaskState.RUNNING,
   ready: (state) => state === TaskState.READY,
-  shutdown: (state) => state >= TaskState.COMPLETE,
+  // What tasks of jobs are to do.
+  complete: (state) => state === TaskState.COMPLETE,
+  shutdown: (state) => state >= TaskState.SHUTDOWN,
 };
 
 export function tasksMatching(view: StoreView, request: ListTasksRequest): readonly Task[] {
@@ -46,7 +48,7 @@ export function tasksMatching(view: StoreView, request: ListTasksRequest): reado
         reason: 'bad-field',
         field: 'desired-state',
         message: `desired-state: ${JSON.stringify(name)} is not a state to filter by`,
-        hint: 'use running, ready, accepted or shutdown',
+        hint: 'use running, ready, accepted, complete or shutdown',
       });
     return test;
   });

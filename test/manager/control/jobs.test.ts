@@ -11,6 +11,7 @@ import {
   CreateServiceRequest,
   GetServiceRequest,
   ListServicesRequest,
+  ListTasksRequest,
   UpdateServiceRequest,
 } from '#gen/swarm/v1/control.ts';
 import { RunJobRequest, StopJobRequest } from '#gen/swarm/v1/jobs.ts';
@@ -198,7 +199,10 @@ describe('control API: jobs', () => {
 
   it('may have ports and networks, as in Docker', async () => {
     const { api } = setUp();
-    await declared(api, jobSpec({}, { endpoint: EndpointSpec.create({ ports: [PortConfig.create({ targetPort: 80 })] }) }));
+    await declared(
+      api,
+      jobSpec({}, { endpoint: EndpointSpec.create({ ports: [PortConfig.create({ targetPort: 80 })] }) }),
+    );
   });
 
   it('when it runs is no matter of its revisions; what it runs, and how often, is', async () => {
@@ -310,6 +314,24 @@ describe('control API: jobs', () => {
       ]);
     const { counts } = await api.getService(caller, GetServiceRequest.create({ reference: 'batch' }));
     assert.deepEqual(counts, { running: 1, desired: 2, completed: 1, total: 3, notReady: 0, crashLooping: 0 });
+  });
+
+  it('have tasks that are to complete: that is a state to look for, and no other', async () => {
+    const { api, view } = setUp();
+    const { id: serviceId } = await declared(api, jobSpec());
+    for (const desiredState of [TaskState.COMPLETE, TaskState.SHUTDOWN])
+      view.commit([
+        { kind: 'create', table: 'task', object: Task.create({ id: `t${desiredState}`, serviceId, desiredState }) },
+      ]);
+    for (const [state, id] of [
+      ['complete', 't576'],
+      ['shutdown', 't640'],
+    ] as const)
+      for await (const { tasks } of api.listTasks(caller, ListTasksRequest.create({ desiredStates: [state] })))
+        assert.deepEqual(
+          tasks.map(({ task }) => task?.id),
+          [id],
+        );
   });
 
   it('are listed by their modes', async () => {
