@@ -23,7 +23,7 @@ export interface RolloutHelp {
 
 /** Nothing more is moved. One that is paused already stays as it is. */
 export function pauseRollout(view: StoreView, reference: string, { nowMs }: RolloutHelp): Decision<Service> {
-  const service = steerable(view, reference);
+  const service = updatable(view, reference);
   const update = updateContext(service);
   if (update.phase === 'paused') return { result: service, changes: [] };
   if (update.phase === 'idle') throw noUpdate(service, 'pause');
@@ -42,7 +42,7 @@ export function pauseRollout(view: StoreView, reference: string, { nowMs }: Roll
 
 /** Goes on, as if what failed had not: its slots are tried again. */
 export function resumeRollout(view: StoreView, reference: string, { nowMs }: RolloutHelp): Decision<Service> {
-  const service = steerable(view, reference);
+  const service = updatable(view, reference);
   const update = updateContext(service);
   const status = service.updateStatus;
   if (update.phase === 'active' || update.phase === 'due') return { result: service, changes: [] };
@@ -68,7 +68,7 @@ export function resumeRollout(view: StoreView, reference: string, { nowMs }: Rol
 
 /** The canaries are well: the rest follows. */
 export function promoteRollout(view: StoreView, reference: string): Decision<Service> {
-  const service = steerable(view, reference);
+  const service = updatable(view, reference);
   const update = updateContext(service);
   const status = service.updateStatus;
   if (status !== undefined && status.promoted && (update.phase === 'active' || update.phase === 'paused'))
@@ -101,7 +101,7 @@ export function promoteRollout(view: StoreView, reference: string): Decision<Ser
 
 /** Ends the update and goes back to the revision that was well before it. */
 export function abortRollout(view: StoreView, reference: string, help: RolloutHelp): Decision<Service> {
-  const service = steerable(view, reference);
+  const service = updatable(view, reference);
   const update = updateContext(service);
   if (update.phase === 'idle') throw noUpdate(service, 'abort');
   if (update.rollback)
@@ -178,7 +178,7 @@ function goBack(
       message: `service ${nameOf(service)} is as it was in revision ${target.number} already`,
       hint: `see \`swarm service history ${nameOf(service)}\``,
     });
-  return { result, changes: asReturn(changes, { service, message, nowMs }) };
+  return { result, changes: hasUpdates(service) ? asReturn(changes, { service, message, nowMs }) : changes };
 }
 
 function withStatus(service: Service, updateStatus: UpdateStatus): Decision<Service> {
@@ -193,6 +193,23 @@ function steerable(view: StoreView, reference: string): Service {
     code: 'precondition',
     reason: 'no-update',
     message: `service ${nameOf(service)} is being removed`,
+  });
+}
+
+/** A job is not updated: each of its runs is of one revision. */
+function hasUpdates(service: Service): boolean {
+  const kind = service.spec?.mode?.kind;
+  return kind === 'replicated' || kind === 'global';
+}
+
+function updatable(view: StoreView, reference: string): Service {
+  const service = steerable(view, reference);
+  if (hasUpdates(service)) return service;
+  throw new SwarmError({
+    code: 'precondition',
+    reason: 'no-update',
+    message: `${nameOf(service)} is a job: its next run is of the newest revision, and there is no update to steer`,
+    hint: `see its runs: swarm job history ${nameOf(service)}`,
   });
 }
 

@@ -13,6 +13,7 @@ import {
   Task,
   TaskState,
   TaskStatus,
+  UpdatePauseReason,
   UpdateState,
   UpdateStatus,
 } from '#gen/swarm/v1/objects.ts';
@@ -168,7 +169,7 @@ interface Wait {
   readonly interrupt: () => void;
 }
 
-function startWait(script: Script, columns?: number, knownStatus?: UpdateStatus): Wait {
+function startWait(script: Script, columns?: number, knownStatus?: UpdateStatus, expectsRollback = false): Wait {
   const clock = new ManualClock();
   let output = '';
   let interrupt = (): void => {};
@@ -203,7 +204,8 @@ function startWait(script: Script, columns?: number, knownStatus?: UpdateStatus)
     },
     api: async () => ({ ...fakeApi(swarmFixture(0)), control }),
   };
-  const done = waitForService({ context, serviceId: 'web-id', reference: 'web', knownStatus, isQuiet: false });
+  const options = { context, serviceId: 'web-id', reference: 'web', knownStatus, isQuiet: false, expectsRollback };
+  const done = waitForService(options);
   return { output: () => output, done, clock, interrupt: () => interrupt() };
 }
 
@@ -334,5 +336,60 @@ describe('cli: waiting for a service', () => {
     );
     wait.interrupt();
     await wait.done;
+  });
+
+  it('fails when the update was rolled back by itself, with the cause and what the task wrote last', async () => {
+    const status = (state: UpdateState, message: string): UpdateStatus =>
+      UpdateStatus.create({
+        state,
+        startedAtMs: 1,
+        message,
+        failedTask: 't9',
+        failedTaskLog: ['no such table'],
+      });
+    const script: Script = (atMs) => {
+      const updateStatus =
+        atMs < 500
+          ? status(UpdateState.ROLLBACK_STARTED, 'update rolled back due to task t9')
+          : status(UpdateState.ROLLBACK_COMPLETED, 'rollback completed');
+      return { service: service(1, { updateStatus }), tasks: [task({ slot: 1, state: RUNNING })] };
+    };
+    const wait = startWait(script);
+    const failed = assert.rejects(wait.done, (thrown: unknown) => {
+      assert.ok(thrown instanceof CliError);
+      assert.equal(
+        thrown.message,
+        'service update rolled back: update rolled back due to task t9\nlast lines of task t9:\n  no such table',
+      );
+      return true;
+    });
+    await pass(wait, 2000);
+    await failed;
+
+    const wanted = startWait(script, undefined, undefined, true);
+    await pass(wanted, 2000);
+    await wanted.done;
+    assert.match(wanted.output(), /Service web converged\n$/);
+  });
+
+  it('ends well when canaries wait, and says what can be done', async () => {
+    const updateStatus = UpdateStatus.create({
+      state: UpdateState.PAUSED,
+      startedAtMs: 1,
+      pauseReason: UpdatePauseReason.CANARY,
+      message: 'canaries run (1 of 3 tasks); waiting to be promoted or aborted',
+    });
+    const wait = startWait(() => ({ service: service(3, { updateStatus }), tasks: [] }));
+    await pass(wait, 1000);
+    await wait.done;
+    assert.match(wait.output(), /canaries: canaries run \(1 of 3 tasks\).*\nUse `swarm service rollout promote web`/);
+  });
+
+  it('counts tasks of the revision that a rollback returned to', () => {
+    const watcher = new ConvergenceWatcher();
+    const tasks = [task({ slot: 1, state: RUNNING, revision: 1 })];
+    const snapshot = { service: service(1, { revision: 3 }), tasks, nodes: NODES, isRollingBack: true };
+    assert.equal(watcher.judge(snapshot).hasConverged, false);
+    assert.equal(watcher.judge({ ...snapshot, alike: new Set([1, 3]) }).hasConverged, true);
   });
 });
