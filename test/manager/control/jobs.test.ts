@@ -34,6 +34,7 @@ import {
   JobSchedule,
   JobSpec,
   PortConfig,
+  PublishMode,
   ReplicatedJobMode,
   ServiceSpec,
   TaskSpec,
@@ -197,11 +198,18 @@ describe('control API: jobs', () => {
     );
   });
 
-  it('may have ports and networks, as in Docker', async () => {
+  it('may have ports of their nodes, as in Docker', async () => {
     const { api } = setUp();
     await declared(
       api,
-      jobSpec({}, { endpoint: EndpointSpec.create({ ports: [PortConfig.create({ targetPort: 80 })] }) }),
+      jobSpec(
+        {},
+        {
+          endpoint: EndpointSpec.create({
+            ports: [PortConfig.create({ targetPort: 80, publishMode: PublishMode.HOST })],
+          }),
+        },
+      ),
     );
   });
 
