@@ -18,7 +18,7 @@ import {
 } from '#gen/swarm/v1/networks.ts';
 import type { ManagerPeer, Task } from '#gen/swarm/v1/objects.ts';
 import type { NetworkTableChanges } from '#manager/discovery/index.ts';
-import type { CommitEvents, StoreView } from '#manager/store/index.ts';
+import type { StoreEvent, StoreView } from '#manager/store/index.ts';
 import { AssignmentBuilder } from './assignment-builder.ts';
 import type { DispatcherConfig } from './config.ts';
 import type { NetworkFeed } from './network-feed.ts';
@@ -99,8 +99,8 @@ export class DispatcherSession {
     this.#sendChanges(AssignmentsType.COMPLETE, changes);
   }
 
-  /** Takes note of what a commit did to the node's tasks and volumes. */
-  observe({ events }: CommitEvents, view: StoreView): void {
+  /** Takes note of what a commit did to the node's tasks and volumes: the events are of these alone. */
+  observe(events: readonly StoreEvent[], view: StoreView): void {
     if (!this.#begun) return;
     for (const change of newVolumeCommands(events, this.nodeId)) this.#pending.push(change);
     for (const change of this.#builder.increment(events, view)) this.#pending.push(change);

@@ -19,7 +19,7 @@ import {
 import type { NetworkCheck, NetworkCheckReport } from '#gen/swarm/v1/doctor.ts';
 import { type ManagerPeer, type Node, type NodeDescription, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
 import { isLost, NetworkTables } from '#manager/discovery/index.ts';
-import type { CommitEvents, StoreView } from '#manager/store/index.ts';
+import type { CommitEvents, StoreEvent, StoreView } from '#manager/store/index.ts';
 import { ChangeWriter, type DispatcherStore, type NodeEdit } from './change-writer.ts';
 import type { DispatcherConfig } from './config.ts';
 import { DispatcherSession, type SessionOutput } from './dispatcher-session.ts';
@@ -137,10 +137,14 @@ export class Dispatcher {
   /** Takes note of a commit. `view` includes it. */
   observe(commit: CommitEvents, view: StoreView): void {
     if (!this.#leading) return;
-    const affected = new Set<string>();
+    // By node: a commit of hundreds of tasks concerns hundreds of nodes, each with one or two of them.
+    const affected = new Map<string, StoreEvent[]>();
     for (const event of commit.events) {
-      if (event.table === 'task' || event.table === 'volume') affected.add(event.object.nodeId);
-      else if (event.table === 'node') this.#nodeChanged(event.object, event.kind === 'remove');
+      if (event.table === 'task' || event.table === 'volume') {
+        const events = affected.get(event.object.nodeId);
+        if (events === undefined) affected.set(event.object.nodeId, [event]);
+        else events.push(event);
+      } else if (event.table === 'node') this.#nodeChanged(event.object, event.kind === 'remove');
       else if (event.table === 'cluster') {
         this.#adoptConfig(view);
         this.#volumes.clusterChanged();
@@ -148,8 +152,8 @@ export class Dispatcher {
     }
     const changes = this.#networks.observe(commit.events, view);
     this.#withdrawal.observe(commit, view);
-    for (const nodeId of affected) this.#sessions.get(nodeId)?.observe(commit, view);
-    for (const session of changes.size > 0 ? this.#sessions.values() : this.#sessionsOf(affected)) {
+    for (const [nodeId, events] of affected) this.#sessions.get(nodeId)?.observe(events, view);
+    for (const session of changes.size > 0 ? this.#sessions.values() : this.#sessionsOf(affected.keys())) {
       session.observeNetworks(commit.version, changes, affected.has(session.nodeId));
       if (session.hasPending) this.#flushSoon(session);
     }
