@@ -60,6 +60,7 @@ import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { policyWarnings } from './cluster-policy.ts';
 import { type JoinTokenMaker, rotateTokens, updateClusterSpec } from './clusters.ts';
+import type { Decision } from './decision.ts';
 import { allLabels, anyContained, anyOf, anyPrefix, modeName, pages } from './filters.ts';
 import { type ImagePinner, pinImage } from './image-pins.ts';
 import { JobApi } from './job-api.ts';
@@ -74,7 +75,7 @@ import { redactCluster, redactNode, redactRevision, redactService } from './reda
 import { findNetwork, findNode, findService, findTask } from './references.ts';
 import { RolloutApi } from './rollout-api.ts';
 import { payloadWarnings } from './service-payloads.ts';
-import { countTasks, createService, type Decision, removeService, updateService } from './services.ts';
+import { countTasks, createService, removeService, updateService } from './services.ts';
 import { StackApi } from './stack-api.ts';
 import { tasksMatching, taskView } from './tasks.ts';
 import { VolumeApi } from './volume-api.ts';

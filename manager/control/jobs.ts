@@ -23,8 +23,8 @@ import {
   withRun,
 } from '#manager/orchestrator/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import type { Decision } from './decision.ts';
 import { findService } from './references.ts';
-import type { Decision } from './services.ts';
 
 /** An UUID or the like. */
 const REQUEST_ID = /^[\w.:-]{0,64}$/;

@@ -18,11 +18,11 @@ import { Network } from '#gen/swarm/v1/objects.ts';
 import { type IpamSubnet, NetworkSpec } from '#gen/swarm/v1/specs.ts';
 import { allowsOverlap, declaredVni, driverOf, isIngress } from '#manager/allocator/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import type { Decision } from './decision.ts';
 import { requireNetworks } from './feature-gates.ts';
 import { allLabels, anyContained, anyOf, anyPrefix } from './filters.ts';
 import { isUsed, refuseInUse, type TaskUse } from './network-users.ts';
 import { findNetwork, networkNamed } from './references.ts';
-import type { Decision } from './services.ts';
 import { validatedNetwork } from './validate-network.ts';
 
 export interface NetworkDecision extends Decision<Network> {

@@ -4,9 +4,9 @@ import type { RemoveNodeRequest, UpdateNodeRequest } from '#gen/swarm/v1/control
 import { type Node, NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import type { Decision } from './decision.ts';
 import { checkRoleChange, type ManagerMember } from './node-roles.ts';
 import { findNode } from './references.ts';
-import type { Decision } from './services.ts';
 import { validateLabels } from './validate-labels.ts';
 
 /** A removed node's certificate is refused for as long as it can be valid: 90 days, and a week for clocks. */

@@ -16,10 +16,10 @@ import { isIngressPort, isLive, isPredefined, NETWORKS_LEVEL } from '#manager/al
 import { payloadReferences } from '#manager/payloads/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { underPolicy } from './cluster-policy.ts';
+import type { Decision } from './decision.ts';
 import { checkServiceFeatures, requireNetworks } from './feature-gates.ts';
 import { findTask } from './references.ts';
 import { validatedNetworksOf } from './service-networks.ts';
-import type { Decision } from './services.ts';
 import { validateService } from './validate-service.ts';
 
 /** Who asks for a container, or for what becomes of one. */

@@ -16,10 +16,10 @@ import {
   usesOf,
 } from '#manager/payloads/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import type { Decision } from './decision.ts';
 import { requireServices } from './feature-gates.ts';
 import { allLabels } from './filters.ts';
 import { findPayload } from './references.ts';
-import type { Decision } from './services.ts';
 import { type PayloadSpec, validatePayloadData, validatePayloadSpec } from './validate-payload.ts';
 
 /** Who writes, and when. */

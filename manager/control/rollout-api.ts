@@ -3,6 +3,7 @@ import type { Random } from '#common/random.ts';
 import type { Service } from '#gen/swarm/v1/objects.ts';
 import type * as api from '#gen/swarm/v1/rollouts.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import type { Decision } from './decision.ts';
 import { redactService } from './redact.ts';
 import {
   abortRollout,
@@ -12,7 +13,6 @@ import {
   resumeRollout,
   rollbackService,
 } from './rollouts.ts';
-import type { Decision } from './services.ts';
 import type { ControlCaller, WriteQueue } from './write-queue.ts';
 
 export interface RolloutApiOptions {

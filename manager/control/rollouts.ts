@@ -11,8 +11,9 @@ import {
 } from '#gen/swarm/v1/objects.ts';
 import { asReturn, returnPoint, specReturnedTo, updateContext } from '#manager/orchestrator/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import type { Decision } from './decision.ts';
 import { findService } from './references.ts';
-import { type Decision, sameRevision, updateService } from './services.ts';
+import { sameRevision, updateService } from './services.ts';
 
 /** What a decision needs besides the request. */
 export interface RolloutHelp {

@@ -9,6 +9,7 @@ import { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import { isCrashLooping, isHealthy, isJob, reviseService, revisionOf, waitsFor } from '#manager/orchestrator/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { underPolicy } from './cluster-policy.ts';
+import type { Decision } from './decision.ts';
 import { checkServiceFeatures } from './feature-gates.ts';
 import { countJobTasks } from './jobs.ts';
 import { resolvedAffinities } from './service-affinities.ts';
@@ -16,11 +17,6 @@ import { resolvedDependencies } from './service-dependencies.ts';
 import { validatedNetworksOf } from './service-networks.ts';
 import { resolvedPayloads } from './service-payloads.ts';
 import { validateService } from './validate-service.ts';
-
-export interface Decision<T> {
-  readonly result: T;
-  readonly changes: readonly Change[];
-}
 
 export function createService(
   view: StoreView,

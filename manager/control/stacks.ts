@@ -13,13 +13,14 @@ import { replacesTasks } from '#manager/orchestrator/index.ts';
 import { CONFIGS, type Payload, type PayloadKind, SECRETS } from '#manager/payloads/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { specDifferences } from '#proto/spec-diff.ts';
+import type { Decision } from './decision.ts';
 import { requireServices } from './feature-gates.ts';
 import { servicesOn } from './network-users.ts';
 import { createNetwork, updateNetwork } from './networks.ts';
 import { createPayload, updatePayload } from './payloads.ts';
 import { findStack, networkNamed } from './references.ts';
 import { payloadWarnings } from './service-payloads.ts';
-import { createService, type Decision, removeService, updateService } from './services.ts';
+import { createService, removeService, updateService } from './services.ts';
 import {
   isBeingRemoved,
   leftBehind,

@@ -22,10 +22,10 @@ import {
   type VolumeUse,
   VolumeUsers,
 } from '#manager/volumes/index.ts';
+import type { Decision } from './decision.ts';
 import { requireServices } from './feature-gates.ts';
 import { allLabels, anyContained } from './filters.ts';
 import { findNode } from './references.ts';
-import type { Decision } from './services.ts';
 import { taskName } from './tasks.ts';
 import { validateVolumeSpec } from './validate-volume.ts';
 

@@ -1,7 +1,7 @@
 /** Writes of the API, decided one after the other: what one of them checked still holds when it is committed. */
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
-import type { Decision } from './services.ts';
+import type { Decision } from './decision.ts';
 
 /** Who calls, for the record and for what they may see. */
 export interface ControlCaller {
