@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { SeededRandom } from '#common/random.ts';
 import { RevisionOutcome, type Service, type Task, TaskState, type UpdateStatus } from '#gen/swarm/v1/objects.ts';
 import { FailureAction, ServiceSpec, UpdateConfig, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import type { Decision } from '#manager/control/decision.ts';
 import {
   abortRollout,
   pauseRollout,
@@ -15,7 +16,7 @@ import {
   resumeRollout,
   rollbackService,
 } from '#manager/control/rollouts.ts';
-import { type Decision, updateService } from '#manager/control/services.ts';
+import { updateService } from '#manager/control/services.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { LoopCluster } from '#test/manager/loops/loop-cluster.ts';
 import {

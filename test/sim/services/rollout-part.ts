@@ -11,6 +11,7 @@ import {
   UpdateState,
 } from '#gen/swarm/v1/objects.ts';
 import { FailureAction, type ServiceSpec, UpdateConfig, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import type { Decision } from '#manager/control/decision.ts';
 import {
   abortRollout,
   pauseRollout,
@@ -19,7 +20,7 @@ import {
   resumeRollout,
   rollbackService,
 } from '#manager/control/rollouts.ts';
-import { type Decision, sameRevision, updateService } from '#manager/control/services.ts';
+import { sameRevision, updateService } from '#manager/control/services.ts';
 import { updateRules } from '#manager/orchestrator/service-settings.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { revision, service, spec } from '#test/manager/loops/objects.ts';
