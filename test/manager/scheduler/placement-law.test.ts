@@ -10,6 +10,7 @@ import {
   Affinity,
   GenericResource,
   NodeAvailability,
+  Placement,
   PlacementStrategy,
   ResourceRequirements,
   Resources,
@@ -66,7 +67,7 @@ const SPECS: readonly SpecOptions[] = [
   { placement: { affinities: [near('s9', { topology: ZONE })] } },
   { placement: { affinities: [near('s2', { weight: 50 }), apart('s0', { weight: 30, topology: ZONE })] } },
   { task: wanting(generic('GPU', 1)) },
-  { task: { ...wanting(generic('SSD', 2)), placement: { ...spec().task?.placement, priority: 5 } as never } },
+  { task: { ...wanting(generic('SSD', 2)), placement: Placement.create({ priority: 5 }) } },
   { cpus: 2, placement: { priority: 10, preempts: true } },
   { cpus: 1, placement: { priority: -5 } },
 ];
