@@ -114,7 +114,9 @@ class ServiceWait {
       if (await this.#judge(service)) this.#sayConverged();
       return true;
     }
-    if (hasConverged && this.#elapsedMs() >= monitorMs) {
+    // While it is under way only the managers know what is still watched, and how a rollback will end.
+    const isUpdating = isUnderWay(service.updateStatus);
+    if (hasConverged && !isUpdating && this.#elapsedMs() >= monitorMs) {
       this.#sayConverged();
       return true;
     }
@@ -239,6 +241,10 @@ function isAlike(a: Revision | undefined, b: Revision): boolean {
   const essence = ({ spec }: Revision): Uint8Array =>
     TaskSpec.encode({ ...(spec?.task ?? TaskSpec.create()), placement: undefined });
   return a !== undefined && sameBytes(essence(a), essence(b));
+}
+
+function isUnderWay(status: UpdateStatus | undefined): boolean {
+  return status?.state === UpdateState.UPDATING || status?.state === UpdateState.ROLLBACK_STARTED;
 }
 
 function isKnown(status: UpdateStatus, known: UpdateStatus | undefined): boolean {

@@ -372,6 +372,18 @@ describe('cli: waiting for a service', () => {
     assert.match(wanted.output(), /Service web converged\n$/);
   });
 
+  it('does not take a rollback for its success while tasks run again for longer than updates are watched', async () => {
+    const script: Script = (atMs) => {
+      const state = atMs < 20_000 ? UpdateState.ROLLBACK_STARTED : UpdateState.ROLLBACK_COMPLETED;
+      const updateStatus = UpdateStatus.create({ state, startedAtMs: 1, message: 'update rolled back: it failed' });
+      return { service: service(1, { updateStatus }), tasks: [task({ slot: 1, state: RUNNING })] };
+    };
+    const wait = startWait(script);
+    const failed = assert.rejects(wait.done, /service update rolled back: update rolled back: it failed/);
+    await pass(wait, 21_000);
+    await failed;
+  });
+
   it('ends well when canaries wait, and says what can be done', async () => {
     const updateStatus = UpdateStatus.create({
       state: UpdateState.PAUSED,
