@@ -3,12 +3,7 @@
  * run. To add one, write its implementation under commands/ and name it here.
  */
 
-import {
-  ABSENT_COMMANDS,
-  ABSENT_IMAGE_COMMANDS,
-  ABSENT_NETWORK_COMMANDS,
-  ABSENT_SWARM_COMMANDS,
-} from './absent-commands.ts';
+import { ABSENT_COMMANDS, ABSENT_NETWORK_COMMANDS, ABSENT_SWARM_COMMANDS } from './absent-commands.ts';
 import {
   ANY_ARGUMENTS,
   AT_LEAST_ONE,
@@ -17,143 +12,15 @@ import {
   type CommandNode,
   NO_ARGUMENTS,
   ONE_ARGUMENT,
-  TWO_ARGUMENTS,
   UP_TO_ONE_ARGUMENT,
 } from './command.ts';
+import { IMAGE, IMAGE_BUILD, IMAGE_LOAD, IMAGE_LS, IMAGE_PULL, IMAGE_RM, IMAGE_TAG } from './image-tree.ts';
 import { JOB } from './job-tree.ts';
 import { CONFIG, SECRET } from './payload-tree.ts';
+import { SERVICE } from './service-tree.ts';
+import { STACK } from './stack-tree.ts';
 import { command, group, OPTIONS } from './tree-parts.ts';
 import { VOLUME } from './volume-tree.ts';
-
-/** Not Docker's. */
-const ROLLOUT: CommandGroup = group('rollout', 'Steer the update of a service', [
-  command(
-    'abort',
-    'End the update and return to the revision that was well before it',
-    '[OPTIONS] SERVICE',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/service/rollout-steps.ts')).rolloutAbort,
-  ),
-  command(
-    'pause',
-    'Pause the update or rollback',
-    '[OPTIONS] SERVICE',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/service/rollout-steps.ts')).rolloutPause,
-  ),
-  command(
-    'promote',
-    'Let the rest follow the canaries',
-    '[OPTIONS] SERVICE',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/service/rollout-steps.ts')).rolloutPromote,
-  ),
-  command(
-    'resume',
-    'Go on with what was paused; what failed is tried again',
-    '[OPTIONS] SERVICE',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/service/rollout-steps.ts')).rolloutResume,
-  ),
-  command(
-    'status',
-    'Display where the update stands',
-    '[OPTIONS] SERVICE',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/service/rollout-status.ts')).rolloutStatus,
-  ),
-]);
-
-const SERVICE: CommandGroup = group('service', 'Manage Swarm services', [
-  command(
-    'create',
-    'Create a new service',
-    '[OPTIONS] IMAGE [COMMAND] [ARG...]',
-    AT_LEAST_ONE,
-    async () => (await import('./commands/service/service-create.ts')).serviceCreate,
-    { flagsEndAtArgument: true },
-  ),
-  command(
-    'diff',
-    'Display how two revisions of a service differ, field by field',
-    '[OPTIONS] SERVICE REVISION [REVISION]',
-    { min: 2, max: 3 },
-    async () => (await import('./commands/service/service-diff.ts')).serviceDiff,
-  ),
-  command(
-    'history',
-    'List the revisions of a service',
-    '[OPTIONS] SERVICE',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/service/service-history.ts')).serviceHistory,
-  ),
-  command(
-    'inspect',
-    'Display detailed information on one or more services',
-    '[OPTIONS] SERVICE [SERVICE...]',
-    AT_LEAST_ONE,
-    async () => (await import('./commands/service/service-inspect.ts')).serviceInspect,
-  ),
-  command(
-    'logs',
-    'Fetch the logs of a service or task',
-    '[OPTIONS] SERVICE|TASK',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/service/service-logs.ts')).serviceLogs,
-  ),
-  command(
-    'ls',
-    'List services',
-    OPTIONS,
-    NO_ARGUMENTS,
-    async () => (await import('./commands/service/service-ls.ts')).serviceLs,
-    { aliases: ['list'] },
-  ),
-  command(
-    'ps',
-    'List the tasks of one or more services',
-    '[OPTIONS] SERVICE [SERVICE...]',
-    AT_LEAST_ONE,
-    async () => (await import('./commands/service/service-ps.ts')).servicePs,
-  ),
-  command(
-    'rebalance',
-    'Move tasks to where they would be placed today',
-    '[OPTIONS] [SERVICE...]',
-    ANY_ARGUMENTS,
-    async () => (await import('./commands/service/service-rebalance.ts')).serviceRebalance,
-  ),
-  command(
-    'rm',
-    'Remove one or more services',
-    'SERVICE [SERVICE...]',
-    AT_LEAST_ONE,
-    async () => (await import('./commands/service/service-rm.ts')).serviceRm,
-    { aliases: ['remove'] },
-  ),
-  command(
-    'rollback',
-    "Revert changes to a service's configuration",
-    '[OPTIONS] SERVICE',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/service/service-rollback.ts')).serviceRollback,
-  ),
-  ROLLOUT,
-  command(
-    'scale',
-    'Scale one or multiple replicated services',
-    'SERVICE=REPLICAS [SERVICE=REPLICAS...]',
-    AT_LEAST_ONE,
-    async () => (await import('./commands/service/service-scale.ts')).serviceScale,
-  ),
-  command(
-    'update',
-    'Update a service',
-    '[OPTIONS] SERVICE',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/service/service-update.ts')).serviceUpdate,
-  ),
-]);
 
 const NODE: CommandGroup = group('node', 'Manage Swarm nodes', [
   command(
@@ -327,134 +194,6 @@ const TASK: CommandGroup = group('task', 'Look at tasks, and manage containers o
     AT_LEAST_ONE,
     async () => (await import('./commands/task/task-stop.ts')).taskStop,
   ),
-]);
-
-const STACK: CommandGroup = group('stack', 'Manage Swarm stacks', [
-  command(
-    'config',
-    'Output the final config file, after doing merges and interpolations',
-    OPTIONS,
-    NO_ARGUMENTS,
-    async () => (await import('./commands/stack/stack-config.ts')).stackConfig,
-  ),
-  command(
-    'deploy',
-    'Deploy a new stack or update an existing stack',
-    '[OPTIONS] [STACK]',
-    UP_TO_ONE_ARGUMENT,
-    async () => (await import('./commands/stack/stack-deploy.ts')).stackDeploy,
-    { aliases: ['up'] },
-  ),
-  command(
-    'ls',
-    'List stacks',
-    OPTIONS,
-    NO_ARGUMENTS,
-    async () => (await import('./commands/stack/stack-ls.ts')).stackLs,
-    {
-      aliases: ['list'],
-    },
-  ),
-  command(
-    'ps',
-    'List the tasks in the stack',
-    '[OPTIONS] STACK',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/stack/stack-ps.ts')).stackPs,
-  ),
-  command(
-    'rm',
-    'Remove one or more stacks',
-    '[OPTIONS] STACK [STACK...]',
-    AT_LEAST_ONE,
-    async () => (await import('./commands/stack/stack-rm.ts')).stackRm,
-    { aliases: ['remove', 'down'] },
-  ),
-  command(
-    'services',
-    'List the services in the stack',
-    '[OPTIONS] STACK',
-    ONE_ARGUMENT,
-    async () => (await import('./commands/stack/stack-services.ts')).stackServices,
-  ),
-]);
-
-const IMAGE_BUILD = command(
-  'build',
-  'Build an image from a Dockerfile',
-  '[OPTIONS] PATH | -',
-  ONE_ARGUMENT,
-  async () => (await import('./commands/image/image-build.ts')).imageBuild,
-  { alsoKnownAs: ['swarm build'] },
-);
-
-const IMAGE_LOAD = command(
-  'load',
-  'Load an image from a tar archive or STDIN',
-  OPTIONS,
-  NO_ARGUMENTS,
-  async () => (await import('./commands/image/image-load.ts')).imageLoad,
-  { alsoKnownAs: ['swarm load'] },
-);
-
-const IMAGE_LS = command(
-  'ls',
-  'List images',
-  '[OPTIONS] [REPOSITORY[:TAG]]',
-  UP_TO_ONE_ARGUMENT,
-  async () => (await import('./commands/image/image-ls.ts')).imageLs,
-  { aliases: ['list'], alsoKnownAs: ['swarm images'] },
-);
-
-const IMAGE_PULL = command(
-  'pull',
-  'Download an image from a registry',
-  '[OPTIONS] NAME[:TAG|@DIGEST]',
-  ONE_ARGUMENT,
-  async () => (await import('./commands/image/image-pull.ts')).imagePull,
-  { alsoKnownAs: ['swarm pull'] },
-);
-
-const IMAGE_RM = command(
-  'rm',
-  'Remove one or more images',
-  '[OPTIONS] IMAGE [IMAGE...]',
-  AT_LEAST_ONE,
-  async () => (await import('./commands/image/image-rm.ts')).imageRm,
-  { aliases: ['remove'], alsoKnownAs: ['swarm rmi'] },
-);
-
-const IMAGE_TAG = command(
-  'tag',
-  'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE',
-  'SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]',
-  TWO_ARGUMENTS,
-  async () => (await import('./commands/image/image-tag.ts')).imageTag,
-  { alsoKnownAs: ['swarm tag'] },
-);
-
-const IMAGE: CommandGroup = group('image', 'Manage the images of this node', [
-  IMAGE_BUILD,
-  command(
-    'inspect',
-    'Display detailed information on one or more images',
-    '[OPTIONS] IMAGE [IMAGE...]',
-    AT_LEAST_ONE,
-    async () => (await import('./commands/image/image-inspect.ts')).imageInspect,
-  ),
-  IMAGE_LOAD,
-  IMAGE_LS,
-  command(
-    'prune',
-    'Remove unused images',
-    OPTIONS,
-    NO_ARGUMENTS,
-    async () => (await import('./commands/image/image-prune.ts')).imagePrune,
-  ),
-  IMAGE_PULL,
-  IMAGE_RM,
-  IMAGE_TAG,
-  ...ABSENT_IMAGE_COMMANDS,
 ]);
 
 /** The same command at the root, as Docker has it from the time before groups. */
