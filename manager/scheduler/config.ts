@@ -7,6 +7,8 @@ export interface SchedulerConfig {
   readonly placementsPerSlice: number;
   /** Nodes weighed (filters and keys computed) in one slice. */
   readonly evaluationsPerSlice: number;
+  /** After a change of leader nodes have this long to come back before tasks are given to those that are there. */
+  readonly gatherMs: number;
   /** The reasons of a waiting group are counted anew this long after nodes changed, at the earliest. */
   readonly reasonIntervalMs: number;
   /** Added to that interval per waiting task: each rewrite of the reason is a write of every one of them. */
@@ -27,6 +29,8 @@ export const DEFAULT_SCHEDULER_CONFIG: SchedulerConfig = {
   placementsPerSlice: 400,
   // 0.2 to 1 us each, the more the constraints: at most 4 ms.
   evaluationsPerSlice: 4000,
+  // Agents look for the next leader at least once a second.
+  gatherMs: 2000,
   // Soon enough for a person who watches `service ps`, rare enough that node heartbeats cost nothing.
   reasonIntervalMs: 1000,
   // 10,000 waiting tasks are rewritten once a minute at most: under 200 writes a second whatever waits.

@@ -3,7 +3,7 @@
  * reason on those that wait; never looks at a placement again.
  */
 import { Heap } from '#common/heap.ts';
-import { type Cluster, type Revision, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import { type Cluster, type Node, type Revision, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { PlacementStrategy } from '#gen/swarm/v1/specs.ts';
 import type { Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
 import { assignedTask, taskUpdate, waitingTask } from './assignment.ts';
@@ -11,6 +11,7 @@ import { Candidates } from './candidates.ts';
 import { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig } from './config.ts';
 import { FailureIndex, groupKey } from './failure-index.ts';
 import { explainRefusals, type Filter, filtersFor } from './filters.ts';
+import { Gathering } from './gathering.ts';
 import { NetworkNeeds } from './network-needs.ts';
 import { NodeIndex } from './node-index.ts';
 import type { NodeRecord } from './node-record.ts';
@@ -29,6 +30,7 @@ export class Scheduler implements Loop {
   #filters = new Map<PlacementRequest, readonly Filter[]>();
   #index = this.#newIndex();
   readonly #presets = new PresetTasks();
+  readonly #gathering = new Gathering();
   readonly #homes = new TaskHomes((id) => this.#index.records.get(id)?.node);
   #failures = new FailureIndex();
   readonly #revisions = new Map<string, Revision>();
@@ -58,6 +60,7 @@ export class Scheduler implements Loop {
     this.#index = this.#newIndex();
     this.#failures = new FailureIndex();
     this.#presets.clear();
+    this.#gathering.clear();
     this.#homes.clear();
     this.#revisions.clear();
     this.#requests.clear();
@@ -69,7 +72,7 @@ export class Scheduler implements Loop {
     this.#needs.clear();
     this.#setCluster(view.cluster());
     for (const network of view.all('network')) this.#needs.setNetwork(network);
-    for (const node of view.all('node')) this.#index.setNode(node);
+    for (const node of view.all('node')) this.#setNode(node);
     for (const revision of view.all('revision')) this.#setRevision(revision);
     for (const volume of view.all('volume')) this.#homes.restore(volume);
     for (const task of view.all('task')) this.#setTask(task, undefined);
@@ -81,8 +84,8 @@ export class Scheduler implements Loop {
         this.#setCluster(event.kind === 'remove' ? undefined : event.object);
         break;
       case 'node':
-        if (event.kind === 'remove') this.#index.removeNode(event.object.id);
-        else this.#index.setNode(event.object);
+        if (event.kind === 'remove') this.#removeNode(event.object.id);
+        else this.#setNode(event.object);
         break;
       case 'revision':
         if (event.kind === 'remove') this.#removeRevision(event.object);
@@ -114,7 +117,10 @@ export class Scheduler implements Loop {
       changes: [],
       view,
     };
-    const finished = this.#placePresets(slice) && this.#placeGroups(slice);
+    const placed = this.#placePresets(slice);
+    const gatherUntilMs = this.#gathering.waitUntilMs(nowMs, this.#config.gatherMs);
+    if (placed && gatherUntilMs !== undefined) return { changes: slice.changes, wakeAtMs: gatherUntilMs };
+    const finished = placed && this.#placeGroups(slice);
     const explained = finished ? this.#explainGroups(slice) : 'more';
     const preempted = explained === 'more' ? 'more' : this.#preemptor.makeRoom(this.#waiting, slice);
     if (explained === 'more' || preempted === 'more')
@@ -124,6 +130,16 @@ export class Scheduler implements Loop {
 
   #newIndex(): NodeIndex {
     return new NodeIndex((record) => this.#presets.recheck(record.id));
+  }
+
+  #setNode(node: Node): void {
+    this.#index.setNode(node);
+    this.#gathering.setNode(node);
+  }
+
+  #removeNode(id: string): void {
+    this.#index.removeNode(id);
+    this.#gathering.removeNode(id);
   }
 
   #setCluster(cluster: Cluster | undefined): void {
