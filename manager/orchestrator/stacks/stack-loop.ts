@@ -8,6 +8,7 @@ import { type Stack, StackLeftovers, StackState } from '#gen/swarm/v1/objects.ts
 import { attachmentsOf } from '#manager/allocator/index.ts';
 import { CONFIGS, type Payload, type PayloadKind, SECRETS, usesOf } from '#manager/payloads/index.ts';
 import type { Change, ChangeGroup, Loop, Plan, StoreEvent, StoreView, TableName } from '#manager/store/index.ts';
+import { removalBegun } from '#manager/volumes/index.ts';
 import type { OrchestratorConfig } from '../config.ts';
 import { hasEnded, isLost } from '../task-facts.ts';
 
@@ -150,8 +151,7 @@ class Leaving {
       for (const volume of this.#view.members('volume', 'name', name.toLowerCase())) {
         if (volume.spec?.name !== name) continue;
         names.push(name);
-        if (!volume.pendingDelete)
-          removals.push([{ kind: 'update', table: 'volume', object: { ...volume, pendingDelete: true } }]);
+        if (!volume.pendingDelete) removals.push([{ kind: 'update', table: 'volume', object: removalBegun(volume) }]);
       }
     return [...new Set(names)];
   }
