@@ -4,6 +4,9 @@ export interface OrchestratorConfig {
   readonly slotsPerSlice: number;
   /** Groups of changes handed out in one slice. */
   readonly groupsPerSlice: number;
+  /** While so many new tasks are on their way to a node, no more are made; those made longer ago do not count. */
+  readonly unplacedMax: number;
+  readonly unplacedForMs: number;
   /** Jobs looked at as a whole in one slice. */
   readonly jobsPerSlice: number;
   readonly restart: RestartConfig;
@@ -50,6 +53,11 @@ export const DEFAULT_ORCHESTRATOR_CONFIG: OrchestratorConfig = {
   slotsPerSlice: 1000,
   // Up to 10 us each when they make a new task: 4 ms. Two to four full transactions keep the log fed.
   groupsPerSlice: 400,
+  // At 2,000 tasks a second one waits for a tenth of a second. Three commits on a busy disk take half of that, so the
+  // scheduler has always enough to do.
+  unplacedMax: 200,
+  // By then the scheduler has said why a task waits; a service that fits nowhere slows nobody down for longer.
+  unplacedForMs: 1000,
   // 20 to 50 us each where a time of the clock has come: two searches for the next one. 4 ms.
   jobsPerSlice: 100,
   restart: {

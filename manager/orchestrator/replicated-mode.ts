@@ -14,7 +14,7 @@ export const replicatedMode: ServiceMode = {
     if (missing > 0) {
       // Tasks that are brought in come behind what the service depends on.
       if (state.service.waitsFor !== '') return;
-      for (const number of state.freeNumbers(Math.min(missing, desk.room))) desk.fillSlot(state.slot(number));
+      for (const number of state.freeNumbers(desk.newTasks(state, missing))) desk.fillSlot(state.slot(number));
     } else if (missing < 0) {
       for (const slot of state.surplus(Math.min(-missing, desk.room))) if (!slot.changing) desk.clearSlot(slot);
     }

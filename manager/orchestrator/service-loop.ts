@@ -3,6 +3,7 @@
  * slots are all judged are looked at as a whole. Whatever gives a change is looked at again once the change is in the
  * store, or was refused: only what gives none is left alone.
  */
+import { earliest } from '#common/earliest.ts';
 import { Heap } from '#common/heap.ts';
 import { newId } from '#common/ids.ts';
 import type { Random } from '#common/random.ts';
@@ -15,6 +16,7 @@ import { removeService } from './service-removal.ts';
 import { type LookTimer, ServiceState, SlotState } from './service-state.ts';
 import { type SlotHelp, SlotJudge } from './slot-judge.ts';
 import { sameForTasks } from './task-facts.ts';
+import { UnplacedTasks } from './unplaced-tasks.ts';
 import { sameForSlots } from './update/update-context.ts';
 import { planUpdate } from './update/update-planner.ts';
 
@@ -33,6 +35,7 @@ export class ServiceLoop implements Loop {
   readonly #dirtyNodes = new Set<string>();
   /** Services for which every node is to be judged. */
   readonly #allNodes = new Set<ServiceState>();
+  readonly #unplaced = new UnplacedTasks();
   /** Slots whose changes the last plan gave. */
   readonly #changing = new Set<SlotState>();
 
@@ -52,6 +55,7 @@ export class ServiceLoop implements Loop {
     this.#dirtyNodes.clear();
     this.#allNodes.clear();
     this.#changing.clear();
+    this.#unplaced.clear();
     for (const service of view.all('service')) this.#setService(service);
     for (const revision of view.all('revision')) this.#book.set(revision);
     for (const task of view.all('task')) this.#setTask(task);
@@ -84,12 +88,13 @@ export class ServiceLoop implements Loop {
     this.#takeUpAgain();
     this.#expandNodes(view);
     this.#fireTimers(nowMs);
-    const desk = new Desk(view, nowMs, this.#book, this.#config, this.#random);
+    const unplaced = this.#unplaced.within(this.#config.unplacedForMs, nowMs);
+    const desk = new Desk(view, nowMs, this.#book, this.#config, this.#random, unplaced.count);
     const finished = this.#judgeSlots(desk) && this.#lookAtServices(desk);
     for (const slot of desk.changedSlots) this.#changing.add(slot);
     return {
       changes: desk.groups,
-      wakeAtMs: this.#timers.peek()?.atMs,
+      wakeAtMs: earliest(this.#timers.peek()?.atMs, desk.heldBack.size > 0 ? unplaced.untilMs : undefined),
       ...(finished ? {} : { more: true }),
     };
   }
@@ -133,10 +138,12 @@ export class ServiceLoop implements Loop {
     if (state === undefined) return;
     const slot = state.slot(this.#mode.keyOf(task));
     slot.setTask(task);
+    this.#unplaced.set(task);
     this.#queue(slot);
   }
 
   #removeTask(task: Task): void {
+    this.#unplaced.remove(task.id);
     const slot = this.#services.get(task.serviceId)?.slots.get(this.#mode.keyOf(task));
     if (slot === undefined) return;
     slot.removeTask(task.id);
@@ -232,7 +239,7 @@ export class ServiceLoop implements Loop {
         wakeAtMs = planUpdate(state, desk);
       }
       this.#setTimer(state, wakeAtMs);
-      if (desk.groups.length === groupsBefore) this.#dirtyServices.delete(state);
+      if (desk.groups.length === groupsBefore && !desk.heldBack.has(state)) this.#dirtyServices.delete(state);
     }
     return true;
   }
@@ -250,9 +257,20 @@ class Desk implements ServiceDesk, SlotHelp {
   readonly book: RevisionBook;
   readonly config: OrchestratorConfig;
   readonly view: StoreView;
+  /** Services that have to wait with new tasks until others are placed. */
+  readonly heldBack = new Set<ServiceState>();
   readonly #random: Random;
+  #newTasksLeft: number;
 
-  constructor(view: StoreView, nowMs: number, book: RevisionBook, config: OrchestratorConfig, random: Random) {
+  constructor(
+    view: StoreView,
+    nowMs: number,
+    book: RevisionBook,
+    config: OrchestratorConfig,
+    random: Random,
+    unplaced: number,
+  ) {
+    this.#newTasksLeft = Math.max(config.unplacedMax - unplaced, 0);
     this.view = view;
     this.nowMs = nowMs;
     this.book = book;
@@ -262,6 +280,13 @@ class Desk implements ServiceDesk, SlotHelp {
 
   get room(): number {
     return this.config.groupsPerSlice - this.groups.length;
+  }
+
+  newTasks(state: ServiceState, missing: number): number {
+    const count = Math.min(missing, this.room, this.#newTasksLeft);
+    if (count === this.#newTasksLeft && count < missing) this.heldBack.add(state);
+    this.#newTasksLeft -= count;
+    return count;
   }
 
   newId(): string {

@@ -6,6 +6,8 @@ import type { UpdateDesk } from './update/update-planner.ts';
 
 /** What the loop offers to a mode when a service as a whole is looked at. */
 export interface ServiceDesk extends UpdateDesk {
+  /** How many of the tasks that are missing are made now; the service is looked at again for the rest. */
+  newTasks(state: ServiceState, missing: number): number;
   fillSlot(slot: SlotState): void;
   clearSlot(slot: SlotState): void;
 }

@@ -6,6 +6,7 @@
  * The order of steps in a slot (docs/orchestrator.md has the reasons):
  *   replace what is lost, ended or has to leave -> retire what is superseded -> let the held task start
  */
+import { earliest } from '#common/earliest.ts';
 import { type Node, type Service, type Task, type TaskRollout, TaskState } from '#gen/swarm/v1/objects.ts';
 import type { Change, ChangeGroup } from '#manager/store/index.ts';
 import type { OrchestratorConfig } from './config.ts';
@@ -255,7 +256,7 @@ export class SlotJudge {
     const starts = startAtMs !== undefined && startAtMs <= this.#question.nowMs;
     if (starts) changes.push(facts.updateTask({ ...facts.withDesired(task, TaskState.RUNNING), holdReason: '' }));
     const summary = this.#summary(task);
-    return { summary, changes, wakeAtMs: earlier(starts ? undefined : startAtMs, summary.changesAtMs) };
+    return { summary, changes, wakeAtMs: earliest(starts ? undefined : startAtMs, summary.changesAtMs) };
   }
 
   /** Nothing is lost when the task goes, which is there beside the one that the slot stands for. */
@@ -327,9 +328,4 @@ function nothing(summary: SlotSummary): SlotJudgement {
 
 function push(changes: Change[], change: Change | undefined): void {
   if (change !== undefined) changes.push(change);
-}
-
-function earlier(a: number | undefined, b: number | undefined): number | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return Math.min(a, b);
 }

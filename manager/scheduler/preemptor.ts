@@ -1,10 +1,11 @@
+import { earliest } from '#common/earliest.ts';
 import type { Task } from '#gen/swarm/v1/objects.ts';
 import type { SchedulerConfig } from './config.ts';
 import type { Filter } from './filters.ts';
 import type { NodeIndex } from './node-index.ts';
 import type { PlacementRequest } from './placement-request.ts';
 import { evictionChanges, PreemptionSearch } from './preemption.ts';
-import { earlier, nameIn, type Slice } from './slice.ts';
+import { nameIn, type Slice } from './slice.ts';
 import type { TaskGroup } from './task-group.ts';
 
 export interface PreemptorParts {
@@ -35,14 +36,14 @@ export class Preemptor {
       if (group.preemption === undefined) {
         if (group.preemptionCursor === this.#parts.index().changes.end) continue;
         if (group.nextPreemptionAtMs > slice.nowMs) {
-          wakeAtMs = earlier(wakeAtMs, group.nextPreemptionAtMs);
+          wakeAtMs = earliest(wakeAtMs, group.nextPreemptionAtMs);
           continue;
         }
         group.preemption = this.#searchFor(request);
       }
       if (!group.preemption.step(slice.view, slice)) return 'more';
       this.#evictFor(group, request, group.preemption, slice);
-      if (group.preemptionCursor < 0) wakeAtMs = earlier(wakeAtMs, group.nextPreemptionAtMs);
+      if (group.preemptionCursor < 0) wakeAtMs = earliest(wakeAtMs, group.nextPreemptionAtMs);
     }
     return wakeAtMs;
   }

@@ -2,6 +2,7 @@
  * Gives every pending task a node, or says why it has none. Writes ASSIGNED, node and host ports of a task, and the
  * reason on those that wait; never looks at a placement again.
  */
+import { earliest } from '#common/earliest.ts';
 import { Heap } from '#common/heap.ts';
 import { type Cluster, type Node, type Revision, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { PlacementStrategy } from '#gen/swarm/v1/specs.ts';
@@ -18,7 +19,7 @@ import type { NodeRecord } from './node-record.ts';
 import { compileRequest, type PlacementRequest } from './placement-request.ts';
 import { Preemptor } from './preemptor.ts';
 import { PresetTasks } from './preset-tasks.ts';
-import { earlier, nameIn, type Slice } from './slice.ts';
+import { nameIn, type Slice } from './slice.ts';
 import { compareGroups, TaskGroup } from './task-group.ts';
 import { explainHome, TaskHomes } from './task-homes.ts';
 
@@ -125,7 +126,7 @@ export class Scheduler implements Loop {
     const preempted = explained === 'more' ? 'more' : this.#preemptor.makeRoom(this.#waiting, slice);
     if (explained === 'more' || preempted === 'more')
       return { changes: slice.changes, wakeAtMs: undefined, more: true };
-    return { changes: slice.changes, wakeAtMs: earlier(explained, preempted) };
+    return { changes: slice.changes, wakeAtMs: earliest(explained, preempted) };
   }
 
   #newIndex(): NodeIndex {

@@ -13,7 +13,3 @@ export interface Slice extends Budget {
 export function nameIn(view: StoreView): (serviceId: string) => string {
   return (serviceId) => view.get('service', serviceId)?.spec?.name ?? serviceId;
 }
-
-export function earlier(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
-}

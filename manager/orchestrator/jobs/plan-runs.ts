@@ -1,5 +1,7 @@
 /** The next status of a job: which of its runs begin and end. A function of the status and of what is known of its slots. */
+
 import { formatDuration, NANOS_PER_MS } from '#common/duration.ts';
+import { earliest } from '#common/earliest.ts';
 import { type JobRun, JobRunState, type JobStatus, JobTrigger } from '#gen/swarm/v1/objects.ts';
 import { followSchedule } from './follow-schedule.ts';
 import { activeRun, endedRun, forgetOldRuns, lastRun, queuedRun, queueRun, withRun } from './job-runs.ts';
@@ -48,7 +50,7 @@ export function planRuns(job: JobState, help: RunsHelp): RunsPlan {
   return {
     status,
     ended: end,
-    wakeAtMs: earliest([followed.nextMs, deadlineMs, queued === undefined ? undefined : beginsAtMs]),
+    wakeAtMs: earliest(followed.nextMs, deadlineMs, queued === undefined ? undefined : beginsAtMs),
   };
 }
 
@@ -102,9 +104,4 @@ function beginsAt({ counts, service }: JobState, status: JobStatus, { nowMs, sto
   if (queued === undefined || counts.active > 0 || service.waitsFor !== '') return undefined;
   if (counts.stopping === 0) return nowMs;
   return Math.max(queued.startedAtMs, lastRun(status)?.endedAtMs ?? 0) + stopMs;
-}
-
-function earliest(times: readonly (number | undefined)[]): number | undefined {
-  const known = times.filter((atMs) => atMs !== undefined);
-  return known.length === 0 ? undefined : Math.min(...known);
 }
