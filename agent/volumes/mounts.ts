@@ -1,5 +1,6 @@
 /** Mounting by the programs of the system: in a process of its own, which a server that is gone may keep for ever. */
-import { readFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { runProcess } from '#agent/kernel/run-process.ts';
 import {
   type MountInfo,
@@ -20,27 +21,50 @@ export interface ProgramMount {
   readonly timeoutMs: number;
 }
 
-/** Without helpers (`mount.nfs`): mount(2) with these options, as Docker does it. */
-export async function mountByProgram({ type, device, target, options, timeoutMs }: ProgramMount): Promise<void> {
+/**
+ * Without helpers (`mount.nfs`): mount(2) with these options, as Docker does it. The options may hold a password, which every
+ * user of the host could read on a command line: the program is given them in a file that only we can read.
+ */
+export async function mountByProgram(mount: ProgramMount): Promise<void> {
+  const { type, device, target, timeoutMs } = mount;
   const file = await requireProgram('mount', 'mount');
-  const args = ['-i', '-t', type, ...(options.length === 0 ? [] : ['-o', options.join(',')])];
+  // No volume has a name that begins with a dot.
+  const table = join(dirname(target), `.${basename(target)}.table`);
+  await rm(table, { force: true });
+  await writeFile(table, mountTable(mount), { mode: 0o600, flag: 'wx' });
   const result = await runProcess({
     file,
-    args: [...args, '--source', device, '--target', target],
+    args: mountArguments(mount, table),
     env: { ...PROGRAM_ENVIRONMENT, LC_ALL: 'C' },
     timeoutMs,
     outputBytesMax: OUTPUT_BYTES,
-  }).catch((error: unknown) => {
-    // Options may hold a password: they are not repeated.
-    if (error instanceof SwarmError && error.reason === 'timeout')
-      throw failed(`mounting ${device} did not end within ${timeoutMs / 1000} s`, 'check that its server answers');
-    throw error;
-  });
+  })
+    .catch((error: unknown) => {
+      if (error instanceof SwarmError && error.reason === 'timeout')
+        throw failed(`mounting ${device} did not end within ${timeoutMs / 1000} s`, 'check that its server answers');
+      throw error;
+    })
+    .finally(() => rm(table, { force: true }));
   if (result.exitCode !== 0)
     throw failed(
       `cannot mount ${device} (type ${type}): ${complaint(result.stderr)}`,
       'check the options of the volume',
     );
+}
+
+/** What everybody on the host may see of a mount. */
+export function mountArguments({ target }: ProgramMount, table: string): readonly string[] {
+  return ['-i', '--fstab', table, '--target', target];
+}
+
+/** The mount as fstab(5) has it, in one line whatever the fields hold. */
+export function mountTable({ device, target, type, options }: ProgramMount): string {
+  const fields = [device, target, type, options.length === 0 ? 'defaults' : options.join(',')];
+  return `${fields.map(inTable).join(' ')} 0 0\n`;
+}
+
+function inTable(text: string): string {
+  return text.replaceAll(/[ \t\n\v\f\r\\#]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
 
 /** Detaches what does not let go in time. Nothing mounted there is no error. */

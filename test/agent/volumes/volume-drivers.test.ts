@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { TaskMount, TaskVolumes } from '#agent/volumes/index.ts';
+import { mountArguments, mountTable } from '#agent/volumes/mounts.ts';
 import { SwarmError } from '#common/errors.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { openTestVolumes } from './open-test-volumes.ts';
@@ -107,6 +108,23 @@ describe('volume drivers', function () {
       assert.doesNotMatch(`${error.message} ${error.hint}`, /hunter2/);
       await volumes.release('t1');
       assert.deepEqual(await mounted(), []);
+    });
+
+    it('options are on no command line: they may hold a password', async () => {
+      const options = ['username=app', 'password=hunter 2#\\x'];
+      const mount = { type: 'cifs', device: '//server/my share', target: '/run/v/db', options, timeoutMs: 1 };
+      assert.doesNotMatch(mountArguments(mount, '/run/v/.db.table').join(' '), /hunter|server/);
+      assert.equal(
+        mountTable(mount),
+        '//server/my\\040share /run/v/db cifs username=app,password=hunter\\0402\\043\\134x 0 0\n',
+      );
+      const hashed = join(directory, 'a # b');
+      await mkdir(hashed);
+      await writeFile(join(hashed, 'here'), '');
+      const source = await sourceOf('t1', volume('v', { driverOptions: { type: 'none', o: 'bind', device: hashed } }));
+      assert.deepEqual(await readdir(source), ['here']);
+      assert.deepEqual(await readdir(dirname(source)), ['v'], 'nor is the file with the options left');
+      await volumes.release('t1');
     });
 
     it('a daemon that died finds its mounts again: kept for living tasks, gone for the others', async () => {
