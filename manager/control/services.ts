@@ -30,14 +30,7 @@ export function createService(
   const resolved = resolvedPayloads(view, validatedNetworksOf(view, declared, ''));
   const near = resolvedAffinities(view, resolvedDependencies(view, resolved, ''), id);
   const spec = underPolicy(view, near);
-  if (view.serviceByName(spec.name) !== undefined)
-    throw new SwarmError({
-      code: 'exists',
-      reason: 'duplicate-name',
-      field: 'name',
-      message: `name conflicts with an existing object: service ${spec.name} already exists`,
-      hint: `choose another name, or change it: swarm service update ${spec.name}`,
-    });
+  refuseTakenName(view, spec.name);
   if (view.count('service') >= LIMITS.SERVICES_PER_CLUSTER)
     throw new SwarmError({
       code: 'exhausted',
@@ -86,6 +79,26 @@ function essence(spec: ServiceSpec): string {
     dependsOn: [],
   });
   return Buffer.from(bytes).toString('base64');
+}
+
+function refuseTakenName(view: StoreView, name: string): void {
+  const other = view.serviceByName(name);
+  if (other?.pendingDelete)
+    throw new SwarmError({
+      code: 'precondition',
+      reason: 'in-use',
+      field: 'name',
+      message: `service ${name} is being removed`,
+      hint: 'wait until its tasks are gone: `swarm service ls` shows it until then',
+    });
+  if (other !== undefined)
+    throw new SwarmError({
+      code: 'exists',
+      reason: 'duplicate-name',
+      field: 'name',
+      message: `name conflicts with an existing object: service ${name} already exists`,
+      hint: `choose another name, or change it: swarm service update ${name}`,
+    });
 }
 
 export function updateService(

@@ -115,6 +115,17 @@ describe('control API: services', () => {
     assert.equal(view.count('service'), 1);
   });
 
+  it('a name is free again when the service is gone, and its refusal says so until then', async () => {
+    const { api } = setUp();
+    await api.createService(caller, create(spec('web')));
+    await api.removeService(caller, { reference: 'web' });
+    await assert.rejects(api.createService(caller, create(spec('web'))), (thrown) => {
+      const { reason, field, message } = SwarmError.from(thrown);
+      assert.deepEqual([reason, field, message], ['in-use', 'name', 'service web is being removed']);
+      return true;
+    });
+  });
+
   const refusals: readonly [string, SpecChange & { name?: string }, RegExp][] = [
     ['a name with a slash', { name: 'a/b' }, /name.*"a\/b".*DNS name/],
     ['a name of 64 characters', { name: 'x'.repeat(64) }, /63 characters or fewer/],

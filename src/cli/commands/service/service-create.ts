@@ -7,6 +7,7 @@ import { waitForService } from '../../progress/wait-for-service.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
 import { readEnvironment } from '../shared/environment.ts';
 import { withFreeName } from '../shared/free-name.ts';
+import { whenNothingLeaves } from '../shared/when-nothing-leaves.ts';
 import { CREATE_FLAGS, ENV, ENV_FILE, NAME, NETWORK } from './create-flags.ts';
 import { createSpec } from './create-spec.ts';
 import { resolveAttachments } from './network-attachments.ts';
@@ -37,7 +38,9 @@ async function createService({ context, flags, arguments: [imageText = '', ...ar
       queryRegistry: !flags.isSet(NO_RESOLVE_IMAGE),
     });
   const name = flags.value(NAME);
-  const { service, warnings } = name === undefined ? await withFreeName(create) : await create(name);
+  const { service, warnings } = await whenNothingLeaves(context, flags.isSet(QUIET), () =>
+    name === undefined ? withFreeName(create) : create(name),
+  );
   for (const warning of warnings) printWarning(context, warning);
   if (service === undefined) throw new CliError('the daemon did not say what it created');
   printLine(context, service.id);
