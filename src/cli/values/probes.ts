@@ -11,6 +11,9 @@ import { shellWords } from './shell-words.ts';
 const HINT =
   'write http:PORT/PATH, https:PORT/PATH, tcp:PORT or exec:COMMAND, then for example ,interval=5s,timeout=1s';
 
+/** Up to a comma that is neither in quotes nor behind a backslash. */
+const COMMAND = /^(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^,'"\\])*/s;
+
 type Check = NonNullable<Probe['check']>;
 
 export function probe(text: string): Probe {
@@ -18,7 +21,7 @@ export function probe(text: string): Probe {
   let host = '';
   const headers: HttpHeader[] = [];
   const rules: { -readonly [Name in keyof Probe]?: Probe[Name] } = {};
-  for (const field of csvFields(text)) {
+  for (const field of probeFields(text)) {
     const [, kind] = /^(https?|tcp|exec):/.exec(field) ?? [];
     if (kind !== undefined) {
       if (check !== undefined) throw new FlagValueError(`checks two things: ${text}`, 'name one');
@@ -58,6 +61,19 @@ export function probe(text: string): Probe {
   }
   if (check === undefined) throw new FlagValueError(`says nothing to check: ${JSON.stringify(text)}`, HINT);
   return Probe.create({ ...rules, check: withHttp(check, host, headers) });
+}
+
+/**
+ * The fields, of which a command that stands first is as a shell would have it: quotes are its own, and so are commas in
+ * them.
+ */
+function probeFields(text: string): readonly string[] {
+  if (!text.startsWith('exec:')) return csvFields(text);
+  const [command = ''] = COMMAND.exec(text) ?? [];
+  const end = command.length;
+  // A quote that has no end: what reads the words of the command says so.
+  if (end < text.length && text[end] !== ',') return [text];
+  return end === text.length ? [command] : [command, ...csvFields(text.slice(end + 1))];
 }
 
 function checkOf(kind: string, rest: string): Check {

@@ -37,6 +37,19 @@ describe('cli: probes', () => {
     assert.deepEqual(probe('"exec:a,b",interval=1s').check, { kind: 'exec', value: { command: ['a,b'] } });
   });
 
+  it('quotes and commas of a command are those of a shell', () => {
+    for (const [text, command] of [
+      ['exec:sh -c "test -f /ok"', ['sh', '-c', 'test -f /ok']],
+      [`exec:sh -c 'a, "b"' x\\,y`, ['sh', '-c', 'a, "b"', 'x,y']],
+      ['exec:sh -c "say \\"a, b\\""', ['sh', '-c', 'say "a, b"']],
+    ] as const) {
+      assert.deepEqual(probe(text).check, { kind: 'exec', value: { command } }, text);
+      assert.equal(probe(`${text},interval=1s`).intervalMs, 1000, text);
+    }
+    assert.throws(() => probe('exec:sh -c "a,interval=1s'), /closing quote/);
+    assert.throws(() => probe('exec:a,b'), /unexpected "b"/);
+  });
+
   it('mistakes are named, with a way out', () => {
     for (const [text, words] of [
       ['', /unexpected ""/],
