@@ -11,7 +11,7 @@ export function taskProblem(task: Task, nowMs: number): string {
   const { status } = task;
   if (status !== undefined && status.error !== '') return status.error;
   if (task.holdReason !== '') return holdText(task, nowMs);
-  return readinessText(task);
+  return notReadyText(task);
 }
 
 /** With the time that is left, which the manager does not write down every second. */
@@ -22,12 +22,13 @@ function holdText({ holdReason, startNotBeforeMs }: Task, nowMs: number): string
   return holdReason.replace(CRASH_LOOP, (text) => `${text} in ${left}`);
 }
 
-function readinessText({ status }: Task): string {
+/** Why the task gets no connections though its process runs; empty when it does, and when nothing was said of it. */
+export function notReadyText({ status }: Task): string {
   const health = status?.health;
   if (health === undefined || health.ready || (status?.state ?? 0) > TaskState.RUNNING) return '';
-  const said = health.message === '' ? '' : `: ${health.message}`;
+  if (health.message !== '') return `not ready: ${health.message}`;
   // Before it runs its state says that it starts.
-  return status?.state === TaskState.RUNNING ? `not ready${said}` : health.message;
+  return status?.state === TaskState.RUNNING ? 'not ready' : '';
 }
 
 /** Runs, and new connections may go to it. */

@@ -5,7 +5,7 @@
 import type { TaskView } from '#gen/swarm/v1/control.ts';
 import { type Node, NodeState, type Service, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { TASK_STATES } from '../../docker-shape/from-objects.ts';
-import { isServing } from '../format/task-problem.ts';
+import { isServing, notReadyText } from '../format/task-problem.ts';
 import { shortId } from '../format/texts.ts';
 import type { ProgressLine } from './progress-lines.ts';
 
@@ -138,7 +138,7 @@ function comesBefore(task: Task, other: Task): boolean {
 
 function reasonOf(task: Task, failed: Task | undefined): string {
   if (isRunning(task)) return '';
-  return task.status?.error || task.holdReason || task.status?.health?.message || failed?.status?.error || '';
+  return task.status?.error || task.holdReason || notReadyText(task) || failed?.status?.error || '';
 }
 
 function isEnded(state: TaskState): boolean {

@@ -94,7 +94,10 @@ describe('cli: what is wrong with a task', () => {
     assert.equal(taskProblem(task({ error: 'broken' }, held), NOW_MS), 'broken');
     const health = TaskHealth.create({ ready: false, message: 'answered 503' });
     assert.equal(taskProblem(task({ health }), NOW_MS), 'not ready: answered 503');
-    assert.equal(taskProblem(task({ health, state: TaskState.STARTING }), NOW_MS), 'answered 503');
+    assert.equal(taskProblem(task({ health, state: TaskState.STARTING }), NOW_MS), 'not ready: answered 503');
+    const silent = TaskHealth.create({ ready: false });
+    assert.equal(taskProblem(task({ health: silent, state: TaskState.STARTING }), NOW_MS), '');
+    assert.equal(taskProblem(task({ health: silent }), NOW_MS), 'not ready');
     assert.equal(taskProblem(task({ health, state: TaskState.SHUTDOWN }), NOW_MS), '');
     assert.equal(taskProblem(task({ health: { ...health, ready: true, state: HealthState.HEALTHY } }), NOW_MS), '');
     assert.equal(taskProblem(task({}), NOW_MS), '');
