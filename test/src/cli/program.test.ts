@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type SocketDaemon, startSocketDaemon } from './support/socket-daemon.ts';
 import { swarmFixture } from './swarm-fixture.ts';
@@ -69,6 +71,22 @@ describe('cli: the program', function () {
     const { stderr, exitCode } = await run(SWARM, ['service', 'ls', '--bogus']);
     assert.equal(exitCode, 125);
     assert.match(stderr, /^unknown flag: --bogus\n/);
+  });
+
+  it('has --env-file for itself: Node.js takes neither the flag nor what is in the file', async () => {
+    const words = ['--socket', socket(), 'service', 'create', '-d', '--no-resolve-image', '--name', 'enved'];
+    const absent = await run(SWARM, [...words, '--env-file', '/nowhere/env', 'busybox']);
+    assert.equal(absent.exitCode, 1);
+    assert.match(absent.stderr, /^open \/nowhere\/env: no such file or directory\n/);
+    const directory = await mkdtemp(join(tmpdir(), 'starling-env-file-'));
+    try {
+      const file = join(directory, 'env');
+      await writeFile(file, 'NODE_OPTIONS=--no-such-option\nSTARLING_SOCKET=/nowhere/swarm.sock\n');
+      const { stderr, exitCode } = await run(SWARM, [...words, '--env-file', file, 'busybox']);
+      assert.deepEqual([stderr, exitCode], ['', 0]);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
   });
 
   it('ends quietly when its reader has gone', async () => {
