@@ -2,6 +2,8 @@
 export interface RuntimeConfig {
   /** Containers made at once. Twice the cores of a small machine: create is half CPU, half waiting for the kernel. */
   readonly createConcurrency: number;
+  /** Prepared containers started at once: with most runtimes each is a run of its own, and hundreds may be told to start. */
+  readonly startConcurrency: number;
   /** Containers removed at once. Apart from creates, so that a mass removal does not hold up a replacement. */
   readonly removeConcurrency: number;
   /** Commands begun at once in containers: each is a run of the OCI runtime, and none shall hold up a create. */
@@ -28,6 +30,7 @@ export interface RuntimeConfig {
 
 export const DEFAULT_RUNTIME_CONFIG: RuntimeConfig = {
   createConcurrency: 4,
+  startConcurrency: 4,
   removeConcurrency: 2,
   execConcurrency: 4,
   execHoldMs: 500,

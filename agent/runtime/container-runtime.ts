@@ -7,6 +7,7 @@ import { hasErrno } from '#agent/kernel/libc.ts';
 import type { NetworkNamespace } from '#agent/kernel/netns.ts';
 import { ProcessHandle } from '#agent/kernel/pidfd.ts';
 import { SwarmError } from '#common/errors.ts';
+import { SIGNALS } from '#common/signals.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import type { CgroupStatistics } from './cgroups/statistics.ts';
 import { killHelpers } from './conmon/kill-helpers.ts';
@@ -23,7 +24,6 @@ import { startContainer } from './oci-runtime.ts';
 import { checkContainerId } from './paths.ts';
 import { diskUsage } from './rootfs/disk-usage.ts';
 import { rootFileSystemPaths } from './rootfs/root-file-system.ts';
-import { SIGNALS } from './spec/signals.ts';
 import { tearDown } from './tear-down.ts';
 
 /** What callers see of a container. */
@@ -38,6 +38,7 @@ export class ContainerRuntime {
   readonly #context: RuntimeContext;
   readonly #containers = new Map<string, Container>();
   readonly #creates: Limiter;
+  readonly #starts: Limiter;
   readonly #removes: Limiter;
   readonly #execs: Execs;
   readonly #exits: ExitFollower;
@@ -47,6 +48,7 @@ export class ContainerRuntime {
     const { config } = context;
     this.#context = context;
     this.#creates = new Limiter(config.createConcurrency, config.queueLength);
+    this.#starts = new Limiter(config.startConcurrency, config.queueLength);
     this.#removes = new Limiter(config.removeConcurrency, config.queueLength);
     this.#execs = new Execs(context);
     this.#exits = new ExitFollower(context, this.#containers);
@@ -149,7 +151,7 @@ export class ContainerRuntime {
       const { paths, config, clock, log } = this.#context;
       const runtime = runtimeAt(this.#context, container.record.runtime);
       const { init, monitor } = container.processes;
-      await startContainer(runtime, paths.runtimeRoot, id, config.createTimeoutMs);
+      await this.#starts.run(() => startContainer(runtime, paths.runtimeRoot, id, config.createTimeoutMs));
       // It runs, whether or not that can be written down: another agent would see it from the runtime's state.
       await container
         .moveTo({ phase: 'running', init, monitor, startedAtMs: clock.now() })

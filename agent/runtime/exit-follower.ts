@@ -1,12 +1,12 @@
 /** Learns how containers end: from what their monitors write down, and from the end of the monitors themselves. */
 import { readFile } from 'node:fs/promises';
 import { ProcessHandle } from '#agent/kernel/pidfd.ts';
+import { SIGNALS } from '#common/signals.ts';
 import type { Container } from './container.ts';
 import type { ContainerExit, ContainerRecord } from './container-record.ts';
 import type { RuntimeContext } from './context.ts';
 import { explainOutput, mayHaveFailedToStart } from './exit-diagnosis.ts';
 import { type ExitFile, ExitFiles } from './exit-files.ts';
-import { SIGNALS } from './spec/signals.ts';
 
 /** When nobody knows how it ended. */
 const UNKNOWN_EXIT_CODE = 255;

@@ -28,4 +28,3 @@ export {
   type UlimitSpec,
 } from './spec/container-spec.ts';
 export { cleanAbsolutePath } from './spec/paths.ts';
-export { parseSignal, SIGNALS, signalName } from './spec/signals.ts';

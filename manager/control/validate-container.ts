@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { invalidField, SwarmError } from '#common/errors.ts';
 import { parseImageReference } from '#common/image-reference.ts';
 import { LIMITS } from '#common/limits.ts';
+import { parseSignal } from '#common/signals.ts';
 import { type ContainerSpec, type Mount, MountType } from '#gen/swarm/v1/specs.ts';
 import { validateHealth } from './validate-health.ts';
 import { bytes, tooLarge, validateLabels } from './validate-labels.ts';
@@ -168,12 +169,7 @@ function validateProcess(spec: ContainerSpec): void {
     throw invalidField('dir', `workdir: ${JSON.stringify(spec.dir)} is not an absolute path`, 'begin it with /');
   if (/^\/+(proc|sys)(\/|$)/.test(spec.dir) || spec.dir.split('/').includes('..'))
     throw invalidField('dir', `workdir: ${JSON.stringify(spec.dir)} is not allowed`, 'use a directory of the image');
-  if (spec.stopSignal !== '' && !/^(SIG)?[A-Z0-9+]{2,12}$|^\d{1,2}$/i.test(spec.stopSignal))
-    throw invalidField(
-      'stop_signal',
-      `stop-signal: ${JSON.stringify(spec.stopSignal)} is not a signal`,
-      'use SIGTERM, HUP, 15 ...',
-    );
+  if (spec.stopSignal !== '') parseSignal('stop-signal', spec.stopSignal);
   if ((spec.stopGracePeriodMs ?? 0) < 0)
     throw invalidField('stop_grace_period', 'stop-grace-period: must not be negative', 'use 0s to kill at once');
   if (spec.oomScoreAdj < -1000 || spec.oomScoreAdj > 1000)

@@ -13,13 +13,12 @@ import {
   EMPTY_CONTAINER_SPEC,
   type ImageDefaults,
   type Propagation,
-  parseSignal,
   type ContainerSpec as RuntimeSpec,
-  SIGNALS,
 } from '#agent/runtime/index.ts';
 import type { TaskAssignment } from '#agent/tasks/index.ts';
 import type { TaskMount } from '#agent/volumes/index.ts';
 import { invalidField } from '#common/errors.ts';
+import { parseSignal, SIGNALS } from '#common/signals.ts';
 import {
   type ContainerSpec,
   type Mount,

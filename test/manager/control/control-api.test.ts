@@ -163,6 +163,8 @@ describe('control API: services', () => {
       { container: { mounts: [Mount.create({ type: MountType.VOLUME, source: '../x', target: '/x' })] } },
       /volume name/,
     ],
+    ['a signal', { container: { stopSignal: 'SIGFOO' } }, /stop-signal: "SIGFOO" is not a signal/],
+    ['the number of a signal', { container: { stopSignal: '999' } }, /stop-signal: "999" is not a signal/],
     ['a workdir in /proc', { container: { dir: '/proc/self/fd/7' } }, /workdir.*not allowed/],
     ['a huge uid', { container: { user: '4294967296' } }, /user.*is not a user/],
     ['a sysctl of the host', { container: { sysctls: { 'vm.swappiness': '1' } } }, /not namespaced/],

@@ -12,7 +12,6 @@ import { readMachineFacts } from '#agent/runtime/spec/machine-facts.ts';
 import { serializeOciSpec } from '#agent/runtime/spec/oci-spec.ts';
 import { cleanAbsolutePath } from '#agent/runtime/spec/paths.ts';
 import { cpuQuota, NO_DEVICES } from '#agent/runtime/spec/resources.ts';
-import { parseSignal, signalName } from '#agent/runtime/spec/signals.ts';
 import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 
@@ -268,24 +267,5 @@ describe('runtime: capabilities', () => {
   it('grants no more than the machine has', () => {
     assert.deepEqual(choose(['bpf'], ['ALL'], ['CAP_CHOWN']), { granted: [], withheld: ['CAP_BPF'] });
     assert.deepEqual(choose(['ALL'], [], ['CAP_CHOWN']), { granted: ['CAP_CHOWN'], withheld: [] });
-  });
-});
-
-describe('runtime: signals', () => {
-  it('reads names and numbers', () => {
-    for (const [text, number] of [
-      ['SIGTERM', 15],
-      ['term', 15],
-      ['9', 9],
-      ['SIGRTMIN', 34],
-      ['SIGRTMIN+3', 37],
-      ['RTMAX-1', 63],
-      ['SIGPOLL', 29],
-      ['SIGSYS', 31],
-    ] as const)
-      assert.equal(parseSignal('x', text), number, text);
-    for (const text of ['', '0', '65', '-1', 'SIGX', 'RTMIN-1', 'RTMAX+1', '9x'])
-      assert.throws(() => parseSignal('x', text), SwarmError, text);
-    assert.deepEqual([signalName(15), signalName(40)], ['SIGTERM', 'signal 40']);
   });
 });

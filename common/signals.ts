@@ -1,5 +1,5 @@
 /** Signal names and numbers. Pure. The numbers are those of x64 and arm64. */
-import { invalidField } from '#common/errors.ts';
+import { invalidField } from './errors.ts';
 
 const NAMES: readonly string[] = [
   'HUP',
@@ -43,7 +43,7 @@ const ALIASES: ReadonlyMap<string, number> = new Map([
 const RTMIN = 34;
 const RTMAX = 64;
 
-export const SIGNALS = { kill: 9, term: 15 } as const;
+export const SIGNALS = { kill: 9, term: 15, stop: 19 } as const;
 
 /** "SIGTERM", "term", "15", "SIGRTMIN+3", "RTMAX-1" as a number. Throws `bad-field` for what is no signal. */
 export function parseSignal(field: string, text: string): number {
