@@ -49,6 +49,29 @@ export function leftBehind(kind: string, name: string): SwarmError {
   });
 }
 
+/**
+ * A file declares many: a refusal says which one it is about, in words and as the beginning of its field
+ * (`services[shop_web].hostname`).
+ */
+export function aboutMember<T>(kind: string, name: string, work: () => T): T {
+  try {
+    return work();
+  } catch (thrown) {
+    if (!(thrown instanceof SwarmError)) throw thrown;
+    const { code, reason, field, limit, hint, message } = thrown;
+    const who = `${kind} ${name}`;
+    throw new SwarmError({
+      code,
+      reason,
+      field: `${kind}s[${name}]${field === undefined ? '' : `.${field}`}`,
+      limit,
+      message: message.startsWith(`${who} `) ? message : `${who}: ${message}`,
+      hint,
+      cause: thrown,
+    });
+  }
+}
+
 /** Every id once. */
 export function union(...lists: readonly (readonly string[])[]): readonly string[] {
   return [...new Set(lists.flat())];

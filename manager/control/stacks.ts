@@ -22,6 +22,7 @@ import { findStack, networkNamed } from './references.ts';
 import { payloadWarnings } from './service-payloads.ts';
 import { createService, removeService, updateService } from './services.ts';
 import {
+  aboutMember,
   isBeingRemoved,
   leftBehind,
   type MemberField,
@@ -142,10 +143,12 @@ class StackDeployment {
   }
 
   deploy(request: Deployment): Decision<Deployed> {
-    for (const network of request.networks) this.#network(network);
-    for (const { spec, data } of request.secrets) if (spec !== undefined) this.#payload(SECRETS, spec, data);
-    for (const { spec, data } of request.configs) if (spec !== undefined) this.#payload(CONFIGS, spec, data);
-    for (const service of inOrder(request.services)) this.#service(service);
+    for (const network of request.networks) aboutMember('network', network.name, () => this.#network(network));
+    for (const { spec, data } of request.secrets)
+      if (spec !== undefined) aboutMember('secret', spec.name, () => this.#payload(SECRETS, spec, data));
+    for (const { spec, data } of request.configs)
+      if (spec !== undefined) aboutMember('config', spec.name, () => this.#payload(CONFIGS, spec, data));
+    for (const service of inOrder(request.services)) aboutMember('service', service.name, () => this.#service(service));
     const stack = this.#stack(request);
     refuseTooMany(this.#view.changes.length);
     return {

@@ -221,16 +221,20 @@ export function suggestion(word: string, known: readonly string[]): string {
   return `known are ${known.toSorted().join(', ')}`;
 }
 
-/** Letters to change, insert or leave out. */
+/** Letters to change, insert, leave out, or change places with their neighbour. */
 function distance(from: string, to: string): number {
   if (Math.abs(from.length - to.length) > 4) return Number.POSITIVE_INFINITY;
-  let row = Array.from({ length: to.length + 1 }, (_, i) => i);
+  let last: readonly number[] = [];
+  let row: readonly number[] = Array.from({ length: to.length + 1 }, (_, i) => i);
   for (let i = 1; i <= from.length; i++) {
     const next = [i];
     for (let j = 1; j <= to.length; j++) {
       const change = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+      const isSwapped = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1];
+      const swap = isSwapped ? (last[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY;
+      next.push(Math.min(change, swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
     }
+    last = row;
     row = next;
   }
   return row[to.length] ?? 0;

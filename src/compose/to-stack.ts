@@ -15,7 +15,7 @@ import { mountsOf } from './mount-spec.ts';
 import { IMAGE_LABEL, StackNames } from './names.ts';
 import { attachmentsOf, DEFAULT_NETWORK, networkSpec } from './network-spec.ts';
 import { configReferences, secretReferences, stackConfig, stackSecret } from './payload-spec.ts';
-import { problemText } from './place.ts';
+import { type Place, problemText } from './place.ts';
 import { resourcesOf } from './resource-spec.ts';
 import { seccompPaths } from './security-spec.ts';
 import { mapNode } from './tree.ts';
@@ -27,6 +27,8 @@ export interface ConvertedStack {
   readonly secrets: readonly StackSecret[];
   readonly configs: readonly StackConfig[];
   readonly volumes: readonly VolumeSpec[];
+  /** Where each is declared, by what refusals of managers call it: `services[shop_web]`. */
+  readonly places: ReadonlyMap<string, Place>;
   /** What does no harm, but is not what the file says. */
   readonly warnings: readonly string[];
 }
@@ -98,7 +100,21 @@ class Converter {
           driverOptions: fields.record('driver_opts'),
         }),
       ),
+      places: this.#places(),
     };
+  }
+
+  #places(): ReadonlyMap<string, Place> {
+    const places = new Map<string, Place>();
+    const add = (section: string, key: string, name: string): void => {
+      const place = this.#root.fields(section)?.placeOf(key);
+      if (place !== undefined) places.set(`${section}[${name}]`, place);
+    };
+    for (const key of this.#services.keys()) add('services', key, this.#names.scoped(key));
+    const others = { networks: this.#networks, secrets: this.#secrets, configs: this.#configs };
+    for (const [section, members] of Object.entries(others))
+      for (const { key, name } of members.values()) add(section, key, name);
+    return places;
   }
 
   /** What no service joins or mounts is not made, as in Docker. */

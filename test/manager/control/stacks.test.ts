@@ -299,6 +299,37 @@ describe('control API: stacks', () => {
     await refused(deploy('sometimes'), /resolve-image: "sometimes" is not known/);
   });
 
+  it('a refusal names the one that it is about, in words and in its field, and nothing is done', async () => {
+    const { api, view } = setUp();
+    const bad = service('bad');
+    const container = { ...(bad.task?.container ?? ContainerSpec.create()), dir: 'somewhere' };
+    const cases: readonly (readonly [Partial<DeployStackRequest>, RegExp, string])[] = [
+      [
+        { services: [service('good'), { ...bad, task: TaskSpec.create({ ...bad.task, container }) }] },
+        /^service shop_bad: workdir: "somewhere" is not an absolute path$/,
+        'services[shop_bad].dir',
+      ],
+      [
+        { networks: [network('shop_n', { driver: 'nosuch' })], services: [service('good')] },
+        /^network shop_n: .*nosuch/,
+        'networks[shop_n].driver',
+      ],
+      [
+        { secrets: [secret('shop_s', '')], services: [service('good')] },
+        /^secret shop_s: data: .*larger than 0/,
+        'secrets[shop_s].data',
+      ],
+    ];
+    for (const [init, words, field] of cases)
+      await assert.rejects(api.stacks.deployStack(caller, request(init)), (thrown) => {
+        assert.ok(thrown instanceof SwarmError);
+        assert.match(thrown.message, words);
+        assert.equal(thrown.field, field);
+        return true;
+      });
+    assert.deepEqual([view.count('service'), view.count('network'), view.count('secret')], [0, 0, 0]);
+  });
+
   it('needs the feature level', async () => {
     const { api, view } = setUp();
     const cluster = view.cluster() as Cluster;

@@ -108,6 +108,16 @@ describe('cli: stacks', () => {
     assert.match((await cli('stack', 'deploy', '-c', file)).stderr, /the stack has no name/);
   });
 
+  it('what a manager refuses has the place of what it is about', async () => {
+    const bad = join(directory, 'refused.yml');
+    await writeFile(bad, 'services:\n  good: {image: i}\n  a: {image: i, privileged: true}\n');
+    const { stderr, exitCode } = await cli('stack', 'deploy', '-c', bad, 'x');
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /daemon: \S+refused\.yml:3:3: service x_a: privileged: the policy .*\nHint: leave it out, or/);
+    await writeFile(bad, 'services:\n  a: {image: i, networks: [n]}\nnetworks:\n  n: {driver: nosuch}\n');
+    assert.match((await cli('stack', 'deploy', '-c', bad, 'x')).stderr, /refused\.yml:4:3: network x_n: .*nosuch/);
+  });
+
   it('rm says what goes; what is not there is named as Docker names it', async () => {
     await deploy();
     const { stdout, exitCode } = await cli('stack', 'rm', '--detach', 'shop');

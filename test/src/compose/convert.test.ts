@@ -63,7 +63,7 @@ describe('compose: keys', () => {
 
   it('all that is wrong is named at once, unknown keys with what may have been meant', async () => {
     const message = await refusal(
-      'services:\n  a:\n    imagee: i\n    enviroment: {A: 1}\n    deploy: {replicas: many, placment: }\n  b: {image: b, ports: ["x"]}\nvolums: {}\nnetworks: {n: {drvier: x}}\n',
+      'services:\n  a:\n    imagee: i\n    enviroment: {A: 1}\n    deploy: {replicas: many, placment: }\n  b: {image: b, ports: ["x"]}\nvolums: {}\nnetworks: {n: {drvier: x}}\nconfgis: {}\n',
     );
     for (const words of [
       /c\.yml:3:5: services\.a\.imagee: there is no such key; did you mean image\?/,
@@ -72,7 +72,8 @@ describe('compose: keys', () => {
       /services\.a\.deploy\.placment: .*placement/,
       /services\.b\.ports\[0\]: port "x"/,
       /volums: there is no such key; did you mean volumes\?/,
-      /networks\.n\.drvier: .*driver/,
+      /networks\.n\.drvier: .*did you mean driver\?/,
+      /confgis: .*did you mean configs\?/,
       /services\.a\.image: the service has no image/,
     ])
       assert.match(message, words);

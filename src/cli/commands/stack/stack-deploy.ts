@@ -6,6 +6,7 @@ import {
   type ConvertedStack,
   declaredName,
   NAMESPACE_LABEL,
+  placeText,
   toStack,
   withoutSecretContents,
   writeYaml,
@@ -72,7 +73,9 @@ async function deploy(invocation: Invocation): Promise<void> {
     prune: flags.isSet(PRUNE),
     resolveImage: flags.value(RESOLVE_IMAGE) ?? 'always',
   };
-  const answer = await whenNothingLeaves(invocation, async () => (await context.api()).stacks.deployStack(request));
+  const answer = await withPlaces(converted, () =>
+    whenNothingLeaves(invocation, async () => (await context.api()).stacks.deployStack(request)),
+  );
   for (const warning of answer.warnings) printWarning(context, warning);
   if (dryRun) {
     printPlan(context, name, answer.changes);
@@ -91,6 +94,20 @@ function requestOf({
   volumes,
 }: ConvertedStack): Pick<ConvertedStack, 'networks' | 'secrets' | 'configs' | 'volumes'> {
   return { networks, secrets, configs, volumes };
+}
+
+/** What managers refuse has a place in the file, too: where the service, network, secret or config is declared. */
+async function withPlaces<T>({ places }: ConvertedStack, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (!(thrown instanceof SwarmError)) throw thrown;
+    const place = places.get(/^[a-z]+\[[^\]]*\]/.exec(thrown.field ?? '')?.[0] ?? '');
+    if (place === undefined) throw thrown;
+    const { code, reason, field, limit, hint, message } = thrown;
+    const placed = `${placeText(place)}: ${message}`;
+    throw new SwarmError({ code, reason, field, limit, hint, message: placed, cause: thrown });
+  }
 }
 
 /** Waits while a stack of the name, or a service of one, is on its way out. */
