@@ -44,7 +44,9 @@ export async function mountByProgram(mount: ProgramMount): Promise<void> {
         throw failed(`mounting ${device} did not end within ${timeoutMs / 1000} s`, 'check that its server answers');
       throw error;
     })
-    .finally(() => rm(table, { force: true }));
+    .finally(() => {
+      void rm(table, { force: true });
+    });
   if (result.exitCode !== 0)
     throw failed(
       `cannot mount ${device} (type ${type}): ${complaint(result.stderr)}`,
@@ -64,7 +66,10 @@ export function mountTable({ device, target, type, options }: ProgramMount): str
 }
 
 function inTable(text: string): string {
-  return text.replaceAll(/[ \t\n\v\f\r\\#]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
+  return text.replaceAll(
+    /[ \t\n\v\f\r\\#]/g,
+    (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`,
+  );
 }
 
 /** Detaches what does not let go in time. Nothing mounted there is no error. */

@@ -6,7 +6,7 @@ import { SwarmError } from '#common/errors.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { skipBecause } from '#test/support/skip-because.ts';
 import { describeInside } from './inside.ts';
-import { TestRuntime } from './test-runtime.ts';
+import { processesMentioning, TestRuntime } from './test-runtime.ts';
 
 const BOUNDS = { timeoutMs: 20_000, outputBytesMax: 4096 };
 
@@ -92,6 +92,36 @@ describeInside(import.meta.filename, 'runtime: commands in a container', () => {
     } finally {
       await other.remove();
     }
+  });
+
+  it('flood for as long as they may, and are remembered up to the limit of their output', async () => {
+    const other = await under.start(['/bin/sleep', '1000']);
+    const before = process.memoryUsage().rss;
+    const result = await under.runtime.exec(other, { command: ['/bin/yes'], timeoutMs: 1000, outputBytesMax: 4096 });
+    assert.equal(result.exitCode, undefined);
+    assert.equal(result.output.length, 4096);
+    assert.ok(process.memoryUsage().rss - before < 64 * 1024 * 1024, 'the flood is not kept');
+    await under.runtime.remove(other);
+  });
+
+  it('leave no descriptor and no process on the host, however they end', async () => {
+    const other = await under.start(['/bin/sleep', '1000']);
+    const lines = ['true', 'exit 3', 'no-such-program', 'yes | head -c 100000', 'sleep 600 & exit 0', 'sleep 601'];
+    const all = () =>
+      Promise.all(
+        lines.map((line) =>
+          under.runtime.exec(other, { command: ['/bin/sh', '-c', line], timeoutMs: 800, outputBytesMax: 1024 }),
+        ),
+      );
+    const bundle = under.runtime.context.paths.bundle(other);
+    const helpers = async () => (await processesMentioning(`${bundle}/exec-`)).length;
+    await all();
+    await eventually('the runs of the runtime are over', async () => (await helpers()) === 0);
+    const before = (await readdir('/proc/self/fd')).length;
+    for (let round = 0; round < 4; round++) await all();
+    await eventually('the runs of the runtime are over', async () => (await helpers()) === 0);
+    await eventually('descriptors are closed', async () => (await readdir('/proc/self/fd')).length <= before);
+    await under.runtime.remove(other);
   });
 
   it('leave nothing in the bundle but what the next of them needs', async () => {

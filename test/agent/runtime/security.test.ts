@@ -95,6 +95,28 @@ describeInside(import.meta.filename, 'runtime: security', () => {
     assert.equal(await digest(binary), before);
   });
 
+  it('does both of a command in a container, too, and gives it no more rights than the container has', async () => {
+    const binary = under.runtime.context.runtime.path;
+    const before = await digest(binary);
+    await writeFile(join(under.layer, 'bin/hostile'), '#!/proc/self/exe\n', { mode: 0o755 });
+    const id = await under.start(
+      ['/bin/sh', '-c', 'while :; do for exe in /proc/[0-9]*/exe; do (echo x > $exe) 2>/dev/null; done; done'],
+      {
+        spec: { user: 'user', noNewPrivileges: true },
+      },
+    );
+    const exec = (...command: readonly string[]) =>
+      under.runtime.exec(id, { command, timeoutMs: 10_000, outputBytesMax: 4096 });
+    await exec('/proc/self/exe', '--version');
+    await exec('/bin/hostile');
+    assert.equal(await digest(binary), before);
+    const { output } = await exec('/bin/sh', '-c', 'cat /proc/self/status; sleep 0.1; ls -l /proc/$$/fd');
+    assert.match(output, /CapEff:\t0000000000000000\nCapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000000/);
+    assert.match(output, /NoNewPrivs:\t1\nSeccomp:\t2/);
+    assert.deepEqual([...output.matchAll(/ (\d+) -> /g)].map(([, number]) => number).toSorted(), ['0', '1', '2']);
+    await under.runtime.remove(id);
+  });
+
   it('masks and protects what Docker does (class 10)', async () => {
     const masked = 'acpi asound interrupts kcore keys latency_stats sched_debug scsi timer_list timer_stats';
     const hidden = await under.shell(

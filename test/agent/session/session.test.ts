@@ -383,6 +383,41 @@ describe('session between agent and dispatcher', () => {
     await world.killAgent();
   });
 
+  it('moby#41289: 500 dead tasks of a worker keep it from nothing, and go when they are taken from it', async () => {
+    const world = new World();
+    await world.startAgent();
+    const ids = Array.from({ length: 500 }, (_, index) => `dead${index}`);
+    for (const id of ids) world.assign(id);
+    await world.pass(100);
+    let commits = 0;
+    world.view.onCommit(() => commits++);
+    for (const id of ids) world.executor.end(id, 1);
+    await world.pass(100);
+    for (const id of ids) assert.equal(world.state(id), 'FAILED');
+    assert.ok(commits <= 10, `${commits} commits`);
+    for (const id of ids) world.desire(id, TaskState.SHUTDOWN);
+    await world.killAgent();
+    commits = 0;
+    await world.startAgent();
+    world.assign('living');
+    await world.pass(10_000);
+    assert.equal(world.state('living'), 'RUNNING');
+    assert.equal(world.nodeState(), NodeState.READY);
+    assert.equal(world.opened, 2, 'one session for each life of the agent');
+    assert.ok(commits <= 20, `${commits} commits: what is known is not written again`);
+    for (const id of ids) {
+      const object = world.view.get('task', id);
+      assert.ok(object);
+      world.view.commit([{ kind: 'remove', table: 'task', object }]);
+    }
+    await world.pass(500);
+    assert.deepEqual(
+      world.worker.statuses().map(({ taskId }) => taskId),
+      ['living'],
+    );
+    await world.killAgent();
+  });
+
   it('a removed node is told so and does not come back', async () => {
     const world = new World();
     await world.startAgent();
