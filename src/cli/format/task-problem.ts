@@ -10,8 +10,13 @@ const CRASH_LOOP = /^crash loop: restart \d+/;
 export function taskProblem(task: Task, nowMs: number): string {
   const { status } = task;
   if (status !== undefined && status.error !== '') return status.error;
-  if (task.holdReason !== '') return holdText(task, nowMs);
+  if (task.holdReason !== '' && isWanted(task)) return holdText(task, nowMs);
   return notReadyText(task);
+}
+
+/** What has to stop, or has ended, is held back by nothing any more. */
+function isWanted({ desiredState, status }: Task): boolean {
+  return desiredState <= TaskState.RUNNING && (status?.state ?? TaskState.NEW) <= TaskState.RUNNING;
 }
 
 /** With the time that is left, which the manager does not write down every second. */

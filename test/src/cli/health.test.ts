@@ -92,6 +92,9 @@ describe('cli: what is wrong with a task', () => {
     );
     assert.equal(taskProblem(task({ state: TaskState.NEW }, held), NOW_MS + 80_000), held.holdReason);
     assert.equal(taskProblem(task({ error: 'broken' }, held), NOW_MS), 'broken');
+    assert.equal(taskProblem(task({ state: TaskState.SHUTDOWN }, held), NOW_MS), '');
+    const unwanted = { ...held, desiredState: TaskState.SHUTDOWN };
+    assert.equal(taskProblem(task({ state: TaskState.READY }, unwanted), NOW_MS), '');
     const health = TaskHealth.create({ ready: false, message: 'answered 503' });
     assert.equal(taskProblem(task({ health }), NOW_MS), 'not ready: answered 503');
     assert.equal(taskProblem(task({ health, state: TaskState.STARTING }), NOW_MS), 'not ready: answered 503');
