@@ -113,7 +113,10 @@ describeInside(import.meta.filename, 'runtime: security', () => {
     const { output } = await exec('/bin/sh', '-c', 'cat /proc/self/status; sleep 0.1; ls -l /proc/$$/fd');
     assert.match(output, /CapEff:\t0000000000000000\nCapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000000/);
     assert.match(output, /NoNewPrivs:\t1\nSeccomp:\t2/);
-    assert.deepEqual([...output.matchAll(/ (\d+) -> /g)].map(([, number]) => number).toSorted(), ['0', '1', '2']);
+    assert.deepEqual(
+      new Set([...output.matchAll(/ (\d+) -> /g)].map(([, number]) => number)),
+      new Set(['0', '1', '2']),
+    );
     await under.runtime.remove(id);
   });
 
