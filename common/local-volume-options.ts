@@ -76,8 +76,31 @@ function tmpfs(
 ): LocalOptions {
   if (size !== undefined && !SIZE.test(size))
     return refuse(`size ${JSON.stringify(size)} is no size`, 'write 100m or 2g');
+  const unusable = words.find((word) => !isUsableByTmpfs(word));
+  if (unusable !== undefined)
+    return refuse(
+      `o: ${JSON.stringify(unusable)} has no value that a tmpfs takes`,
+      'write o=size=100m,mode=1777,uid=0',
+    );
   const sized = size === undefined ? [] : [`size=${size.replace(/i?b$/i, '').toLowerCase()}`];
   return { ok: true, mount: { type: 'tmpfs', device: 'tmpfs', options: [...words, ...sized], isRemote: false } };
+}
+
+const TMPFS_VALUES: Readonly<Record<string, RegExp>> = {
+  size: /^\d+[kmgtpe%]?$/i,
+  mode: /^[0-7]{1,4}$/,
+  uid: /^\d{1,10}$/,
+  gid: /^\d{1,10}$/,
+  nr_inodes: /^\d{1,15}[kmg]?$/i,
+  nr_blocks: /^\d{1,15}[kmg]?$/i,
+};
+
+/** What the kernel would refuse when the first task wants the volume. Words that are not known here are left to it. */
+function isUsableByTmpfs(word: string): boolean {
+  const at = word.indexOf('=');
+  const key = at < 0 ? word : word.slice(0, at);
+  const pattern = Object.hasOwn(TMPFS_VALUES, key) ? TMPFS_VALUES[key] : undefined;
+  return pattern === undefined || (at >= 0 && pattern.test(word.slice(at + 1)));
 }
 
 /** Whether what is in such a volume is on its node and nowhere else. Plugins decide for themselves: theirs may move. */

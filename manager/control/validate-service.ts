@@ -122,7 +122,7 @@ function validateLogDriver(task: TaskSpec): void {
       reason: 'not-supported',
       field: 'log-driver',
       message: `log-driver: ${JSON.stringify(driver.name)} is not supported by this release`,
-      hint: 'use json-file (kept by the node and rotated) or none',
+      hint: 'use json-file or local (kept by the node and rotated), or none',
     });
   for (const [key, value] of Object.entries(driver.options)) {
     const pattern = key === 'max-size' ? /^\d+[kmg]?b?$/i : key === 'max-file' ? /^[1-9]\d{0,2}$/ : undefined;

@@ -17,7 +17,13 @@ function validateMemory(resources: ResourceRequirements): void {
     throw invalidField('memory-swappiness', `memory-swappiness: ${memorySwappiness} is not 0 to 100`, 'use 0 to 100');
   if (memorySwapBytes !== undefined && memorySwapBytes < -1)
     throw invalidField('memory-swap', `memory-swap: ${memorySwapBytes} is not an amount`, 'use -1 for unlimited swap');
-  if (memorySwapBytes !== undefined && memorySwapBytes > 0 && limit > 0 && memorySwapBytes < limit)
+  if (memorySwapBytes !== undefined && memorySwapBytes > 0 && limit === 0)
+    throw invalidField(
+      'memory-swap',
+      `memory-swap: ${memorySwapBytes} is memory and swap together, and there is no memory limit`,
+      'give the limit of memory, too: --limit-memory',
+    );
+  if (memorySwapBytes !== undefined && memorySwapBytes > 0 && memorySwapBytes < limit)
     throw invalidField(
       'memory-swap',
       `memory-swap: ${memorySwapBytes} is less than the memory limit ${limit}, which it includes`,

@@ -174,6 +174,11 @@ describe('control API: services', () => {
       /at least 4MiB/,
     ],
     [
+      'swap without a limit of memory',
+      { task: { resources: ResourceRequirements.create({ memorySwapBytes: 10 << 20 }) } },
+      /memory-swap: 10485760 .* no memory limit/,
+    ],
+    [
       'negative cpu',
       { task: { resources: ResourceRequirements.create({ reservations: Resources.create({ cpuNanos: -1 }) }) } },
       /at least 0.001/,

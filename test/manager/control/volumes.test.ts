@@ -268,6 +268,7 @@ describe('control API: volumes', () => {
       volume({ driverOptions: { type: 'nfs', device: ':/export', o: 'addr=10.0.0.1,rw' } }),
       volume({ driverOptions: { type: 'none', device: '/srv', o: 'bind' } }),
       volume({ driverOptions: { type: 'tmpfs', size: '10%' } }),
+      volume({ driverOptions: { type: 'tmpfs', device: 'tmpfs', o: 'size=100m,uid=1000,mode=0770,noexec,size=50%' } }),
       tmpfs({ options: ['exec', 'uid=0'] }),
     ])
       assert.equal(problem(fine), '', JSON.stringify(fine));
@@ -276,6 +277,9 @@ describe('control API: volumes', () => {
       [volume({ subpath: '/x' }), /volume\.subpath/],
       [{ source: '', ...volume({ subpath: 'x' }) }, /volume\.subpath/],
       [volume({ driver: '../x' }), /volume\.driver: /],
+      [volume({ driverOptions: { type: 'tmpfs', o: 'size=1q' } }), /driver_options: o: "size=1q" has no value that/],
+      [volume({ driverOptions: { type: 'tmpfs', o: 'noexec,mode=999' } }), /o: "mode=999"/],
+      [volume({ driverOptions: { type: 'tmpfs', o: 'uid' } }), /o: "uid"/],
       [volume({ driverOptions: { size: '1g' } }), /driver_options: size limits a volume of type tmpfs/],
       [volume({ driverOptions: { type: 'ext4' } }), /device is missing/],
       [volume({ driverOptions: { type: 'ext4', device: '/x', o: 'loop' } }), /"loop" is not taken/],
