@@ -44,7 +44,7 @@ export class ManagerProcess {
       {
         execArgv: [
           '--expose-gc',
-          `--max-semi-space-size=${process.env['BENCH_SEMI_MB'] ?? 4}`,
+          `--max-semi-space-size=${process.env['BENCH_SEMI_MB'] ?? 16}`,
           // BENCH_PROFILE=DIR: where a manager's time goes, for who wants to make it less.
           ...(PROFILE === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(PROFILE, name)}`]),
           '--import',
