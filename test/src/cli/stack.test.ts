@@ -129,6 +129,15 @@ describe('cli: stacks', () => {
       ],
     );
     assert.match((await cli('stack', 'ls')).stdout, /shop\s+2\s+removing/);
+    const more = join(directory, 'more.yml');
+    const members = 'secrets: {k: {environment: KEY}}\nconfigs: {c: {content: x}}\nvolumes: {v: }\n';
+    await writeFile(more, `services: {a: {image: i, secrets: [k], configs: [c], volumes: ["v:/v"]}}\n${members}`);
+    options = { ...options, variables: { KEY: 'x' } };
+    assert.equal((await cli('stack', 'deploy', '--detach', '-q', '-c', more, 'more')).exitCode, 0);
+    assert.equal(
+      (await cli('stack', 'rm', '--detach', '--volumes', 'more')).stdout,
+      'Removing service more_a\nRemoving network more_default\nRemoving secret more_k\nRemoving config more_c\nRemoving volume more_v\n',
+    );
     for (const verb of ['ps', 'services', 'rm'])
       assert.match((await cli('stack', verb, 'ghost')).stderr, /^nothing found in stack: ghost\n/, verb);
   });

@@ -24,7 +24,7 @@ async function removeStacks({ context, flags, arguments: names }: Invocation): P
     await failures.attempt(
       async () => {
         const before = (await api.stacks.getStack({ reference: name })).stack;
-        const members = await memberNames(api, before);
+        const members = before === undefined ? [] : await memberNames(api, before, flags.isSet(VOLUMES));
         const { stack } = await api.stacks.removeStack({ reference: name, volumes: flags.isSet(VOLUMES) });
         for (const line of members) printLine(context, `Removing ${line}`);
         if (stack !== undefined) removing.push(stack);
@@ -36,19 +36,35 @@ async function removeStacks({ context, flags, arguments: names }: Invocation): P
   failures.report();
 }
 
-/** In the order in which they go. */
-async function memberNames(api: SwarmApi, stack: Stack | undefined): Promise<readonly string[]> {
-  if (stack === undefined) return [];
-  const names: string[] = [];
-  const ids = new Set(stack.serviceIds);
-  for await (const { services } of api.control.listServices({}))
-    for (const { service } of services)
-      if (ids.has(service?.id ?? '')) names.push(`service ${service?.spec?.name ?? ''}`);
-  const networks = new Set(stack.networkIds);
-  for await (const page of api.control.listNetworks({}))
-    for (const network of page.networks)
-      if (networks.has(network.id)) names.push(`network ${network.spec?.name ?? ''}`);
-  return names;
+/** In the order in which they go, each kind by name. */
+async function memberNames(api: SwarmApi, stack: Stack, volumes: boolean): Promise<readonly string[]> {
+  const services: Named[] = [];
+  for await (const page of api.control.listServices({}))
+    for (const { service } of page.services) if (service !== undefined) services.push(service);
+  const networks: Named[] = [];
+  for await (const page of api.control.listNetworks({})) networks.push(...page.networks);
+  const secrets: Named[] = [];
+  if (stack.secretIds.length > 0) for await (const page of api.secrets.listSecrets({})) secrets.push(...page.secrets);
+  const configs: Named[] = [];
+  if (stack.configIds.length > 0) for await (const page of api.secrets.listConfigs({})) configs.push(...page.configs);
+  return [
+    ...named('service', stack.serviceIds, services),
+    ...named('network', stack.networkIds, networks),
+    ...named('secret', stack.secretIds, secrets),
+    ...named('config', stack.configIds, configs),
+    ...(volumes ? stack.volumeNames.toSorted().map((name) => `volume ${name}`) : []),
+  ];
+}
+
+interface Named {
+  readonly id: string;
+  readonly spec?: { readonly name: string } | undefined;
+}
+
+function named(kind: string, ids: readonly string[], objects: readonly Named[]): readonly string[] {
+  const own = new Set(ids);
+  const names = objects.filter(({ id }) => own.has(id)).map(({ id, spec }) => spec?.name ?? id);
+  return names.toSorted().map((name) => `${kind} ${name}`);
 }
 
 /** Until all of them are gone, or the user went on without waiting. */
