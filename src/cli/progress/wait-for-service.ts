@@ -1,22 +1,14 @@
 /** Waits until a service has converged and has stayed so, and shows how it gets there. */
 import type { CancelTimer } from '#common/clock.ts';
-import { sameBytes } from '#common/same-bytes.ts';
 import type { TaskView } from '#gen/swarm/v1/control.ts';
-import {
-  type Node,
-  type Revision,
-  type Service,
-  UpdatePauseReason,
-  UpdateState,
-  type UpdateStatus,
-} from '#gen/swarm/v1/objects.ts';
-import { TaskSpec } from '#gen/swarm/v1/specs.ts';
+import { type Node, type Service, UpdatePauseReason, UpdateState, type UpdateStatus } from '#gen/swarm/v1/objects.ts';
 import { DEFAULTS } from '../../docker-shape/from-specs.ts';
 import type { SwarmApi } from '../api.ts';
 import { CliError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
 import { ConvergenceWatcher } from './convergence.ts';
 import { type ProgressLines, progressLines } from './progress-lines.ts';
+import { revisionsAlike } from './revisions-alike.ts';
 import { isJobService, waitForJob } from './wait-for-job.ts';
 
 /** Docker's pace; slower where asking takes long, so that a huge service is not asked for without a pause. */
@@ -201,17 +193,10 @@ class ServiceWait {
     return new CliError([message, ...lines].join('\n'), { hint });
   }
 
-  /** After a rollback most tasks are still of the revision that was returned to. */
+  /** Asked for once for each revision. */
   async #revisionsAlike(service: Service): Promise<ReadonlySet<number>> {
     if (this.#alike?.revision === service.revision) return this.#alike.numbers;
-    const numbers = new Set([service.revision]);
-    if (service.revision > 1) {
-      const revisions: Revision[] = [];
-      for await (const page of this.#api.control.listRevisions({ serviceId: service.id }))
-        revisions.push(...page.revisions);
-      const present = revisions.find(({ number }) => number === service.revision);
-      for (const revision of revisions) if (isAlike(present, revision)) numbers.add(revision.number);
-    }
+    const numbers = await revisionsAlike(this.#api, service);
     this.#alike = { revision: service.revision, numbers };
     return numbers;
   }
@@ -234,13 +219,6 @@ class ServiceWait {
     for await (const page of this.#api.control.listNodes({})) nodes.push(...page.nodes);
     return nodes;
   }
-}
-
-/** Placement decides where tasks are, not what they are. */
-function isAlike(a: Revision | undefined, b: Revision): boolean {
-  const essence = ({ spec }: Revision): Uint8Array =>
-    TaskSpec.encode({ ...(spec?.task ?? TaskSpec.create()), placement: undefined });
-  return a !== undefined && sameBytes(essence(a), essence(b));
 }
 
 function isUnderWay(status: UpdateStatus | undefined): boolean {

@@ -3,7 +3,7 @@
  * Method: commands against the real API over a store in memory.
  */
 import assert from 'node:assert/strict';
-import { type Service, UpdatePauseReason, UpdateState } from '#gen/swarm/v1/objects.ts';
+import { type Service, Task, TaskState, TaskStatus, UpdatePauseReason, UpdateState } from '#gen/swarm/v1/objects.ts';
 import { FailureAction, type UpdateConfig, UpdateOrder } from '#gen/swarm/v1/specs.ts';
 import { rolloutFixture } from './support/rollout-fixture.ts';
 import { runCli } from './support/run-cli.ts';
@@ -90,6 +90,25 @@ describe('cli: rollouts', () => {
     assert.match(inspected.stdout, /"PauseReason":"stalled","FailedTask":"t1","FailedTaskLog":\["cannot reach db"\]/);
     const pretty = await runCli(['service', 'inspect', '--pretty', 'web'], fixture);
     assert.match(pretty.stdout, /\n Paused For:\tstalled\n Failed Task:\tt1\n {2}cannot reach db\n/);
+  });
+
+  it('status counts tasks of the revision that was returned to', async () => {
+    const tasks = [1, 3].map((revision) =>
+      Task.create({
+        id: `t${revision}`,
+        serviceId: 'web-id',
+        slot: revision,
+        revision,
+        desiredState: TaskState.RUNNING,
+        status: TaskStatus.create({ state: TaskState.RUNNING }),
+      }),
+    );
+    const fixture = rolloutFixture({ state: UpdateState.COMPLETED }, tasks);
+    const status = async (): Promise<string> => (await runCli(['service', 'rollout', 'status', 'web'], fixture)).stdout;
+    assert.match(await status(), /^Tasks: +1 of 2 at revision 3, 2 healthy$/m);
+    const { exitCode, stderr } = await runCli(['service', 'rollback', '--detach', '--to', '1', 'web'], fixture);
+    assert.equal(exitCode, 0, stderr);
+    assert.match(await status(), /^Tasks: +1 of 2 at revision 4, 2 healthy$/m);
   });
 
   it('pause, resume, promote and abort do what they say, or say why they cannot', async () => {

@@ -5,6 +5,7 @@ import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine } from '../../context.ts';
 import { alignTabs } from '../../format/tab-table.ts';
 import { ago } from '../../format/texts.ts';
+import { revisionsAlike } from '../../progress/revisions-alike.ts';
 import { OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 
 export const rolloutStatus: CommandImplementation = {
@@ -14,7 +15,7 @@ export const rolloutStatus: CommandImplementation = {
   run: showStatus,
 };
 
-/** How far the update is, by the revision of the tasks that are meant to run. */
+/** How far the update is, by the revision of the tasks that are meant to run: one that makes the same tasks is as good. */
 interface Progress {
   readonly updated: number;
   readonly healthy: number;
@@ -28,16 +29,16 @@ async function showStatus({ context, flags, arguments: [reference = ''] }: Invoc
   const tasks: Task[] = [];
   for await (const page of api.control.listTasks({ serviceIds: [service.id] }))
     for (const { task } of page.tasks) if (task !== undefined) tasks.push(task);
-  const progress = progressOf(service, tasks);
+  const progress = progressOf(await revisionsAlike(api, service), tasks);
   if (wantsDocument(flags)) printLine(context, JSON.stringify(documentOf(service, progress), null, 2));
   else context.stdout.write(textOf(service, progress, context.clock.now()));
 }
 
-function progressOf(service: Service, tasks: readonly Task[]): Progress {
+function progressOf(alike: ReadonlySet<number>, tasks: readonly Task[]): Progress {
   const wanted = tasks.filter(({ desiredState }) => desiredState <= TaskState.RUNNING);
   return {
     wanted: wanted.length,
-    updated: wanted.filter(({ revision }) => revision === service.revision).length,
+    updated: wanted.filter(({ revision }) => alike.has(revision)).length,
     healthy: wanted.filter(({ status }) => status?.state === TaskState.RUNNING && status.health?.ready !== false)
       .length,
   };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
-import { Cluster, Revision, RevisionOutcome, Service, UpdateStatus } from '#gen/swarm/v1/objects.ts';
+import { Cluster, Revision, RevisionOutcome, Service, type Task, UpdateStatus } from '#gen/swarm/v1/objects.ts';
 import { ContainerSpec, ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
 import { ControlApi } from '#manager/control/index.ts';
 import type { SwarmApi } from '#src/cli/api.ts';
@@ -19,7 +19,7 @@ export interface RolloutFixture {
 const OUTCOMES = [RevisionOutcome.HEALTHY, RevisionOutcome.FAILED, RevisionOutcome.UNKNOWN];
 
 /** `status`: of the update to revision 3, where there is one. */
-export function rolloutFixture(status?: Partial<UpdateStatus>): RolloutFixture {
+export function rolloutFixture(status?: Partial<UpdateStatus>, tasks: readonly Task[] = []): RolloutFixture {
   const view = new MemoryView();
   const specOf = (number: number): ServiceSpec =>
     ServiceSpec.create({
@@ -48,6 +48,7 @@ export function rolloutFixture(status?: Partial<UpdateStatus>): RolloutFixture {
       });
       return { kind: 'create', table: 'revision', object } as const;
     }),
+    ...tasks.map((object) => ({ kind: 'create', table: 'task', object }) as const),
   ]);
   const control = new ControlApi({
     store: { view: () => view, decide: async (decide) => view.commit(decide(view)) },
