@@ -241,6 +241,7 @@ export function taskShape(view: TaskView, networks: KnownNetworks = NO_NETWORKS)
     },
     DesiredState: TASK_STATES[task.desiredState],
     HoldReason: task.holdReason,
+    EvictReason: task.evictReason,
     NotBefore: task.startNotBeforeMs === 0 ? undefined : task.startNotBeforeMs,
     FinalReason: task.finalReason,
     RestartAttempt: task.restartAttempt,

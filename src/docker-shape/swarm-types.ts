@@ -307,6 +307,7 @@ export const TASK = struct('swarm.Task', {
   }),
   'DesiredState?': named('swarm.TaskState'),
   '+HoldReason?': STRING,
+  '+EvictReason?': STRING,
   '+NotBefore?': pointer(TIME),
   '+FinalReason?': STRING,
   '+RestartAttempt?': UINT,

@@ -10,6 +10,7 @@ const CRASH_LOOP = /^crash loop: restart \d+/;
 export function taskProblem(task: Task, nowMs: number): string {
   const { status } = task;
   if (status !== undefined && status.error !== '') return status.error;
+  if (task.evictReason !== '') return task.evictReason;
   if (task.holdReason !== '' && isWanted(task)) return holdText(task, nowMs);
   return notReadyText(task);
 }

@@ -93,6 +93,11 @@ describe('cli: what is wrong with a task', () => {
     assert.equal(taskProblem(task({ state: TaskState.NEW }, held), NOW_MS + 80_000), held.holdReason);
     assert.equal(taskProblem(task({ error: 'broken' }, held), NOW_MS), 'broken');
     assert.equal(taskProblem(task({ state: TaskState.SHUTDOWN }, held), NOW_MS), '');
+    const evicted = {
+      evictReason: 'preempted by task t2 of service db (priority 5)',
+      desiredState: TaskState.SHUTDOWN,
+    };
+    assert.equal(taskProblem(task({ state: TaskState.SHUTDOWN }, evicted), NOW_MS), evicted.evictReason);
     const unwanted = { ...held, desiredState: TaskState.SHUTDOWN };
     assert.equal(taskProblem(task({ state: TaskState.READY }, unwanted), NOW_MS), '');
     const health = TaskHealth.create({ ready: false, message: 'answered 503' });
