@@ -110,7 +110,9 @@ async function allMounts(): Promise<readonly MountInfo[]> {
 }
 
 function complaint(text: string): string {
-  const line = text.trim().split('\n').at(-1) ?? '';
+  const lines = text.split('\n').map((line) => line.trim());
+  // Newer programs end with a word on where more may be said.
+  const line = lines.findLast((one) => one !== '' && !one.startsWith('dmesg(1)')) ?? '';
   return line.replace(/^mount: /, '') || 'no reason was given';
 }
 

@@ -104,7 +104,7 @@ describe('volume drivers', function () {
     it('says what cannot be mounted, without the options, and leaves nothing', async () => {
       const options = { type: 'ext4', device: join(directory, 'nothing'), o: 'errors=panic,password=hunter2' };
       const error = await refused(volumes.prepare('t1', [volume('bad', { driverOptions: options })], root));
-      assert.match(error.message, /cannot mount .*nothing \(type ext4\)/);
+      assert.match(error.message, /cannot mount .*nothing \(type ext4\): .*wrong fs type/);
       assert.doesNotMatch(`${error.message} ${error.hint}`, /hunter2/);
       await volumes.release('t1');
       assert.deepEqual(await mounted(), []);
