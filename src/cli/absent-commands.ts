@@ -27,6 +27,12 @@ export const ABSENT_NETWORK_COMMANDS: readonly AbsentCommand[] = absent(
   ['connect', 'disconnect'],
 );
 
+export const ABSENT_VOLUME_COMMANDS: readonly AbsentCommand[] = absent(
+  'it changes cluster volumes (CSI) only, which are not part of this release',
+  'create a volume with other options under another name',
+  ['update'],
+);
+
 export const ABSENT_COMMANDS: readonly AbsentCommand[] = [
   ...absent('a file is deployed as a stack', 'use `swarm stack deploy -c FILE NAME`', ['compose']),
   ...absent(SINGLE_CONTAINERS, 'use `swarm service create`, or `swarm run`', ['create', 'start']),

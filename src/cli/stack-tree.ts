@@ -5,7 +5,7 @@ import { command, group, OPTIONS } from './tree-parts.ts';
 export const STACK: CommandGroup = group('stack', 'Manage Swarm stacks', [
   command(
     'config',
-    'Output the final config file, after doing merges and interpolations',
+    'Outputs the final config file, after doing merges and interpolations',
     OPTIONS,
     NO_ARGUMENTS,
     async () => (await import('./commands/stack/stack-config.ts')).stackConfig,

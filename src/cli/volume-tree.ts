@@ -1,4 +1,5 @@
 /** `swarm volume`. */
+import { ABSENT_VOLUME_COMMANDS } from './absent-commands.ts';
 import { AT_LEAST_ONE, type CommandGroup, NO_ARGUMENTS, UP_TO_ONE_ARGUMENT } from './command.ts';
 import { command, group, OPTIONS } from './tree-parts.ts';
 
@@ -40,4 +41,5 @@ export const VOLUME: CommandGroup = group('volume', 'Manage volumes', [
     async () => (await import('./commands/volume/volume-rm.ts')).volumeRm,
     { aliases: ['remove'] },
   ),
+  ...ABSENT_VOLUME_COMMANDS,
 ]);

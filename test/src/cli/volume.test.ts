@@ -158,6 +158,19 @@ describe('cli: volumes', () => {
     assert.match((await run('volume', 'create', '--group', 'x', 'c')).stderr, /cluster volumes \(CSI\)/);
   });
 
+  it('says why there is nothing of cluster volumes', async () => {
+    for (const words of [
+      ['volume', 'ls', '--cluster'],
+      ['volume', 'update', '--availability', 'drain', 'a'],
+      ['volume', 'create', '--type', 'block', 'a'],
+    ])
+      assert.match(
+        (await runCli(words)).stderr,
+        /cluster volumes \(CSI\).*not part of this release\n[^]*Hint: /,
+        words.join(' '),
+      );
+  });
+
   it('removes and prunes, and waits until they are gone', async () => {
     assert.equal((await run('volume', 'rm', 'a', 'b')).stdout, 'a\nb\n');
     assert.deepEqual(daemon.removed[0], { reference: 'a', node: '', force: false });

@@ -10,11 +10,17 @@ import { collectFailures } from '../shared/each.ts';
 import { DETACH_LONG, NODE } from './volume-flags.ts';
 import { ALL_NODES, readyNodes, waitUntilMade } from './volume-nodes.ts';
 
-const DRIVER = stringFlag({ name: 'driver', short: 'd', usage: 'Specify volume driver name (default local)' });
+const DRIVER = stringFlag({
+  name: 'driver',
+  short: 'd',
+  usage: 'Specify volume driver name',
+  shownDefault: '"local"',
+});
 const LABEL = listFlag({ name: 'label', usage: 'Set metadata for a volume', parse: label });
 const OPT = listFlag({ name: 'opt', short: 'o', type: 'map', usage: 'Set driver specific options', parse: option });
 
-const CSI: Refusal = {
+/** Of what Docker has for cluster volumes. */
+export const CSI: Refusal = {
   because: 'volumes belong to nodes: cluster volumes (CSI) are not part of this release',
   hint: 'use --driver with a volume plugin, or NFS: --opt type=nfs --opt o=addr=10.0.0.1 --opt device=:/export',
 };

@@ -3,12 +3,13 @@ import { VolumeState } from '#gen/swarm/v1/objects.ts';
 import type { VolumeView } from '#gen/swarm/v1/volumes.ts';
 import { VOLUME_STATES, volumeDriver, volumeName, volumeScope } from '../../../docker-shape/from-volumes.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
-import { boolFlag, listFlag } from '../../flags.ts';
+import { boolFlag, listFlag, refusedFlag } from '../../flags.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
 import { naturalOrder } from '../../format/texts.ts';
 import { filter } from '../../values/key-values.ts';
 import { groupFilters } from '../shared/filters.ts';
 import { LIST_FORMAT, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
+import { CSI } from './volume-create.ts';
 
 const FILTER = listFlag({
   name: 'filter',
@@ -21,7 +22,7 @@ const QUIET = boolFlag({ name: 'quiet', short: 'q', usage: 'Only display volume 
 const FILTERS = ['dangling', 'driver', 'label', 'name', 'node'] as const;
 
 export const volumeLs: CommandImplementation = {
-  flags: [FILTER, LIST_FORMAT, OUTPUT, QUIET],
+  flags: [refusedFlag('cluster', false, CSI), FILTER, LIST_FORMAT, OUTPUT, QUIET],
   examples: [
     'swarm volume ls',
     'swarm volume ls --filter dangling=true --filter node=worker-1',
