@@ -99,8 +99,10 @@ export class NodeVolumes {
       const send = this.#send;
       if (send === undefined) return; // the next session says it
       const record = await this.#volumes.inspect(name);
-      if (record !== undefined && record.owner === undefined)
-        send(VolumeReport.create({ volumes: [await this.#describe(record, error)] }));
+      const isNamed = record !== undefined && record.owner === undefined;
+      const described = isNamed ? await this.#describe(record, error) : undefined;
+      if (this.#send !== send) return; // as above
+      if (described !== undefined) send(VolumeReport.create({ volumes: [described] }));
       else if (error !== '' && wanted !== undefined)
         send(VolumeReport.create({ volumes: [NodeVolume.create({ spec: wanted, error })] }));
       else send(VolumeReport.create({ removed: [name] }));

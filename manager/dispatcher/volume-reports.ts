@@ -38,6 +38,8 @@ export class VolumeReports {
   /** What is not in the store. Invariant: every entry has something to write, or a report that has begun. */
   readonly #heard = new Map<string, Heard>();
   #writing = false;
+  /** Something may have come since the last look. Invariant: while it is set, a look is under way or will be taken. */
+  #hasNews = false;
   #retry: CancelTimer | undefined;
 
   constructor(options: VolumeReportsOptions) {
@@ -57,6 +59,7 @@ export class VolumeReports {
       if (name === '' || !this.#hasRoom(nodeId, heard)) continue;
       heard.volumes.set(name, volume);
       heard.collecting?.add(name);
+      heard.all?.add(name);
     }
     for (const name of report.removed) {
       heard.volumes.set(name, undefined);
@@ -93,11 +96,16 @@ export class VolumeReports {
   }
 
   async #write(): Promise<void> {
+    this.#hasNews = true;
     if (this.#writing || this.#retry !== undefined) return;
     this.#writing = true;
     await Promise.resolve(); // what arrives in the same turn of the loop goes along
     try {
-      while (await this.#writeSome()) {}
+      // Whether there is news is asked in the same step in which writing ends: what comes in between would wait for ever.
+      while (this.#hasNews) {
+        this.#hasNews = false;
+        if (await this.#writeSome()) this.#hasNews = true;
+      }
     } catch (thrown) {
       this.#options.logger.warn('volumes of nodes could not be written', { error: SwarmError.from(thrown).message });
       this.#retry = this.#options.clock.setTimer(RETRY_MS, () => {

@@ -169,6 +169,18 @@ describe('manager/dispatcher: volumes', () => {
     assert.deepEqual(b.volumes(), [ready('a')]);
   });
 
+  it('writes what comes while it is about to end writing', async () => {
+    for (const before of [{ volumes: [has('a')] }, { removed: ['unknown'] }])
+      for (let steps = 0; steps < 12; steps++) {
+        const b = new Bench();
+        await b.open();
+        b.say({ message: { kind: 'volumes', value: VolumeReport.create(before) } });
+        for (let step = 0; step < steps; step++) await Promise.resolve();
+        await b.report({ volumes: [has('b')] });
+        assert.ok(b.volumes().includes(ready('b')), `${steps} steps after ${JSON.stringify(before)}`);
+      }
+  });
+
   it('whatever is reported in whatever order, the store has what was said last', async () => {
     const name = fc.constantFrom('a', 'b', 'c', 'd');
     const report = fc.record({
