@@ -24,7 +24,7 @@ import { startContainer } from './oci-runtime.ts';
 import { checkContainerId } from './paths.ts';
 import { diskUsage } from './rootfs/disk-usage.ts';
 import { rootFileSystemPaths } from './rootfs/root-file-system.ts';
-import { tearDown } from './tear-down.ts';
+import { isTornDown, tearDown } from './tear-down.ts';
 
 /** What callers see of a container. */
 export interface ContainerView {
@@ -294,7 +294,7 @@ export class ContainerRuntime {
    */
   async release(id: string): Promise<void> {
     const container = this.#containers.get(id);
-    if (container === undefined) return;
+    if (container === undefined || (await isTornDown(this.#context, id))) return;
     await this.#removes.run(() => this.#tearDown(container, false));
   }
 

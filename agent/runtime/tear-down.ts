@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { hasErrno } from '#agent/kernel/libc.ts';
 import type { RuntimeContext } from './context.ts';
 import { deleteContainer } from './oci-runtime.ts';
-import { removeRootFileSystem } from './rootfs/root-file-system.ts';
+import { removeRootFileSystem, rootFileSystemPaths } from './rootfs/root-file-system.ts';
 
 /** Between two looks at a cgroup whose last processes are dying. */
 const POLL_MS = 5;
@@ -60,6 +60,13 @@ async function removeUnifiedLeftovers(context: RuntimeContext, cgroupPath: strin
   const { layout } = context.cgroups;
   if (layout.mode === 'hybrid' && !layout.unifiedVisible)
     await rm(`/sys/fs/cgroup/unified${cgroupPath}`, { recursive: true, force: true });
+}
+
+/** Whether all that an ended container held was taken away before: asked of each by an agent that comes back. */
+export async function isTornDown({ paths }: RuntimeContext, id: string): Promise<boolean> {
+  // A reboot takes the bundle and leaves the writable layer.
+  const { upper } = rootFileSystemPaths(paths.container(id), paths.bundle(id));
+  return !(await exists(paths.bundle(id))) && !(await exists(upper));
 }
 
 /**

@@ -278,9 +278,9 @@ export class OciExecutor implements Executor {
       all: new Set(this.#runtime.list().map(({ record }) => record.id)),
     });
     const ports = new Map(adopted.map((attached) => [attached.taskId, portConfigs(attached.ports)]));
-    const found = new Map<string, FoundTask>();
-    for (const id of ids) found.set(id, await this.#find(id, ports.get(id) ?? []));
-    return found;
+    // A node may have hundreds that ended, each with something to look at.
+    const find = async (id: string) => [id, await this.#find(id, ports.get(id) ?? [])] as const;
+    return new Map(await Promise.all([...ids].map(find)));
   }
 
   /** Of a task that nobody knows of any more. */
