@@ -7,8 +7,8 @@ const POLL_MS = 500;
 const PATIENCE_MS = 120_000;
 
 /**
- * Tries again while what had the name before is on its way out, for two minutes: scripts that remove and create need
- * not know how long tasks take to stop.
+ * Tries again while what had the name before, or was a member of the stack, is on its way out, for two minutes: scripts
+ * that remove and create need not know how long tasks take to stop.
  */
 export async function whenNothingLeaves<T>(context: CliContext, isQuiet: boolean, work: () => Promise<T>): Promise<T> {
   const begunMs = context.clock.monotonic();

@@ -15,7 +15,7 @@ import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
-import { pause } from '../shared/pause.ts';
+import { whenNothingLeaves } from '../shared/when-nothing-leaves.ts';
 import { inOwnWords, readProject } from './compose-project.ts';
 import { printPlan } from './print-plan.ts';
 import {
@@ -41,10 +41,6 @@ export const stackDeploy: CommandImplementation = {
   argumentKind: 'stack',
   run: deploy,
 };
-
-/** Removal of a stack, or of something that left it, may go on for the grace period of its tasks. */
-const REMOVAL_POLL_MS = 500;
-const REMOVAL_PATIENCE_MS = 120_000;
 
 async function deploy(invocation: Invocation): Promise<void> {
   const { context, flags, arguments: names } = invocation;
@@ -74,7 +70,7 @@ async function deploy(invocation: Invocation): Promise<void> {
     resolveImage: flags.value(RESOLVE_IMAGE) ?? 'always',
   };
   const answer = await withPlaces(converted, () =>
-    whenNothingLeaves(invocation, async () => (await context.api()).stacks.deployStack(request)),
+    whenNothingLeaves(context, flags.isSet(QUIET), async () => (await context.api()).stacks.deployStack(request)),
   );
   for (const warning of answer.warnings) printWarning(context, warning);
   if (dryRun) {
@@ -107,26 +103,6 @@ async function withPlaces<T>({ places }: ConvertedStack, work: () => Promise<T>)
     const { code, reason, field, limit, hint, message } = thrown;
     const placed = `${placeText(place)}: ${message}`;
     throw new SwarmError({ code, reason, field, limit, hint, message: placed, cause: thrown });
-  }
-}
-
-/** Waits while a stack of the name, or a service of one, is on its way out. */
-async function whenNothingLeaves(
-  { context, flags }: Invocation,
-  work: () => Promise<DeployStackResponse>,
-): Promise<DeployStackResponse> {
-  const begun = context.clock.monotonic();
-  for (let isTold = false; ; ) {
-    try {
-      return await work();
-    } catch (thrown) {
-      const leaves =
-        thrown instanceof SwarmError && thrown.reason === 'in-use' && thrown.message.endsWith(' is being removed');
-      if (!leaves || context.clock.monotonic() - begun > REMOVAL_PATIENCE_MS) throw thrown;
-      if (!isTold && !flags.isSet(QUIET)) printWarning(context, `${thrown.message}: waiting until it is gone`);
-      isTold = true;
-      await pause(context, REMOVAL_POLL_MS);
-    }
   }
 }
 
