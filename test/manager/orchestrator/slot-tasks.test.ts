@@ -11,7 +11,9 @@ describe('orchestrator: order of tasks', () => {
         const chain = times.map((createdAtMs, i) =>
           Task.create({ id: `t${i}`, createdAtMs, replaces: i === 0 ? '' : `t${i - 1}` }),
         );
-        const shuffled = chain.toSorted((a, b) => ((a.createdAtMs * 31 + seed) % 7) - ((b.createdAtMs * 17 + seed) % 5));
+        const shuffled = chain.toSorted(
+          (a, b) => ((a.createdAtMs * 31 + seed) % 7) - ((b.createdAtMs * 17 + seed) % 5),
+        );
         assert.deepEqual(byAge(shuffled), chain);
       }),
     );
