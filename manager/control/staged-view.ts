@@ -3,12 +3,12 @@
  * decision sees what those before it asked for.
  */
 import { assert } from '#common/errors.ts';
-import type { Cluster, Revision, Service, Task } from '#gen/swarm/v1/objects.ts';
+import type { Cluster } from '#gen/swarm/v1/objects.ts';
 import {
   type Change,
   definitionOf,
+  Lookups,
   type MultipleIndex,
-  numberKey,
   type StoredObject,
   type StoreView,
   type TableName,
@@ -19,7 +19,7 @@ import {
 /** What became of an object; undefined: it is removed. */
 type Overlay = Map<string, StoredObject | undefined>;
 
-export class StagedView implements StoreView {
+export class StagedView extends Lookups implements StoreView {
   readonly version: number;
   readonly #base: StoreView;
   readonly #overlays = new Map<TableName, Overlay>();
@@ -27,6 +27,7 @@ export class StagedView implements StoreView {
   readonly #changes = new Map<string, Change>();
 
   constructor(base: StoreView) {
+    super();
     this.#base = base;
     this.version = base.version;
   }
@@ -97,34 +98,6 @@ export class StagedView implements StoreView {
     for (const object of this.#base.members(table, index, key)) if (overlay?.has(object.id) !== true) yield object;
     const keyOf = definitionOf(table).multiple[index];
     for (const object of this.#staged(table)) if (keyOf?.(object) === key) yield object;
-  }
-
-  tasksOfService(serviceId: string): Iterable<Task> {
-    return this.members('task', 'service', serviceId);
-  }
-
-  tasksOfSlot(serviceId: string, slot: number): Iterable<Task> {
-    return this.members('task', 'slot', numberKey(serviceId, slot));
-  }
-
-  tasksOfNode(nodeId: string): Iterable<Task> {
-    return this.members('task', 'node', nodeId);
-  }
-
-  revisionsOfService(serviceId: string): Iterable<Revision> {
-    return this.members('revision', 'service', serviceId);
-  }
-
-  revision(serviceId: string, number: number): Revision | undefined {
-    return this.find('revision', 'number', numberKey(serviceId, number));
-  }
-
-  serviceByName(name: string): Service | undefined {
-    return this.find('service', 'name', name.toLowerCase());
-  }
-
-  oneOffByName(name: string): Task | undefined {
-    return this.find('task', 'name', name.toLowerCase());
   }
 
   byIdPrefix<Name extends TableName>(table: Name, prefix: string, limit: number): readonly Tables[Name][] {

@@ -1,5 +1,6 @@
 export { type Applied, applyTransaction } from './apply.ts';
 export { Editor } from './editor.ts';
+export { Lookups } from './lookups.ts';
 export { baseLost, outOfSequence, unknownObject } from './refusals.ts';
 export { SnapshotRestorer, saveSnapshot } from './snapshot.ts';
 export { StoreState } from './state.ts';

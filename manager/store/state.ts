@@ -1,8 +1,9 @@
-import type { Revision, Service, Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import type { Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { EMPTY_ID_SET, type IdSet, idSetValues } from './id-set.ts';
+import { Lookups } from './lookups.ts';
 import { PersistentMap } from './persistent-map.ts';
 import type { NamedTable, TableName, Tables } from './stored-objects.ts';
-import { type MultipleIndex, numberKey, TABLE_NAMES, TABLES, type UniqueIndex } from './tables.ts';
+import { type MultipleIndex, TABLE_NAMES, TABLES, type UniqueIndex } from './tables.ts';
 import type { IndexedStoreView } from './types.ts';
 
 /** One table at one version. Invariant: every index holds exactly what its function says of the objects. */
@@ -17,13 +18,14 @@ export interface TableState<T> {
 export type AllTables = { readonly [Name in TableName]: TableState<Tables[Name]> };
 
 /** All tables at one version: immutable, so it is its own view. New ones are made by an `Editor`. */
-export class StoreState implements IndexedStoreView {
+export class StoreState extends Lookups implements IndexedStoreView {
   readonly version: number;
   /** The transaction that made this state; 0 when nothing was ever written. */
   readonly transactionId: number;
   readonly tables: AllTables;
 
   constructor(version: number, transactionId: number, tables: AllTables) {
+    super();
     this.version = version;
     this.transactionId = transactionId;
     this.tables = tables;
@@ -48,36 +50,8 @@ export class StoreState implements IndexedStoreView {
     return this.tables[table].objects.size;
   }
 
-  tasksOfService(serviceId: string): Iterable<Task> {
-    return this.members('task', 'service', serviceId);
-  }
-
-  tasksOfSlot(serviceId: string, slot: number): Iterable<Task> {
-    return this.members('task', 'slot', numberKey(serviceId, slot));
-  }
-
-  tasksOfNode(nodeId: string): Iterable<Task> {
-    return this.members('task', 'node', nodeId);
-  }
-
   tasksWithDesiredState(state: TaskState): Iterable<Task> {
     return this.members('task', 'desiredState', String(state));
-  }
-
-  revisionsOfService(serviceId: string): Iterable<Revision> {
-    return this.members('revision', 'service', serviceId);
-  }
-
-  revision(serviceId: string, number: number): Revision | undefined {
-    return this.find('revision', 'number', numberKey(serviceId, number));
-  }
-
-  serviceByName(name: string): Service | undefined {
-    return this.find('service', 'name', name.toLowerCase());
-  }
-
-  oneOffByName(name: string): Task | undefined {
-    return this.find('task', 'name', name.toLowerCase());
   }
 
   byName<Name extends NamedTable>(table: Name, name: string): readonly Tables[Name][] {

@@ -4,8 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { SwarmError } from '#common/errors.ts';
-import { silentLogger } from '#common/log.ts';
-import { SeededRandom } from '#common/random.ts';
 import { RunContainerRequest } from '#gen/swarm/v1/containers.ts';
 import { CreateServiceRequest, UpdateClusterRequest } from '#gen/swarm/v1/control.ts';
 import { Cluster, Node, NodeDescription, NodeState, NodeStatus, StackSpec } from '#gen/swarm/v1/objects.ts';
@@ -20,7 +18,8 @@ import {
   TaskSpec,
 } from '#gen/swarm/v1/specs.ts';
 import { DeployStackRequest } from '#gen/swarm/v1/stacks.ts';
-import { ControlApi } from '#manager/control/index.ts';
+import type { ControlApi } from '#manager/control/index.ts';
+import { memoryApi } from '#test/fixtures/memory-api.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
 
 const CALLER = { author: 'test' };
@@ -49,16 +48,7 @@ function setUp(policy?: Partial<ClusterPolicy>): { readonly api: ControlApi; rea
     { kind: 'create', table: 'cluster', object: cluster },
     { kind: 'create', table: 'node', object: node },
   ]);
-  const api = new ControlApi({
-    store: { view: () => view, decide: async (decide) => view.commit(decide(view)) },
-    selfNodeId: () => 'self',
-    members: () => [],
-    random: new SeededRandom(1),
-    images: { resolve: async () => undefined },
-    tokens: () => 'token',
-    now: () => 1_000,
-    logger: silentLogger,
-  });
+  const api = memoryApi(view);
   return { api, view };
 }
 

@@ -7,8 +7,6 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
-import { silentLogger } from '#common/log.ts';
-import { SeededRandom } from '#common/random.ts';
 import { CreateServiceRequest, UpdateServiceRequest } from '#gen/swarm/v1/control.ts';
 import { Cluster, type Config, ConfigSpec, type Secret, SecretSpec } from '#gen/swarm/v1/objects.ts';
 import {
@@ -31,7 +29,8 @@ import {
   ServiceSpec,
   TaskSpec,
 } from '#gen/swarm/v1/specs.ts';
-import { ControlApi } from '#manager/control/index.ts';
+import type { ControlApi } from '#manager/control/index.ts';
+import { memoryApi } from '#test/fixtures/memory-api.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
 
 const caller = { author: 'test' };
@@ -45,16 +44,7 @@ class World {
     const { view } = this;
     const object = Cluster.create({ id: 'c', featureLevel, spec: ClusterSpec.create() });
     view.commit([{ kind: 'create', table: 'cluster', object }]);
-    this.api = new ControlApi({
-      store: { view: () => view, decide: async (decide) => view.commit(decide(view)) },
-      selfNodeId: () => 'self',
-      members: () => [],
-      random: new SeededRandom(1),
-      images: { resolve: async () => undefined },
-      tokens: () => 'token',
-      now: () => 1_000,
-      logger: silentLogger,
-    });
+    this.api = memoryApi(view);
   }
 
   async secret(name: string, data: string | Uint8Array = HIDDEN, rest: Partial<SecretSpec> = {}): Promise<Secret> {

@@ -7,8 +7,6 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { mapAssignment } from '#agent/executor/oci/map-assignment.ts';
 import { SwarmError } from '#common/errors.ts';
-import { silentLogger } from '#common/log.ts';
-import { SeededRandom } from '#common/random.ts';
 import { encodeJson } from '#common/template/encode-json.ts';
 import {
   CreateNetworkRequest,
@@ -41,12 +39,13 @@ import {
   TaskSpec,
 } from '#gen/swarm/v1/specs.ts';
 import { DeployStackRequest, StackConfig, StackSecret } from '#gen/swarm/v1/stacks.ts';
-import { ControlApi } from '#manager/control/index.ts';
+import type { ControlApi } from '#manager/control/index.ts';
 import { compileRequest } from '#manager/scheduler/placement-request.ts';
 import { prettyService } from '#src/cli/commands/service/pretty-service.ts';
 import { serviceSpecShape } from '#src/docker-shape/from-specs.ts';
 import { SERVICE_SPEC } from '#src/docker-shape/swarm-types.ts';
 import { FEATURE_LEVEL } from '#src/swarmd/version.ts';
+import { memoryApi } from '#test/fixtures/memory-api.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
 import type { AnyMessage } from '#test/proto/support/generated.ts';
 import { loadContract, messageOf } from '#test/proto/support/reflection.ts';
@@ -80,16 +79,7 @@ function setUp(): { readonly api: ControlApi; readonly view: MemoryView } {
     { kind: 'create', table: 'cluster', object: cluster },
     { kind: 'create', table: 'node', object: node },
   ]);
-  const api = new ControlApi({
-    store: { view: () => view, decide: async (decide) => view.commit(decide(view)) },
-    selfNodeId: () => 'self',
-    members: () => [],
-    random: new SeededRandom(1),
-    images: { resolve: async () => undefined },
-    tokens: () => 'token',
-    now: () => 1_000,
-    logger: silentLogger,
-  });
+  const api = memoryApi(view);
   return { api, view };
 }
 

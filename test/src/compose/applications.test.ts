@@ -6,14 +6,13 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { silentLogger } from '#common/log.ts';
-import { SeededRandom } from '#common/random.ts';
 import { Cluster, Network, StackSpec } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, NetworkSpec } from '#gen/swarm/v1/specs.ts';
 import { DeployStackRequest, StackAction } from '#gen/swarm/v1/stacks.ts';
-import { ControlApi } from '#manager/control/index.ts';
+import type { ControlApi } from '#manager/control/index.ts';
 import { SERVICES_LEVEL } from '#manager/scheduler/index.ts';
 import { loadProject, toStack, writeYaml } from '#src/compose/index.ts';
+import { memoryApi } from '#test/fixtures/memory-api.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
 
 const DIRECTORY = fileURLToPath(new URL('applications', import.meta.url));
@@ -46,16 +45,7 @@ function controlApi(): { readonly api: ControlApi; readonly view: MemoryView } {
   view.commit([{ kind: 'create', table: 'cluster', object: cluster }]);
   const ingress = Network.create({ id: 'ingress', spec: NetworkSpec.create({ name: 'ingress', ingress: true }) });
   view.commit([{ kind: 'create', table: 'network', object: ingress }]);
-  const api = new ControlApi({
-    store: { view: () => view, decide: async (decide) => view.commit(decide(view)) },
-    selfNodeId: () => 'self',
-    members: () => [],
-    random: new SeededRandom(1),
-    images: { resolve: async () => undefined },
-    tokens: () => 'token',
-    now: () => 1_000,
-    logger: silentLogger,
-  });
+  const api = memoryApi(view);
   return { api, view };
 }
 
