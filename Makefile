@@ -53,8 +53,8 @@ test: setup dist/.built lint ## all tests of a change (under 12 minutes on 2 cor
 test-unit: gen ## the tests that need no root and no packages
 	$(MOCHA) --ignore 'test/e2e/**'
 
-test-long: setup dist/.built ## test, then the long suites
-	$(MOCHA)
+test-long: setup dist/.built ## test, in one process, then the long suites
+	$(MOCHA) --no-parallel
 	$(MOCHA) --no-config --require test/support/left-over.ts --require test/support/shared-labs.ts --extension ts \
 		--timeout 600000 \
 		'test/long/**/*.test.ts' 'raft-ts/test/long/*.test.ts'
