@@ -34,6 +34,8 @@ interface RunningTask {
   machine: TaskMachine;
   operation: AbortController | undefined;
   waiting: AbortController | undefined;
+  /** Resolves when the machine has heard how the container ended that it waits for. */
+  told: Promise<void> | undefined;
   cancelRetry: CancelTimer | undefined;
 }
 
@@ -85,6 +87,7 @@ export class Worker {
         machine,
         operation: undefined,
         waiting: undefined,
+        told: undefined,
         cancelRetry: undefined,
       });
       const one = found.get(taskId) ?? { kind: 'absent' };
@@ -235,6 +238,7 @@ export class Worker {
         machine: createMachine(assignment, status),
         operation: undefined,
         waiting: undefined,
+        told: undefined,
         cancelRetry: undefined,
       });
       inputs.push({
@@ -345,6 +349,8 @@ export class Worker {
       }
       case 'shutdown':
         await executor.shutdown(assignment, signal, task.machine.failure !== undefined);
+        // How it ended is told before that it was stopped: nobody asks for it afterwards.
+        await task.told;
         return { kind: 'stopped' };
       case 'remove':
         await executor.remove(taskId, signal);
@@ -372,7 +378,7 @@ export class Worker {
     const ended = executor
       .wait(taskId, controller.signal)
       .then((exit) => explained(executor, task.machine, exit, config));
-    ended.then(
+    task.told = ended.then(
       (exit) => this.#feed(taskId, { kind: 'exited', exit }),
       (thrown: unknown) => {
         if (!controller.signal.aborted) this.#operationFailed(taskId, 'wait', thrown);
