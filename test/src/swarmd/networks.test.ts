@@ -12,6 +12,7 @@ import {
   ServiceSpec,
   TaskSpec,
 } from '#gen/swarm/v1/specs.ts';
+import { FEATURE_LEVEL } from '#src/swarmd/version.ts';
 import { type DaemonProcess, until } from './support/daemon-process.ts';
 import { Managers, SOON_MS } from './support/managers.ts';
 
@@ -137,7 +138,7 @@ describe('networks of daemons', function () {
     await one.start();
     await managers.voters(two, ['one', 'two']);
     await until('the ingress network to come', SOON_MS, async () => {
-      assert.equal(await two.clusterLevel(), 3);
+      assert.equal(await two.clusterLevel(), FEATURE_LEVEL);
       assert.equal((await named(two, 'ingress')).subnets[0]?.subnet, '10.0.0.0/16');
       assert.deepEqual(
         (await two.nodes()).map(({ index }) => index).toSorted((a, b) => a - b),
