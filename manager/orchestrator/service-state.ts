@@ -31,7 +31,8 @@ export class SlotState implements HeapItem {
   tasks: readonly Task[] = [];
   summary: SlotSummary = EMPTY_SUMMARY;
   timer: LookTimer | undefined;
-  readonly healthyItem = new HealthyItem(this);
+  /** Only while it is among them: most slots are in no update. */
+  healthyItem: HealthyItem | undefined;
   /** Changes of this slot are under way: what else is decided waits for them. */
   changing = false;
 
@@ -142,10 +143,14 @@ export class ServiceState {
     if (summary.waitsSinceMs > 0 && !summary.suspended) this.waiting.add(slot);
     else this.waiting.delete(slot);
     const { healthyItem } = slot;
-    const healthy = summary.healthySinceMs > 0 && !summary.suspended;
-    if (!healthy) this.#healthy.remove(healthyItem);
-    else if (healthyItem.heapIndex >= 0) this.#healthy.update(healthyItem);
-    else this.#healthy.push(healthyItem);
+    if (summary.healthySinceMs > 0 && !summary.suspended) {
+      slot.healthyItem = healthyItem ?? new HealthyItem(slot);
+      if (healthyItem === undefined) this.#healthy.push(slot.healthyItem);
+      else this.#healthy.update(healthyItem);
+    } else if (healthyItem !== undefined) {
+      this.#healthy.remove(healthyItem);
+      slot.healthyItem = undefined;
+    }
   }
 
   /** Forgets a slot that has no task. */
