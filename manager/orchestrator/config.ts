@@ -14,6 +14,8 @@ export interface OrchestratorConfig {
   readonly stopOverdueMs: number;
   /** A task that ends this soon after its node came back ended with the node, not by itself. */
   readonly nodeReturnMs: number;
+  /** A node that has refused to remove a volume of a stack is asked again after this time. */
+  readonly volumeRetryMs: number;
   readonly reaper: ReaperConfig;
   readonly oneOff: OneOffConfig;
 }
@@ -77,6 +79,8 @@ export const DEFAULT_ORCHESTRATOR_CONFIG: OrchestratorConfig = {
   stopOverdueMs: 60_000,
   // Three heartbeats of detection plus the time in which an agent looks through what it finds.
   nodeReturnMs: 15_000,
+  // Soon for who waits for `stack rm`, and nothing for the log where a container uses the volume for days.
+  volumeRetryMs: 5000,
   reaper: {
     // 3 us each when constraints are many.
     looksPerSlice: 1000,

@@ -3,6 +3,7 @@
  * nobody uses, volumes where that was asked for, and in the end the stack that is removed. What it waits for stands in
  * the stack.
  */
+import { earliest } from '#common/earliest.ts';
 import { LIMITS } from '#common/limits.ts';
 import { type Stack, StackLeftovers, StackState } from '#gen/swarm/v1/objects.ts';
 import { attachmentsOf } from '#manager/allocator/index.ts';
@@ -22,6 +23,8 @@ export class StackLoop implements Loop {
   readonly #active = new Set<string>();
   /** Those to be looked at. They leave when a look finds nothing to change. */
   readonly #due = new Set<string>();
+  /** When a stack is to be looked at though nothing happens. */
+  readonly #wakeAtMs = new Map<string, number>();
 
   constructor(config: OrchestratorConfig) {
     this.#config = config;
@@ -30,6 +33,7 @@ export class StackLoop implements Loop {
   restore(view: StoreView): void {
     this.#active.clear();
     this.#due.clear();
+    this.#wakeAtMs.clear();
     for (const stack of view.all('stack')) this.#set(stack);
   }
 
@@ -37,21 +41,26 @@ export class StackLoop implements Loop {
     if (event.table === 'stack') {
       this.#active.delete(event.object.id);
       this.#due.delete(event.object.id);
+      this.#wakeAtMs.delete(event.object.id);
       if (event.kind !== 'remove') this.#set(event.object);
     } else if (this.#active.size > 0 && WATCHED.has(event.table) && isOfConcern(event))
       for (const id of this.#active) this.#due.add(id);
   }
 
-  plan(view: StoreView): Plan {
+  plan(view: StoreView, nowMs: number): Plan {
+    for (const [id, atMs] of this.#wakeAtMs) if (atMs <= nowMs) this.#due.add(id);
     const changes: ChangeGroup[] = [];
     for (const id of this.#due) {
       if (changes.length >= this.#config.groupsPerSlice) return { changes, wakeAtMs: undefined, more: true };
       const stack = view.get('stack', id);
-      const groups = stack === undefined ? [] : new Leaving(view, stack).next();
+      const leaving = stack === undefined ? undefined : new Leaving(view, stack, nowMs, this.#config.volumeRetryMs);
+      const groups = leaving?.next() ?? [];
       if (groups.length === 0) this.#due.delete(id);
+      if (leaving?.wakeAtMs === undefined) this.#wakeAtMs.delete(id);
+      else this.#wakeAtMs.set(id, leaving.wakeAtMs);
       for (const group of groups) changes.push(group);
     }
-    return { changes, wakeAtMs: undefined };
+    return { changes, wakeAtMs: earliest(...this.#wakeAtMs.values()) };
   }
 
   #set(stack: Stack): void {
@@ -75,8 +84,14 @@ class Leaving {
   readonly #view: StoreView;
   readonly #stack: Stack;
   readonly #isRemoving: boolean;
+  readonly #nowMs: number;
+  readonly #volumeRetryMs: number;
+  /** When a node that has refused is to be asked again. */
+  wakeAtMs: number | undefined;
 
-  constructor(view: StoreView, stack: Stack) {
+  constructor(view: StoreView, stack: Stack, nowMs: number, volumeRetryMs: number) {
+    this.#nowMs = nowMs;
+    this.#volumeRetryMs = volumeRetryMs;
     this.#view = view;
     this.#stack = stack;
     this.#isRemoving = stack.state === StackState.REMOVING;
@@ -151,7 +166,12 @@ class Leaving {
       for (const volume of this.#view.members('volume', 'name', name.toLowerCase())) {
         if (volume.spec?.name !== name) continue;
         names.push(name);
-        if (!volume.pendingDelete) removals.push([{ kind: 'update', table: 'volume', object: removalBegun(volume) }]);
+        if (volume.pendingDelete) continue;
+        const askAtMs = volume.message === '' ? 0 : volume.updatedAtMs + this.#volumeRetryMs;
+        // A clock that was put back holds nothing up.
+        if (askAtMs > this.#nowMs && volume.updatedAtMs <= this.#nowMs)
+          this.wakeAtMs = earliest(this.wakeAtMs, askAtMs);
+        else removals.push([{ kind: 'update', table: 'volume', object: removalBegun(volume) }]);
       }
     return [...new Set(names)];
   }

@@ -14,6 +14,9 @@ import {
   StackState,
   type Task,
   TaskState,
+  Volume,
+  VolumeSpec,
+  VolumeState,
 } from '#gen/swarm/v1/objects.ts';
 import {
   DependencyCondition,
@@ -219,6 +222,35 @@ describe('orchestrator: services that wait for others', () => {
     world.cluster.changeLeader();
     world.cluster.run();
     assert.equal(world.get('web').revision, 2);
+  });
+});
+
+describe('orchestrator: volumes of a removed stack', () => {
+  it('that their node does not give away are asked for again every few seconds, until it does', () => {
+    const { cluster } = new World();
+    const volume = Volume.create({ id: 'v1', nodeId: 'n1', state: VolumeState.READY, mountpoint: '/data' });
+    cluster.create('volume', { ...volume, spec: VolumeSpec.create({ name: 'shop_data' }) });
+    cluster.create('stack', {
+      ...Stack.create({ id: 'shop', state: StackState.REMOVING, removeVolumes: true, volumeNames: ['shop_data'] }),
+      spec: StackSpec.create({ name: 'shop' }),
+    });
+    let asked = 0;
+    const beganMs = cluster.nowMs;
+    while (cluster.nowMs < beganMs + 60_000) {
+      cluster.settle();
+      if (cluster.store.get('volume', 'v1')?.pendingDelete === true) {
+        asked++;
+        cluster.edit('volume', 'v1', { pendingDelete: false, message: 'it is in use' });
+        cluster.settle();
+      }
+      cluster.nowMs = Math.max(cluster.nowMs + 1, cluster.wakeAtMs() ?? 0);
+    }
+    const every = DEFAULT_ORCHESTRATOR_CONFIG.volumeRetryMs;
+    assert.ok(asked >= 60_000 / every && asked <= 60_000 / every + 1, `asked ${asked} times in a minute`);
+    assert.match(cluster.store.get('stack', 'shop')?.message ?? '', /volume shop_data to be removed by its node/);
+    cluster.remove('volume', 'v1');
+    cluster.settle();
+    assert.equal(cluster.store.get('stack', 'shop'), undefined);
   });
 });
 
