@@ -229,7 +229,7 @@ describe('manager/dispatcher: histories of a node’s volumes', function () {
         await world.agree(apart);
         await world.removeAll(apart);
       }),
-      { numRuns: 60 },
+      { numRuns: 60, endOnFailure: true },
     );
   });
 });
