@@ -51,7 +51,7 @@ export interface LoadOptions {
 
 export interface ComposeProject {
   readonly root: MapNode;
-  /** With what is wrong so far. */
+  /** With the problems that were found. */
   readonly problems: Problems;
   /** Of the caller and of the project's files of variables. */
   readonly variables: Variables;

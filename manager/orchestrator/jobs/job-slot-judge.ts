@@ -20,7 +20,7 @@ import { makeJobTask } from './job-task.ts';
  * - `active`: a task is at work, will be, or has still to stop
  * - `done`: a task has completed
  * - `failed`: no further task will be made
- * - `absent`: the slot is a node that does not take part, for now or for ever
+ * - `absent`: the slot is a node that does not take part
  */
 export type SlotOutcome = 'empty' | 'active' | 'done' | 'failed' | 'absent';
 

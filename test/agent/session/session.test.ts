@@ -219,7 +219,7 @@ class World {
     this.view.commit([{ kind: 'create', table: 'task', object: task }]);
   }
 
-  /** Lets time pass in the smallest steps until the agent has the task so far. */
+  /** Lets time pass in the smallest steps until the agent has brought the task there. */
   async untilState(id: string, state: TaskState): Promise<void> {
     for (let ms = 0; ms < 1000; ms++) {
       if ((this.worker.status(id)?.state ?? TaskState.NEW) >= state) break;

@@ -137,7 +137,7 @@ function stacksClient({ stacks }: ControlApi): SwarmApi['stacks'] {
 /** The same for secrets and configs. */
 function secretsClient({ payloads }: ControlApi): SwarmApi['secrets'] {
   const caller = { author: 'test' };
-  // By their names in the contract, which are those of the API.
+  // By their names in the contract, which are those of the API: a class has no index, so the compiler takes no other way.
   const methods = payloads as unknown as Record<string, (caller: object, request: object) => unknown>;
   const called = Object.entries(SecretService).map(([name, { request }]) => [
     name,
