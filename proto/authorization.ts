@@ -4,8 +4,14 @@ import { type Caller, type CallerClass, callerClass, describeCaller } from './gr
 
 /** The root user of this machine, through the local socket. */
 const LOCAL: readonly CallerClass[] = ['local'];
-/** Those who may see and change what is declared. */
-const OPERATORS: readonly CallerClass[] = ['local', 'manager'];
+/** Those who may see what is declared. */
+const READERS: readonly CallerClass[] = ['local', 'manager', 'admin', 'operator', 'viewer'];
+/** Those who may declare services and what belongs to them. */
+const OPERATORS: readonly CallerClass[] = ['local', 'manager', 'admin', 'operator'];
+/** Those to whom the swarm itself is entrusted: its settings, members, keys. */
+const ADMINS: readonly CallerClass[] = ['local', 'manager', 'admin'];
+/** Those who have got a certificate that is no node's. */
+const CLIENTS: readonly CallerClass[] = ['admin', 'operator', 'viewer'];
 /** Every node of the cluster; the agent of a manager is one too. */
 const NODES: readonly CallerClass[] = ['manager', 'worker'];
 /** Managers among themselves. */
@@ -23,23 +29,23 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.CertificateAuthorityService/IssueNodeCertificate': ['manager', 'worker', 'anonymous'],
   '/swarm.v1.CertificateAuthorityService/GetNodeCertificateStatus': ['manager', 'worker', 'anonymous'],
 
-  '/swarm.v1.ControlService/GetCluster': OPERATORS,
-  '/swarm.v1.ControlService/UpdateCluster': OPERATORS,
-  '/swarm.v1.ControlService/GetNode': OPERATORS,
-  '/swarm.v1.ControlService/ListNodes': OPERATORS,
+  '/swarm.v1.ControlService/GetCluster': READERS,
+  '/swarm.v1.ControlService/UpdateCluster': ADMINS,
+  '/swarm.v1.ControlService/GetNode': READERS,
+  '/swarm.v1.ControlService/ListNodes': READERS,
   '/swarm.v1.ControlService/UpdateNode': OPERATORS,
-  '/swarm.v1.ControlService/RemoveNode': OPERATORS,
+  '/swarm.v1.ControlService/RemoveNode': ADMINS,
   '/swarm.v1.ControlService/CreateService': OPERATORS,
-  '/swarm.v1.ControlService/GetService': OPERATORS,
-  '/swarm.v1.ControlService/ListServices': OPERATORS,
+  '/swarm.v1.ControlService/GetService': READERS,
+  '/swarm.v1.ControlService/ListServices': READERS,
   '/swarm.v1.ControlService/UpdateService': OPERATORS,
   '/swarm.v1.ControlService/RemoveService': OPERATORS,
-  '/swarm.v1.ControlService/ListRevisions': OPERATORS,
-  '/swarm.v1.ControlService/GetTask': OPERATORS,
-  '/swarm.v1.ControlService/ListTasks': OPERATORS,
+  '/swarm.v1.ControlService/ListRevisions': READERS,
+  '/swarm.v1.ControlService/GetTask': READERS,
+  '/swarm.v1.ControlService/ListTasks': READERS,
   '/swarm.v1.ControlService/CreateNetwork': OPERATORS,
-  '/swarm.v1.ControlService/GetNetwork': OPERATORS,
-  '/swarm.v1.ControlService/ListNetworks': OPERATORS,
+  '/swarm.v1.ControlService/GetNetwork': READERS,
+  '/swarm.v1.ControlService/ListNetworks': READERS,
   '/swarm.v1.ControlService/UpdateNetwork': OPERATORS,
   '/swarm.v1.ControlService/RemoveNetwork': OPERATORS,
 
@@ -55,27 +61,27 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.RebalanceService/Rebalance': OPERATORS,
 
   '/swarm.v1.SecretService/CreateSecret': OPERATORS,
-  '/swarm.v1.SecretService/GetSecret': OPERATORS,
-  '/swarm.v1.SecretService/ListSecrets': OPERATORS,
+  '/swarm.v1.SecretService/GetSecret': READERS,
+  '/swarm.v1.SecretService/ListSecrets': READERS,
   '/swarm.v1.SecretService/UpdateSecret': OPERATORS,
   '/swarm.v1.SecretService/RemoveSecret': OPERATORS,
   '/swarm.v1.SecretService/PruneSecrets': OPERATORS,
   '/swarm.v1.SecretService/CreateConfig': OPERATORS,
-  '/swarm.v1.SecretService/GetConfig': OPERATORS,
-  '/swarm.v1.SecretService/ListConfigs': OPERATORS,
+  '/swarm.v1.SecretService/GetConfig': READERS,
+  '/swarm.v1.SecretService/ListConfigs': READERS,
   '/swarm.v1.SecretService/UpdateConfig': OPERATORS,
   '/swarm.v1.SecretService/RemoveConfig': OPERATORS,
   '/swarm.v1.SecretService/PruneConfigs': OPERATORS,
 
   '/swarm.v1.VolumeService/CreateVolume': OPERATORS,
-  '/swarm.v1.VolumeService/GetVolume': OPERATORS,
-  '/swarm.v1.VolumeService/ListVolumes': OPERATORS,
+  '/swarm.v1.VolumeService/GetVolume': READERS,
+  '/swarm.v1.VolumeService/ListVolumes': READERS,
   '/swarm.v1.VolumeService/RemoveVolume': OPERATORS,
   '/swarm.v1.VolumeService/PruneVolumes': OPERATORS,
 
   '/swarm.v1.StackService/DeployStack': OPERATORS,
-  '/swarm.v1.StackService/GetStack': OPERATORS,
-  '/swarm.v1.StackService/ListStacks': OPERATORS,
+  '/swarm.v1.StackService/GetStack': READERS,
+  '/swarm.v1.StackService/ListStacks': READERS,
   '/swarm.v1.StackService/RemoveStack': OPERATORS,
 
   // What a worker gets of it is of its own node alone.
@@ -86,8 +92,8 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.ContainerService/RemoveContainer': RUNNERS,
   '/swarm.v1.ContainerService/FollowContainer': LOCAL,
 
-  '/swarm.v1.WatchService/Watch': OPERATORS,
-  '/swarm.v1.LogsService/SubscribeLogs': OPERATORS,
+  '/swarm.v1.WatchService/Watch': READERS,
+  '/swarm.v1.LogsService/SubscribeLogs': READERS,
   '/swarm.v1.DoctorService/CheckNetworks': OPERATORS,
 
   '/swarm.v1.DispatcherService/Session': NODES,
@@ -98,8 +104,24 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.RaftService/SendSnapshot': MANAGERS,
   '/swarm.v1.MembershipService/JoinLog': MANAGERS,
   '/swarm.v1.MembershipService/LeaveLog': MANAGERS,
+  '/swarm.v1.MembershipService/LeaveCluster': NODES,
 
-  '/swarm.v1.HealthService/Check': ['local', 'manager', 'worker'],
+  '/swarm.v1.RootCaService/GetRootCa': READERS,
+  '/swarm.v1.RootCaService/RotateRootCa': ADMINS,
+  '/swarm.v1.RootCaService/LeaveNodesBehind': ADMINS,
+
+  '/swarm.v1.UnlockKeyService/GetUnlockKey': ADMINS,
+  '/swarm.v1.UnlockKeyService/RotateUnlockKey': ADMINS,
+
+  '/swarm.v1.ClientService/CreateClient': ADMINS,
+  '/swarm.v1.ClientService/GetClient': ADMINS,
+  '/swarm.v1.ClientService/ListClients': ADMINS,
+  '/swarm.v1.ClientService/RevokeClient': ADMINS,
+  '/swarm.v1.ClientService/RenewClient': CLIENTS,
+
+  '/swarm.v1.EventService/ListEvents': READERS,
+
+  '/swarm.v1.HealthService/Check': ['local', 'manager', 'worker', 'admin', 'operator', 'viewer'],
 
   '/swarm.v1.NodeService/InitSwarm': LOCAL,
   '/swarm.v1.NodeService/JoinSwarm': LOCAL,
@@ -107,6 +129,7 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.NodeService/GetInfo': LOCAL,
   '/swarm.v1.NodeService/RunDoctor': LOCAL,
   '/swarm.v1.NodeService/StopTasks': LOCAL,
+  '/swarm.v1.NodeService/UnlockSwarm': LOCAL,
 
   // Who has the file and the key has the root of the cluster: only who has root on a manager already.
   '/swarm.v1.SnapshotService/SaveSnapshot': LOCAL,
@@ -178,6 +201,16 @@ const FORWARDED: ReadonlySet<string> = new Set<MethodPath>([
 
   '/swarm.v1.MembershipService/JoinLog',
   '/swarm.v1.MembershipService/LeaveLog',
+  '/swarm.v1.MembershipService/LeaveCluster',
+
+  '/swarm.v1.RootCaService/RotateRootCa',
+  '/swarm.v1.RootCaService/LeaveNodesBehind',
+
+  '/swarm.v1.UnlockKeyService/RotateUnlockKey',
+
+  '/swarm.v1.ClientService/CreateClient',
+  '/swarm.v1.ClientService/RevokeClient',
+  '/swarm.v1.ClientService/RenewClient',
 ]);
 
 /** How a refusal names those who may. */
@@ -186,6 +219,9 @@ const CLASS_NAMES: Readonly<Record<CallerClass, string>> = {
   manager: 'managers',
   worker: 'workers',
   anonymous: 'nodes that join',
+  admin: 'clients of role admin',
+  operator: 'clients of role operator',
+  viewer: 'clients of role viewer',
 };
 
 /** The refusal for a caller who may not call the method; undefined when it may. */
@@ -193,7 +229,11 @@ export function refuseCall(path: string, caller: Caller): SwarmError | undefined
   const allowed = Object.hasOwn(AUTHORIZATION, path) ? AUTHORIZATION[path as MethodPath] : [];
   if (allowed.includes(callerClass(caller))) return undefined;
   const method = path.slice(path.lastIndexOf('/') + 1);
-  const who = allowed.map((name) => CLASS_NAMES[name]).join(' and ');
+  // Clients are told of clients, nodes of nodes: neither can become the other.
+  const isClient = (name: CallerClass): boolean => name === 'admin' || name === 'operator' || name === 'viewer';
+  const kin = allowed.filter((name) => isClient(name) === (caller.kind === 'client'));
+  const named = kin.length === 0 ? allowed : kin;
+  const who = named.map((name) => CLASS_NAMES[name]).join(' and ');
   const message = `${method} is not for ${describeCaller(caller)}${who === '' ? '' : `, only for ${who}`}`;
   if (caller.kind === 'anonymous')
     return new SwarmError({
@@ -206,10 +246,14 @@ export function refuseCall(path: string, caller: Caller): SwarmError | undefined
     code: 'denied',
     reason: 'wrong-role',
     message,
-    hint: allowed.includes('manager')
-      ? 'run the command on a manager'
-      : 'run the command on the machine that it is about',
+    hint: hintFor(caller, allowed),
   });
+}
+
+function hintFor(caller: Caller, allowed: readonly CallerClass[]): string {
+  if (!allowed.includes('manager')) return 'run the command on the machine that it is about';
+  if (caller.kind !== 'client') return 'run the command on a manager';
+  return 'ask an administrator for a client of another role: `swarm client create --role ...`';
 }
 
 /**

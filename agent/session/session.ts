@@ -252,6 +252,7 @@ export class Session {
       case 'networkCheck':
         this.#checkNetworks(message.value);
         return true;
+      case 'trustedRoots':
       case 'heartbeatAck':
       case undefined: // a message of a newer manager
         return true;

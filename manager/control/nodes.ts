@@ -72,7 +72,7 @@ export function removeNode(
   const cluster = view.cluster();
   if (cluster !== undefined) {
     const removedNodes = cluster.removedNodes.filter((removed) => removed.expiresAtMs > nowMs);
-    removedNodes.push({ nodeId: node.id, expiresAtMs: nowMs + REMOVED_NODE_KEPT_MS });
+    removedNodes.push({ nodeId: node.id, removedAtMs: nowMs, expiresAtMs: nowMs + REMOVED_NODE_KEPT_MS });
     changes.push({ kind: 'update', table: 'cluster', object: { ...cluster, removedNodes } });
   }
   return { result: node, changes };

@@ -230,6 +230,7 @@ export class Dispatcher {
             node: withoutSecrets(node),
             heartbeatPeriodMs: Math.round(this.#tracker.periodMs),
             managers,
+            trustedRoots: undefined,
           },
         },
       }),

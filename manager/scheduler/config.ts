@@ -1,6 +1,9 @@
 /** Feature level that a swarm, and an agent, need for services in full: health, jobs, secrets, volumes and the like. */
 export const SERVICES_LEVEL = 4;
 
+/** From this level on agents stop tasks by themselves, and the swarm has clients, events and what else is about identity. */
+export const IDENTITY_LEVEL = 5;
+
 /** Tuning of the scheduler; nothing here is met by users. */
 export interface SchedulerConfig {
   /** Placements decided in one slice. */

@@ -1,5 +1,5 @@
 export { type AgentNeed, needAbove, neededAgentLevel } from './agent-needs.ts';
-export { DEFAULT_SCHEDULER_CONFIG, type SchedulerConfig, SERVICES_LEVEL } from './config.ts';
+export { DEFAULT_SCHEDULER_CONFIG, IDENTITY_LEVEL, type SchedulerConfig, SERVICES_LEVEL } from './config.ts';
 export {
   type Constraint,
   compileConstraints,

@@ -1,8 +1,10 @@
 /** The tables and what is in them. */
 import type {
+  Client,
   Cluster,
   Config,
   ConfigVersion,
+  Event,
   Network,
   Node,
   Revision,
@@ -28,10 +30,12 @@ export interface Tables {
   readonly configVersion: ConfigVersion;
   readonly volume: Volume;
   readonly stack: Stack;
+  readonly client: Client;
+  readonly event: Event;
 }
 
 export type TableName = keyof Tables;
 export type StoredObject = Tables[TableName];
 
 /** Tables whose objects have a name: their own, or a node's hostname. */
-export type NamedTable = 'config' | 'network' | 'node' | 'secret' | 'service' | 'stack' | 'volume';
+export type NamedTable = 'client' | 'config' | 'network' | 'node' | 'secret' | 'service' | 'stack' | 'volume';

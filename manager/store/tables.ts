@@ -1,7 +1,9 @@
 import {
+  Client,
   Cluster,
   Config,
   ConfigVersion,
+  Event,
   Network,
   Node,
   Revision,
@@ -108,6 +110,13 @@ export const TABLES = {
     unique: { name: (stack) => stack.spec?.name.toLowerCase() || undefined },
     multiple: {},
   },
+  client: {
+    label: 'client',
+    create: Client.create,
+    unique: { name: (client) => client.name.toLowerCase() || undefined },
+    multiple: {},
+  },
+  event: { label: 'event', create: Event.create, unique: {}, multiple: {} },
 } as const satisfies { readonly [Name in TableName]: TableDefinition<Tables[Name]> };
 
 export const TABLE_NAMES = Object.keys(TABLES) as readonly TableName[];

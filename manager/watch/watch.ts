@@ -1,9 +1,11 @@
 /** The store's changes for readers outside, from a version on and without a gap. */
 import { SwarmError } from '#common/errors.ts';
 import type {
+  Client,
   Cluster,
   Config,
   ConfigVersion,
+  Event,
   Network,
   Node,
   Revision,
@@ -56,6 +58,8 @@ const KINDS: Readonly<Record<TableName, ObjectKind>> = {
   configVersion: ObjectKind.CONFIG_VERSION,
   volume: ObjectKind.VOLUME,
   stack: ObjectKind.STACK,
+  client: ObjectKind.CLIENT,
+  event: ObjectKind.EVENT,
 };
 
 const ACTIONS: Readonly<Record<StoreEvent['kind'], StoreActionKind>> = {
@@ -138,5 +142,9 @@ function storeObject(table: TableName, object: StoredObject, redactor: Redactor)
       return { object: { kind: 'volume', value: object as Volume } };
     case 'stack':
       return { object: { kind: 'stack', value: object as Stack } };
+    case 'client':
+      return { object: { kind: 'client', value: object as Client } };
+    case 'event':
+      return { object: { kind: 'event', value: object as Event } };
   }
 }

@@ -1,10 +1,11 @@
 /** How a manager that passes a call on to the leader says who made it. */
 import { SwarmError } from '#common/errors.ts';
 import { isId } from '#common/ids.ts';
-import { ForwardedCaller, ForwardedNode } from '#gen/swarm/v1/forwarding.ts';
+import { ForwardedCaller, ForwardedClient, ForwardedNode } from '#gen/swarm/v1/forwarding.ts';
+import { ClientRole } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { CallContext } from './call-context.ts';
-import type { Caller, NodeRoleName } from './caller.ts';
+import type { Caller, ClientRoleName, NodeRoleName } from './caller.ts';
 import type { CallMetadata } from './transport.ts';
 
 /** Metadata of a call that is passed on: a `ForwardedCaller`. */
@@ -26,6 +27,8 @@ export function forwardingMetadata({ caller, peer }: Pick<CallContext, 'caller' 
 }
 
 function encodedCaller(caller: Caller): ForwardedCaller['caller'] {
+  if (caller.kind === 'client')
+    return { kind: 'client', value: ForwardedClient.create({ ...caller, role: CLIENT_ROLES[caller.role] }) };
   if (caller.kind !== 'node') return { kind: caller.kind, value: {} };
   const role = caller.role === 'manager' ? NodeRole.MANAGER : NodeRole.WORKER;
   return { kind: 'node', value: ForwardedNode.create({ ...caller, role }) };
@@ -60,6 +63,13 @@ function decodedCaller(caller: ForwardedCaller['caller']): Caller {
       if (!isId(nodeId) || !isId(clusterId)) throw malformed('its ids are none');
       return { kind: 'node', nodeId, role, clusterId, serial, notBeforeMs, notAfterMs, issuerKeyId };
     }
+    case 'client': {
+      const { clientId, clusterId, serial, notBeforeMs, notAfterMs, issuerKeyId } = caller.value;
+      const role = CLIENT_ROLE_NAMES.get(caller.value.role);
+      if (role === undefined) throw malformed('its role is unknown');
+      if (!isId(clientId) || !isId(clusterId)) throw malformed('its ids are none');
+      return { kind: 'client', clientId, role, clusterId, serial, notBeforeMs, notAfterMs, issuerKeyId };
+    }
     case undefined: // also a kind of a newer release, which this one could not judge
       throw malformed('it names no caller');
   }
@@ -68,6 +78,18 @@ function decodedCaller(caller: ForwardedCaller['caller']): Caller {
 const ROLES: ReadonlyMap<NodeRole, NodeRoleName> = new Map([
   [NodeRole.MANAGER, 'manager'],
   [NodeRole.WORKER, 'worker'],
+]);
+
+const CLIENT_ROLES: { readonly [Name in ClientRoleName]: ClientRole } = {
+  admin: ClientRole.ADMIN,
+  operator: ClientRole.OPERATOR,
+  viewer: ClientRole.VIEWER,
+};
+
+const CLIENT_ROLE_NAMES: ReadonlyMap<ClientRole, ClientRoleName> = new Map([
+  [ClientRole.ADMIN, 'admin'],
+  [ClientRole.OPERATOR, 'operator'],
+  [ClientRole.VIEWER, 'viewer'],
 ]);
 
 function malformed(why: string): SwarmError {

@@ -1,8 +1,10 @@
 import { CertificateAuthorityService } from '#gen/swarm/v1/ca.ts';
+import { ClientService } from '#gen/swarm/v1/clients.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { DispatcherService } from '#gen/swarm/v1/dispatcher.ts';
 import { DoctorService } from '#gen/swarm/v1/doctor.ts';
+import { EventService } from '#gen/swarm/v1/events.ts';
 import { HealthService } from '#gen/swarm/v1/health.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
 import { JobService } from '#gen/swarm/v1/jobs.ts';
@@ -11,9 +13,11 @@ import { NodeService } from '#gen/swarm/v1/node.ts';
 import { MembershipService, RaftService } from '#gen/swarm/v1/raft.ts';
 import { RebalanceService } from '#gen/swarm/v1/rebalance.ts';
 import { RolloutService } from '#gen/swarm/v1/rollouts.ts';
+import { RootCaService } from '#gen/swarm/v1/rootca.ts';
 import { SecretService } from '#gen/swarm/v1/secrets.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { StackService } from '#gen/swarm/v1/stacks.ts';
+import { UnlockKeyService } from '#gen/swarm/v1/unlock.ts';
 import { VolumeService } from '#gen/swarm/v1/volumes.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { createClient } from '#proto/grpc/client.ts';
@@ -30,6 +34,10 @@ const SERVICES = {
   volumes: VolumeService,
   stacks: StackService,
   containers: ContainerService,
+  rootCa: RootCaService,
+  unlockKey: UnlockKeyService,
+  clients: ClientService,
+  events: EventService,
   watch: WatchService,
   logs: LogsService,
   doctor: DoctorService,

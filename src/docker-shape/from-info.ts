@@ -11,6 +11,7 @@ export const LOCAL_NODE_STATES: Readonly<Record<LocalNodeState, string>> = {
   [LocalNodeState.PENDING]: 'pending',
   [LocalNodeState.ACTIVE]: 'active',
   [LocalNodeState.ERROR]: 'error',
+  [LocalNodeState.LOCKED]: 'locked',
 };
 
 /** What a node has built in, in the order of Docker's list. */

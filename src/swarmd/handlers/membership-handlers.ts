@@ -23,6 +23,14 @@ export function membershipHandlers(manager: ManagerAccess): Handlers<typeof Memb
         remote: (transport, options) => createClient(MembershipService, transport).leaveLog(request, options),
       });
     },
+    leaveCluster: async (_request, context) => {
+      throw new SwarmError({
+        code: 'unimplemented',
+        reason: 'not-supported',
+        message: `node ${callerNode(context)} is removed by an operator`,
+        hint: 'run `swarm node rm` on a manager',
+      });
+    },
   };
 }
 

@@ -1,3 +1,4 @@
+import { SwarmError } from '#common/errors.ts';
 import {
   GetInfoResponse,
   InitSwarmResponse,
@@ -53,6 +54,9 @@ export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof Node
       const { state } = membership;
       const found = await Promise.all([preflight.doctor(state), localNetworkFindings(options.parts, state)]);
       return { findings: found.flat() };
+    },
+    unlockSwarm: async () => {
+      throw new SwarmError({ code: 'precondition', reason: 'not-supported', message: 'this node is not locked' });
     },
     stopTasks: async (request) =>
       StopTasksResponse.create(await membership.stopTasks(request.reason, request.timeoutMs || STOP_TIMEOUT_MS)),

@@ -99,7 +99,13 @@ describe('join', () => {
     const { tls, identity } = await loaded();
     const connection = dialCa(server.address, { kind: 'member', identity: () => tls, expect: { role: 'manager' } });
     try {
-      const request = { csrPem: new Uint8Array(), token: 'x', availability: 0, hostname: '' } as const;
+      const request = {
+        csrPem: new Uint8Array(),
+        token: 'x',
+        availability: 0,
+        hostname: '',
+        former: undefined,
+      } as const;
       await assert.rejects(
         connection.issueNodeCertificate(request, 2000),
         rejects('bad-field', new RegExp(`node ${identity.nodeId} is a member already`)),

@@ -44,7 +44,7 @@ export class BenchManager {
       availability: NodeAvailability.DRAIN,
       featureLevel: FEATURE_LEVEL,
       // A thousand agents on one machine have better things to do here.
-      spec: ClusterSpec.create({ dispatcher: { heartbeatPeriodMs: HEARTBEAT_MS } }),
+      spec: ClusterSpec.create({ dispatcher: { heartbeatPeriodMs: HEARTBEAT_MS, replaceAfterMs: undefined } }),
     });
     const dataKey = randomBytes(DATA_KEY_BYTES);
     const logDirectory = join(directory, 'raft');

@@ -109,7 +109,7 @@ export async function startManagers(folder: string, agentCount: number): Promise
     // No task may come here: everything is to go to the simulated agents.
     availability: NodeAvailability.DRAIN,
     featureLevel: FEATURE_LEVEL,
-    spec: ClusterSpec.create({ dispatcher: { heartbeatPeriodMs: HEARTBEAT_MS } }),
+    spec: ClusterSpec.create({ dispatcher: { heartbeatPeriodMs: HEARTBEAT_MS, replaceAfterMs: undefined } }),
   });
   const stage = (what: string): void => console.log(`${what} after ${(performance.now() / 1000).toFixed(1)} s`);
   const agents = issueAgents(bootstrap, agentCount);

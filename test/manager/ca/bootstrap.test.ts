@@ -51,8 +51,8 @@ describe('cluster bootstrap', () => {
         ...spec,
         labels: { a: 'b' },
         orchestration: OrchestrationConfig.create({ taskHistoryLimit: -1 }),
-        dispatcher: { heartbeatPeriodMs: undefined },
-        ca: { nodeCertExpiryMs: DAY_MS },
+        dispatcher: { heartbeatPeriodMs: undefined, replaceAfterMs: undefined },
+        ca: { nodeCertExpiryMs: DAY_MS, externalCas: [] },
       }),
       defaultAddressPools: ['192.168.0.0/16'],
       subnetSize: 26,
@@ -69,7 +69,7 @@ describe('cluster bootstrap', () => {
 
   it('refuses certificates that run out at once, naming the limit', () => {
     const { cluster } = bootstrapCluster(options);
-    const spec = cluster.spec && { ...cluster.spec, ca: { nodeCertExpiryMs: 1000 } };
+    const spec = cluster.spec && { ...cluster.spec, ca: { nodeCertExpiryMs: 1000, externalCas: [] } };
     assert.throws(
       () => bootstrapCluster({ ...options, spec }),
       (error: SwarmError) => {

@@ -381,7 +381,7 @@ describe('control API: nodes, tasks, cluster', () => {
       const request = UpdateClusterRequest.create({ version: cluster?.version ?? 0, spec });
       await assert.rejects(api.updateCluster(caller, request), message);
     };
-    await refused(ClusterSpec.create({ ca: { nodeCertExpiryMs: 1000 } }), /cert-expiry/);
+    await refused(ClusterSpec.create({ ca: { nodeCertExpiryMs: 1000, externalCas: [] } }), /cert-expiry/);
     await refused(ClusterSpec.create({ log: LogConfig.create({ saveIntervalMs: 500 }) }), /snapshot-save-interval/);
     await refused(ClusterSpec.create({ log: LogConfig.create({ savesKept: 0 }) }), /snapshot-save-keep/);
     await refused(ClusterSpec.create({ log: LogConfig.create({ snapshotsKept: 1e6 }) }), /max-snapshots/);

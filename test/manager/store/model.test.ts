@@ -7,9 +7,11 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { SwarmError } from '#common/errors.ts';
 import {
+  Client,
   Config,
   ConfigSpec,
   ConfigVersion,
+  Event,
   Secret,
   SecretSpec,
   SecretVersion,
@@ -76,6 +78,8 @@ const objects: Readonly<Record<TableName, fc.Arbitrary<StoredObject>>> = {
   stack: fc
     .tuple(few('k', 3), fc.constantFrom('shop', 'SHOP', ''))
     .map(([id, name]) => Stack.create({ id, spec: StackSpec.create({ name }) })),
+  client: fc.tuple(few('k', 3), fc.constantFrom('ci', 'CI', '')).map(([id, name]) => Client.create({ id, name })),
+  event: few('e', 4).map((id) => Event.create({ id, type: 'node' })),
 };
 
 /** A change whose version is set right before it is made: the current one, or another. */
@@ -102,13 +106,14 @@ const histories = fc.array(fc.array(wishes, { minLength: 1, maxLength: 4 }), { m
 function nameOf(table: TableName, object: StoredObject): string {
   if (table === 'service') return (object as ReturnType<typeof service>).spec?.name.toLowerCase() ?? '';
   if (table === 'network') return (object as ReturnType<typeof network>).spec?.name.toLowerCase() ?? '';
+  if (table === 'client') return (object as Client).name.toLowerCase();
   if (table === 'node') return (object as ReturnType<typeof node>).description?.hostname.toLowerCase() ?? '';
   return 'spec' in object && object.spec !== undefined && 'name' in object.spec ? object.spec.name.toLowerCase() : '';
 }
 
 /** What may not occur twice in a table. */
 function uniqueKey(table: TableName, object: StoredObject): string {
-  if (['service', 'network', 'secret', 'config', 'stack'].includes(table)) return nameOf(table, object);
+  if (['client', 'service', 'network', 'secret', 'config', 'stack'].includes(table)) return nameOf(table, object);
   if (table === 'secretVersion') return numbered((object as SecretVersion).secretId, (object as SecretVersion).number);
   if (table === 'configVersion') return numbered((object as ConfigVersion).configId, (object as ConfigVersion).number);
   if (table === 'volume') return `${(object as Volume).nodeId} ${(object as Volume).spec?.name}`;

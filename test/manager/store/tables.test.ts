@@ -18,6 +18,8 @@ const KINDS = {
   configVersion: true,
   volume: true,
   stack: true,
+  client: true,
+  event: true,
 } as const satisfies Record<Kind, true> & Record<TableName, true>;
 
 describe('manager/store: tables', () => {

@@ -97,6 +97,13 @@ describe('forwarded calls', () => {
         'CheckNetworks',
         'JoinLog',
         'LeaveLog',
+        'LeaveCluster',
+        'RotateRootCa',
+        'LeaveNodesBehind',
+        'RotateUnlockKey',
+        'CreateClient',
+        'RevokeClient',
+        'RenewClient',
       ],
     );
   });

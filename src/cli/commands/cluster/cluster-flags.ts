@@ -111,10 +111,11 @@ export function clusterSpecOf(flags: FlagValues, before: ClusterSpec | undefined
       taskHistoryLimit: flags.value(TASK_HISTORY_LIMIT) ?? spec.orchestration?.taskHistoryLimit,
     },
     dispatcher: {
+      replaceAfterMs: undefined,
       ...spec.dispatcher,
       heartbeatPeriodMs: flags.value(DISPATCHER_HEARTBEAT) ?? spec.dispatcher?.heartbeatPeriodMs,
     },
-    ca: { ...spec.ca, nodeCertExpiryMs: flags.value(CERT_EXPIRY) ?? spec.ca?.nodeCertExpiryMs },
+    ca: { externalCas: [], ...spec.ca, nodeCertExpiryMs: flags.value(CERT_EXPIRY) ?? spec.ca?.nodeCertExpiryMs },
     log: {
       ...spec.log,
       snapshotInterval: flags.value(SNAPSHOT_INTERVAL) ?? spec.log?.snapshotInterval,

@@ -19,6 +19,7 @@ import {
   JoinSwarmResponse,
   LocalNodeState,
   type NodeService,
+  UnlockSwarmResponse,
 } from '#gen/swarm/v1/node.ts';
 import { RebalanceRequest, RebalanceService } from '#gen/swarm/v1/rebalance.ts';
 import {
@@ -225,6 +226,7 @@ const NODE: Client<typeof NodeService> = {
       managerCount: 1,
       cluster: CLUSTER,
     }),
+  unlockSwarm: async () => UnlockSwarmResponse.create(),
   initSwarm: async () =>
     InitSwarmResponse.create({
       nodeId: NODE_IDS.alpha,
