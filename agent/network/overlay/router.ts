@@ -6,18 +6,18 @@ import type { CancelTimer, Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { taskLinkAddress } from '#common/task-link-address.ts';
-import { canonicalAddress, hostPrefix } from '../../kernel/ip-address.ts';
+import { canonicalAddress } from '../../kernel/ip-address.ts';
 import type { NetworkEvent, NetworkWatch } from '../../kernel/netlink-events.ts';
 import { ROUTER_LINK_ADDRESS, subnetOf } from './addressing.ts';
 import type { AttachableNetwork, NetworkSurvey, NetworkWays, Repaired } from './attachable-network.ts';
 import type { OverlayConfig } from './config.ts';
+import { DEVICE_NUMBER_MAX, DeviceNumbers } from './device-numbers.ts';
 import type { KernelNamespace, NetworkKernel } from './kernel/network-kernel.ts';
-import { LOCAL_TABLE, LOOPBACK, MAIN_TABLE, type Operation } from './kernel/operations.ts';
+import { LOOPBACK, type Operation } from './kernel/operations.ts';
 import { SETS } from './load-balancer.ts';
+import { LoadedTable } from './loaded-table.ts';
 import type { TouchedItems, Underlay } from './network-view.ts';
 import {
-  elementsText,
-  missingCounts,
   type RepairScene,
   repairDeviceSettings,
   repairElements,
@@ -26,24 +26,12 @@ import {
   repairTaskDevices,
   repairVxlan,
 } from './repair-router.ts';
+import { tellsOfLoss } from './router-events.ts';
 import { deviceInRouter, deviceInTask, type RouterDelta, RouterModel, type TaskLink, VXLAN } from './router-model.ts';
-import {
-  countChains,
-  countChainsText,
-  type Listing,
-  parseListing,
-  routerTableText,
-  sameSkeleton,
-  TASK_DEVICE_LETTER,
-} from './router-table.ts';
+import { type Listing, routerTableText, TASK_DEVICE_LETTER } from './router-table.ts';
 import { routerDifferences } from './survey-router.ts';
 import { configureTask, repairTask, taskItems } from './task-side.ts';
 import { waysOf } from './ways.ts';
-
-/** Devices of one router are numbered; interface indexes go further than anybody has tasks. */
-const NUMBER_MAX = 60_000;
-/** Chains that are made with the table: most services have no more backends. */
-const FIRST_COUNTS = Array.from({ length: 16 }, (_, index) => index + 1);
 
 export interface RouterOptions {
   readonly kernel: NetworkKernel;
@@ -73,15 +61,8 @@ export class Router implements AttachableNetwork {
   #cancelRepair: CancelTimer | undefined;
   /** Whether all that was told since the last look is of devices that are still there. */
   #onlyDevices = true;
-  /** How the tables list when they are whole; with the text that they were loaded from. */
-  #whole: { readonly text: string; readonly listing: Listing } | undefined;
-  /** Counts that have their chain. */
-  #counts: ReadonlySet<number> = new Set();
-  #lastNumber = 0;
-  /** Given out, and not seen to be gone. */
-  readonly #numbers = new Set<number>();
-  /** Given out for cables that are being made. Invariant: all of them are in `#numbers`. */
-  readonly #pending = new Set<number>();
+  readonly #table: LoadedTable;
+  readonly #numbers = new DeviceNumbers();
   /** Devices that belong to nobody, and when they were first seen (monotonic milliseconds). */
   #lingering: ReadonlyMap<string, number> = new Map();
 
@@ -89,6 +70,7 @@ export class Router implements AttachableNetwork {
     this.#options = options;
     this.#view = options.view;
     this.#model = new RouterModel(options.nodeId);
+    this.#table = new LoadedTable(options.learnListing);
   }
 
   get name(): string {
@@ -122,12 +104,11 @@ export class Router implements AttachableNetwork {
   }
 
   abandon(link: TaskLink): void {
-    this.#pending.delete(link.number);
+    this.#numbers.settle(link.number);
   }
 
   adopt(link: TaskLink): void {
-    this.#numbers.add(link.number);
-    this.#lastNumber = Math.max(this.#lastNumber, link.number);
+    this.#numbers.adopt(link.number);
     this.#model.attach(link);
   }
 
@@ -167,7 +148,7 @@ export class Router implements AttachableNetwork {
     return this.#inTurn(async () => {
       const { mtu } = this.#model;
       if (this.#namespace === undefined || !(await kernel.exists(path))) return { differences: ['namespace'], mtu };
-      const whole = await this.#learnWhole(routerTableText({ subnets: this.#model.subnets }));
+      const whole = await this.#table.learnWhole(routerTableText({ subnets: this.#model.subnets }));
       const taskItemsOf = (link: TaskLink): ReturnType<typeof taskItems> => this.#taskItems(link);
       const differences = await routerDifferences({ scene: this.#scene(), kernel, whole, taskItems: taskItemsOf });
       return { differences, mtu };
@@ -218,18 +199,12 @@ export class Router implements AttachableNetwork {
   }
 
   #takeNumber(): number {
-    for (let step = 1; step <= NUMBER_MAX; step++) {
-      const number = ((this.#lastNumber + step - 1) % NUMBER_MAX) + 1;
-      if (this.#numbers.has(number)) continue;
-      this.#numbers.add(number);
-      this.#pending.add(number);
-      this.#lastNumber = number;
-      return number;
-    }
+    const number = this.#numbers.take();
+    if (number !== undefined) return number;
     throw new SwarmError({
       code: 'exhausted',
       reason: 'too-many',
-      message: `${this.name} has ${NUMBER_MAX} tasks on this node`,
+      message: `${this.name} has ${DEVICE_NUMBER_MAX} tasks on this node`,
     });
   }
 
@@ -239,7 +214,7 @@ export class Router implements AttachableNetwork {
 
   async #connect(link: TaskLink): Promise<void> {
     const delta = this.#model.attach(link);
-    this.#pending.delete(link.number);
+    this.#numbers.settle(link.number);
     await this.#commit(delta, [{ do: 'set-up', device: deviceInRouter(link) }]);
   }
 
@@ -263,17 +238,11 @@ export class Router implements AttachableNetwork {
     const additions = [...first, ...delta.set.map((item): Operation => ({ do: 'set', item }))];
     if (additions.length > 0) await namespace.change(additions);
     if (delta.groups.length > 0) {
-      await this.#ensureCounts(missingCounts(delta.groups, this.#counts));
+      await this.#table.ensureChains(namespace, delta.groups, this.name);
       await namespace.changeElements(delta.groups);
     }
     if (delta.delete.length > 0) await namespace.change(delta.delete.map((item) => ({ do: 'delete', item })));
     if (delta.flows.length > 0) await namespace.forgetFlows(delta.flows);
-  }
-
-  async #ensureCounts(counts: ReadonlySet<number>): Promise<void> {
-    if (counts.size === 0) return;
-    await this.#open().load(`add chains to ${this.name}`, countChainsText(counts));
-    this.#counts = new Set([...this.#counts, ...counts]);
   }
 
   /** Opens the namespace of an earlier run, and takes over which backend has which slot. */
@@ -313,7 +282,7 @@ export class Router implements AttachableNetwork {
     await this.#closeNamespace();
     if (!exists) await kernel.remove(path);
     this.#setNamespace(exists ? await kernel.open(path) : await kernel.create(path));
-    this.#whole = undefined;
+    this.#table.forget();
     return !exists;
   }
 
@@ -339,7 +308,7 @@ export class Router implements AttachableNetwork {
     }
     repaired.push(...(await repairVxlan(scene, before)));
     // Before tasks are plugged in, so that nothing is forwarded without its checks.
-    repaired.push(...(await this.#repairTable(scene)));
+    repaired.push(...(await this.#table.repair(scene, this.name)));
     const devices = await repairTaskDevices(scene, before);
     repaired.push(...devices.repaired);
     const missing: string[] = [];
@@ -359,32 +328,6 @@ export class Router implements AttachableNetwork {
     );
     repaired.push(...(await this.#repairInsideTasks(missing)));
     return repaired.map((what) => `${this.name}: ${what}`);
-  }
-
-  async #learnWhole(text: string): Promise<Listing> {
-    if (this.#whole?.text !== text) this.#whole = { text, listing: await this.#options.learnListing(text) };
-    return this.#whole.listing;
-  }
-
-  async #repairTable({ namespace, model }: RepairScene): Promise<readonly string[]> {
-    const text = routerTableText({ subnets: model.subnets });
-    const listing = parseListing(await namespace.ruleset());
-    const isEmpty = listing.size === 0;
-    if (!isEmpty) await this.#learnWhole(text);
-    const counts = countChains(listing);
-    if (!isEmpty && counts !== undefined && this.#whole !== undefined && sameSkeleton(listing, this.#whole.listing)) {
-      this.#counts = counts;
-      const missing = new Set([...model.balancer.counts()].filter((count) => !counts.has(count)));
-      await this.#ensureCounts(missing);
-      return [...missing].map((count) => `chain of ${count} backends`);
-    }
-    const due = new Set([...FIRST_COUNTS, ...model.balancer.counts()]);
-    // Of a network in use: the new table with all its elements takes the place of the old one in one transaction.
-    const elements = isEmpty ? '' : elementsText(model);
-    await namespace.load(`load the tables of ${this.name}`, `${text}${countChainsText(due)}${elements}`);
-    this.#counts = due;
-    if (this.#whole?.text !== text) this.#whole = { text, listing: parseListing(await namespace.ruleset()) };
-    return ['nftables tables'];
   }
 
   /** Joins a task to the router again after its cable was lost; undefined when the task's namespace is gone. */
@@ -428,15 +371,14 @@ export class Router implements AttachableNetwork {
     this.#lingering = since;
     const links = Array.from(this.#model.links.values(), ({ number }) => number);
     const there = names.map((name) => Number(name.slice(TASK_DEVICE_LETTER.length)));
-    this.#numbers.clear();
-    for (const number of [...links, ...there, ...this.#pending]) this.#numbers.add(number);
+    this.#numbers.seen([...links, ...there]);
     if (overdue.length === 0) return [];
     await this.#open().change(overdue.map((name) => ({ do: 'delete-link', name })));
     return overdue.map((name) => `device ${name} of a task that is gone`);
   }
 
   #onEvents(events: readonly NetworkEvent[]): void {
-    const relevant = this.#closed ? [] : events.filter((event) => this.#matters(event));
+    const relevant = this.#closed ? [] : events.filter((event) => tellsOfLoss(event, this.#model));
     if (relevant.length === 0) return;
     this.#onlyDevices &&= relevant.every((event) => event.kind === 'link' && !event.gone);
     if (this.#cancelRepair !== undefined) return;
@@ -478,30 +420,4 @@ export class Router implements AttachableNetwork {
       [...this.#model.links.values()].every((link) => up.has(deviceInRouter(link).name))
     );
   }
-
-  /** Whether something that should be there is gone. What is there too much can wait for the next comparison. */
-  #matters(event: NetworkEvent): boolean {
-    const { items, links } = this.#model;
-    const isCable = (): boolean => [...links.values()].some((link) => deviceInRouter(link).name === event.name);
-    const isTaskAddress = (): boolean => [...links.values()].some((link) => link.addresses.includes(event.name));
-    switch (event.kind) {
-      case 'lost':
-        return true;
-      case 'link':
-        return (event.gone || !event.up) && (event.name === VXLAN.name || event.name === LOOPBACK.name || isCable());
-      case 'route':
-      case 'address':
-        if (!event.gone || event.name === '') return false;
-        return ownKeys(event.name).some((key) => items.get(key) !== undefined);
-      case 'neighbour':
-        if (!event.gone) return false;
-        return items.get(`neighbour ${VXLAN.name} ${event.name}`) !== undefined || isTaskAddress();
-    }
-  }
-}
-
-/** Items that the kernel's words about an address could be about. */
-function ownKeys(address: string): readonly string[] {
-  const prefix = hostPrefix(address);
-  return [`route ${MAIN_TABLE} ${prefix}`, `route ${LOCAL_TABLE} ${prefix}`, `address ${LOOPBACK.name} ${prefix}`];
 }
