@@ -1,20 +1,7 @@
-/** Rules of services about being near one another, or apart. */
-import type { Affinity } from '#gen/swarm/v1/specs.ts';
+/** Whether rules of services about being near one another, or apart, hold on a node. */
+import type { AffinityRule } from './affinity-rule.ts';
 import type { Neighbourhoods } from './neighbourhoods.ts';
 import type { NodeRecord } from './node-record.ts';
-
-export interface AffinityRule {
-  readonly serviceId: string;
-  readonly anti: boolean;
-  /** Key of the label whose value makes two nodes near; empty for the node itself. */
-  readonly topology: string;
-  /** 0: it has to hold. */
-  readonly weight: number;
-}
-
-export function affinityRules(affinities: readonly Affinity[]): readonly AffinityRule[] {
-  return affinities.map(({ service, anti, topology, weight }) => ({ serviceId: service, anti, topology, weight }));
-}
 
 /**
  * Whether a task of the service may be on the node as far as one hard rule is concerned.

@@ -1,7 +1,8 @@
 /** What can keep a task off a node. Each filter is able to say why it refused how many nodes. */
 
 import { NETWORKS_LEVEL } from '#manager/allocator/index.ts';
-import { type AffinityRule, isRepelled, ruleHolds } from './affinity.ts';
+import { isRepelled, ruleHolds } from './affinity.ts';
+import type { AffinityRule } from './affinity-rule.ts';
 import type { SchedulerConfig } from './config.ts';
 import { meetsConstraints } from './constraint.ts';
 import type { EngineNeed } from './engine-needs.ts';

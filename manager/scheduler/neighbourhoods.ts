@@ -1,19 +1,10 @@
 import type { Node } from '#gen/swarm/v1/objects.ts';
-import type { AffinityRule } from './affinity.ts';
+import type { AffinityRule } from './affinity-rule.ts';
+import type { Area } from './area.ts';
 import { labelOf } from './node-attributes.ts';
 import type { NodeRecord } from './node-record.ts';
 import type { PlacementRequest } from './placement-request.ts';
 import { Tally } from './tally.ts';
-
-/** What is on a node, or on all nodes with one value of a label. */
-export interface Area {
-  /** Tasks that are wanted and have not ended, by service. */
-  readonly active: Tally;
-  /** Tasks that are to stop and have not ended. */
-  readonly stopping: Tally;
-  /** Tasks that have not ended whose rules keep a service away from the area, by that service. */
-  readonly repelled: Tally;
-}
 
 interface Domain extends Area {
   readonly records: Set<NodeRecord>;

@@ -1,8 +1,8 @@
 import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
 import { type GenericResource, NodeAvailability } from '#gen/swarm/v1/specs.ts';
+import type { Area } from './area.ts';
 import { GenericTable } from './generic-resources.ts';
 import { HostPortTable } from './host-ports.ts';
-import type { Area } from './neighbourhoods.ts';
 import type { PlacementRequest } from './placement-request.ts';
 import { Tally } from './tally.ts';
 

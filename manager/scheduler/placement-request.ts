@@ -3,7 +3,7 @@ import type { Node, Revision } from '#gen/swarm/v1/objects.ts';
 import { PlacementStrategy, type Platform, type PortConfig } from '#gen/swarm/v1/specs.ts';
 import { attachmentsOf, publishesByIngress } from '#manager/allocator/index.ts';
 import { type NamedMount, namedMounts } from '#manager/volumes/index.ts';
-import { type AffinityRule, affinityRules } from './affinity.ts';
+import { type AffinityRule, affinityRules } from './affinity-rule.ts';
 import { neededAgentLevel } from './agent-needs.ts';
 import { type Constraint, compileConstraints } from './constraint.ts';
 import { type EngineNeed, engineNeeds } from './engine-needs.ts';
