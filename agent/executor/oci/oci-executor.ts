@@ -1,12 +1,7 @@
 /** Runs tasks as containers of this node: image, volumes, network and runtime put together. */
 import { type LogConfig, LogRotator, readLog } from '#agent/logs/index.ts';
-import type {
-  AttachedNetwork,
-  NetworkAttachment as AttachedTask,
-  ExpectedPorts,
-  TaskNetwork,
-} from '#agent/network/index.ts';
-import type { ContainerExit, ContainerRuntime, ContainerView } from '#agent/runtime/index.ts';
+import type { AttachedNetwork, NetworkAttachment as AttachedTask, TaskNetwork } from '#agent/network/index.ts';
+import type { ContainerRuntime, ContainerView } from '#agent/runtime/index.ts';
 import type { PayloadStore, TaskPayloads } from '#agent/secrets/index.ts';
 import type {
   Check,
@@ -21,9 +16,21 @@ import { checkTaskMounts, namedVolumes, type TaskVolumes, withImageVolumes } fro
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
-import { ContainerStatus, NetworkAttachment } from '#gen/swarm/v1/objects.ts';
+import type { ContainerStatus } from '#gen/swarm/v1/objects.ts';
 import type { PortConfig } from '#gen/swarm/v1/specs.ts';
 import type { Executor, LogLine, LogQuery, TaskStatistics } from '../executor.ts';
+import { throwIfAborted, unlessAborted } from './cancellation.ts';
+import {
+  exitOf,
+  holdsVolumes,
+  PORTS_LABEL,
+  portsOf,
+  prepared,
+  SERVICE_LABEL,
+  statusOf,
+  VOLUMES_LABEL,
+  volumesOf,
+} from './container-view.ts';
 import { placeholderValues } from './expand-templates.ts';
 import { genericEnv } from './generic-env.ts';
 import { withGpus } from './gpu-devices.ts';
@@ -37,12 +44,6 @@ import {
 } from './map-assignment.ts';
 import { checkTask, healthLabels, planOf } from './task-checks.ts';
 import type { HeldImage, TaskImages } from './task-images.ts';
-
-/** In the container's record: the named volumes that it has mounted. */
-export const VOLUMES_LABEL = 'volumes';
-/** The ports that others expect it to listen on. */
-const PORTS_LABEL = 'ports';
-const SERVICE_LABEL = 'service';
 
 export interface OciExecutorOptions {
   readonly runtime: ContainerRuntime;
@@ -426,74 +427,3 @@ export class OciExecutor implements Executor {
 const SAY_AFTER_MS = 1000;
 /** Containers stopped at once at a shutdown: most of them only wait for their programs. */
 const STOP_CONCURRENCY = 50;
-
-function prepared(attached: AttachedTask): PreparedTask {
-  const byNetwork = Map.groupBy(attached.addresses, (one) => one.network);
-  return {
-    networks: [...byNetwork].map(([network, addresses]) =>
-      NetworkAttachment.create({ network, addresses: addresses.map((one) => one.address) }),
-    ),
-    ports: portConfigs(attached.ports),
-  };
-}
-
-function statusOf(view: ContainerView): ContainerStatus {
-  const { state, id } = view.record;
-  const pid = state.phase === 'running' || state.phase === 'created' ? state.init.pid : 0;
-  return ContainerStatus.create({ containerId: id, pid });
-}
-
-function exitOf(taskId: string, exit: ContainerExit): TaskExit {
-  const error = exit.error ?? (exit.code === 0 ? undefined : `task: non-zero exit (${exit.code})`);
-  return {
-    container: ContainerStatus.create({ containerId: taskId, exitCode: exit.code, oomKilled: exit.oomKilled }),
-    error: exit.error === undefined ? error : `${exit.error} (exit code ${exit.code})`,
-  };
-}
-
-/** A container that is stuck may write to them still. */
-function holdsVolumes({ record, stuck }: ContainerView): boolean {
-  return record.state.phase !== 'exited' || stuck;
-}
-
-function volumesOf(view: ContainerView): readonly string[] {
-  try {
-    const names: unknown = JSON.parse(view.record.labels[VOLUMES_LABEL] ?? '[]');
-    return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
-  } catch {
-    return [];
-  }
-}
-
-function portsOf(view: ContainerView): ExpectedPorts {
-  // Written by `#create`. A container of an earlier release has none.
-  const text = view.record.labels[PORTS_LABEL];
-  return text === undefined ? { published: [], exposed: [] } : (JSON.parse(text) as ExpectedPorts);
-}
-
-function cancelled(): SwarmError {
-  return new SwarmError({ code: 'cancelled', reason: 'cancelled', message: 'the operation was cancelled' });
-}
-
-function throwIfAborted(signal: AbortSignal): void {
-  if (signal.aborted) throw cancelled();
-}
-
-/** Settles as the work does, unless the signal comes first; the work itself goes on. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) {
-    work.catch(() => {});
-    throw cancelled();
-  }
-  let stop = (): void => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    const abort = (): void => reject(cancelled());
-    signal.addEventListener('abort', abort, { once: true });
-    stop = () => signal.removeEventListener('abort', abort);
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    stop();
-  }
-}
