@@ -2,11 +2,12 @@
 import { createHash, type KeyObject, randomBytes } from 'node:crypto';
 import type { Certificate } from './certificate.ts';
 import { certificatesPem, parseCertificate } from './certificate.ts';
+import { CLIENT_UNITS, type ClientRoleName } from './client-identity.ts';
 import { CERTIFICATE_CONFIG } from './config.ts';
 import * as der from './der-writer.ts';
 import { type DistinguishedName, writeName } from './distinguished-name.ts';
 import { badCertificate } from './errors.ts';
-import { authorityExtensions, leafExtensions } from './extensions.ts';
+import { authorityExtensions, clientExtensions, leafExtensions } from './extensions.ts';
 import { CA_SERVER_NAME, type NodeIdentity, ROLE_UNITS } from './identity.ts';
 import { generateKeyPair, keyIdentifier, keysMatch, publicKeyDer } from './key.ts';
 import { algorithmIdentifier, signPart } from './signature.ts';
@@ -68,8 +69,6 @@ export function issueNodeCertificate(authority: Authority, order: NodeCertificat
   if (identity.role === 'manager') dnsNames.push(CA_SERVER_NAME);
   const earliestStarts = [nowMs - CERTIFICATE_CONFIG.backdateMs, root.notBeforeMs];
   if (order.replacesNotBeforeMs !== undefined) earliestStarts.push(order.replacesNotBeforeMs + 1000);
-  const rootKeyId =
-    root.subjectKeyId === undefined ? keyIdentifier(root.publicKeyDer) : Buffer.from(root.subjectKeyId, 'hex');
   const part = signedPart({
     issuer: der.raw(root.subjectDer),
     subject: writeName({
@@ -80,9 +79,43 @@ export function issueNodeCertificate(authority: Authority, order: NodeCertificat
     publicKeyDer: order.publicKeyDer,
     notBeforeMs: Math.min(nowMs, Math.max(...earliestStarts)),
     notAfterMs: Math.min(nowMs + order.lifetimeMs, root.notAfterMs),
-    extensions: leafExtensions(keyIdentifier(order.publicKeyDer), rootKeyId, dnsNames),
+    extensions: leafExtensions(keyIdentifier(order.publicKeyDer), keyIdOf(root), dnsNames),
   });
   return certificatesPem([{ der: signPart(part, authority.privateKey) }]);
+}
+
+export interface ClientCertificateOrder {
+  readonly identity: { readonly clientId: string; readonly role: ClientRoleName; readonly clusterId: string };
+  /** SubjectPublicKeyInfo of a verified request. */
+  readonly publicKeyDer: Buffer;
+  readonly nowMs: number;
+  readonly lifetimeMs: number;
+}
+
+/**
+ * Signs the certificate of a client from outside of the swarm; PEM, the leaf alone. It is good for calling and for
+ * nothing else, and never outlives the authority's own certificate.
+ */
+export function issueClientCertificate(authority: Authority, order: ClientCertificateOrder): string {
+  const { identity, nowMs } = order;
+  const root = authority.certificate;
+  const part = signedPart({
+    issuer: der.raw(root.subjectDer),
+    subject: writeName({
+      organization: identity.clusterId,
+      organizationalUnit: CLIENT_UNITS[identity.role],
+      commonName: identity.clientId,
+    }),
+    publicKeyDer: order.publicKeyDer,
+    notBeforeMs: Math.min(nowMs, Math.max(nowMs - CERTIFICATE_CONFIG.backdateMs, root.notBeforeMs)),
+    notAfterMs: Math.min(nowMs + order.lifetimeMs, root.notAfterMs),
+    extensions: clientExtensions(keyIdentifier(order.publicKeyDer), keyIdOf(root)),
+  });
+  return certificatesPem([{ der: signPart(part, authority.privateKey) }]);
+}
+
+function keyIdOf({ subjectKeyId, publicKeyDer: spki }: Certificate): Buffer {
+  return subjectKeyId === undefined ? keyIdentifier(spki) : Buffer.from(subjectKeyId, 'hex');
 }
 
 /** sha256 of the certificate's DER, hexadecimal: what join tokens pin. */

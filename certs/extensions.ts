@@ -68,6 +68,17 @@ export function leafExtensions(
   ];
 }
 
+/** Of a client: it calls, and nobody calls it. */
+export function clientExtensions(subjectKeyId: Buffer, authorityKeyId: Buffer): der.DerValue[] {
+  return [
+    extension(OIDS.basicConstraints, true, der.sequence()),
+    extension(OIDS.keyUsage, true, der.bitString(Buffer.of(KEY_USAGE_DIGITAL_SIGNATURE), 7)),
+    extension(OIDS.extendedKeyUsage, true, der.sequence(der.objectIdentifier(OIDS.clientAuthentication))),
+    extension(OIDS.subjectKeyIdentifier, false, der.octetString(subjectKeyId)),
+    extension(OIDS.authorityKeyIdentifier, false, der.sequence(der.implicit(0, authorityKeyId))),
+  ];
+}
+
 interface Draft {
   isAuthority: boolean;
   pathLength: number | undefined;

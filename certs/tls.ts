@@ -3,43 +3,13 @@
  * grpc-js objects whose certificate can be replaced while they are in use: open connections live on, new ones use the
  * new certificate.
  */
-import { constants } from 'node:crypto';
-import {
-  type ConnectionOptions,
-  createSecureContext,
-  type SecureContextOptions,
-  type TLSSocket,
-  connect as tlsConnect,
-} from 'node:tls';
+import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
-import { SwarmError } from '#common/errors.ts';
 import { withDeadline } from '#common/system/deadline.ts';
-import { parseCertificate } from './certificate.ts';
-import { TLS_CIPHERS, TLS_CONFIG, TLS_CURVES } from './config.ts';
-import { certifiedIdentity, type NodeRoleName, ROLE_UNITS } from './identity.ts';
+import { TLS_CONFIG } from './config.ts';
+import { type ClientTrust, clientOptions, contextOptions, type TlsIdentity } from './tls-client.ts';
 
-/** What one end of a connection shows and trusts. All PEM. */
-export interface TlsIdentity {
-  /** The node's certificate, followed by intermediates if there are any. */
-  readonly certificatePem: string;
-  readonly privateKeyPem: string;
-  /** Roots that the peer's certificate must lead to. */
-  readonly rootsPem: string;
-}
-
-const PROTOCOL: SecureContextOptions = {
-  minVersion: 'TLSv1.2',
-  ciphers: TLS_CIPHERS,
-  ecdhCurve: TLS_CURVES,
-  honorCipherOrder: true,
-  // A resumed session would carry an old certificate past its replacement or expiry; a handshake costs 3 ms.
-  secureOptions: constants.SSL_OP_NO_TICKET,
-  sessionTimeout: 1,
-};
-
-function contextOptions(identity: TlsIdentity): SecureContextOptions {
-  return { ...PROTOCOL, ca: identity.rootsPem, cert: identity.certificatePem, key: identity.privateKeyPem };
-}
+export { type ClientTrust, connectNode, type PeerExpectation, type TlsIdentity } from './tls-client.ts';
 
 /**
  * Server side. A client without a certificate is let in, since a joining node has none: every method must ask
@@ -63,21 +33,6 @@ export class NodeServerCredentials extends ServerCredentials {
     return this === other;
   }
 }
-
-/** Which peer a client is willing to talk to, beyond that a trusted root has signed its certificate. */
-export interface PeerExpectation {
-  readonly role: NodeRoleName;
-  readonly clusterId?: string | undefined;
-  readonly nodeId?: string | undefined;
-}
-
-export type ClientTrust =
-  /** Mutual TLS between members. The function is asked at every new connection. */
-  | { readonly kind: 'member'; readonly identity: () => TlsIdentity; readonly expect: PeerExpectation }
-  /** The server must be a manager of the cluster with this root; the client has no certificate yet. */
-  | { readonly kind: 'pinned'; readonly rootsPem: string; readonly expect: PeerExpectation }
-  /** Nothing is checked. For fetching a root certificate whose digest is checked afterwards, and nothing else. */
-  | { readonly kind: 'unverified' };
 
 type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>;
 type ConnectorArguments = Parameters<ChannelCredentials['_createSecureConnector']>;
@@ -121,24 +76,6 @@ export class NodeChannelCredentials extends ChannelCredentials {
   }
 }
 
-/** What TLS needs to know of the peer that a client is willing to talk to. */
-function clientOptions(trust: ClientTrust): ConnectionOptions {
-  return {
-    secureContext: createSecureContext(clientContext(trust)),
-    // Servers are known by role and node, not by address: addresses change, and may be shared.
-    servername: ROLE_UNITS.manager,
-    ALPNProtocols: ['h2'],
-    rejectUnauthorized: trust.kind !== 'unverified',
-    checkServerIdentity: (_name, certificate) =>
-      trust.kind === 'unverified' ? undefined : checkPeer(certificate.raw, trust.expect),
-  };
-}
-
-/** Begins a connection without grpc-js; its handshake is over at `secureConnect`. */
-export function connectNode(address: { readonly host: string; readonly port: number }, trust: ClientTrust): TLSSocket {
-  return tlsConnect({ host: address.host, port: address.port, ...clientOptions(trust) });
-}
-
 async function secure(
   socket: Parameters<Connector['connect']>[0],
   trust: ClientTrust,
@@ -165,31 +102,4 @@ async function secure(
     secured.off('close', lost);
     closed.removeEventListener('abort', givenUp);
   }
-}
-
-function clientContext(trust: ClientTrust): SecureContextOptions {
-  switch (trust.kind) {
-    case 'member':
-      return contextOptions(trust.identity());
-    case 'pinned':
-      return { ...PROTOCOL, ca: trust.rootsPem };
-    case 'unverified':
-      return PROTOCOL;
-  }
-}
-
-function checkPeer(certificate: Buffer, expect: PeerExpectation): Error | undefined {
-  let problem: string;
-  try {
-    const found = certifiedIdentity(parseCertificate(certificate, "peer's certificate"));
-    if (found.role !== expect.role) problem = `the peer is a ${found.role}, not a ${expect.role}`;
-    else if (expect.clusterId !== undefined && found.clusterId !== expect.clusterId)
-      problem = `the peer belongs to cluster ${found.clusterId}, not ${expect.clusterId}`;
-    else if (expect.nodeId !== undefined && found.nodeId !== expect.nodeId)
-      problem = `the peer is node ${found.nodeId}, not ${expect.nodeId}`;
-    else return undefined;
-  } catch (error) {
-    return SwarmError.from(error);
-  }
-  return new SwarmError({ code: 'unauthenticated', reason: 'bad-certificate', message: problem });
 }
