@@ -5,19 +5,26 @@ import type { ControlApi, RunCaller } from '#manager/control/index.ts';
 import type { CallContext } from '#proto/grpc/call-context.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import type { CallOptions, Client, Handlers } from '#proto/grpc/methods.ts';
-import { caughtUp, type ServingAccess, type ServingManager } from './manager-access.ts';
+import {
+  type AuthoredCall,
+  type AuthorSource,
+  authorOf,
+  caughtUp,
+  type ServingAccess,
+  type ServingManager,
+} from './manager-access.ts';
 
 export function containerHandlers(manager: ServingAccess): Handlers<typeof ContainerService> {
   return {
     getContainer: async (request, context) => {
       const serving = manager();
       await caughtUp(serving, context);
-      return serving.control.getContainer(runCallerOf(context, serving.nodeId), request);
+      return serving.control.getContainer(runCallerOf(context, serving), request);
     },
     async *listContainers(_request, context) {
       const serving = manager();
       await caughtUp(serving, context);
-      yield* serving.control.listContainers(runCallerOf(context, serving.nodeId));
+      yield* serving.control.listContainers(runCallerOf(context, serving));
     },
     runContainer: async (request, context) =>
       write(manager(), context, {
@@ -49,11 +56,11 @@ export function containerHandlers(manager: ServingAccess): Handlers<typeof Conta
  * For whom the call is made. New containers are on the node that the caller is: it is what its certificate says; who uses
  * the socket of a manager is that manager, also where it has passed the call on.
  */
-export function runCallerOf(context: Pick<CallContext, 'caller' | 'forwardedBy'>, ownNodeId: string): RunCaller {
+export function runCallerOf(context: AuthoredCall, manager: AuthorSource): RunCaller {
   const { caller, forwardedBy } = context;
-  if (caller.kind === 'node')
-    return { author: caller.nodeId, nodeId: caller.nodeId, seesAll: caller.role === 'manager' };
-  return { author: caller.kind, nodeId: forwardedBy?.nodeId ?? ownNodeId, seesAll: caller.kind === 'local' };
+  const author = authorOf(context, manager);
+  if (caller.kind === 'node') return { author, nodeId: caller.nodeId, seesAll: caller.role === 'manager' };
+  return { author, nodeId: forwardedBy?.nodeId ?? manager.nodeId, seesAll: caller.kind === 'local' };
 }
 
 interface Write<T> {
@@ -61,9 +68,9 @@ interface Write<T> {
   readonly remote: (leader: Client<typeof ContainerService>, options: CallOptions) => Promise<T>;
 }
 
-function write<T>({ control, leaderCalls, nodeId }: ServingManager, context: CallContext, call: Write<T>): Promise<T> {
-  return leaderCalls.unary(context, {
-    local: () => call.local(control, runCallerOf(context, nodeId)),
+function write<T>(serving: ServingManager, context: CallContext, call: Write<T>): Promise<T> {
+  return serving.leaderCalls.unary(context, {
+    local: () => call.local(serving.control, runCallerOf(context, serving)),
     remote: (transport, options) => call.remote(createClient(ContainerService, transport), options),
   });
 }

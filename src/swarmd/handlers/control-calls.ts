@@ -12,7 +12,7 @@ export async function read<T>(
   answer: (api: ControlApi, by: ControlCaller) => Promise<T>,
 ): Promise<T> {
   await caughtUp(serving, context);
-  return answer(serving.control, { author: authorOf(context) });
+  return answer(serving.control, { author: authorOf(context, serving) });
 }
 
 export async function* list<T>(
@@ -21,7 +21,7 @@ export async function* list<T>(
   answer: (api: ControlApi, by: ControlCaller) => AsyncIterable<T>,
 ): AsyncGenerator<T> {
   await caughtUp(serving, context);
-  yield* answer(serving.control, { author: authorOf(context) });
+  yield* answer(serving.control, { author: authorOf(context, serving) });
 }
 
 /** One write, as the leader decides it, and as another manager asks the leader for it. */
@@ -34,9 +34,9 @@ interface Write<S extends ServiceDefinition, T> {
 export function writesOf<const S extends ServiceDefinition>(
   service: S,
 ): <T>(serving: ServingManager, context: CallContext, call: Write<S, T>) => Promise<T> {
-  return ({ control, leaderCalls }, context, call) =>
-    leaderCalls.unary(context, {
-      local: () => call.local(control, { author: authorOf(context) }),
+  return (serving, context, call) =>
+    serving.leaderCalls.unary(context, {
+      local: () => call.local(serving.control, { author: authorOf(context, serving) }),
       remote: (transport, options) => call.remote(createClient(service, transport), options),
     });
 }

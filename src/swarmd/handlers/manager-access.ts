@@ -1,3 +1,4 @@
+import { writeAuthor } from '#common/author.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
 import type { CertificateAuthority } from '#manager/ca/index.ts';
@@ -58,7 +59,36 @@ export function notAManager(inSwarm: boolean): SwarmError {
   });
 }
 
-/** Who asks, for revisions and the log: a node's id, or the local socket. */
-export function authorOf(context: CallContext): string {
-  return context.caller.kind === 'node' ? context.caller.nodeId : context.caller.kind;
+export type AuthoredCall = Pick<CallContext, 'caller' | 'forwardedBy' | 'peer'>;
+
+/** Knows the names of nodes and clients, and whose socket this manager's is. */
+export interface AuthorSource {
+  readonly nodeId: string;
+  readonly store: Pick<ReplicatedStore, 'view'>;
+}
+
+/**
+ * Who asks, for revisions, events and the log: one text (`common/author.ts`). A call that came through the socket of another
+ * manager is by root of that one.
+ */
+export function authorOf({ caller, forwardedBy, peer }: AuthoredCall, manager: AuthorSource): string {
+  const view = manager.store.view();
+  const hostname = (nodeId: string): string => view.get('node', nodeId)?.description?.hostname ?? '';
+  switch (caller.kind) {
+    case 'local': {
+      const id = forwardedBy?.nodeId ?? manager.nodeId;
+      return writeAuthor({ kind: 'local', id, name: hostname(id), peer: '' });
+    }
+    case 'node':
+      return writeAuthor({ kind: 'node', id: caller.nodeId, name: hostname(caller.nodeId), peer });
+    case 'client':
+      return writeAuthor({
+        kind: 'client',
+        id: caller.clientId,
+        name: view.get('client', caller.clientId)?.name ?? '',
+        peer,
+      });
+    case 'anonymous':
+      return writeAuthor({ kind: 'token', id: '', name: '', peer });
+  }
 }

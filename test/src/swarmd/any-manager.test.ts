@@ -8,6 +8,7 @@ import { createCertificateRequest } from '#certs/certificate-request.ts';
 import { generateKeyPair } from '#certs/key.ts';
 import { privateKeyPem } from '#certs/key-file.ts';
 import type { TlsIdentity } from '#certs/tls.ts';
+import { readAuthor } from '#common/author.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import { CertificateAuthorityService } from '#gen/swarm/v1/ca.ts';
 import { IssuanceState } from '#gen/swarm/v1/objects.ts';
@@ -27,7 +28,8 @@ describe('any manager', () => {
   it('takes writes and brings them to the leader, as a write of its own caller', async () => {
     const { a, b, c, callerId, control, elect } = swarm;
     const { service } = await control(b).createService({ spec: spec('web') });
-    assert.equal(a.store.view().revision(service?.id ?? '', 1)?.createdBy, callerId);
+    const { createdBy = '' } = a.store.view().revision(service?.id ?? '', 1) ?? {};
+    assert.equal(readAuthor(createdBy)?.id, callerId);
     assert.ok(a.seen.includes(`CreateService ${callerId}`), a.seen.join());
     elect(c);
     await control(b).removeService({ reference: 'web' });

@@ -3,10 +3,12 @@
  * what is on itself, whatever it says. Method: two managers on loopback with real certificates, on a shared log.
  */
 import assert from 'node:assert/strict';
+import { readAuthor } from '#common/author.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { Cluster, Network, Node, NodeDescription, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, NetworkAttachmentSpec, NetworkSpec, NodeRole, NodeSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
 import type { Change } from '#manager/store/index.ts';
+import { StoreState } from '#manager/store/index.ts';
 import type { Caller, PeerIdentity } from '#proto/grpc/caller.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { runCallerOf } from '#src/swarmd/handlers/container-handlers.ts';
@@ -73,7 +75,7 @@ describe('containers of swarm run at managers', () => {
   it('a worker’s call at a follower is decided by the leader, for the worker', async () => {
     const { container } = await containersAt(follower, worker).runContainer({ spec: on('mine', 'crew') });
     assert.equal(container?.task?.nodeId, worker.identity.nodeId);
-    assert.equal(container.task.oneOff?.createdBy, worker.identity.nodeId);
+    assert.equal(readAuthor(container.task.oneOff?.createdBy ?? '')?.id, worker.identity.nodeId);
     assert.ok(leader.seen.includes(`RunContainer ${worker.identity.nodeId}`), leader.seen.join());
     const refusal = await failure(containersAt(follower, worker).runContainer({ spec: on('not', 'nowhere') }));
     assert.equal(refusal.reason, 'unknown-object');
@@ -116,14 +118,16 @@ describe('containers of swarm run at managers', () => {
 
   it('the socket of a manager is that manager, also where it has passed the call on', () => {
     const local: Caller = { kind: 'local' };
-    const own = runCallerOf({ caller: local, forwardedBy: undefined }, 'm1');
-    assert.deepEqual(own, { author: 'local', nodeId: 'm1', seesAll: true });
+    const manager = { nodeId: first.identity.nodeId, store: { view: () => StoreState.empty() } };
+    const own = runCallerOf({ caller: local, forwardedBy: undefined, peer: '' }, manager);
+    const { nodeId } = first.identity;
+    assert.deepEqual(own, { author: `local/${nodeId}//`, nodeId, seesAll: true });
     const identity = peer(second);
-    const passedOn = runCallerOf({ caller: local, forwardedBy: identity }, 'm1');
-    assert.deepEqual(passedOn, { author: 'local', nodeId: identity.nodeId, seesAll: true });
+    const passedOn = runCallerOf({ caller: local, forwardedBy: identity, peer: '' }, manager);
+    assert.deepEqual(passedOn, { author: `local/${identity.nodeId}//`, nodeId: identity.nodeId, seesAll: true });
     const node: Caller = { kind: 'node', ...peer(worker) };
-    assert.deepEqual(runCallerOf({ caller: node, forwardedBy: identity }, 'm1'), {
-      author: worker.identity.nodeId,
+    assert.deepEqual(runCallerOf({ caller: node, forwardedBy: identity, peer: '192.0.2.7:4031' }, manager), {
+      author: `node/${worker.identity.nodeId}/192.0.2.7:4031/`,
       nodeId: worker.identity.nodeId,
       seesAll: false,
     });

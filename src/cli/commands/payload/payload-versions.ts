@@ -1,3 +1,4 @@
+import { describeAuthor } from '#common/author.ts';
 import type { PayloadVersion } from '#gen/swarm/v1/objects.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
@@ -45,7 +46,7 @@ function viewAt(kind: PayloadKind, nowMs: number): ListView<Row> {
     columns: {
       Version: { header: 'VERSION', value: ({ version }) => String(version.number) },
       CreatedAt: { header: 'CREATED', value: ({ version }) => ago(version.createdAtMs, nowMs) },
-      CreatedBy: { header: 'BY', value: ({ version }) => version.createdBy },
+      CreatedBy: { header: 'BY', value: ({ version }) => describeAuthor(version.createdBy) },
       Size: { header: 'SIZE', value: ({ version }) => `${version.sizeBytes}B` },
       UsedBy: { header: 'USED BY', value: ({ users }) => users.join(', ') },
     },

@@ -1,7 +1,8 @@
+import { describeAuthor } from '#common/author.ts';
 import type { Revision } from '#gen/swarm/v1/objects.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
-import { ago, displayImage, shortId } from '../../format/texts.ts';
+import { ago, displayImage } from '../../format/texts.ts';
 import { LIST_FORMAT, NO_TRUNC, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 import { REVISION_OUTCOMES, revisionsOf } from './revisions.ts';
 
@@ -34,7 +35,7 @@ async function listRevisions({ context, flags, arguments: [reference = ''] }: In
 }
 
 function historyView(nowMs: number, isWhole: boolean): ListView<Entry> {
-  const author = (id: string): string => (isWhole ? id : shortId(id));
+  const author = (text: string): string => (isWhole ? text : describeAuthor(text));
   const image = (name: string): string => (isWhole ? name : displayImage(name));
   return {
     typeName: '*service.revisionContext',
