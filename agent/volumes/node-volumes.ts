@@ -25,8 +25,8 @@ export class NodeVolumes {
   #send: Send | undefined;
   /** Names whose report is on its way. */
   readonly #waiting = new Set<string>();
-  /** Names that are being made or removed as managers wanted. */
-  readonly #working = new Set<string>();
+  /** What managers wanted and is being done. */
+  readonly #working = new Map<string, Promise<void>>();
 
   constructor(volumes: TaskVolumes, log: Logger) {
     this.#volumes = volumes;
@@ -53,13 +53,16 @@ export class NodeVolumes {
       if (spec === undefined) continue;
       const key = `${pendingDelete ? 'remove' : 'create'} ${spec.name}`;
       if (this.#working.has(key)) continue;
-      this.#working.add(key);
-      void this.#carryOut(item.value, spec).finally(() => this.#working.delete(key));
+      this.#working.set(
+        key,
+        this.#carryOut(item.value, spec).finally(() => this.#working.delete(key)),
+      );
     }
   }
 
-  /** Resolves when what was known by now is reported. */
+  /** Resolves when what was wanted by now is done, and what was known by then is reported. */
   async settled(): Promise<void> {
+    await Promise.all(this.#working.values());
     await this.#reporting;
   }
 
@@ -127,6 +130,12 @@ export class NodeVolumes {
       withDeadline(answers.mountpoint(record), DESCRIBE_TIMEOUT_MS, 'its mountpoint').catch(() => ''),
       withDeadline(answers.scope(record), DESCRIBE_TIMEOUT_MS, 'its scope').catch(() => ''),
     ]);
-    return NodeVolume.create({ spec: { name, labels, driver, driverOptions }, mountpoint, scope, error });
+    return NodeVolume.create({
+      spec: { name, labels, driver, driverOptions },
+      mountpoint,
+      scope,
+      error,
+      present: true,
+    });
   }
 }

@@ -15,9 +15,16 @@ import type { DispatcherStore } from './change-writer.ts';
 /** After a write that failed. */
 const RETRY_MS = 1_000;
 
+interface HeardVolume {
+  /** Undefined: the node does not have it. */
+  readonly volume: NodeVolume | undefined;
+  /** It was gone meanwhile: what it was asked to remove is removed, and what it has is another. */
+  readonly wasGone: boolean;
+}
+
 interface Heard {
-  /** By name; undefined: the node does not have it. */
-  readonly volumes: Map<string, NodeVolume | undefined>;
+  /** By name. */
+  readonly volumes: Map<string, HeardVolume>;
   /** All that the node has, when it has said so and that is not written. */
   all: Set<string> | undefined;
   /** The parts of a complete report that have come. */
@@ -57,12 +64,12 @@ export class VolumeReports {
     for (const volume of report.volumes) {
       const name = volume.spec?.name ?? '';
       if (name === '' || !this.#hasRoom(nodeId, heard)) continue;
-      heard.volumes.set(name, volume);
+      heard.volumes.set(name, { volume, wasGone: heard.volumes.get(name)?.wasGone ?? false });
       heard.collecting?.add(name);
       heard.all?.add(name);
     }
     for (const name of report.removed) {
-      heard.volumes.set(name, undefined);
+      heard.volumes.set(name, { volume: undefined, wasGone: true });
       heard.collecting?.delete(name);
       heard.all?.delete(name);
     }
@@ -144,12 +151,12 @@ export class VolumeReports {
       return;
     }
     const { all, volumes } = heard;
-    for (const [name, volume] of volumes) {
-      if (changes.length >= LIMITS.CHANGES_PER_TRANSACTION) return;
-      const change = this.#change(nodeId, name, volume, view);
-      if (change !== undefined) changes.push(change);
+    for (const [name, news] of volumes) {
+      // One that went and came is two changes.
+      if (changes.length + 2 > LIMITS.CHANGES_PER_TRANSACTION) return;
+      changes.push(...this.#changes(nodeId, name, news, view));
       written.push(() => {
-        if (heard.volumes.get(name) === volume) heard.volumes.delete(name);
+        if (heard.volumes.get(name) === news) heard.volumes.delete(name);
         this.#tidy(nodeId, heard);
       });
     }
@@ -166,18 +173,21 @@ export class VolumeReports {
     });
   }
 
-  #change(nodeId: string, name: string, report: NodeVolume | undefined, view: StoreView): Change | undefined {
+  #changes(nodeId: string, name: string, { volume, wasGone }: HeardVolume, view: StoreView): readonly Change[] {
     const known = view.find('volume', 'nameOnNode', `${nodeId}/${name}`);
-    if (report === undefined)
+    if (volume === undefined)
       return known === undefined || absentVolume(known) !== undefined
-        ? undefined
-        : { kind: 'remove', table: 'volume', object: known };
-    if (known === undefined) {
-      const object = foundVolume(report, nodeId, this.#options.random);
-      return object === undefined ? undefined : { kind: 'create', table: 'volume', object };
+        ? []
+        : [{ kind: 'remove', table: 'volume', object: known }];
+    const isAnother = known?.pendingDelete === true && wasGone;
+    if (known === undefined || isAnother) {
+      const object = foundVolume(volume, nodeId, this.#options.random);
+      if (object === undefined) return [];
+      const found: Change = { kind: 'create', table: 'volume', object };
+      return known === undefined ? [found] : [{ kind: 'remove', table: 'volume', object: known }, found];
     }
-    const object = reportedVolume(known, report);
-    return object === undefined ? undefined : { kind: 'update', table: 'volume', object };
+    const object = reportedVolume(known, volume);
+    return object === undefined ? [] : [{ kind: 'update', table: 'volume', object }];
   }
 
   #tidy(nodeId: string, heard: Heard): void {

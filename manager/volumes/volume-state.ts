@@ -32,9 +32,17 @@ export function isCommand(volume: Volume): boolean {
   return volume.pendingDelete || volume.state === VolumeState.CREATING;
 }
 
-/** A volume that the node has and nobody had asked for. Undefined for one that it does not have. */
+/** Whether the node has it: what could not be removed is there, what could not be made is not. */
+function isThere({ present, error, mountpoint, scope }: NodeVolume): boolean {
+  return present || error === '' || mountpoint !== '' || scope !== '';
+}
+
+/**
+ * A volume that the node has and managers do not know. Undefined for one that it does not have. An error answers a
+ * request that is over: nobody is left to read it.
+ */
 export function foundVolume(report: NodeVolume, nodeId: string, random: Random): Volume | undefined {
-  if (report.spec === undefined || report.error !== '') return undefined;
+  if (report.spec === undefined || !isThere(report)) return undefined;
   const { mountpoint, scope } = report;
   const spec = normal(report.spec);
   return Volume.create({ id: newId(random), spec, nodeId, state: VolumeState.READY, mountpoint, scope });
@@ -56,10 +64,10 @@ function present(volume: Volume, report: NodeVolume): Volume {
 }
 
 /** It could not be made, or not be removed: whoever wants it still asks again. */
-function refused(volume: Volume, { error }: NodeVolume): Volume {
-  const wasThere = volume.pendingDelete && volume.mountpoint !== '';
+function refused(volume: Volume, report: NodeVolume): Volume {
+  const wasThere = isThere(report) || (volume.pendingDelete && volume.mountpoint !== '');
   const state = wasThere || volume.state === VolumeState.READY ? VolumeState.READY : VolumeState.FAILED;
-  return { ...volume, state, pendingDelete: false, message: error };
+  return { ...volume, state, pendingDelete: false, message: report.error };
 }
 
 /** The node does not have it. Undefined: then it is no volume any more. */

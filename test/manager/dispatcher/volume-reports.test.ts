@@ -181,6 +181,31 @@ describe('manager/dispatcher: volumes', () => {
       }
   });
 
+  it('a volume that a task made while its removal was answered is listed', async () => {
+    const b = new Bench();
+    await b.open();
+    await b.report({ complete: true, volumes: [has('a')] });
+    b.isSlow = true;
+    const remove = (): void => {
+      const known = b.view.find('volume', 'nameOnNode', 'n/a');
+      if (known !== undefined) b.view.commit([{ kind: 'update', table: 'volume', object: removalBegun(known) }]);
+    };
+    for (const later of [[has('a')], [has('a'), has('a', { error: 'in use', present: true })]]) {
+      remove();
+      void b.report({ removed: ['a'] });
+      for (const one of later) void b.report({ volumes: [one] });
+      for (let turn = 0; turn < 50; turn++) await settled();
+      assert.deepEqual(b.volumes(), [ready('a')]);
+    }
+    // Nothing asks for it, and it is there: that it could not be removed is an answer to nobody.
+    await b.report({ removed: ['a'] });
+    for (let turn = 0; turn < 50; turn++) await settled();
+    assert.deepEqual(b.volumes(), []);
+    await b.report({ volumes: [has('a', { error: 'in use', present: true })] });
+    for (let turn = 0; turn < 50; turn++) await settled();
+    assert.deepEqual(b.volumes(), [ready('a')]);
+  });
+
   it('whatever is reported in whatever order, the store has what was said last', async () => {
     const name = fc.constantFrom('a', 'b', 'c', 'd');
     const report = fc.record({

@@ -51,6 +51,13 @@ describe('volumes: states', () => {
     assert.equal(foundVolume(WELL, 'n', random)?.state, VolumeState.READY);
     assert.equal(foundVolume(WELL, 'n', random)?.spec?.driver, 'local');
     assert.equal(foundVolume(ILL, 'n', random), undefined);
+    for (const inUse of [
+      { ...ILL, present: true },
+      { ...WELL, error: 'in use' },
+    ]) {
+      const found = foundVolume(inUse, 'n', random);
+      assert.deepEqual([found?.state, found?.message], [VolumeState.READY, ''], 'it is there, whatever was refused');
+    }
     assert.equal(absentVolume(ready()), undefined);
     assert.ok(absentVolume(asked()) !== undefined, 'it may be made yet');
   });
