@@ -1,4 +1,5 @@
-export { type ClusterMember, ClusterNetworking, type ClusterNetworkingOptions } from './cluster/cluster-networking.ts';
+export { ClusterNetworking, type ClusterNetworkingOptions } from './cluster/cluster-networking.ts';
+export type { ClusterMember } from './cluster/node-underlay.ts';
 export type { ClusterNetworks, TaskPlace } from './cluster-networks.ts';
 export { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from './config.ts';
 export { DEFAULT_NETWORK_DOCTOR_CONFIG, type NetworkDoctorConfig } from './doctor/config.ts';

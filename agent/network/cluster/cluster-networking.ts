@@ -5,19 +5,16 @@
 import type { NetworkApplier, NetworkView, NetworkViews } from '#agent/discovery/index.ts';
 import type { ResolverProcess } from '#agent/dns/index.ts';
 import type { Clock } from '#common/clock.ts';
-import { vxlanPorts } from '#common/data-path-ports.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
-import { type NetworkChange, type NetworkPeer, NetworkProblem, type NetworkTable } from '#gen/swarm/v1/networks.ts';
-import { NodeDataPath } from '#gen/swarm/v1/objects.ts';
+import { type NetworkChange, NetworkProblem } from '#gen/swarm/v1/networks.ts';
+import type { NodeDataPath } from '#gen/swarm/v1/objects.ts';
 import { LoopbackPort, ResolverAsker, ResolverSettings } from '#gen/swarm/v1/resolver.ts';
 import { DnsConfig, PortProtocol, PublishMode } from '#gen/swarm/v1/specs.ts';
 import type { ClusterNetworks, TaskPlace } from '../cluster-networks.ts';
 import type { ExaminedNetworks } from '../doctor/network-doctor.ts';
-import { VxlanGuard } from '../guard/vxlan-guard.ts';
 import { readHostNameFiles } from '../host-name-files.ts';
-import { type InstanceNames, instanceNames } from '../instance.ts';
-import { hostHasIpv6 } from '../ipv6.ts';
+import { instanceNames } from '../instance.ts';
 import { MESH_DEVICE } from '../mesh/mesh-table.ts';
 import type { NodeNetwork } from '../node-network.ts';
 import { networkMtu } from '../overlay/addressing.ts';
@@ -29,11 +26,8 @@ import type { OverlayAttacher } from '../overlay/overlay-attach.ts';
 import { OverlayNetworks, type OverlaySurvey } from '../overlay/overlay-networks.ts';
 import { waysOf } from '../overlay/ways.ts';
 import type { WireGuardConfig } from '../wireguard/config.ts';
-import { type Tunnel, tunnelLinkName } from '../wireguard/tunnel.ts';
-import { tunnelAddress } from '../wireguard/tunnel-settings.ts';
-import { type DataPathPlace, findDataPath } from './node-data-path.ts';
-
-type VxlanPorts = ReturnType<typeof vxlanPorts>;
+import type { Tunnel } from '../wireguard/tunnel.ts';
+import { type ClusterMember, NodeUnderlay, noWay } from './node-underlay.ts';
 
 export interface ClusterNetworkingOptions {
   /** That of the node's network. */
@@ -51,26 +45,16 @@ export interface ClusterNetworkingOptions {
   readonly logger: Logger;
 }
 
-/** Who this node is in the swarm that it is in. */
-export interface ClusterMember {
-  readonly nodeId: string;
-  /** Where other nodes send packets of networks: asked again as it may change. Empty while it is not known. */
-  readonly address: () => Promise<string>;
-}
-
 export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
   readonly name = 'networks';
   readonly #options: ClusterNetworkingOptions;
-  readonly #names: InstanceNames;
+  readonly #underlay: NodeUnderlay;
   #network: NodeNetwork | undefined;
-  #member: ClusterMember | undefined;
-  #place: DataPathPlace | undefined;
   #views: NetworkViews = new Map();
   /** In the kernel, or known not to come about. */
   readonly #ready = new Set<string>();
   readonly #watchers = new Set<() => void>();
   #overlay: OverlayNetworks | undefined;
-  #guard: { readonly table: VxlanGuard; readonly ports: VxlanPorts } | undefined;
   /** From the first table on. */
   #resolver: ResolverProcess | undefined;
   #loopbackPorts = '';
@@ -79,11 +63,11 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
   readonly #places = new Map<string, TaskPlace>();
   /** Why the mesh ends at this node; tried again by `reconcile`. */
   #meshProblem: string | undefined;
-  #tunnelProblem: string | undefined;
 
   constructor(options: ClusterNetworkingOptions) {
     this.#options = options;
-    this.#names = instanceNames(options.instance);
+    const { tunnel, tunnelConfig } = options;
+    this.#underlay = new NodeUnderlay({ names: instanceNames(options.instance), tunnel, tunnelConfig });
   }
 
   /** Once, before anything else: the network of the node, which is made with this as its cluster. */
@@ -93,21 +77,18 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
 
   /** The node is in a swarm, as this member. Before the first `apply`. */
   async join(member: ClusterMember): Promise<void> {
-    if (this.#member !== undefined && this.#member.nodeId !== member.nodeId) await this.leave();
-    this.#member = member;
+    const before = this.#underlay.member;
+    if (before !== undefined && before.nodeId !== member.nodeId) await this.leave();
+    this.#underlay.join(member);
   }
 
   /** For the node's description. */
-  async dataPath(): Promise<NodeDataPath | undefined> {
-    const place = await this.#findPlace();
-    if (place === undefined) return undefined;
-    const { tunnel } = this.#options;
-    return NodeDataPath.create({
-      ...place,
-      ipv6: await hostHasIpv6(place.mtu),
-      wireguardKeys: tunnel?.publicKeys.map((key) => new Uint8Array(key)) ?? [],
-      encryptionProblem: tunnel === undefined ? 'encryption is not set up on this node' : (tunnel.problem ?? ''),
-    });
+  dataPath(): Promise<NodeDataPath | undefined> {
+    return this.#underlay.dataPath();
+  }
+
+  get #nodeId(): string {
+    return this.#underlay.member?.nodeId ?? '';
   }
 
   readonly overlay: OverlayAttacher = {
@@ -176,8 +157,8 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
     this.#views = views;
     // What comes while this is under way is in `views` too, but not yet in the kernel.
     const networkIds = [...views.keys()];
-    await this.#findPlace();
-    await this.#applyUnderlay();
+    await this.#underlay.findPlace();
+    await this.#underlay.apply(views);
     const problems = await Promise.all([
       this.#applyOverlays(changes),
       this.#applyMesh(changes),
@@ -192,10 +173,8 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
   /** Compares with the kernel what `NodeNetwork.reconcile` does not. Says what was repaired. */
   async reconcile(): Promise<readonly string[]> {
     if (this.#views.size === 0) return [];
-    const tunnel = this.#tunnelProblem === undefined ? this.#options.tunnel : undefined;
     const parts: readonly (() => Promise<readonly string[]>)[] = [
-      async () => ((await this.#guard?.table.verify()) === true ? ['guard of VXLAN'] : []),
-      async () => (await tunnel?.verify()) ?? [],
+      ...this.#underlay.repairs(),
       async () => (await this.#overlay?.reconcile())?.repaired ?? [],
       async () => {
         if (this.#meshProblem !== undefined) await this.#applyMesh(undefined);
@@ -225,12 +204,9 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
       const view = this.#views.get(networkId);
       return view?.table.ingress === true ? this.#ingressWays(view) : this.#overlay?.ways(networkId);
     },
-    differences: async () => [
-      ...((await this.#guard?.table.isWhole()) === false ? ['guard of VXLAN'] : []),
-      ...((await this.#options.tunnel?.survey()) ?? []),
-    ],
+    differences: () => this.#underlay.differences(),
     handshakeAges: async () => (await this.#options.tunnel?.handshakeAges()) ?? new Map<string, number>(),
-    underlayDevice: async () => (await this.#findPlace())?.device ?? '',
+    underlayDevice: async () => (await this.#underlay.findPlace())?.device ?? '',
   };
 
   async #surveyIngress(view: NetworkView): Promise<OverlaySurvey> {
@@ -246,12 +222,12 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
   }
 
   #ingressWays(view: NetworkView): NetworkWays | undefined {
-    const nodeId = this.#member?.nodeId ?? '';
+    const nodeId = this.#nodeId;
     const nodeIndex = view.peers.get(nodeId)?.index;
     const network = this.#network;
     if (this.#meshProblem !== undefined || network === undefined || nodeIndex === undefined) return undefined;
     try {
-      const underlay = this.#underlayOf(view.table);
+      const underlay = this.#underlay.of(view.table);
       const place = { netnsPath: network.gatewayPath, linkIndex: MESH_DEVICE.index, nodeIndex };
       return waysOf(place, { view, nodeId, underlay, mtu: networkMtu(view.table, underlay) });
     } catch {
@@ -261,8 +237,8 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
 
   /** The node is in no swarm any more, and its tasks are gone: nothing of all this stays. */
   async leave(): Promise<void> {
-    const { kernel, directory, overlayConfig: config, clock, logger, tunnel } = this.#options;
-    this.#member = undefined;
+    const { kernel, directory, overlayConfig: config, clock, logger } = this.#options;
+    this.#underlay.forgetMember();
     this.#views = new Map();
     this.#ready.clear();
     this.#places.clear();
@@ -275,11 +251,7 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
       throw noWay('the node is in no swarm');
     };
     await new OverlayNetworks({ kernel, directory, nodeId: '', underlayOf, config, clock, logger }).destroy();
-    const guard = this.#guard?.table ?? this.#newGuard(vxlanPorts(0)); // by its name, whatever stands in it
-    this.#guard = undefined;
-    await guard.remove();
-    await guard.close();
-    await tunnel?.set(undefined);
+    await this.#underlay.remove();
     const resolver = this.#resolver ?? this.#options.makeResolver?.();
     this.#resolver = undefined;
     await resolver?.destroy();
@@ -288,93 +260,8 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
   /** Lets go; everything goes on. */
   async close(): Promise<void> {
     await this.#overlay?.close();
-    await this.#guard?.table.close();
-    await this.#options.tunnel?.close();
+    await this.#underlay.close();
     await this.#resolver?.close();
-  }
-
-  async #findPlace(): Promise<DataPathPlace | undefined> {
-    const address = await this.#member?.address();
-    this.#place = address === undefined ? undefined : await findDataPath(address);
-    return this.#place;
-  }
-
-  /** Who may send to this node, and what is encrypted: before anything is sent. */
-  async #applyUnderlay(): Promise<void> {
-    const { tunnel, tunnelConfig } = this.#options;
-    const nodeId = this.#member?.nodeId ?? '';
-    const nodes = new Set<string>(this.#place === undefined ? [] : [this.#place.address]);
-    const members = new Map<string, NetworkPeer>();
-    for (const { table, peers } of this.#views.values())
-      for (const peer of peers.values()) {
-        const address = peer.dataPath?.address ?? '';
-        if (address !== '') nodes.add(address);
-        if (table.encrypted) members.set(peer.nodeId, peer);
-      }
-    this.#tunnelProblem = undefined;
-    if (tunnel !== undefined && (tunnel.problem === undefined || members.size > 0))
-      try {
-        const own = members.get(nodeId);
-        await tunnel.set(
-          own === undefined || own.index === 0
-            ? undefined
-            : { index: own.index, peers: [...members.values()], underlayMtu: this.#place?.mtu ?? 1500 },
-        );
-      } catch (error) {
-        this.#tunnelProblem = SwarmError.from(error).message;
-      }
-    const inside = [...members.values()].filter((peer) => peer.index > 0);
-    const guard = await this.#guardOf(this.#ports());
-    await guard.set({ nodes: [...nodes], tunnel: inside.map((peer) => tunnelAddress(tunnelConfig, peer.index)) });
-  }
-
-  /** Of the swarm: every table says the same. */
-  #ports(): VxlanPorts {
-    const [view] = this.#views.values();
-    return vxlanPorts(view?.table.dataPathPort ?? 0);
-  }
-
-  /** With another port, as in another swarm, another one takes its place: it loads the same table whole. */
-  async #guardOf(ports: VxlanPorts): Promise<VxlanGuard> {
-    const before = this.#guard;
-    if (before?.ports.plain === ports.plain) return before.table;
-    const table = this.#newGuard(ports);
-    this.#guard = { table, ports };
-    await before?.table.close();
-    return table;
-  }
-
-  #newGuard({ plain, encrypted }: VxlanPorts): VxlanGuard {
-    const names = this.#names;
-    return new VxlanGuard({ names, plainPort: plain, encryptedPort: encrypted, tunnelLink: tunnelLinkName(names) });
-  }
-
-  #underlayOf(table: NetworkTable): Underlay {
-    const { tunnel, tunnelConfig } = this.#options;
-    const ports = vxlanPorts(table.dataPathPort);
-    const place = this.#place;
-    if (place === undefined) throw noWay('this node has no address that other nodes could send to');
-    if (!table.encrypted)
-      return {
-        ...place,
-        port: ports.plain,
-        peerAddress: (peer) => peer.dataPath?.address,
-        peerMtu: (peer) => peer.dataPath?.mtu,
-      };
-    if (tunnel === undefined) throw noWay('encryption is not set up on this node');
-    if (this.#tunnelProblem !== undefined) throw noWay(this.#tunnelProblem);
-    const own = this.#views.get(table.networkId)?.peers.get(this.#member?.nodeId ?? '')?.index ?? 0;
-    if (own === 0) throw noWay('this node has no number in the cluster yet');
-    return {
-      address: tunnelAddress(tunnelConfig, own),
-      port: ports.encrypted,
-      mtu: tunnel.mtu(place.mtu),
-      peerAddress: (peer) =>
-        peer.index === 0 || (peer.dataPath?.wireguardKeys.length ?? 0) === 0
-          ? undefined
-          : tunnelAddress(tunnelConfig, peer.index),
-      peerMtu: (peer) => (peer.dataPath === undefined ? undefined : tunnel.mtu(peer.dataPath.mtu)),
-    };
   }
 
   async #applyOverlays(changes: readonly NetworkChange[]): Promise<readonly NetworkProblem[]> {
@@ -384,8 +271,8 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
     const overlay = new OverlayNetworks({
       kernel,
       directory,
-      nodeId: this.#member?.nodeId ?? '',
-      underlayOf: (table) => this.#underlayOf(table),
+      nodeId: this.#nodeId,
+      underlayOf: (table) => this.#underlay.of(table),
       config,
       clock,
       logger,
@@ -406,13 +293,13 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
       return [];
     }
     const { networkId } = view.table;
-    const nodeId = this.#member?.nodeId ?? '';
+    const nodeId = this.#nodeId;
     const touched = changes === undefined ? undefined : touchedBy(changes);
     if (touched !== undefined && !touched.has(networkId) && this.#meshProblem === undefined) return [];
     const before = this.#meshProblem;
     try {
       const items = before === undefined ? touched?.get(networkId) : undefined;
-      await network.applyMesh({ nodeId, view, underlay: this.#underlayOf(view.table) }, items);
+      await network.applyMesh({ nodeId, view, underlay: this.#underlay.of(view.table) }, items);
       this.#meshProblem = undefined;
     } catch (error) {
       this.#meshProblem = SwarmError.from(error).message;
@@ -480,8 +367,4 @@ export class ClusterNetworking implements NetworkApplier, ClusterNetworks {
       loopbackPorts: loopbackPorts.toSorted((left, right) => left.port - right.port || left.protocol - right.protocol),
     });
   }
-}
-
-function noWay(message: string): SwarmError {
-  return new SwarmError({ code: 'precondition', reason: 'network-failed', message });
 }
