@@ -53,6 +53,7 @@ export type ErrorReason =
   | 'no-quorum'
   | 'session-invalid'
   | 'node-removed'
+  | 'client-revoked'
   | 'wrong-member'
   | 'wiped-member'
   | 'wrong-key'

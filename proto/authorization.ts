@@ -10,8 +10,6 @@ const READERS: readonly CallerClass[] = ['local', 'manager', 'admin', 'operator'
 const OPERATORS: readonly CallerClass[] = ['local', 'manager', 'admin', 'operator'];
 /** Those to whom the swarm itself is entrusted: its settings, members, keys. */
 const ADMINS: readonly CallerClass[] = ['local', 'manager', 'admin'];
-/** Those who have got a certificate that is no node's. */
-const CLIENTS: readonly CallerClass[] = ['admin', 'operator', 'viewer'];
 /** Every node of the cluster; the agent of a manager is one too. */
 const NODES: readonly CallerClass[] = ['manager', 'worker'];
 /** Managers among themselves. */
@@ -114,10 +112,11 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
   '/swarm.v1.UnlockKeyService/RotateUnlockKey': ADMINS,
 
   '/swarm.v1.ClientService/CreateClient': ADMINS,
-  '/swarm.v1.ClientService/GetClient': ADMINS,
-  '/swarm.v1.ClientService/ListClients': ADMINS,
+  '/swarm.v1.ClientService/GetClient': READERS,
+  '/swarm.v1.ClientService/ListClients': READERS,
   '/swarm.v1.ClientService/RevokeClient': ADMINS,
-  '/swarm.v1.ClientService/RenewClient': CLIENTS,
+  // Clients their own, administrators any.
+  '/swarm.v1.ClientService/RenewClient': READERS,
 
   '/swarm.v1.EventService/ListEvents': READERS,
 

@@ -39,6 +39,9 @@ export type Caller =
   /** Over TLS without a certificate that the cluster's root has signed. */
   | { readonly kind: 'anonymous' };
 
+/** Whoever showed a certificate that the cluster's root has signed. */
+export type CertifiedCaller = Extract<Caller, { readonly kind: 'node' | 'client' }>;
+
 /** The kinds of callers that the authorization table speaks of. */
 export type CallerClass = 'local' | 'anonymous' | NodeRoleName | ClientRoleName;
 

@@ -9,7 +9,14 @@ import { withDeadline } from '#common/system/deadline.ts';
 import type { MethodPath } from '#gen/services.ts';
 import { refuseCall, refuseForwarding } from '../authorization.ts';
 import type { MethodDefinition } from '../codec.ts';
-import { type Caller, describeCaller, type NodeRoleName, type PeerIdentity } from './caller.ts';
+import {
+  type Caller,
+  type CertifiedCaller,
+  type ClientIdentity,
+  describeCaller,
+  type NodeRoleName,
+  type PeerIdentity,
+} from './caller.ts';
 import { messageOptions, RPC_CONFIG } from './config.ts';
 import { cancelledError, STATUS } from './errors.ts';
 import { FORWARDED_KEY, readForwardedCall } from './forwarding.ts';
@@ -24,11 +31,13 @@ export interface PeerOfCall {
 
 export interface CertificateTrust {
   readonly kind: 'certificate';
-  readonly identify: (call: PeerOfCall) => PeerIdentity | undefined;
+  readonly identify: (call: PeerOfCall) => CertifiedCaller | undefined;
   /** The cluster that callers have to belong to; undefined as long as there is none. */
   readonly clusterId: () => string | undefined;
   /** A last word on a caller that its certificate and the table admit: a node that was removed, say. */
   readonly admit?: ((caller: PeerIdentity, path: string) => SwarmError | undefined) | undefined;
+  /** The same for a client from outside of the swarm, one that was revoked, say. All are refused when left out. */
+  readonly admitClient?: ((caller: ClientIdentity) => SwarmError | undefined) | undefined;
   /** The role that the caller has by now; a certificate outlives a demotion. That of the certificate when left out. */
   readonly roleOf?: ((caller: PeerIdentity, path: string) => NodeRoleName) | undefined;
 }
@@ -153,7 +162,7 @@ export class RpcServer {
     if (trust.kind === 'local') return { kind: 'local' };
     const identity = trust.identify(incoming);
     if (identity === undefined) return { kind: 'anonymous' };
-    return this.#member(trust, identity, path);
+    return this.#certified(trust, identity, path);
   }
 
   /** Who made the call: whoever is connected, or whoever that manager names. */
@@ -166,9 +175,31 @@ export class RpcServer {
     if (refusal !== undefined) throw refusal;
     assert(trust.kind === 'certificate' && caller.kind === 'node', 'only managers pass calls on');
     const forwarded = readForwardedCall(values);
-    const forwardedFor =
-      forwarded.caller.kind === 'node' ? this.#member(trust, forwarded.caller, path) : forwarded.caller;
-    return { ...forwarded, caller: forwardedFor, forwardedBy: caller };
+    return { ...forwarded, caller: this.#judged(trust, forwarded.caller, path), forwardedBy: caller };
+  }
+
+  /** The caller as it is by now, if it is one that has shown a certificate. */
+  #judged(trust: CertificateTrust, caller: Caller, path: string): Caller {
+    return caller.kind === 'node' || caller.kind === 'client' ? this.#certified(trust, caller, path) : caller;
+  }
+
+  #certified(trust: CertificateTrust, caller: CertifiedCaller, path: string): Caller {
+    return caller.kind === 'node' ? this.#member(trust, caller, path) : this.#client(trust, caller);
+  }
+
+  /** @throws SwarmError for a client of another cluster, or one that is not admitted. */
+  #client({ clusterId, admitClient }: CertificateTrust, client: CertifiedCaller & { kind: 'client' }): Caller {
+    const own = clusterId();
+    if (client.clusterId !== own)
+      throw new SwarmError({
+        code: 'unauthenticated',
+        reason: 'wrong-cluster',
+        message: `client ${client.clientId} belongs to cluster ${client.clusterId}, not to ${own ?? 'this one'}`,
+        hint: 'use a context of this cluster: `swarm context ls`',
+      });
+    const refusal = admitClient === undefined ? noClients(client) : admitClient(client);
+    if (refusal !== undefined) throw refusal;
+    return client;
   }
 
   /** The node as it is by now. @throws SwarmError for a node of another cluster, or one that is not admitted. */
@@ -241,13 +272,14 @@ export class RpcServer {
 
   /**
    * Asks again whether who made a call, or passed it on, may make it, and ends streams whose caller may not any more:
-   * who was demoted or removed since. Calls with one answer are left to come to their end.
+   * who was demoted, removed or revoked since. Calls with one answer are left to come to their end.
    */
-  review(isConcerned: (nodeId: string) => boolean): void {
+  review(isConcerned: (id: string) => boolean): void {
     for (const call of this.#calls) {
       const { caller, forwardedBy } = call;
       const concerned =
         (caller.kind === 'node' && isConcerned(caller.nodeId)) ||
+        (caller.kind === 'client' && isConcerned(caller.clientId)) ||
         (forwardedBy !== undefined && isConcerned(forwardedBy.nodeId));
       const problem = call.isStream && concerned ? this.#problemOf(call) : undefined;
       if (problem !== undefined) call.abort(problem);
@@ -261,7 +293,7 @@ export class RpcServer {
     try {
       const passedOn =
         forwardedBy === undefined ? undefined : refuseForwarding(path, this.#member(trust, forwardedBy, path));
-      return passedOn ?? refuseCall(path, caller.kind === 'node' ? this.#member(trust, caller, path) : caller);
+      return passedOn ?? refuseCall(path, this.#judged(trust, caller, path));
     } catch (refusal) {
       return SwarmError.from(refusal);
     }
@@ -295,6 +327,15 @@ export class RpcServer {
     for (const call of this.#calls) call.abort(cancelledError());
     if (this.#socketPath !== undefined) await unlink(this.#socketPath).catch(() => {});
   }
+}
+
+function noClients({ clientId }: ClientIdentity): SwarmError {
+  return new SwarmError({
+    code: 'denied',
+    reason: 'client-revoked',
+    message: `client ${clientId} is not known here`,
+    hint: 'ask a manager of its swarm',
+  });
 }
 
 function bindError(address: string, cause: Error): SwarmError {

@@ -18,6 +18,7 @@ import { VolumeService } from '#gen/swarm/v1/volumes.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import { type GrpcPeerTransport, raftHandlers } from '#manager/raft/index.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
+import { admitClient } from './admit-client.ts';
 import { admitNode, roleOfNode, strangerProblem } from './admit-node.ts';
 import { caHandlers } from './handlers/ca-handlers.ts';
 import { containerHandlers } from './handlers/container-handlers.ts';
@@ -50,8 +51,8 @@ export interface ClusterServer {
   readonly port: number;
   /** Takes streams of other managers for this transport from now on. */
   serveLog(transport: GrpcPeerTransport): void;
-  /** Ends the streams of nodes that may not have them any more, as the manager knows now. */
-  review(isConcerned: (nodeId: string) => boolean): void;
+  /** Ends the streams of nodes and clients that may not have them any more, as the manager knows now. */
+  review(isConcerned: (id: string) => boolean): void;
   close(): Promise<void>;
 }
 
@@ -63,6 +64,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       identify: (call) => peerIdentity(call, Date.now()),
       clusterId: () => identity.clusterId,
       admit: (caller, path) => admitNode(manager, caller, path),
+      admitClient: (caller) => admitClient(manager, caller, Date.now()),
       roleOf: (caller, path) => roleOfNode(manager, caller, path),
     },
     logger: options.logger.with({ part: 'cluster-server' }),

@@ -1,4 +1,4 @@
-/** Tells when nodes may have lost their place in the swarm, or their role: streams outlive what they were opened with. */
+/** Tells when nodes and clients may have lost their place in the swarm: streams outlive what they were opened with. */
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import type { RemovedNode } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
@@ -8,24 +8,28 @@ import type { ManagerRole } from './manager-role.ts';
 /** Changes within this time are told together. Who was removed may go on for so long. */
 const GATHER_MS = 200;
 
-type Review = (isConcerned: (nodeId: string) => boolean) => void;
+/** Streams of clients whose certificate ends are ended within this time. */
+const EXPIRY_CHECK_MS = 30_000;
+
+/** Ids of nodes and of clients. */
+type Review = (isConcerned: (id: string) => boolean) => void;
 
 /**
- * Has the nodes reviewed that were demoted or removed since, and all of them now, when the state is replaced and when this
- * manager begins to lead: what is open may be older than what is known. Returns how to end it.
+ * Has the nodes and clients reviewed that were demoted, removed or revoked since, and all of them now, when the state is
+ * replaced and when this manager begins to lead: what is open may be older than what is known. Returns how to end it.
  */
 export function watchMemberships(role: Pick<ManagerRole, 'store' | 'log'>, clock: Clock, review: Review): () => void {
-  let nodeIds = new Set<string>();
+  let ids = new Set<string>();
   let all = false;
   let cancel: CancelTimer | undefined;
   const soon = (): void => {
     cancel ??= clock.setTimer(GATHER_MS, () => {
-      const concerned = nodeIds;
+      const concerned = ids;
       const everybody = all;
       cancel = undefined;
-      nodeIds = new Set();
+      ids = new Set();
       all = false;
-      review((nodeId) => everybody || concerned.has(nodeId));
+      review((id) => everybody || concerned.has(id));
     });
   };
   const allSoon = (): void => {
@@ -34,8 +38,8 @@ export function watchMemberships(role: Pick<ManagerRole, 'store' | 'log'>, clock
   };
   const unsubscribe = [
     role.store.onCommit(({ events }) => {
-      for (const event of events) for (const nodeId of losers(event)) nodeIds.add(nodeId);
-      if (nodeIds.size > 0) soon();
+      for (const event of events) for (const id of losers(event)) ids.add(id);
+      if (ids.size > 0) soon();
     }),
     role.store.onReplaced(allSoon),
     role.log.onLeadership(({ state }) => {
@@ -43,19 +47,28 @@ export function watchMemberships(role: Pick<ManagerRole, 'store' | 'log'>, clock
     }),
   ];
   allSoon();
+  const checkExpiries = (): CancelTimer =>
+    clock.setTimer(EXPIRY_CHECK_MS, () => {
+      const view = role.store.view();
+      review((id) => view.get('client', id) !== undefined);
+      cancelCheck = checkExpiries();
+    });
+  let cancelCheck = checkExpiries();
   return () => {
     cancel?.();
+    cancelCheck();
     for (const stop of unsubscribe) stop();
   };
 }
 
-/** Nodes that the event takes something from. Called for every event. */
+/** Nodes and clients that the event takes something from. Called for every event. */
 function losers(event: StoreEvent): readonly string[] {
   if (event.table === 'node') {
     if (event.kind === 'remove') return [event.object.id];
     const isDemoted = event.old?.role === NodeRole.MANAGER && event.object.role !== NodeRole.MANAGER;
     return isDemoted ? [event.object.id] : [];
   }
+  if (event.table === 'client') return event.kind === 'create' ? [] : [event.object.id];
   if (event.table !== 'cluster' || event.old?.removedNodes === event.object.removedNodes) return [];
   const before = new Set(event.old?.removedNodes.map(idOf));
   return event.object.removedNodes.map(idOf).filter((nodeId) => !before.has(nodeId));

@@ -41,7 +41,8 @@ const METHOD = {
 function whoIs(call: ServerDuplexStream<string, string>, nowMs: number): string {
   try {
     const peer = peerIdentity(call, nowMs);
-    return peer === undefined ? 'nobody' : `${peer.role} ${peer.nodeId} of ${peer.clusterId}`;
+    if (peer === undefined) return 'nobody';
+    return `${peer.role} ${peer.kind === 'node' ? peer.nodeId : `client ${peer.clientId}`} of ${peer.clusterId}`;
   } catch (error) {
     return SwarmError.from(error).reason;
   }

@@ -1,4 +1,5 @@
 /** A manager's CA service on loopback: the real certificate authority behind a real gRPC server with mutual TLS. */
+import assert from 'node:assert/strict';
 import { Metadata, Server, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import { dialCa, IDENTITY_CONFIG, type IdentityStore, type JoinOptions } from '#agent/identity/index.ts';
 import { certificateDigest } from '#certs/authority.ts';
@@ -137,6 +138,7 @@ export class CaServer {
       this.calls.push(name);
       await this.before(name);
       const identity = peerIdentity(call, Date.now() + this.#clockOffsetMs);
+      assert(identity?.kind !== 'client', 'nodes call');
       const result = await handle(call.request as Q, { identity, address: call.getPeer() });
       await this.after(name);
       return result;

@@ -1,0 +1,70 @@
+/** What the store knows of a client from outside of the swarm whose certificate the cluster's root has signed. */
+import { SwarmError } from '#common/errors.ts';
+import { ClientRole } from '#gen/swarm/v1/objects.ts';
+import type { StoreView } from '#manager/store/index.ts';
+import type { CallContext } from '#proto/grpc/call-context.ts';
+import type { ClientIdentity, ClientRoleName } from '#proto/grpc/caller.ts';
+import type { JudgingAccess } from './admit-node.ts';
+
+const ROLES: { readonly [Role in ClientRoleName]: ClientRole } = {
+  admin: ClientRole.ADMIN,
+  operator: ClientRole.OPERATOR,
+  viewer: ClientRole.VIEWER,
+};
+
+/**
+ * Why the client may make no call; undefined when it may. Unlike a node, a client that is not in the store is nobody on
+ * every manager: that one which lags refuses a new client for a moment is better than that it serves a revoked one.
+ */
+export function admitClient(manager: JudgingAccess, caller: ClientIdentity, nowMs: number): SwarmError | undefined {
+  let view: StoreView;
+  try {
+    view = manager().store.view();
+  } catch (error) {
+    return SwarmError.from(error); // why there is no manager here
+  }
+  return nowMs > caller.notAfterMs ? expired(caller) : clientProblem(view, caller);
+}
+
+/**
+ * The same for a call that was let in, after this manager has caught up with the others: what it knew when the call came
+ * may have been older than the revocation.
+ * @throws SwarmError `client-revoked`
+ */
+export function refuseRevoked(view: StoreView, { caller }: Pick<CallContext, 'caller'>): void {
+  const problem = caller.kind === 'client' ? clientProblem(view, caller) : undefined;
+  if (problem !== undefined) throw problem;
+}
+
+function clientProblem(view: StoreView, caller: ClientIdentity): SwarmError | undefined {
+  const client = view.get('client', caller.clientId);
+  if (client === undefined || client.role !== ROLES[caller.role]) return revoked(caller);
+  if (caller.serial === client.serial) return undefined;
+  // A renewal is no revocation: what was there before goes on until its end.
+  if (caller.serial === client.previousSerial) return undefined;
+  return new SwarmError({
+    code: 'denied',
+    reason: 'client-revoked',
+    message: `client ${client.name} has got another certificate, and this one does not count any more`,
+    hint: 'use the newest bundle of the client, or ask an administrator for a new one: `swarm client renew`',
+  });
+}
+
+/** Of a stream that was opened before: new calls are refused for it before. */
+function expired({ clientId }: ClientIdentity): SwarmError {
+  return new SwarmError({
+    code: 'unauthenticated',
+    reason: 'expired',
+    message: `the certificate of client ${clientId} has expired`,
+    hint: 'ask an administrator for a new one: `swarm client renew`',
+  });
+}
+
+function revoked({ clientId }: ClientIdentity): SwarmError {
+  return new SwarmError({
+    code: 'denied',
+    reason: 'client-revoked',
+    message: `client ${clientId} is not known to the swarm: it was revoked`,
+    hint: 'ask an administrator for a new one: `swarm client create`',
+  });
+}
