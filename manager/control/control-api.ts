@@ -67,7 +67,7 @@ import { JobApi } from './job-api.ts';
 import { findTaskUse, usageOf } from './network-users.ts';
 import { createNetwork, isDangling, networksMatching, removeNetwork, updateNetwork } from './networks.ts';
 import { type ManagerMember, withManagerStatus } from './node-roles.ts';
-import { removeNode, updateNode } from './nodes.ts';
+import { leaveCluster, removeNode, updateNode } from './nodes.ts';
 import { createOneOff, findOneOff, listOneOffs, type RunCaller, removeOneOff, stopOneOff } from './one-offs.ts';
 import { PayloadApi } from './payload-api.ts';
 import { RebalanceApi } from './rebalance-api.ts';
@@ -175,6 +175,13 @@ export class ControlApi {
   async removeNode(caller: ControlCaller, request: RemoveNodeRequest): Promise<Record<never, never>> {
     const { selfNodeId, now, members } = this.#options;
     await this.#write(caller, (view) => removeNode(view, request, selfNodeId(), now(), members()));
+    return {};
+  }
+
+  /** The calling node leaves the swarm. */
+  async leaveCluster(caller: ControlCaller, nodeId: string): Promise<Record<never, never>> {
+    const { now, members } = this.#options;
+    await this.#write(caller, (view) => leaveCluster(view, nodeId, now(), members()));
     return {};
   }
 

@@ -24,7 +24,7 @@ export function withManagerStatus(node: Node, members: readonly ManagerMember[])
 
 /**
  * Refuses a role that the node must not take. A node that is down may be promoted: it becomes a manager when it is back.
- * @throws SwarmError `bad-field`; `precondition` for the last manager; `no-quorum` when those that stay would be none
+ * @throws SwarmError `bad-field`; `precondition` for the last manager; `feature-level` for an older release; `no-quorum` when those that stay would be none
  */
 export function checkRoleChange(
   view: StoreView,
@@ -40,7 +40,10 @@ export function checkRoleChange(
       message: `role: must be worker or manager`,
       hint: 'use `swarm node promote` or `swarm node demote`',
     });
-  if (desired === NodeRole.MANAGER) return;
+  if (desired === NodeRole.MANAGER) {
+    checkRelease(view, node);
+    return;
+  }
   const staysManager = (other: Node): boolean => other.id !== node.id && other.spec?.desiredRole === NodeRole.MANAGER;
   const others = [...view.all('node')].filter(staysManager);
   if (!others.some(({ role }) => role === NodeRole.MANAGER))
@@ -48,9 +51,22 @@ export function checkRoleChange(
       code: 'precondition',
       reason: 'in-use',
       message: 'attempting to demote the last manager of the swarm',
-      hint: 'promote another node first; to end the whole swarm: swarm leave --force',
+      hint: 'promote another node first (`swarm node promote`); to end the whole swarm: swarm leave --force',
     });
   checkQuorumWithout(view, node, new Set(others.map(({ id }) => id)), members);
+}
+
+/** The log would not take it in: what the others may write it would lose. */
+function checkRelease(view: StoreView, node: Node): void {
+  const needed = view.cluster()?.featureLevel ?? 0;
+  const has = node.description?.featureLevel ?? 0;
+  if (has === 0 || has >= needed) return;
+  throw new SwarmError({
+    code: 'precondition',
+    reason: 'feature-level',
+    message: `node ${node.id} cannot be promoted: the swarm is at feature level ${needed}, and its release understands ${has}`,
+    hint: 'install the release of the managers on it (`swarm node ls` shows theirs), then promote it',
+  });
 }
 
 /** Those whose demotion is under way are not counted on: they go too. */
@@ -74,6 +90,9 @@ function checkQuorumWithout(
       names.length === 0
         ? `node ${node.id} cannot be demoted: no other manager has caught up with the log yet`
         : `node ${node.id} cannot be demoted: the swarm would lose its quorum, since of the ${staying.length} managers that stay ${names.join(', ')} cannot be reached`,
-    hint: names.length === 0 ? 'try again in a moment' : 'bring them back, or demote them first',
+    hint:
+      names.length === 0
+        ? 'try again in a moment: `swarm node ls` shows who is a learner'
+        : 'bring them back, or demote them first (`swarm node demote`)',
   });
 }

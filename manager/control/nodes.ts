@@ -1,16 +1,14 @@
 /** What may happen to nodes by request. */
 import { SwarmError } from '#common/errors.ts';
 import type { RemoveNodeRequest, UpdateNodeRequest } from '#gen/swarm/v1/control.ts';
-import { type Node, NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
-import type { Change, StoreView } from '#manager/store/index.ts';
+import { removalChanges } from '#manager/membership/index.ts';
+import type { StoreView } from '#manager/store/index.ts';
 import type { Decision } from './decision.ts';
 import { checkRoleChange, type ManagerMember } from './node-roles.ts';
 import { findNode } from './references.ts';
 import { validateLabels } from './validate-labels.ts';
-
-/** A removed node's certificate is refused for as long as it can be valid: 90 days, and a week for clocks. */
-const REMOVED_NODE_KEPT_MS = 97 * 24 * 60 * 60 * 1000;
 
 export function updateNode(
   view: StoreView,
@@ -50,46 +48,65 @@ export function removeNode(
   members: readonly ManagerMember[],
 ): Decision<Node> {
   const node = findNode(view, request.reference, self);
-  if (node.role === NodeRole.MANAGER || members.some(({ nodeId }) => nodeId === node.id))
-    throw new SwarmError({
+  const refusal = managerRefusal(node, members) ?? (request.force ? undefined : presenceRefusal(node));
+  if (refusal !== undefined) throw refusal;
+  return { result: node, changes: removalChanges(view, node, nowMs) };
+}
+
+/**
+ * A node leaves by itself: its tasks have ended. One that has gone already is no mistake, its answer was lost.
+ * @throws SwarmError `in-use` for a manager, which has to leave the log first
+ */
+export function leaveCluster(
+  view: StoreView,
+  nodeId: string,
+  nowMs: number,
+  members: readonly ManagerMember[],
+): Decision<undefined> {
+  const node = view.get('node', nodeId);
+  if (node === undefined) return { result: undefined, changes: [] };
+  const refusal = managerRefusal(node, members);
+  if (refusal !== undefined) throw refusal;
+  return { result: undefined, changes: removalChanges(view, node, nowMs) };
+}
+
+/** Without it, others would count on a member of the log that nobody knows. */
+function managerRefusal(node: Node, members: readonly ManagerMember[]): SwarmError | undefined {
+  if (node.role !== NodeRole.MANAGER && !members.some(({ nodeId }) => nodeId === node.id)) return undefined;
+  const isDemoted = node.spec?.desiredRole === NodeRole.WORKER;
+  const why = node.status?.message ?? '';
+  if (isDemoted)
+    return new SwarmError({
       code: 'precondition',
       reason: 'in-use',
-      message: `node ${node.id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`,
-      hint: 'demote it first: `swarm node demote`; to end the whole swarm: swarm leave --force',
+      message: `node ${node.id} is still a member of the raft cluster: its demotion is under way${why === '' ? '' : ` (${why})`}`,
+      hint: 'try again when `swarm node ls` shows it without a manager status',
     });
-  if (!request.force && node.status?.state === NodeState.READY)
-    throw new SwarmError({
+  return new SwarmError({
+    code: 'precondition',
+    reason: 'in-use',
+    message: `node ${node.id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`,
+    hint: `demote it first: \`swarm node demote ${node.id}\`; to end the whole swarm: swarm leave --force`,
+  });
+}
+
+/** Why the node may be there and would be surprised; undefined for one that is away. */
+function presenceRefusal(node: Node): SwarmError | undefined {
+  const state = node.status?.state;
+  if (state === NodeState.READY)
+    return new SwarmError({
       code: 'precondition',
       reason: 'needs-force',
       message: `node ${node.id} is not down and can't be removed`,
       hint: 'run `swarm leave` on it, or add --force',
     });
-  const changes: Change[] = [{ kind: 'remove', table: 'node', object: node }];
-  for (const task of view.tasksOfNode(node.id)) {
-    const orphan = orphaned(task, nowMs);
-    if (orphan !== undefined) changes.push({ kind: 'update', table: 'task', object: orphan });
-  }
-  const cluster = view.cluster();
-  if (cluster !== undefined) {
-    const removedNodes = cluster.removedNodes.filter((removed) => removed.expiresAtMs > nowMs);
-    removedNodes.push({ nodeId: node.id, removedAtMs: nowMs, expiresAtMs: nowMs + REMOVED_NODE_KEPT_MS });
-    changes.push({ kind: 'update', table: 'cluster', object: { ...cluster, removedNodes } });
-  }
-  return { result: node, changes };
-}
-
-/** Nobody will ever report on it again. */
-function orphaned(task: Task, nowMs: number): Task | undefined {
-  const status = task.status;
-  if (status === undefined || status.state >= TaskState.COMPLETE) return undefined;
-  return {
-    ...task,
-    status: {
-      ...status,
-      state: TaskState.ORPHANED,
-      timestampMs: nowMs,
-      message: 'node removed',
-      error: 'its node was removed',
-    },
-  };
+  // Its agent has described it, so it was there before the leader changed.
+  if (state === NodeState.UNKNOWN && node.description?.engine !== undefined)
+    return new SwarmError({
+      code: 'precondition',
+      reason: 'needs-force',
+      message: `node ${node.id} may be up: the leader is new and has not heard of it yet`,
+      hint: 'try again in a few seconds, or add --force',
+    });
+  return undefined;
 }

@@ -4,9 +4,9 @@ import type { CallContext } from '#proto/grpc/call-context.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import { admitToLog, releaseFromLog } from '../log-admission.ts';
-import type { ManagerAccess } from './manager-access.ts';
+import { authorOf, type ManagerAccess } from './manager-access.ts';
 
-/** Who is a member of the log: decided by the leader. */
+/** Who is a member of the log, and who leaves the swarm: decided by the leader. */
 export function membershipHandlers(manager: ManagerAccess): Handlers<typeof MembershipService> {
   return {
     joinLog: (request, context) => {
@@ -23,12 +23,11 @@ export function membershipHandlers(manager: ManagerAccess): Handlers<typeof Memb
         remote: (transport, options) => createClient(MembershipService, transport).leaveLog(request, options),
       });
     },
-    leaveCluster: async (_request, context) => {
-      throw new SwarmError({
-        code: 'unimplemented',
-        reason: 'not-supported',
-        message: `node ${callerNode(context)} is removed by an operator`,
-        hint: 'run `swarm node rm` on a manager',
+    leaveCluster: async (request, context) => {
+      const role = manager();
+      return role.leaderCalls.unary(context, {
+        local: () => role.control.leaveCluster({ author: authorOf(context, role) }, callerNode(context)),
+        remote: (transport, options) => createClient(MembershipService, transport).leaveCluster(request, options),
       });
     },
   };
@@ -39,6 +38,6 @@ function callerNode(context: CallContext): string {
   throw new SwarmError({
     code: 'denied',
     reason: 'wrong-role',
-    message: 'the log is joined and left by managers, which show their certificates',
+    message: 'the log and the swarm are joined and left by nodes, which show their certificates',
   });
 }

@@ -6,7 +6,15 @@ import assert from 'node:assert/strict';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { ListNodesRequest, UpdateNodeRequest } from '#gen/swarm/v1/control.ts';
-import { ManagerStatus, Node, NodeDescription, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
+import {
+  Cluster,
+  EngineDescription,
+  ManagerStatus,
+  Node,
+  NodeDescription,
+  NodeState,
+  NodeStatus,
+} from '#gen/swarm/v1/objects.ts';
 import { NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { ControlApi, type ManagerMember } from '#manager/control/index.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
@@ -141,8 +149,43 @@ describe('control API: managers among the nodes', () => {
 
   it('a node that is still a member of the log is not removed', async () => {
     const world = setUp({ a: MANAGER, w: WORKER }, [member('a'), member('w')]);
-    await assert.rejects(world.api.removeNode(caller, { reference: 'w', force: true }), /must be demoted/);
+    await assert.rejects(
+      world.api.removeNode(caller, { reference: 'w', force: true }),
+      /is still a member of the raft cluster: its demotion is under way/,
+    );
     world.members = [member('a')];
     await world.api.removeNode(caller, { reference: 'w', force: true });
+  });
+
+  it('a node leaves by itself unless it is a manager; one that has left already is no mistake', async () => {
+    const world = setUp({ a: MANAGER, w: WORKER }, [member('a'), member('w')]);
+    await assert.rejects(world.api.leaveCluster(caller, 'a'), /must be demoted/);
+    await assert.rejects(world.api.leaveCluster(caller, 'w'), /still a member of the raft cluster/);
+    world.members = [member('a')];
+    await world.api.leaveCluster(caller, 'w');
+    assert.equal(world.view.get('node', 'w'), undefined);
+    await world.api.leaveCluster(caller, 'w');
+  });
+
+  it('a node of an older release is not promoted, and one that a new leader has yet to hear of is not removed', async () => {
+    const world = setUp({ a: MANAGER, w: WORKER }, [member('a')]);
+    const edit = (change: Partial<Node>): void => {
+      const node = world.view.get('node', 'w');
+      assert.ok(node);
+      world.view.commit([{ kind: 'update', table: 'node', object: { ...node, ...change } }]);
+    };
+    world.view.commit([{ kind: 'create', table: 'cluster', object: Cluster.create({ id: 'c', featureLevel: 5 }) }]);
+    edit({ description: NodeDescription.create({ featureLevel: 4 }) });
+    await assert.rejects(setRole(world, 'w', MANAGER), /its release understands 4/);
+    edit({ description: NodeDescription.create({ featureLevel: 5, engine: EngineDescription.create() }) });
+    await setRole(world, 'w', MANAGER);
+    edit({ status: NodeStatus.create({ state: NodeState.UNKNOWN }) });
+    await assert.rejects(world.api.removeNode(caller, { reference: 'w', force: false }), /has not heard of it yet/);
+    edit({ description: NodeDescription.create({ hostname: 'never-connected' }) });
+    await world.api.removeNode(caller, { reference: 'w', force: false });
+    assert.deepEqual(
+      world.view.cluster()?.removedNodes.map(({ nodeId }) => nodeId),
+      ['w'],
+    );
   });
 });
