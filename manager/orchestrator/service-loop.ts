@@ -7,9 +7,10 @@ import { earliest } from '#common/earliest.ts';
 import { Heap } from '#common/heap.ts';
 import { newId } from '#common/ids.ts';
 import type { Random } from '#common/random.ts';
-import type { Node, Service, Task } from '#gen/swarm/v1/objects.ts';
+import type { Service, Task } from '#gen/swarm/v1/objects.ts';
 import type { Change, ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
 import type { OrchestratorConfig } from './config.ts';
+import { LostNodes, ViewedLoss } from './node-loss.ts';
 import { RevisionBook } from './revision-book.ts';
 import type { ServiceDesk, ServiceMode } from './service-mode.ts';
 import { removeService } from './service-removal.ts';
@@ -33,6 +34,7 @@ export class ServiceLoop implements Loop {
   /** To be looked at as a whole, once no slot is left to be judged: until then counts are out of date. */
   readonly #dirtyServices = new Set<ServiceState>();
   readonly #dirtyNodes = new Set<string>();
+  readonly #lostNodes = new LostNodes();
   /** Services for which every node is to be judged. */
   readonly #allNodes = new Set<ServiceState>();
   readonly #unplaced = new UnplacedTasks();
@@ -53,6 +55,7 @@ export class ServiceLoop implements Loop {
     this.#slots.clear();
     this.#dirtyServices.clear();
     this.#dirtyNodes.clear();
+    this.#lostNodes.clear();
     this.#allNodes.clear();
     this.#changing.clear();
     this.#unplaced.clear();
@@ -74,6 +77,9 @@ export class ServiceLoop implements Loop {
         if (event.kind === 'remove') this.#book.remove(event.object);
         else this.#book.set(event.object);
         this.#revisionChanged(event.object.serviceId, event.kind === 'create');
+        break;
+      case 'cluster':
+        this.#lostNodes.observe(event);
         break;
       case 'task':
         if (event.kind === 'remove') this.#removeTask(event.object);
@@ -170,6 +176,7 @@ export class ServiceLoop implements Loop {
   }
 
   #expandNodes(view: StoreView): void {
+    for (const nodeId of this.#lostNodes.takeAffected(view)) this.#dirtyNodes.add(nodeId);
     for (const nodeId of this.#dirtyNodes) {
       for (const task of view.tasksOfNode(nodeId)) {
         const slot = this.#services.get(task.serviceId)?.slots.get(this.#mode.keyOf(task));
@@ -250,13 +257,12 @@ export class ServiceLoop implements Loop {
 }
 
 /** What one plan is made on: its view and time, and the groups it gives. */
-class Desk implements ServiceDesk, SlotHelp {
+class Desk extends ViewedLoss implements ServiceDesk, SlotHelp {
   readonly groups: ChangeGroup[] = [];
   readonly changedSlots: SlotState[] = [];
   readonly nowMs: number;
   readonly book: RevisionBook;
   readonly config: OrchestratorConfig;
-  readonly view: StoreView;
   /** Services that have to wait with new tasks until others are placed. */
   readonly heldBack = new Set<ServiceState>();
   readonly #random: Random;
@@ -270,8 +276,8 @@ class Desk implements ServiceDesk, SlotHelp {
     random: Random,
     unplaced: number,
   ) {
+    super(view);
     this.#newTasksLeft = Math.max(config.unplacedMax - unplaced, 0);
-    this.view = view;
     this.nowMs = nowMs;
     this.book = book;
     this.config = config;
@@ -295,10 +301,6 @@ class Desk implements ServiceDesk, SlotHelp {
 
   jitter(): number {
     return this.#random.next();
-  }
-
-  nodeOf(id: string): Node | undefined {
-    return id === '' ? undefined : this.view.get('node', id);
   }
 
   judgeOf(slot: SlotState): SlotJudge {

@@ -87,7 +87,9 @@ function isStartFirst(order: UpdateOrder, spec: ServiceSpec | undefined): boolea
 
 /** Whether two tasks of a slot can do their work at a time: nothing of what they have is for one only. */
 export function mayOverlap(spec: ServiceSpec | undefined): boolean {
-  const { container, networks = [] } = spec?.task ?? {};
+  const { container, networks = [], stopAfterDisconnectMs } = spec?.task ?? {};
+  // It stops without managers so that there is never another beside it.
+  if (stopAfterDisconnectMs !== undefined) return false;
   const takesHostPort = spec?.endpoint?.ports.some(({ publishMode }) => publishMode === PublishMode.HOST) === true;
   // A volume without a name is the task's own.
   const isShared = ({ type, source }: Mount): boolean => type !== MountType.TMPFS && source !== '';

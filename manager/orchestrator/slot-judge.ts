@@ -10,6 +10,7 @@ import { earliest } from '#common/earliest.ts';
 import { type Node, type Service, type Task, type TaskRollout, TaskState } from '#gen/swarm/v1/objects.ts';
 import type { Change, ChangeGroup } from '#manager/store/index.ts';
 import type { OrchestratorConfig } from './config.ts';
+import { fenceMs, isGivenUp, type LossRules, mayStillRun } from './node-loss.ts';
 import { decideRestart, describeEnd, replacementRefusal } from './restart-policy.ts';
 import type { RevisionBook } from './revision-book.ts';
 import { restartRules, stopMs } from './service-settings.ts';
@@ -30,10 +31,9 @@ export interface SlotQuestion {
 }
 
 /** What judging needs besides. */
-export interface SlotHelp {
+export interface SlotHelp extends LossRules {
   readonly config: OrchestratorConfig;
   readonly book: RevisionBook;
-  nodeOf(id: string): Node | undefined;
   newId(): string;
   /** From 0 to 1, excluded: by chance. */
   jitter(): number;
@@ -105,7 +105,7 @@ export class SlotJudge {
 
   /** For a slot that leaves no trace: its tasks are told to go, those that hold nothing are deleted. */
   clear(): SlotJudgement {
-    const changes = facts.clearSlot(this.#tasks, (id) => this.#help.nodeOf(id));
+    const changes = facts.clearSlot(this.#tasks, (task) => mayStillRun(task, this.#help));
     return { summary: EMPTY_SUMMARY, changes, wakeAtMs: undefined };
   }
 
@@ -136,13 +136,15 @@ export class SlotJudge {
     return nothing(this.#summary(newest));
   }
 
-  /** The node is gone or silent: at once and without counting an attempt. */
+  /** The node is gone or silent: without counting an attempt, as soon as its return is not waited for. */
   #lost(task: Task, node: Node | undefined): SlotJudgement {
     if (this.#question.nodeId !== '') {
       // A global service has nowhere else to go; what is there is looked at when the node comes back.
       return node === undefined ? this.clear() : nothing({ ...this.#summary(task), suspended: true });
     }
-    return this.#replaceUncounted(task, node?.status?.message ?? 'node is gone');
+    if (facts.hasEnded(task) || isGivenUp(task, this.#help))
+      return this.#replaceUncounted(task, node?.status?.message ?? 'node is gone');
+    return nothing({ ...this.#summary(task), running: false, steady: false, healthySinceMs: 0 });
   }
 
   #ended(task: Task, node: Node | undefined): SlotJudgement {
@@ -268,10 +270,12 @@ export class SlotJudge {
   }
 
   /** When a held task may start: after its delay, and when what was there before has stopped or had its time to. */
-  #startAtMs(task: Task): number {
+  #startAtMs(task: Task): number | undefined {
     const stopping = this.#stopping();
     if (stopping.length === 0) return task.startNotBeforeMs;
     const { book, config } = this.#help;
+    // One that never runs beside another waits for as long as it takes.
+    if (stopping.some((one) => fenceMs(this.#help.specOf(one)) > 0)) return undefined;
     const longestMs = Math.max(...stopping.map((one) => stopMs(book.get(one.serviceId, one.revision)?.spec)));
     return Math.max(task.startNotBeforeMs, task.createdAtMs + longestMs + config.stopOverdueMs);
   }
@@ -281,7 +285,7 @@ export class SlotJudge {
   }
 
   #mayStillRun(task: Task): boolean {
-    return facts.mayStillRun(task, this.#help.nodeOf(task.nodeId));
+    return mayStillRun(task, this.#help);
   }
 
   /** Why a new task cannot run at once: what is stopping already, and what is retired along with its creation. */

@@ -67,13 +67,12 @@ export function endedWithNode(task: Task, node: Node | undefined, withinMs: numb
 /** Whether nothing changed that the loops look at. */
 export function sameForTasks(a: Node, b: Node): boolean {
   return (
-    a.spec === b.spec && a.description === b.description && a.role === b.role && a.status?.state === b.status?.state
+    a.spec === b.spec &&
+    a.description === b.description &&
+    a.role === b.role &&
+    a.status?.state === b.status?.state &&
+    a.status?.silentMs === b.status?.silentMs
   );
-}
-
-/** May still hold a container: told to stop, not known to have stopped, on a node that can be waited for. */
-export function mayStillRun(task: Task, node: Node | undefined): boolean {
-  return isAssigned(task) && !hasEnded(task) && !isLost(node);
 }
 
 export function withDesired(task: Task, desiredState: TaskState): Task {
@@ -114,10 +113,10 @@ export function forgetLog(task: Task): Change | undefined {
 }
 
 /** Makes all traces of a slot go: what may run is told to, the rest is deleted. */
-export function clearSlot(tasks: readonly Task[], nodeOf: (id: string) => Node | undefined): ChangeGroup {
+export function clearSlot(tasks: readonly Task[], mayStillRun: (task: Task) => boolean): ChangeGroup {
   const changes: Change[] = [];
   for (const task of tasks)
-    if (!mayStillRun(task, nodeOf(task.nodeId))) changes.push(removeTask(task));
+    if (!mayStillRun(task)) changes.push(removeTask(task));
     else if (task.desiredState !== TaskState.REMOVE) changes.push(updateTask(withDesired(task, TaskState.REMOVE)));
   return changes;
 }

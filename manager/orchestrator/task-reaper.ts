@@ -5,6 +5,7 @@
 import { type Node, NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import type { ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
 import type { OrchestratorConfig } from './config.ts';
+import { mayStillRun, ViewedLoss } from './node-loss.ts';
 import { byAge } from './slot-tasks.ts';
 import {
   hasEnded,
@@ -184,6 +185,8 @@ export class TaskReaper implements Loop {
       const before = changes.length;
       for (const task of view.tasksOfNode(nodeId)) {
         if (!isAssigned(task) || hasEnded(task)) continue;
+        // The time since it is down is by the wall clock, which people set.
+        if (mayStillRun(task, new ViewedLoss(view))) continue;
         changes.push(orphan(task, 'node has been down for too long; the task is given up for lost', nowMs));
       }
       if (changes.length === before) this.#down.delete(nodeId);

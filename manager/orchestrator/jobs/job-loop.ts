@@ -12,7 +12,6 @@ import {
   type JobRun,
   JobRunState,
   type JobStatus,
-  type Node,
   RevisionOutcome,
   type Service,
   type Task,
@@ -20,6 +19,7 @@ import {
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import type { Change, ChangeGroup, Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
 import type { OrchestratorConfig } from '../config.ts';
+import { LostNodes, mayStillRun, ViewedLoss } from '../node-loss.ts';
 import { describeEnd } from '../restart-policy.ts';
 import { RevisionBook } from '../revision-book.ts';
 import { removeService } from '../service-removal.ts';
@@ -37,6 +37,7 @@ export class JobLoop implements Loop {
   readonly #random: Random;
   readonly #book = new RevisionBook();
   readonly #jobs = new Map<string, JobState>();
+  readonly #lostNodes = new LostNodes();
   readonly #timers = new Heap<JobTimer>((a, b) => a.atMs - b.atMs);
   /** To be judged. */
   readonly #slots = new Set<JobSlot>();
@@ -60,6 +61,7 @@ export class JobLoop implements Loop {
     this.#slots.clear();
     this.#dirtyJobs.clear();
     this.#dirtyNodes.clear();
+    this.#lostNodes.clear();
     this.#allNodes.clear();
     this.#changing.clear();
     for (const service of view.all('service')) this.#setService(service);
@@ -81,6 +83,9 @@ export class JobLoop implements Loop {
         if (event.kind === 'remove') this.#book.remove(event.object);
         else this.#book.set(event.object);
         this.#revisionChanged(event.object.serviceId);
+        break;
+      case 'cluster':
+        this.#lostNodes.observe(event);
         break;
       case 'task':
         if (event.kind === 'remove') this.#removeTask(event.object);
@@ -163,6 +168,7 @@ export class JobLoop implements Loop {
   }
 
   #expandNodes(view: StoreView): void {
+    for (const nodeId of this.#lostNodes.takeAffected(view)) this.#dirtyNodes.add(nodeId);
     for (const nodeId of this.#dirtyNodes) {
       for (const task of view.tasksOfNode(nodeId)) {
         const slot = this.#jobs.get(task.serviceId)?.find(task.jobIteration, keyOf(task));
@@ -305,18 +311,17 @@ interface DeskJudgement {
 }
 
 /** What one plan is made on: its view and time, and the groups it gives. */
-class Desk implements JobSlotHelp {
+class Desk extends ViewedLoss implements JobSlotHelp {
   readonly groups: ChangeGroup[] = [];
   readonly changedSlots: JobSlot[] = [];
   readonly nowMs: number;
   readonly book: RevisionBook;
   readonly config: OrchestratorConfig;
-  readonly #view: StoreView;
   readonly #random: Random;
   readonly #changedJobs = new Set<JobState>();
 
   constructor(view: StoreView, nowMs: number, book: RevisionBook, config: OrchestratorConfig, random: Random) {
-    this.#view = view;
+    super(view);
     this.nowMs = nowMs;
     this.book = book;
     this.config = config;
@@ -329,10 +334,6 @@ class Desk implements JobSlotHelp {
 
   jitter(): number {
     return this.#random.next();
-  }
-
-  nodeOf(id: string): Node | undefined {
-    return id === '' ? undefined : this.#view.get('node', id);
   }
 
   /** A slot of the run that is going on. */
@@ -357,11 +358,11 @@ class Desk implements JobSlotHelp {
     const { job, tasks } = slot;
     const changes =
       job.service.pendingDelete || !job.isKept(slot.iteration)
-        ? facts.clearSlot(tasks, (id) => this.nodeOf(id))
+        ? facts.clearSlot(tasks, (task) => mayStillRun(task, this))
         : tasks
             .filter((task) => facts.isWanted(task) && !facts.hasEnded(task))
             .flatMap((task) => facts.retire(task) ?? []);
-    const stopping = tasks.some((task) => facts.mayStillRun(task, this.nodeOf(task.nodeId)));
+    const stopping = tasks.some((task) => mayStillRun(task, this));
     return { outcome: stopping ? 'stopping' : 'empty', changes, wakeAtMs: undefined };
   }
 

@@ -8,6 +8,7 @@
 import { type Node, type Service, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import type { Change, ChangeGroup } from '#manager/store/index.ts';
 import type { OrchestratorConfig } from '../config.ts';
+import { fenceMs, isGivenUp, type LossRules, mayStillRun } from '../node-loss.ts';
 import { decideRestart, describeEnd } from '../restart-policy.ts';
 import type { RevisionBook } from '../revision-book.ts';
 import { type RestartRules, restartRules, stopMs } from '../service-settings.ts';
@@ -37,10 +38,9 @@ export interface JobSlotQuestion {
   readonly nowMs: number;
 }
 
-export interface JobSlotHelp {
+export interface JobSlotHelp extends LossRules {
   readonly config: OrchestratorConfig;
   readonly book: RevisionBook;
-  nodeOf(id: string): Node | undefined;
   /** From 0 to 1, excluded. */
   jitter(): number;
 }
@@ -112,10 +112,13 @@ export class JobSlotJudge {
   }
 
   #lost(task: Task, node: Node | undefined): JobSlotJudgement {
-    if (!this.#isNode) return this.#replaceUncounted(task, node?.status?.message || 'its node is gone');
+    if (!this.#isNode)
+      return isGivenUp(task, this.#help)
+        ? this.#replaceUncounted(task, node?.status?.message || 'its node is gone')
+        : still('active');
     // There is nowhere else to go: what is there is looked at when the node comes back.
     if (node !== undefined) return still('absent');
-    return { ...still('absent'), changes: facts.clearSlot(this.#tasks, (id) => this.#help.nodeOf(id)) };
+    return { ...still('absent'), changes: facts.clearSlot(this.#tasks, (one) => mayStillRun(one, this.#help)) };
   }
 
   /** The node is to be left: the task is stopped, and its end decides how the slot goes on. */
@@ -148,18 +151,19 @@ export class JobSlotJudge {
     const changes = this.#retireAllBut(task);
     if (task.desiredState === TaskState.COMPLETE) return { outcome: 'active', changes, wakeAtMs: undefined };
     const startAtMs = this.#startAtMs(task);
+    if (startAtMs === undefined) return { outcome: 'active', changes, wakeAtMs: undefined };
     if (startAtMs > this.#question.nowMs) return { outcome: 'active', changes, wakeAtMs: startAtMs };
     const started = facts.updateTask({ ...facts.withDesired(task, TaskState.COMPLETE), holdReason: '' });
     return { outcome: 'active', changes: [...changes, started], wakeAtMs: undefined };
   }
 
   /** When a held task may start: after its delay, and when what was there before has stopped or had its time to. */
-  #startAtMs(task: Task): number {
+  #startAtMs(task: Task): number | undefined {
     const { book, config } = this.#help;
-    const stopping = this.#tasks.some(
-      (one) => one.id !== task.id && facts.mayStillRun(one, this.#help.nodeOf(one.nodeId)),
-    );
-    if (!stopping) return task.startNotBeforeMs;
+    const stopping = this.#tasks.filter((one) => one.id !== task.id && mayStillRun(one, this.#help));
+    if (stopping.length === 0) return task.startNotBeforeMs;
+    // One that never runs beside another waits for as long as it takes.
+    if (stopping.some((one) => fenceMs(this.#help.specOf(one)) > 0)) return undefined;
     const longestMs = stopMs(book.get(task.serviceId, task.revision)?.spec) + config.stopOverdueMs;
     return Math.max(task.startNotBeforeMs, task.createdAtMs + longestMs);
   }
