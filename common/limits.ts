@@ -41,6 +41,8 @@ export const LIMITS = {
   REPLICAS_PER_SERVICE: 100_000,
   SERVICES_PER_CLUSTER: 10_000,
   NODES_PER_CLUSTER: 10_000,
+  /** Clients from outside of the swarm. */
+  CLIENTS_PER_CLUSTER: 1_000,
   /** Named volumes of a node that the swarm knows of. */
   VOLUMES_PER_NODE: 1000,
   /** Containers of `swarm run` on a node: those that have not ended, and those that have and are still shown. */
@@ -68,7 +70,10 @@ export const LIMITS = {
   REVISIONS_KEPT: 10,
   /** Ended runs of a job, each of which keeps its tasks. */
   JOB_RUNS_KEPT: 100,
-  /** Changes in one store transaction, and their encoded size. */
+  /** Events that the swarm remembers, the newest ones, and the size of one. */
+  EVENTS_KEPT: 10_000,
+  EVENT_BYTES: 2048,
+  /** Changes in one store transaction, and their encoded size; the events that they make come on top. */
   CHANGES_PER_TRANSACTION: 200,
   TRANSACTION_BYTES: 4 * 1024 * 1024,
   /** One gRPC message, either way. */
@@ -78,6 +83,8 @@ export const LIMITS = {
   MIN_CPU_NANOS: 1_000_000, // 0.001 CPU
   MIN_MEMORY_BYTES: 4 * 1024 * 1024,
   MIN_CERT_EXPIRY_MS: 60 * 60 * 1000,
+  /** Lifetime of a client's certificate, unless its maker says otherwise; it never outlives the root. */
+  CLIENT_EXPIRY_MS: 365 * 24 * 60 * 60 * 1000,
   /** Time between scheduled snapshots, and how many of them a manager keeps. */
   MIN_SAVE_INTERVAL_MS: 10_000,
   SAVES_KEPT: 10_000,

@@ -250,7 +250,9 @@ export function refuseCall(path: string, caller: Caller): SwarmError | undefined
 }
 
 function hintFor(caller: Caller, allowed: readonly CallerClass[]): string {
-  if (!allowed.includes('manager')) return 'run the command on the machine that it is about';
+  const forClients = allowed.some((name) => name === 'admin' || name === 'operator' || name === 'viewer');
+  if (!allowed.includes('manager') || (caller.kind === 'client' && !forClients))
+    return 'run the command on the machine that it is about';
   if (caller.kind !== 'client') return 'run the command on a manager';
   return 'ask an administrator for a client of another role: `swarm client create --role ...`';
 }

@@ -58,6 +58,8 @@ import {
 import type { Node } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import { ClientApi, type ClientIssuer } from './client-api.ts';
+import { checkNodeRights, maySeeTokens } from './client-rights.ts';
 import { policyWarnings } from './cluster-policy.ts';
 import { type JoinTokenMaker, rotateTokens, updateClusterSpec } from './clusters.ts';
 import type { Decision } from './decision.ts';
@@ -89,6 +91,8 @@ export interface ControlOptions {
   readonly random: Random;
   readonly images: ImagePinner;
   readonly tokens: JoinTokenMaker;
+  /** Signs for clients; left out where there is no certificate authority. */
+  readonly clients?: ClientIssuer | undefined;
   readonly now: () => number;
   readonly logger: Logger;
 }
@@ -98,6 +102,7 @@ export class ControlApi {
   readonly #writes: WriteQueue;
   /** Secrets and configs. */
   readonly payloads: PayloadApi;
+  readonly clients: ClientApi;
   readonly jobs: JobApi;
   readonly rebalancing: RebalanceApi;
   readonly rollouts: RolloutApi;
@@ -112,6 +117,7 @@ export class ControlApi {
     this.volumes = new VolumeApi({ writes: this.#writes, view: () => store.view(), random, selfNodeId });
     const view = (): StoreView => store.view();
     this.stacks = new StackApi({ writes: this.#writes, view, images: options.images, random, now });
+    this.clients = new ClientApi({ writes: this.#writes, view, random, now, issuer: options.clients });
     this.jobs = new JobApi({ writes: this.#writes, now });
     this.rebalancing = new RebalanceApi({ writes: this.#writes, view, now });
     this.rollouts = new RolloutApi({ writes: this.#writes, random, now });
@@ -131,9 +137,9 @@ export class ControlApi {
 
   // Cluster
 
-  async getCluster(_caller: ControlCaller): Promise<GetClusterResponse> {
+  async getCluster(caller: ControlCaller): Promise<GetClusterResponse> {
     const cluster = this.#view().cluster();
-    return { cluster: cluster === undefined ? undefined : redactCluster(cluster, true) };
+    return { cluster: cluster === undefined ? undefined : redactCluster(cluster, maySeeTokens(caller)) };
   }
 
   async updateCluster(caller: ControlCaller, request: UpdateClusterRequest): Promise<UpdateClusterResponse> {
@@ -167,7 +173,10 @@ export class ControlApi {
 
   async updateNode(caller: ControlCaller, request: UpdateNodeRequest): Promise<UpdateNodeResponse> {
     const { members } = this.#options;
-    const { view } = await this.#write(caller, (current) => updateNode(current, request, members()));
+    const { view } = await this.#write(caller, (current) => {
+      checkNodeRights(current, request, caller);
+      return updateNode(current, request, members());
+    });
     const node = view.get('node', request.id);
     return { node: node === undefined ? undefined : this.#shown(node) };
   }

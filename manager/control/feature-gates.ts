@@ -6,7 +6,7 @@ import { SwarmError } from '#common/errors.ts';
 import { type ClusterSpec, type ServiceSpec, UpdateOrder } from '#gen/swarm/v1/specs.ts';
 import { NETWORKS_LEVEL, publishesByIngress } from '#manager/allocator/index.ts';
 import { isJob } from '#manager/orchestrator/index.ts';
-import { isPlainConstraint, needAbove, SERVICES_LEVEL } from '#manager/scheduler/index.ts';
+import { IDENTITY_LEVEL, isPlainConstraint, needAbove, SERVICES_LEVEL } from '#manager/scheduler/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 
 interface FeatureGate<Spec> {
@@ -87,6 +87,11 @@ export function requireNetworks(view: StoreView, field: string): void {
 /** @throws SwarmError `feature-level` while the cluster can have no secrets, configs, volumes, stacks and the like */
 export function requireServices(view: StoreView, field: string): void {
   if (levelOf(view) < SERVICES_LEVEL) throw tooLow(field, SERVICES_LEVEL, levelOf(view));
+}
+
+/** @throws SwarmError `feature-level` while the cluster can have no clients, events and what else is about identity */
+export function requireIdentity(view: StoreView, field: string): void {
+  if (levelOf(view) < IDENTITY_LEVEL) throw tooLow(field, IDENTITY_LEVEL, levelOf(view));
 }
 
 function levelOf(view: StoreView): number {

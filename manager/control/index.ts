@@ -1,3 +1,4 @@
+export type { ClientIssuer, ClientOrder, IssuedClientCertificate } from './client-api.ts';
 export { type JoinTokenMaker, validateClusterSpec } from './clusters.ts';
 export { ControlApi, type ControlOptions } from './control-api.ts';
 export type { ImagePinner } from './image-pins.ts';

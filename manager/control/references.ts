@@ -1,6 +1,6 @@
 /** Finding what a user means: a full id, a name, or the unique beginning of an id, in this order. */
 import { SwarmError } from '#common/errors.ts';
-import type { Network, Node, Service, Stack, Task } from '#gen/swarm/v1/objects.ts';
+import type { Client, Network, Node, Service, Stack, Task } from '#gen/swarm/v1/objects.ts';
 import type { Payload, PayloadKind } from '#manager/payloads/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 
@@ -80,6 +80,12 @@ export function findStack(view: StoreView, reference: string): Stack {
   checkReference('stack', reference);
   const exact = view.get('stack', reference) ?? view.find('stack', 'name', reference.toLowerCase());
   return exact ?? one('stack', reference, view.byIdPrefix('stack', reference, MATCHES_MAX));
+}
+
+export function findClient(view: StoreView, reference: string): Client {
+  checkReference('client', reference);
+  const exact = view.get('client', reference) ?? view.find('client', 'name', reference.toLowerCase());
+  return exact ?? one('client', reference, view.byIdPrefix('client', reference, MATCHES_MAX));
 }
 
 /** `self` is the id of the node that answers. */

@@ -1,12 +1,23 @@
 /** Writes of the API, decided one after the other: what one of them checked still holds when it is committed. */
+import type { ClientRoleName } from '#certs/client-identity.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import type { Decision } from './decision.ts';
+
+/** A client from outside of the swarm, as its certificate says it. */
+export interface CallingClient {
+  readonly clientId: string;
+  readonly role: ClientRoleName;
+  /** Of the certificate that it shows, hexadecimal. */
+  readonly serial: string;
+}
 
 /** Who calls, for the record and for what they may see. */
 export interface ControlCaller {
   /** Node id, or "local" for the daemon's own socket. */
   readonly author: string;
+  /** Set for clients: they may not do and see everything that root of a manager may. */
+  readonly client?: CallingClient | undefined;
 }
 
 export interface ControlStore {

@@ -2,6 +2,7 @@
 import { peerIdentity } from '#certs/peer.ts';
 import type { Logger } from '#common/log.ts';
 import { CertificateAuthorityService } from '#gen/swarm/v1/ca.ts';
+import { ClientService } from '#gen/swarm/v1/clients.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { DispatcherService } from '#gen/swarm/v1/dispatcher.ts';
@@ -21,6 +22,7 @@ import { RpcServer } from '#proto/grpc/server.ts';
 import { admitClient } from './admit-client.ts';
 import { admitNode, roleOfNode, strangerProblem } from './admit-node.ts';
 import { caHandlers } from './handlers/ca-handlers.ts';
+import { clientHandlers } from './handlers/client-handlers.ts';
 import { containerHandlers } from './handlers/container-handlers.ts';
 import { controlHandlers } from './handlers/control-handlers.ts';
 import { dispatcherHandlers } from './handlers/dispatcher-handlers.ts';
@@ -37,6 +39,9 @@ import { stackHandlers } from './handlers/stack-handlers.ts';
 import { volumeHandlers } from './handlers/volume-handlers.ts';
 import { watchHandlers } from './handlers/watch-handlers.ts';
 import type { NodeIdentity } from './node-identity.ts';
+
+/** How long streams may outlive the certificate that they were opened with; a look at 10,000 takes 1 ms. */
+const EXPIRY_LOOK_MS = 1_000;
 
 export interface ClusterServerOptions {
   /** Who serves, and on which address. */
@@ -71,6 +76,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   });
   server.addService(CertificateAuthorityService, caHandlers(manager));
   server.addService(ControlService, controlHandlers(manager));
+  server.addService(ClientService, clientHandlers(manager));
   server.addService(ContainerService, containerHandlers(manager));
   server.addService(DispatcherService, dispatcherHandlers(manager));
   server.addService(DoctorService, doctorHandlers(manager));
@@ -87,6 +93,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   server.addService(HealthService, healthHandlers({ problem: options.problem }));
   const port = await server.listen(identity.addresses.listen, identity.freshServerCredentials());
   let log: GrpcPeerTransport | undefined;
+  const expiry = setInterval(() => server.endExpired(Date.now()), EXPIRY_LOOK_MS);
   return {
     port,
     serveLog: (transport) => {
@@ -100,6 +107,9 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       server.review(isConcerned);
       log?.reviewStrangers();
     },
-    close: () => server.close(),
+    close: () => {
+      clearInterval(expiry);
+      return server.close();
+    },
   };
 }

@@ -1,5 +1,6 @@
 /** The local API: everything, for root of this host, on a socket. */
 import type { Logger } from '#common/log.ts';
+import { ClientService } from '#gen/swarm/v1/clients.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { DoctorService } from '#gen/swarm/v1/doctor.ts';
@@ -18,6 +19,7 @@ import { VolumeService } from '#gen/swarm/v1/volumes.ts';
 import { WatchService } from '#gen/swarm/v1/watch.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
+import { clientHandlers } from './handlers/client-handlers.ts';
 import { controlHandlers } from './handlers/control-handlers.ts';
 import { doctorHandlers } from './handlers/doctor-handlers.ts';
 import { healthHandlers } from './handlers/health-handlers.ts';
@@ -47,6 +49,7 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Rpc
   const manager = () => membership.manager();
   server.addService(NodeService, options.node);
   server.addService(ControlService, controlHandlers(manager));
+  server.addService(ClientService, clientHandlers(manager));
   server.addService(ContainerService, options.containers);
   server.addService(SnapshotService, options.snapshots);
   server.addService(DoctorService, doctorHandlers(manager));

@@ -6,13 +6,22 @@ import { createClient } from '#proto/grpc/client.ts';
 import type { CallOptions, Client } from '#proto/grpc/methods.ts';
 import { authorOf, caughtUp, type ServingManager } from './manager-access.ts';
 
+/** Who asks, and, of clients, as what. */
+export function controlCallerOf(context: CallContext, serving: ServingManager): ControlCaller {
+  const author = authorOf(context, serving);
+  const { caller } = context;
+  if (caller.kind !== 'client') return { author };
+  const { clientId, role, serial } = caller;
+  return { author, client: { clientId, role, serial } };
+}
+
 export async function read<T>(
   serving: ServingManager,
   context: CallContext,
   answer: (api: ControlApi, by: ControlCaller) => Promise<T>,
 ): Promise<T> {
   await caughtUp(serving, context);
-  return answer(serving.control, { author: authorOf(context, serving) });
+  return answer(serving.control, controlCallerOf(context, serving));
 }
 
 export async function* list<T>(
@@ -21,7 +30,7 @@ export async function* list<T>(
   answer: (api: ControlApi, by: ControlCaller) => AsyncIterable<T>,
 ): AsyncGenerator<T> {
   await caughtUp(serving, context);
-  yield* answer(serving.control, { author: authorOf(context, serving) });
+  yield* answer(serving.control, controlCallerOf(context, serving));
 }
 
 /** One write, as the leader decides it, and as another manager asks the leader for it. */
@@ -36,7 +45,7 @@ export function writesOf<const S extends ServiceDefinition>(
 ): <T>(serving: ServingManager, context: CallContext, call: Write<S, T>) => Promise<T> {
   return (serving, context, call) =>
     serving.leaderCalls.unary(context, {
-      local: () => call.local(serving.control, { author: authorOf(context, serving) }),
+      local: () => call.local(serving.control, controlCallerOf(context, serving)),
       remote: (transport, options) => call.remote(createClient(service, transport), options),
     });
 }

@@ -8,6 +8,7 @@ import type { LogBroker } from '#manager/logbroker/index.ts';
 import type { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import type { WatchSource } from '#manager/watch/index.ts';
 import type { CallContext } from '#proto/grpc/call-context.ts';
+import { refuseRevoked } from '../admit-client.ts';
 import type { LeaderCalls } from '../leader-calls.ts';
 import type { ManagerRole } from '../manager-role.ts';
 
@@ -38,10 +39,11 @@ const BARRIER_TIMEOUT_MS = 5_000;
 
 /**
  * From here on what is read at this manager includes everything that any manager had acknowledged before the call.
- * @throws SwarmError `no-quorum` when nobody leads
+ * @throws SwarmError `no-quorum` when nobody leads; `client-revoked` for a client that this manager had not heard of
  */
 export async function caughtUp(manager: ServingManager, context: CallContext): Promise<void> {
   await manager.store.readBarrier({ timeoutMs: Math.min(BARRIER_TIMEOUT_MS, patience(context, BARRIER_TIMEOUT_MS)) });
+  refuseRevoked(manager.store.view(), context);
 }
 
 /** How long the caller goes on waiting. */
