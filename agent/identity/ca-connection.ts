@@ -18,17 +18,17 @@ export interface CaConnection {
   close(): void;
 }
 
-/** Connects on first use. `address` is host:port. */
-export type DialCa = (address: string, trust: ClientTrust) => CaConnection;
+/** Connects on first use. `address` is host:port; the signal, where there is one, ends calls that are under way. */
+export type DialCa = (address: string, trust: ClientTrust, signal?: AbortSignal) => CaConnection;
 
-export const dialCa: DialCa = (address, trust) => {
+export const dialCa: DialCa = (address, trust, signal) => {
   const credentials = new NodeChannelCredentials(trust);
   const transport = new GrpcTransport({ target: { kind: 'address', name: address }, credentials });
   const client = createClient(CertificateAuthorityService, transport);
   return {
-    getRootCertificate: (timeoutMs) => client.getRootCertificate({}, { timeoutMs }),
-    issueNodeCertificate: (request, timeoutMs) => client.issueNodeCertificate(request, { timeoutMs }),
-    getNodeCertificateStatus: (nodeId, timeoutMs) => client.getNodeCertificateStatus({ nodeId }, { timeoutMs }),
+    getRootCertificate: (timeoutMs) => client.getRootCertificate({}, { timeoutMs, signal }),
+    issueNodeCertificate: (request, timeoutMs) => client.issueNodeCertificate(request, { timeoutMs, signal }),
+    getNodeCertificateStatus: (nodeId, timeoutMs) => client.getNodeCertificateStatus({ nodeId }, { timeoutMs, signal }),
     close: () => transport.close(),
   };
 };

@@ -5,7 +5,7 @@
  *     <state>/node/node.crt     this node's certificate, then intermediates
  *     <state>/node/node.key     its key, 0600
  *     <state>/node/state.json   managers, addresses, where the directory was made
- *     <state>/node/renewal.json key and certificate that are about to replace those above
+ *     <state>/node/renewal.json key, certificate and roots that are about to replace those above
  *     <state>/joining/node.key  the key of a join that is under way
  *
  * `node` appears whole, by one rename, as the last step of init and join: a node that has it is a member.
@@ -39,6 +39,7 @@ import {
   type NodeState,
 } from './node-state.ts';
 import { decodeRenewal, encodeRenewal } from './renewal-file.ts';
+import { acceptRoots, sameRoots } from './trusted-roots.ts';
 
 export interface NewIdentity {
   readonly privateKey: KeyObject;
@@ -162,13 +163,31 @@ export class IdentityStore {
   async replaceCertificate(renewed: {
     readonly privateKey: KeyObject;
     readonly certificatePem: string;
+    /** Roots to be trusted from now on; undefined: those that are. */
+    readonly rootsPem?: string | undefined;
   }): Promise<void> {
     const keyPath = join(this.#directory, FILES.key);
     const { headers } = decodeKeyFile(Buffer.from(await this.#read(FILES.key)), keyPath);
     const key = encodeKeyFile({ privateKey: renewed.privateKey, headers });
     const path = join(this.#directory, FILES.renewal);
-    await writeFileAtomic(path, encodeRenewal({ key, certificate: renewed.certificatePem }), 0o600);
+    const { certificatePem: certificate, rootsPem: roots } = renewed;
+    await writeFileAtomic(path, encodeRenewal({ key, certificate, roots }), 0o600);
     await this.#finishRenewal();
+  }
+
+  /**
+   * Trusts these roots (PEM) from now on, and no other. False when they are those that are trusted already.
+   * @throws SwarmError `bad-certificate`, `wrong-cluster` or `expired` for a set that does not vouch for this node itself
+   */
+  async replaceRoots(pem: Uint8Array | string, nowMs: number): Promise<boolean> {
+    await this.#finishRenewal();
+    const path = join(this.#directory, FILES.root);
+    const certificatePath = join(this.#directory, FILES.certificate);
+    const chain = parseCertificates(await this.#read(FILES.certificate), certificatePath);
+    const accepted = acceptRoots(pem, chain, nowMs);
+    if (sameRoots(accepted.roots, parseCertificates(await this.#read(FILES.root), path))) return false;
+    await writeFileAtomic(path, accepted.pem, 0o644);
+    return true;
   }
 
   /** Remembers the managers that are known now, for the next start. */
@@ -235,7 +254,8 @@ export class IdentityStore {
   async #finishRenewal(): Promise<void> {
     const path = join(this.#directory, FILES.renewal);
     if ((await statOf(path)) === undefined) return;
-    const { key, certificate } = decodeRenewal(await this.#read(FILES.renewal), path);
+    const { key, certificate, roots } = decodeRenewal(await this.#read(FILES.renewal), path);
+    if (roots !== undefined) await writeFileAtomic(join(this.#directory, FILES.root), roots, 0o644);
     await writeFileAtomic(join(this.#directory, FILES.key), key, 0o600);
     await writeFileAtomic(join(this.#directory, FILES.certificate), certificate, 0o644);
     await rm(path, { force: true });

@@ -1,5 +1,6 @@
 export { type CaConnection, type DialCa, dialCa } from './ca-connection.ts';
-export { IDENTITY_CONFIG, type IdentityConfig } from './config.ts';
+export { CertificateRenewer, type RenewalStatus } from './certificate-renewer.ts';
+export { IDENTITY_CONFIG, type IdentityConfig, RENEWAL_CONFIG, type RenewalConfig } from './config.ts';
 export { type FetchedRoot, fetchRoot } from './fetch-root.ts';
 export type { HomeCheck } from './home-check.ts';
 export { IdentityStore, type LoadedIdentity, type NewIdentity } from './identity-store.ts';

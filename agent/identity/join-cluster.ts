@@ -15,7 +15,7 @@ import { SwarmError } from '#common/errors.ts';
 import { formatHostPort, parseHostPort } from '#common/host-port.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
-import { IssueNodeCertificateRequest } from '#gen/swarm/v1/ca.ts';
+import { type GetNodeCertificateStatusResponse, IssueNodeCertificateRequest } from '#gen/swarm/v1/ca.ts';
 import { IssuanceState } from '#gen/swarm/v1/objects.ts';
 import type { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import type { CaConnection, DialCa } from './ca-connection.ts';
@@ -23,6 +23,7 @@ import { CLUSTER_PORT, type IdentityConfig, MANAGERS_MAX } from './config.ts';
 import { type FetchedRoot, fetchRoot } from './fetch-root.ts';
 import type { IdentityStore } from './identity-store.ts';
 import type { KnownManager, NodeAddresses } from './node-state.ts';
+import { acceptRoots } from './trusted-roots.ts';
 
 export interface JoinOptions {
   readonly store: IdentityStore;
@@ -135,7 +136,7 @@ class Join {
     await store.install({
       privateKey: keys.privateKey,
       certificatePem: certificatesPem(chain),
-      rootPem: certificatesPem([root.certificate]),
+      rootPem: this.#rootsToTrust(issued.trustedRootsPem, chain, root),
       managers: knownManagers([address, ...issued.managerAddresses]),
       addresses,
     });
@@ -144,7 +145,7 @@ class Join {
   async #issued(
     connection: CaConnection,
     nodeId: string,
-  ): Promise<{ readonly certificatePem: Uint8Array; readonly managerAddresses: readonly string[] }> {
+  ): Promise<Pick<GetNodeCertificateStatusResponse, 'certificatePem' | 'managerAddresses' | 'trustedRootsPem'>> {
     for (;;) {
       const status = await connection.getNodeCertificateStatus(nodeId, this.#timeoutMs());
       if (status.state === IssuanceState.ISSUED) return status;
@@ -168,6 +169,19 @@ class Join {
         reason: 'bad-certificate',
         message: 'the manager answered with the certificate of another key or node',
       });
+  }
+
+  /** While the root is being replaced a manager, verified by the token's root, names both; otherwise that one alone. */
+  #rootsToTrust(offered: Uint8Array, chain: readonly Certificate[], root: FetchedRoot): string {
+    const pinned = certificatesPem([root.certificate]);
+    if (offered.length === 0) return pinned;
+    try {
+      return acceptRoots(offered, chain, this.#options.clock.now()).pem;
+    } catch (thrown) {
+      const error = SwarmError.from(thrown).message;
+      this.#options.logger.error('the roots that came with a certificate are not trusted', { error });
+      return pinned;
+    }
   }
 
   /** For the next request: never past the end of the join. */

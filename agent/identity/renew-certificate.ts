@@ -9,11 +9,13 @@ import { generateKeyPair, type KeyPair, keysMatch } from '#certs/key.ts';
 import { verifyChain } from '#certs/verify-chain.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
+import type { Logger } from '#common/log.ts';
 import { IssueNodeCertificateRequest } from '#gen/swarm/v1/ca.ts';
 import { IssuanceState } from '#gen/swarm/v1/objects.ts';
 import type { CaConnection, DialCa } from './ca-connection.ts';
 import type { IdentityConfig } from './config.ts';
 import type { IdentityStore, LoadedIdentity } from './identity-store.ts';
+import { acceptRoots } from './trusted-roots.ts';
 
 export interface RenewOptions {
   readonly store: IdentityStore;
@@ -23,7 +25,17 @@ export interface RenewOptions {
   readonly managers: readonly string[];
   readonly dial: DialCa;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly config: IdentityConfig;
+  /** Ends it, with nothing changed unless the certificate was being kept already. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a manager issued, checked. */
+interface Issued {
+  readonly chain: readonly Certificate[];
+  /** Undefined: those that are trusted stay. */
+  readonly rootsPem: string | undefined;
 }
 
 /**
@@ -31,23 +43,28 @@ export interface RenewOptions {
  * then. Rejects with the last manager's error when none did; nothing has changed in that case.
  */
 export async function renewCertificate(options: RenewOptions): Promise<LoadedIdentity> {
-  const { store, current, managers, dial, clock } = options;
+  const { store, current, managers, dial, clock, config, signal } = options;
+  const deadlineMs = clock.monotonic() + config.renewTimeoutMs;
   let failure = new SwarmError({
     code: 'unavailable',
     reason: 'connection-failed',
     message: 'this node knows no manager that could renew its certificate',
   });
   for (const address of managers) {
-    const connection = dial(address, {
+    const leftMs = deadlineMs - clock.monotonic();
+    if (leftMs <= 0 || signal?.aborted === true) break;
+    const trust = {
       kind: 'member',
       identity: () => current.tls,
       expect: { role: 'manager', clusterId: current.identity.clusterId },
-    });
+    } as const;
+    const connection = dial(address, trust, signal);
     try {
       const keys = generateKeyPair();
-      const chain = await issue(options, connection, keys);
-      checkIssued(options, chain, keys);
-      await store.replaceCertificate({ privateKey: keys.privateKey, certificatePem: certificatesPem(chain) });
+      const { chain, rootsPem } = await issue(options, connection, keys, Math.min(leftMs, config.requestTimeoutMs));
+      signal?.throwIfAborted();
+      const certificatePem = certificatesPem(chain);
+      await store.replaceCertificate({ privateKey: keys.privateKey, certificatePem, rootsPem });
       const renewed = await store.load(clock.now());
       if (renewed !== undefined) return renewed;
     } catch (thrown) {
@@ -59,12 +76,16 @@ export async function renewCertificate(options: RenewOptions): Promise<LoadedIde
   throw failure;
 }
 
-async function issue(options: RenewOptions, connection: CaConnection, keys: KeyPair): Promise<readonly Certificate[]> {
-  const { requestTimeoutMs } = options.config;
+async function issue(
+  options: RenewOptions,
+  connection: CaConnection,
+  keys: KeyPair,
+  timeoutMs: number,
+): Promise<Issued> {
   const { nodeId } = options.current.identity;
   const request = IssueNodeCertificateRequest.create({ csrPem: Buffer.from(createCertificateRequest(keys)) });
-  await connection.issueNodeCertificate(request, requestTimeoutMs);
-  const status = await connection.getNodeCertificateStatus(nodeId, requestTimeoutMs);
+  await connection.issueNodeCertificate(request, timeoutMs);
+  const status = await connection.getNodeCertificateStatus(nodeId, timeoutMs);
   if (status.state !== IssuanceState.ISSUED)
     throw new SwarmError({
       code: 'unavailable',
@@ -72,14 +93,36 @@ async function issue(options: RenewOptions, connection: CaConnection, keys: KeyP
       message: `the manager issued no certificate: ${status.error || 'it gave no reason'}`,
       hint: 'it is asked again',
     });
-  return parseCertificates(status.certificatePem, 'the certificate that the manager issued');
+  const chain = parseCertificates(status.certificatePem, 'the certificate that the manager issued');
+  const rootsPem = rootsOf(options, status.trustedRootsPem, chain);
+  checkIssued(options, chain, keys, rootsPem);
+  return { chain, rootsPem };
+}
+
+/** The roots that come with the certificate; undefined when there are none, or none that would do. */
+function rootsOf(
+  { clock, logger }: RenewOptions,
+  offered: Uint8Array,
+  chain: readonly Certificate[],
+): string | undefined {
+  if (offered.length === 0) return undefined;
+  try {
+    return acceptRoots(offered, chain, clock.now()).pem;
+  } catch (thrown) {
+    logger.error('the roots that came with a certificate are not trusted', { error: SwarmError.from(thrown).message });
+    return undefined;
+  }
 }
 
 /** A manager that answers from a state before the request would send the certificate of the old key. */
-function checkIssued(options: RenewOptions, chain: readonly Certificate[], keys: KeyPair): void {
-  const { current, clock } = options;
+function checkIssued(
+  { current, clock }: RenewOptions,
+  chain: readonly Certificate[],
+  keys: KeyPair,
+  rootsPem: string | undefined,
+): void {
   const [leaf] = chain;
-  const roots = parseCertificates(current.tls.rootsPem, "the node's root certificates");
+  const roots = parseCertificates(rootsPem ?? current.tls.rootsPem, "the node's root certificates");
   const problem = verifyChain(chain, roots, clock.now());
   if (problem !== undefined) throw problem;
   const issued = leaf === undefined ? undefined : certifiedIdentity(leaf);

@@ -1,4 +1,4 @@
-/** `renewal.json`: a key and the certificate that belongs to it, kept together until both are in their places. */
+/** `renewal.json`: a key, the certificate that belongs to it and the roots, kept together until all are in their places. */
 import { SwarmError } from '#common/errors.ts';
 
 export interface Renewal {
@@ -6,6 +6,8 @@ export interface Renewal {
   readonly key: string;
   /** As in `node.crt`. */
   readonly certificate: string;
+  /** As in `root.crt`; undefined when the roots stay as they are. */
+  readonly roots?: string | undefined;
 }
 
 const FORMAT = 1;
@@ -23,9 +25,10 @@ export function decodeRenewal(text: string, path: string): Renewal {
     throw damaged(path);
   }
   if (typeof parsed !== 'object' || parsed === null) throw damaged(path);
-  const { format, key, certificate } = parsed as Readonly<Record<string, unknown>>;
+  const { format, key, certificate, roots } = parsed as Readonly<Record<string, unknown>>;
   if (format !== FORMAT || typeof key !== 'string' || typeof certificate !== 'string') throw damaged(path);
-  return { key, certificate };
+  if (roots !== undefined && typeof roots !== 'string') throw damaged(path);
+  return { key, certificate, roots };
 }
 
 function damaged(path: string): SwarmError {

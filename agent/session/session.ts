@@ -50,6 +50,10 @@ export interface SessionOptions {
   readonly apply: (step: AssignmentStep) => Promise<void>;
   readonly onManagers: (managers: readonly ManagerPeer[]) => void;
   readonly onNode: (node: Node) => void;
+  /** Roots that the node is to trust from now on, PEM. Told by a manager that TLS has verified. */
+  readonly onTrustedRoots?: ((pem: Uint8Array) => void) | undefined;
+  /** How long certificates hold that are issued now; told again and again, 0 by managers that do not say. */
+  readonly onCertExpiry?: ((expiryMs: number) => void) | undefined;
   /** What the node is to know of networks. Acknowledged by `confirmNetworks`, whenever it has been applied. */
   readonly onNetworks: (changes: NetworkChanges) => void;
   /** Looks at the node's networks for the leader; undefined: this node cannot. What it throws is logged. */
@@ -137,6 +141,13 @@ export class Session {
   async leave(removed: boolean, reason: string): Promise<void> {
     if (this.#established !== undefined) this.#send({ message: { kind: 'leaving', value: { removed, reason } } });
     await this.close();
+  }
+
+  /** Begins another session with the same manager at once, over a connection that shows the node as it is now. */
+  reopen(): void {
+    if (this.#link === undefined) return;
+    this.#choice.named(this.#link.address);
+    this.#stream?.close();
   }
 
   async close(): Promise<void> {
@@ -253,7 +264,11 @@ export class Session {
         this.#checkNetworks(message.value);
         return true;
       case 'trustedRoots':
+        this.#options.onTrustedRoots?.(message.value.certificatesPem);
+        return true;
       case 'heartbeatAck':
+        this.#options.onCertExpiry?.(message.value.certExpiryMs);
+        return true;
       case undefined: // a message of a newer manager
         return true;
     }
@@ -283,6 +298,7 @@ export class Session {
     this.#lastError = undefined;
     this.#options.logger.info('session established', { session: welcome.sessionId, manager: address });
     if (welcome.managers !== undefined) this.#options.onManagers(welcome.managers.managers);
+    if (welcome.trustedRoots !== undefined) this.#options.onTrustedRoots?.(welcome.trustedRoots.certificatesPem);
     if (welcome.node !== undefined) this.#options.onNode(welcome.node);
     for (const { taskId, status } of this.#options.statuses()) this.#reporter.put(taskId, status);
     this.#flush();

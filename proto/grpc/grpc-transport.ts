@@ -44,6 +44,8 @@ export class GrpcTransport implements Transport {
   readonly #client: Client;
   readonly #calls = new Set<GrpcCall>();
   #isClosed = false;
+  /** Set once no more streams are to be opened: called when the last one has ended. */
+  #idle: (() => void) | undefined;
 
   constructor(options: GrpcTransportOptions) {
     this.target = options.target;
@@ -125,10 +127,23 @@ export class GrpcTransport implements Transport {
     const call = new GrpcCall(
       stream,
       (error) => callError(receivedError(error), this.target, path),
-      () => this.#calls.delete(call),
+      () => {
+        this.#calls.delete(call);
+        if (this.#calls.size === 0) this.#idle?.();
+      },
     );
     this.#calls.add(call);
     return call;
+  }
+
+  /** Closes once the streams that are open have ended; calls with one answer come to theirs. `closed` is told then. */
+  closeWhenIdle(closed: () => void): void {
+    this.#idle = () => {
+      this.#idle = undefined;
+      this.close();
+      closed();
+    };
+    if (this.#calls.size === 0) this.#idle();
   }
 
   close(): void {

@@ -286,6 +286,26 @@ export class RpcServer {
     }
   }
 
+  /**
+   * Ends streams whose caller, or the manager that passed them on, has a certificate that has run out by now: its next
+   * call would be refused, too.
+   */
+  endExpired(nowMs: number): void {
+    for (const call of this.#calls) {
+      const { caller, forwardedBy } = call;
+      const ends = 'notAfterMs' in caller ? caller.notAfterMs : Number.POSITIVE_INFINITY;
+      if (!call.isStream || nowMs <= Math.min(ends, forwardedBy?.notAfterMs ?? ends)) continue;
+      call.abort(
+        new SwarmError({
+          code: 'unauthenticated',
+          reason: 'expired',
+          message: `the certificate that ${describeCaller(caller)} opened this stream with has expired`,
+          hint: 'open it again with the certificate that there is now',
+        }),
+      );
+    }
+  }
+
   /** Why the call would be refused now. */
   #problemOf({ caller, forwardedBy, path }: ServerCall): SwarmError | undefined {
     const { trust } = this.#options;

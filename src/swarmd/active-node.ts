@@ -1,6 +1,6 @@
 /** What runs on a host because it is a member of a swarm: the agent always, the manager part by role. */
 import { PatientDatabase, SqliteDatabase } from '#agent/database/index.ts';
-import type { IdentityStore, LoadedIdentity } from '#agent/identity/index.ts';
+import { dialCa, type IdentityStore, type LoadedIdentity, RENEWAL_CONFIG } from '#agent/identity/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { ContainerService } from '#gen/swarm/v1/containers.ts';
 import type { Node } from '#gen/swarm/v1/objects.ts';
@@ -10,10 +10,12 @@ import { AgentRole, LOCAL_MANAGER } from './agent-role.ts';
 import type { DaemonConfig } from './config.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import { forgetLog } from './forget-log.ts';
+import { localAuthority } from './local-authority.ts';
 import { localBroker, openLocalSession } from './local-manager.ts';
 import { ManagerConnections } from './manager-connections.ts';
 import { ManagerPart } from './manager-part.ts';
 import type { ManagerRole } from './manager-role.ts';
+import { NodeCertificate, tlsOf } from './node-certificate.ts';
 import { NodeIdentity } from './node-identity.ts';
 import { sourceAddressTo } from './source-address.ts';
 
@@ -21,6 +23,8 @@ export interface ActiveNodeOptions {
   readonly parts: DaemonParts;
   readonly config: DaemonConfig;
   readonly store: IdentityStore;
+  /** Runs when it is its turn among the changes of this membership; rejects when this node has ended meanwhile. */
+  readonly turn: <T>(active: ActiveNode, run: () => Promise<T>) => Promise<T>;
   /** A manager has told the node's object. */
   readonly onNode: (node: Node) => void;
   /** The node was removed from the swarm. */
@@ -30,15 +34,19 @@ export interface ActiveNodeOptions {
 export class ActiveNode {
   readonly kind = 'active';
   readonly agent: AgentRole;
+  readonly certificate: NodeCertificate;
   readonly #options: ActiveNodeOptions;
   readonly #identity: NodeIdentity;
   readonly #connections: ManagerConnections;
   #part: ManagerPart | undefined;
+  /** The session that stood when the certificate was last replaced. */
+  #linkBefore: AbortSignal | undefined;
 
   constructor(options: ActiveNodeOptions, loaded: LoadedIdentity) {
     this.#options = options;
     this.#identity = new NodeIdentity(loaded);
     this.#connections = new ManagerConnections(loaded, this.#identity.tls);
+    this.certificate = this.#makeCertificate();
     this.agent = this.#makeAgent();
   }
 
@@ -107,6 +115,7 @@ export class ActiveNode {
       const { networks } = this.#options.parts;
       await networks.join({ nodeId: this.#identity.nodeId, address: () => this.#dataPathAddress() });
       await this.agent.start();
+      this.certificate.start();
     } catch (thrown) {
       await this.close().catch(() => {});
       throw thrown;
@@ -153,18 +162,56 @@ export class ActiveNode {
     if (this.#part === part) this.#part = undefined;
   }
 
-  /** The node has another certificate. */
+  /** The node has another certificate, or trusts other roots. */
   replaceIdentity(loaded: LoadedIdentity): void {
+    const before = this.#identity.current;
     this.#identity.replace(loaded);
-    this.#connections.renewed();
+    if (before.identity.role !== loaded.identity.role) this.#connections.roleChanged();
+    const { session } = this.agent;
+    this.#linkBefore = session.link?.ended;
+    this.certificate.replaced(before);
+    session.redescribe().catch((thrown: unknown) => {
+      this.#options.parts.logger.warn('the node cannot describe itself', { error: SwarmError.from(thrown).message });
+    });
+  }
+
+  /** The session goes on over a connection with the certificate of now, unless it does already. */
+  #moveSession(): void {
+    const { link } = this.agent.session;
+    if (link === undefined || link.ended !== this.#linkBefore || link.address === LOCAL_MANAGER) return;
+    this.agent.session.reopen();
   }
 
   /** Lets go of everything; containers stay. */
   async close(): Promise<void> {
+    this.certificate.close();
     await this.#part?.handOver();
     await this.agent.close();
     await this.stopManager();
     this.#connections.close();
+  }
+
+  readonly #ownManager = (): ManagerRole => {
+    if (this.#part === undefined) throw this.#options.parts.notAManager(true);
+    return this.#part.manager();
+  };
+
+  #makeCertificate(): NodeCertificate {
+    const { parts, store, turn } = this.#options;
+    return new NodeCertificate({
+      parts,
+      store,
+      config: RENEWAL_CONFIG,
+      current: () => this.#identity.current,
+      replace: (loaded) => this.replaceIdentity(loaded),
+      turn: (run) => turn(this, run),
+      managers: () => ({ own: this.manager === undefined ? undefined : LOCAL_MANAGER, others: this.otherManagers() }),
+      dial: (address, trust, signal) =>
+        address === LOCAL_MANAGER
+          ? localAuthority(this.#ownManager, this.#identity.current.identity, parts.clock, signal)
+          : dialCa(address, trust, signal),
+      moveSession: () => this.#moveSession(),
+    });
   }
 
   #makeAgent(): AgentRole {
@@ -174,10 +221,7 @@ export class ActiveNode {
     const identity = this.#identity;
     const { nodeId } = identity;
     const connections = this.#connections;
-    const own = (): ManagerRole => {
-      if (this.#part === undefined) throw parts.notAManager(true);
-      return this.#part.manager();
-    };
+    const own = this.#ownManager;
     return new AgentRole({
       node: { id: nodeId, hostname },
       executor,
@@ -185,7 +229,7 @@ export class ActiveNode {
       networkDoctor,
       volumes,
       database: new PatientDatabase({ database: new SqliteDatabase(paths.database), clock, random, logger }),
-      describe,
+      describe: async () => ({ ...(await describe()), tls: tlsOf(identity.current) }),
       advertiseAddress: () => hostOf(identity.addresses.advertise),
       managers: identity.current.managers,
       localManager: () => this.#part?.serving !== undefined,
@@ -196,7 +240,12 @@ export class ActiveNode {
           logger.warn('managers could not be remembered', { error: SwarmError.from(thrown).message });
         });
       },
-      onNode,
+      onNode: (node) => {
+        this.certificate.nodeTold(node);
+        onNode(node);
+      },
+      onTrustedRoots: (pem) => this.certificate.rootsTold(pem),
+      onCertExpiry: (expiryMs) => this.certificate.lifetimeTold(expiryMs),
       onRemoved,
       onFailure: (error) => parts.onFailure(error),
       clock,

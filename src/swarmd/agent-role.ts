@@ -35,6 +35,10 @@ export interface AgentOptions {
   readonly onManagers: (managers: readonly ManagerPeer[]) => void;
   /** The node's object, at the start of every session and when it changes. */
   readonly onNode: (node: Node) => void;
+  /** Roots that the node is to trust, PEM. */
+  readonly onTrustedRoots: (pem: Uint8Array) => void;
+  /** How long certificates hold that are issued now. */
+  readonly onCertExpiry: (expiryMs: number) => void;
   readonly onRemoved: (message: string) => void;
   readonly onFailure: (error: SwarmError) => void;
   readonly clock: Clock;
@@ -94,6 +98,8 @@ export class AgentRole {
         this.#node = changed;
         options.onNode(changed);
       },
+      onTrustedRoots: options.onTrustedRoots,
+      onCertExpiry: options.onCertExpiry,
       onNetworks: (changes) => this.discovery.receive(changes),
       checkNetworks: networkDoctor && ((check) => networkDoctor.examine(check, this.discovery)),
       reportVolumes: volumes && ((send) => volumes.begin(send)),

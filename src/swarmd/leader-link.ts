@@ -1,7 +1,7 @@
 /** The connections from this manager to another, which leads or may come to. */
-import { NodeChannelCredentials, type TlsIdentity } from '#certs/tls.ts';
+import type { TlsIdentity } from '#certs/tls.ts';
 import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
-import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
+import { RenewingTransport } from './renewing-transport.ts';
 
 export interface LinkIdentity {
   readonly clusterId: string;
@@ -12,7 +12,7 @@ export interface LinkIdentity {
 export class LeaderLink {
   readonly peer: ManagerPeer;
   /** Streams have a connection of their own, so that many readers of logs cannot use up the streams of the writes. */
-  readonly #transports: { unary: GrpcTransport | undefined; stream: GrpcTransport | undefined };
+  readonly #transports: { unary: RenewingTransport | undefined; stream: RenewingTransport | undefined };
   readonly #identity: LinkIdentity;
   #closed = false;
 
@@ -27,19 +27,13 @@ export class LeaderLink {
   }
 
   /** Connects at the first call, to that very node as a manager of this cluster. */
-  transport(kind: 'unary' | 'stream'): GrpcTransport {
+  transport(kind: 'unary' | 'stream'): RenewingTransport {
     let transport = this.#transports[kind];
     if (transport === undefined) {
       const { nodeId, address } = this.peer;
       const { clusterId, tls } = this.#identity;
-      transport = new GrpcTransport({
-        target: { kind: 'address', name: address },
-        credentials: new NodeChannelCredentials({
-          kind: 'member',
-          identity: tls,
-          expect: { role: 'manager', clusterId, nodeId },
-        }),
-      });
+      const expect = { role: 'manager', clusterId, nodeId } as const;
+      transport = new RenewingTransport(address, { kind: 'member', identity: tls, expect });
       this.#transports[kind] = transport;
     }
     return transport;

@@ -3,19 +3,19 @@
 import type { LoadedIdentity } from '#agent/identity/index.ts';
 import type { BrokerConnection } from '#agent/publisher/index.ts';
 import type { DispatcherStream } from '#agent/session/index.ts';
-import { NodeChannelCredentials, type TlsIdentity } from '#certs/tls.ts';
+import type { TlsIdentity } from '#certs/tls.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { DispatcherService, type SessionRequest, type SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
 import { LogBrokerService } from '#gen/swarm/v1/logs.ts';
 import { createClient } from '#proto/grpc/client.ts';
-import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
 import type { Client } from '#proto/grpc/methods.ts';
+import { RenewingTransport } from './renewing-transport.ts';
 
 export class ManagerConnections {
   readonly #clusterId: string;
   readonly #identity: () => TlsIdentity;
   /** Oldest first. Invariant: all of them worked when last used, or have not been used yet. */
-  readonly #transports = new Map<string, GrpcTransport>();
+  readonly #transports = new Map<string, RenewingTransport>();
 
   constructor(identity: LoadedIdentity, tls: () => TlsIdentity) {
     this.#clusterId = identity.identity.clusterId;
@@ -52,10 +52,10 @@ export class ManagerConnections {
   }
 
   /**
-   * The node has another certificate. A connection shows the old one as long as it lives, and calls on it are refused when
-   * that expires or the role in it is not the node's any more; so all are made anew, and the session with them.
+   * The node has another role. What it opened in the one before is not its to have any more, so all connections are made
+   * anew, and the session with them. Another certificate of the same role needs nothing: see `RenewingTransport`.
    */
-  renewed(): void {
+  roleChanged(): void {
     this.close();
   }
 
@@ -68,7 +68,7 @@ export class ManagerConnections {
   /** A connection that failed is left: the next attempt begins with a new one, not with the wait of the old. */
   async *#watched(
     address: string,
-    transport: GrpcTransport,
+    transport: RenewingTransport,
     responses: AsyncIterable<SessionResponse>,
   ): AsyncGenerator<SessionResponse> {
     try {
@@ -87,22 +87,16 @@ export class ManagerConnections {
     for (const [other, transport] of this.#transports) if (other !== address) this.#drop(other, transport);
   }
 
-  #drop(address: string, transport: GrpcTransport): void {
+  #drop(address: string, transport: RenewingTransport): void {
     if (this.#transports.get(address) === transport) this.#transports.delete(address);
     transport.close();
   }
 
-  #transport(address: string): GrpcTransport {
+  #transport(address: string): RenewingTransport {
     let transport = this.#transports.get(address);
     if (transport === undefined) {
-      transport = new GrpcTransport({
-        target: { kind: 'address', name: address },
-        credentials: new NodeChannelCredentials({
-          kind: 'member',
-          identity: this.#identity,
-          expect: { role: 'manager', clusterId: this.#clusterId },
-        }),
-      });
+      const expect = { role: 'manager', clusterId: this.#clusterId } as const;
+      transport = new RenewingTransport(address, { kind: 'member', identity: this.#identity, expect });
       this.#transports.set(address, transport);
     }
     return transport;

@@ -247,6 +247,7 @@ export class Membership {
     this.#roleRetry?.();
     this.#roomCheck?.();
     // Ends what a transition may be waiting for.
+    if (this.#state.kind === 'active') this.#state.certificate.close();
     if (this.#state.kind === 'active') await this.#state.managerPart?.close();
     await this.#turn.catch(() => {});
     if (this.#state.kind === 'active') await this.#state.close();
@@ -257,6 +258,14 @@ export class Membership {
     const turn = this.#turn.then(run);
     this.#turn = turn.catch(() => {});
     return turn;
+  }
+
+  /** For what changes the identity of an active node. Rejects when it is none any more by then. */
+  #turnOf<T>(active: ActiveNode, run: () => Promise<T>): Promise<T> {
+    return this.#transition(() => {
+      if (this.#state === active && !this.#closed) return run();
+      throw new SwarmError({ code: 'cancelled', reason: 'cancelled', message: 'this node is no member any more' });
+    });
   }
 
   /** @throws SwarmError `already-in-swarm` */
@@ -309,6 +318,7 @@ export class Membership {
         parts: this.#parts,
         config: this.#config,
         store: this.#store,
+        turn: (node, run) => this.#turnOf(node, run),
         onNode: () => this.#followRole(),
         onRemoved: (message) => this.#removed(message),
       },

@@ -3,8 +3,8 @@ import type { NodeRoleName } from '#certs/identity.ts';
 import { NodeServerCredentials, type TlsIdentity } from '#certs/tls.ts';
 
 /**
- * Who this node is while it runs. Its certificate may be replaced (a renewal, another role) under open connections: new
- * ones use the new certificate. Node id and cluster never change.
+ * Who this node is while it runs. Its certificate and the roots that it trusts may be replaced (a renewal, another role,
+ * another root) under open connections: new ones use the new ones. Node id and cluster never change.
  */
 export class NodeIdentity {
   #current: LoadedIdentity;

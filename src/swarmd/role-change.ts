@@ -29,6 +29,7 @@ export async function changeRole(
     managers: active.otherManagers(),
     dial: dialCa,
     clock: parts.clock,
+    logger: parts.logger,
     config: IDENTITY_CONFIG,
   });
   active.replaceIdentity(renewed);

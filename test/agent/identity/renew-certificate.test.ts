@@ -12,6 +12,7 @@ import {
   renewCertificate,
 } from '#agent/identity/index.ts';
 import { SwarmError } from '#common/errors.ts';
+import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { must, rejects } from '#test/certs/rejects.ts';
@@ -31,6 +32,7 @@ describe('renewal of a certificate', () => {
       managers,
       dial: dialCa,
       clock: systemClock,
+      logger: silentLogger,
       config: { ...IDENTITY_CONFIG, requestTimeoutMs: 2_000 },
     });
   const setRole = async (role: NodeRole): Promise<void> => {

@@ -43,7 +43,7 @@ const leads: Manager = (request, queue) => {
       message: { kind: 'welcome', value: SessionWelcome.create({ sessionId: 's', heartbeatPeriodMs: 1_000 }) },
     });
   else if (request.message?.kind === 'heartbeat')
-    queue.offer({ message: { kind: 'heartbeatAck', value: { periodMs: 1_000 } } });
+    queue.offer({ message: { kind: 'heartbeatAck', value: { periodMs: 1_000, certExpiryMs: 0 } } });
 };
 
 const names =

@@ -1,0 +1,176 @@
+/**
+ * The certificate of this node while it runs: renewed in time, roots followed, and what open connections have to do with
+ * it. What is in use is changed by `replace` alone, one change at a time with those of the role.
+ */
+import {
+  CertificateRenewer,
+  type DialCa,
+  IDENTITY_CONFIG,
+  type IdentityStore,
+  type LoadedIdentity,
+  type RenewalConfig,
+  type RenewalStatus,
+  renewCertificate,
+} from '#agent/identity/index.ts';
+import { certificateDigest } from '#certs/authority.ts';
+import { parseCertificates } from '#certs/certificate.ts';
+import type { CancelTimer } from '#common/clock.ts';
+import { SwarmError } from '#common/errors.ts';
+import { randomInt } from '#common/random.ts';
+import { CertificateInfo } from '#gen/swarm/v1/node.ts';
+import { type Node, NodeTls } from '#gen/swarm/v1/objects.ts';
+import type { DaemonParts } from './daemon-parts.ts';
+
+export interface NodeCertificateOptions {
+  readonly parts: Pick<DaemonParts, 'clock' | 'random' | 'logger'>;
+  readonly config: RenewalConfig;
+  readonly store: IdentityStore;
+  readonly current: () => LoadedIdentity;
+  /** Takes another identity into use, hot. */
+  readonly replace: (loaded: LoadedIdentity) => void;
+  /** Runs when nothing else changes the identity. Rejects, with nothing run, when the node is no member any more. */
+  readonly turn: <T>(run: () => Promise<T>) => Promise<T>;
+  /** Managers that can be asked for a certificate, this node's own first if it serves. */
+  readonly managers: () => { readonly own: string | undefined; readonly others: readonly string[] };
+  readonly dial: DialCa;
+  /** The session is to go on over a new connection. */
+  readonly moveSession: () => void;
+}
+
+export class NodeCertificate {
+  readonly #options: NodeCertificateOptions;
+  readonly #renewer: CertificateRenewer;
+  readonly #closing = new AbortController();
+  #cancelMove: CancelTimer | undefined;
+  /** Roots that a manager named and this node did not take. */
+  #rootsProblem: SwarmError | undefined;
+
+  constructor(options: NodeCertificateOptions) {
+    this.#options = options;
+    const { clock, random, logger } = options.parts;
+    this.#renewer = new CertificateRenewer({
+      current: () => options.current().identity,
+      renew: () => options.turn(() => this.#renew()),
+      clock,
+      random,
+      logger: logger.with({ part: 'certificate' }),
+      config: options.config,
+    });
+  }
+
+  start(): void {
+    this.#renewer.start();
+  }
+
+  /** Ends what is under way. */
+  close(): void {
+    this.#closing.abort(
+      new SwarmError({ code: 'cancelled', reason: 'cancelled', message: 'the node gives up its certificate' }),
+    );
+    this.#renewer.close();
+    this.#cancelMove?.();
+  }
+
+  get renewal(): RenewalStatus {
+    return this.#renewer.status;
+  }
+
+  nodeTold(node: Node): void {
+    this.#renewer.nodeTold(node.certificate);
+  }
+
+  lifetimeTold(lifetimeMs: number): void {
+    this.#renewer.lifetimeTold(lifetimeMs);
+  }
+
+  /** A manager, which has shown that it is one, names the roots that the node is to trust. */
+  rootsTold(pem: Uint8Array): void {
+    if (pem.length === 0 || Buffer.from(pem).equals(Buffer.from(this.#options.current().tls.rootsPem))) return;
+    const { parts, store, turn, replace } = this.#options;
+    turn(async () => {
+      const nowMs = parts.clock.now();
+      const isChanged = await store.replaceRoots(pem, nowMs);
+      this.#rootsProblem = undefined;
+      if (!isChanged) return;
+      const loaded = await store.load(nowMs);
+      if (loaded === undefined) return;
+      replace(loaded);
+      parts.logger.info('this node trusts other roots', { roots: tlsOf(loaded).trustedRoots });
+    }).catch((thrown: unknown) => {
+      this.#rootsProblem = SwarmError.from(thrown);
+      parts.logger.error('the roots that a manager named are not trusted', { error: this.#rootsProblem.message });
+    });
+  }
+
+  /** The identity in use is another one. `old` is what connections that are open were made with. */
+  replaced(old: LoadedIdentity): void {
+    this.#renewer.replaced();
+    if (old.identity.serial !== this.#options.current().identity.serial) this.#moveLater(old.identity.notAfterMs);
+  }
+
+  info(): CertificateInfo {
+    const { renewalMs, failures, problem } = this.#renewer.status;
+    return CertificateInfo.create({
+      tls: tlsOf(this.#options.current()),
+      renewalMs,
+      failures,
+      problem: (problem ?? this.#rootsProblem)?.message ?? '',
+    });
+  }
+
+  /** What needs somebody's attention; undefined when nothing does. */
+  warning(): string | undefined {
+    const { identity } = this.#options.current();
+    const { problem, failures } = this.#renewer.status;
+    const leftMs = identity.notAfterMs - this.#options.parts.clock.now();
+    const isLate = leftMs < (identity.notAfterMs - identity.notBeforeMs) * WARNED_SHARE;
+    if (problem === undefined || (failures > 0 && !isLate)) return undefined;
+    const until = new Date(identity.notAfterMs).toISOString();
+    if (leftMs <= 0) return problem.hint === undefined ? problem.message : `${problem.message}; ${problem.hint}`;
+    return `the certificate of this node holds only until ${until}, and could not be renewed: ${problem.message}; see that it reaches a manager, or it will have to join again`;
+  }
+
+  async #renew(): Promise<void> {
+    const { store, current, replace, dial, parts, managers } = this.#options;
+    const { clock, random, logger } = parts;
+    const { own, others } = managers();
+    // Not all nodes at the same manager.
+    const from = randomInt(random, Math.max(1, others.length));
+    const rotated = [...others.slice(from), ...others.slice(0, from)];
+    const renewed = await renewCertificate({
+      store,
+      current: current(),
+      managers: own === undefined ? rotated : [own, ...rotated],
+      dial,
+      clock,
+      logger,
+      config: IDENTITY_CONFIG,
+      signal: this.#closing.signal,
+    });
+    replace(renewed);
+    const { notAfterMs, role } = renewed.identity;
+    logger.info('the certificate of this node was renewed', { role, until: new Date(notAfterMs).toISOString() });
+  }
+
+  /**
+   * Streams live on with the certificate that they were opened with, until that ends: managers end them then. The session
+   * moves before, at a time of its own, so that nobody hears of a lost one.
+   */
+  #moveLater(oldEndsMs: number): void {
+    const { parts, config, moveSession } = this.#options;
+    this.#cancelMove?.();
+    const share = config.moveEarliest + (config.moveLatest - config.moveEarliest) * parts.random.next();
+    const delayMs = Math.max(0, (oldEndsMs - parts.clock.now()) * share);
+    this.#cancelMove = parts.clock.setTimer(delayMs, moveSession);
+  }
+}
+
+/** A renewal that has failed is everybody's business when less than this share of the lifetime is left. */
+const WARNED_SHARE = 0.2;
+
+/** What the node shows and trusts, for managers. */
+export function tlsOf({ identity, tls }: LoadedIdentity): NodeTls {
+  const { issuerKeyId, serial, notBeforeMs, notAfterMs } = identity;
+  const trustedRoots = parseCertificates(tls.rootsPem, 'trusted roots').map(certificateDigest);
+  return NodeTls.create({ trustedRoots, issuerKeyId, serial, notBeforeMs, notAfterMs });
+}
