@@ -36,8 +36,9 @@ export const DEFAULT_LOG_CONFIG: LogConfig = {
   allocateBytes: 1024 * 1024,
   // Flushing 64 KiB costs hardly more than 4 KiB, 1 MiB about 6 ms; sealing 1 MiB about 1 ms.
   frameBytes: 1024 * 1024,
-  // A transaction, with room for what the log's user wraps around it.
-  proposalBytes: LIMITS.TRANSACTION_BYTES + 64 * 1024,
+  // A transaction of full size, with room for a handful of events of each change; what is left of a message is for what the
+  // log's user wraps around it.
+  proposalBytes: LIMITS.TRANSACTION_BYTES + 3 * 1024 * 1024,
   // Some seconds of work for a slow disk; more would only hide that it cannot keep up.
   waitingProposals: 10_000,
   waitingBytes: 64 * 1024 * 1024,

@@ -14,7 +14,7 @@ export type {
   StateMachine,
   WaitOptions,
 } from './log.ts';
-export { DATA_KEY_BYTES, type DataKeys, KEY_ID_BYTES, keyId, SALT_BYTES, Sealer } from './sealing.ts';
+export { DATA_KEY_BYTES, type DataKeys, KEY_ID_BYTES, keyId, keyName, SALT_BYTES, Sealer } from './sealing.ts';
 export { type ChunkSeal, type ForwardReader, openChunks, sealChunks, writeSealed } from './snapshot/sealed-chunks.ts';
 export { SnapshotFiles, type SnapshotFilesOptions } from './snapshot/snapshot-files.ts';
 export { corruptSnapshot, snapshotName } from './snapshot/snapshot-header.ts';

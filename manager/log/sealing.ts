@@ -35,6 +35,15 @@ export function keyId(dataKey: Uint8Array): Uint8Array {
   return createHash('sha256').update('starling data key id\0').update(dataKey).digest().subarray(0, KEY_ID_BYTES);
 }
 
+/** The name of a data key, as a text that can be compared. */
+export function keyName(dataKey: Uint8Array): string {
+  return nameOfKeyId(keyId(dataKey));
+}
+
+export function nameOfKeyId(id: Uint8Array): string {
+  return Buffer.from(id).toString('hex');
+}
+
 /** The data key that a file's header names; throws `corrupt-state` when it is not among the keys. */
 export function findKey(keys: DataKeys, id: Uint8Array, file: string): Uint8Array {
   for (const candidate of [keys.current, ...(keys.previous ?? [])])
@@ -42,7 +51,7 @@ export function findKey(keys: DataKeys, id: Uint8Array, file: string): Uint8Arra
   throw new SwarmError({
     code: 'precondition',
     reason: 'corrupt-state',
-    message: `${file} is sealed with another data key (${Buffer.from(id).toString('hex')}) than the node's key file holds`,
+    message: `${file} is sealed with another data key (${nameOfKeyId(id)}) than the node's key file holds`,
     hint: 'restore the key file that belongs to this state directory',
   });
 }

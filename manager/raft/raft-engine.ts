@@ -231,6 +231,11 @@ export class RaftEngine {
     this.snapshots.maybeTake(this.#applier.applied);
   }
 
+  /** See `Snapshots.reseal`. */
+  reseal(isCurrent: (keyName: string) => boolean): Promise<boolean> {
+    return this.snapshots.reseal(this.#applier.applied, isCurrent);
+  }
+
   /** Looks who can be reached, and tells if that has changed. */
   reachabilityChanged(): void {
     if (this.peers.hasReachabilityChanged(this.pump.node)) this.#options.membersChanged();

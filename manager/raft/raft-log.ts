@@ -11,6 +11,7 @@ import {
   type Disk,
   type DiskLock,
   diskError,
+  keyName,
   type Leadership,
   type Log,
   type LogConfig,
@@ -70,6 +71,7 @@ export interface RaftLogOptions {
 export class RaftLog implements Log {
   readonly #options: RaftLogOptions;
   #config: RaftConfig;
+  #keys: DataKeys;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #disk: Disk;
@@ -92,6 +94,7 @@ export class RaftLog implements Log {
     this.#random = options.random ?? systemRandom;
     this.#disk = options.disk ?? nodeDisk;
     const { directory, keys } = options;
+    this.#keys = keys;
     const syncBytes = this.#config.snapshotSyncBytes;
     this.#files = new SnapshotFiles({ disk: this.#disk, directory, keys, syncBytes });
     const nodeIdOf = (raftId: number): string | undefined => this.#engine?.book.member(raftId)?.nodeId;
@@ -195,6 +198,29 @@ export class RaftLog implements Log {
     this.#engine?.maybeSnapshot();
   }
 
+  /**
+   * Writes with `keys.current` from now on. The log must have started, and the keys must be durable. `keys.previous` have
+   * to hold every key of before until `reseal` has resolved with true.
+   */
+  rekey(keys: DataKeys): void {
+    assert(this.#wal !== undefined, 'a log is given other keys once it has started');
+    this.#keys = keys;
+    this.#wal.rekey(keys);
+    this.#files.rekey(keys);
+  }
+
+  /**
+   * Moves everything that is on the disk under the current data key, as far as that can be done now; resolves with whether
+   * no file needs another key any more. The log serves meanwhile.
+   */
+  async reseal(): Promise<boolean> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) throw refusal;
+    if (this.#engine === undefined) throw recovering();
+    const current = keyName(this.#keys.current);
+    return this.#engine.reseal((name) => name === current);
+  }
+
   /** Why there is no leader, as the user should be told; undefined when there is one. */
   quorumProblem(): SwarmError | undefined {
     return this.#leadership.current.state === 'stopped' ? undefined : this.#engine?.problem();
@@ -240,11 +266,11 @@ export class RaftLog implements Log {
   }
 
   async #recover(): Promise<Begun> {
-    const { directory, keys, logger, observer, origin, nodeId, address, featureLevel } = this.#options;
+    const { directory, logger, observer, origin, nodeId, address, featureLevel } = this.#options;
     const recovered = await recoverLog({
       disk: this.#disk,
       directory,
-      keys,
+      keys: this.#keys,
       logger,
       snapshots: this.#files,
       config: this.#config,

@@ -157,6 +157,27 @@ export class Snapshots {
     await this.#forget();
   }
 
+  /**
+   * Moves what is sealed with a data key of before under the current one: the newest snapshot stands for the segments,
+   * snapshots are sealed again. Resolves with whether nothing needs another key any more; what is being written or sent
+   * may, and then it is tried again later.
+   */
+  async reseal(applied: LogPosition, isCurrent: (keyName: string) => boolean): Promise<boolean> {
+    const { files, wal } = this.#options;
+    await this.#taking;
+    if (applied.index > this.#newest.index) {
+      this.#isWanted = true;
+      this.maybeTake(applied);
+      await this.#taking;
+    } else {
+      // Begins a segment under the current key, which the older ones must not be without.
+      await wal.append([markRecord(this.#newest)]);
+      await wal.release(this.#newest.index);
+    }
+    await files.reseal(this.#newest.index, wal.logId, this.#abort.signal);
+    return [...wal.keyNames(), ...(await files.keyNames())].every(isCurrent);
+  }
+
   /** Lets go of what is under way. */
   stop(): void {
     this.#abort.abort();

@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { SwarmError } from '#common/errors.ts';
 import type { LogPosition } from '../log.ts';
-import { type DataKeys, findKey, KEY_ID_BYTES, keyId, SALT_BYTES, Sealer } from '../sealing.ts';
+import { type DataKeys, findKey, KEY_ID_BYTES, keyId, keyName, SALT_BYTES, Sealer } from '../sealing.ts';
 import { asBuffer, readU64, writeU64 } from '../wal/binary.ts';
 import { LOG_ID_BYTES, newerFormat } from '../wal/segment-header.ts';
 
@@ -36,6 +36,8 @@ export interface SnapshotHeader {
   readonly position: LogPosition;
   readonly logId: Uint8Array;
   readonly checksum: number;
+  /** Of the data key that it is sealed with. */
+  readonly keyName: string;
   readonly sealer: Sealer;
 }
 
@@ -83,6 +85,7 @@ export function parseSnapshotHeader(data: Uint8Array, file: string, keys: DataKe
     position: { index: readU64(bytes, 16), term: readU64(bytes, 24) },
     logId: Uint8Array.prototype.slice.call(bytes, LOG_ID_OFFSET, LOG_ID_OFFSET + LOG_ID_BYTES),
     checksum: bytes.readUInt32LE(CHECKSUM_OFFSET),
+    keyName: keyName(dataKey),
     sealer: sealerOf(bytes, dataKey),
   };
 }

@@ -19,6 +19,8 @@ export interface ClosedSegment {
   readonly name: string;
   readonly firstIndex: number;
   readonly bytes: number;
+  /** Of the data key that it is sealed with. */
+  readonly keyName: string;
 }
 
 /** What the directory held, and what the next segment must continue. */
@@ -106,7 +108,10 @@ async function recoverSegment(
       segments:
         isLast && empty
           ? state.segments
-          : [...state.segments, { name, firstIndex: header.firstIndex, bytes: end.next.offset }],
+          : [
+              ...state.segments,
+              { name, firstIndex: header.firstIndex, bytes: end.next.offset, keyName: header.keyName },
+            ],
       nextNumber: isLast && empty ? number : number + 1,
       nextSequence: end.next.sequence,
       lastChecksum: empty ? header.previousChecksum : end.next.previousChecksum,

@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { SwarmError } from '#common/errors.ts';
-import { type DataKeys, findKey, KEY_ID_BYTES, keyId, SALT_BYTES, Sealer } from '../sealing.ts';
+import { type DataKeys, findKey, KEY_ID_BYTES, keyId, keyName, SALT_BYTES, Sealer } from '../sealing.ts';
 import { asBuffer, readU64, writeU64 } from './binary.ts';
 import { PAGE_BYTES } from './frame.ts';
 
@@ -43,11 +43,14 @@ export interface SegmentHeader {
 export interface EncodedSegmentHeader {
   readonly page: Buffer;
   readonly checksum: number;
+  /** Name of the data key that the segment is sealed with. */
+  readonly keyName: string;
   readonly sealer: Sealer;
 }
 
 export interface ParsedSegmentHeader extends SegmentHeader {
   readonly checksum: number;
+  readonly keyName: string;
   readonly sealer: Sealer;
 }
 
@@ -77,7 +80,7 @@ export function encodeSegmentHeader(header: SegmentHeader, keys: DataKeys): Enco
   page.writeUInt32LE(header.previousChecksum, 96);
   const checksum = crc32(page.subarray(0, CHECKSUM_OFFSET));
   page.writeUInt32LE(checksum, CHECKSUM_OFFSET);
-  return { page, checksum, sealer: sealerOf(page, keys.current) };
+  return { page, checksum, keyName: keyName(keys.current), sealer: sealerOf(page, keys.current) };
 }
 
 /** Throws a SwarmError that names the file when the header is damaged, of a newer format, or of another key. */
@@ -99,6 +102,7 @@ export function parseSegmentHeader(bytes: Uint8Array, file: string, keys: DataKe
     logId: Uint8Array.prototype.slice.call(page, 40, 40 + LOG_ID_BYTES),
     previousChecksum: page.readUInt32LE(96),
     checksum: page.readUInt32LE(CHECKSUM_OFFSET),
+    keyName: keyName(dataKey),
     sealer: sealerOf(page, dataKey),
   };
 }

@@ -16,6 +16,7 @@ interface SegmentParts {
   readonly file: DiskFile;
   readonly sealer: Sealer;
   readonly header: SegmentHeader;
+  readonly keyName: string;
   readonly checksum: number;
   readonly config: LogConfig;
 }
@@ -50,7 +51,7 @@ export class SegmentWriter {
     config: LogConfig,
   ): Promise<SegmentWriter> {
     const path = join(directory, segmentName(header.number));
-    const { page, checksum, sealer } = encodeSegmentHeader(header, keys);
+    const { page, checksum, keyName, sealer } = encodeSegmentHeader(header, keys);
     const unfinished = await disk.open(`${path}.tmp`, 'create');
     try {
       await unfinished.write(0, page);
@@ -61,13 +62,18 @@ export class SegmentWriter {
     await disk.rename(`${path}.tmp`, path);
     await disk.syncDirectory(directory);
     const file = await disk.open(path, 'durable');
-    const writer = new SegmentWriter({ disk, path, file, sealer, header, checksum, config });
+    const writer = new SegmentWriter({ disk, path, file, sealer, header, keyName, checksum, config });
     writer.#extend();
     return writer;
   }
 
   get header(): SegmentHeader {
     return this.#parts.header;
+  }
+
+  /** Of the data key that it is sealed with. */
+  get keyName(): string {
+    return this.#parts.keyName;
   }
 
   get bytes(): number {

@@ -5,6 +5,7 @@ import { SwarmError } from '#common/errors.ts';
 import type { LogConfig } from '../config.ts';
 import { diskError } from '../disk/errors.ts';
 import type { LogObserver } from '../log.ts';
+import { type DataKeys, keyName } from '../sealing.ts';
 import { frameSize, lastIndexAfter, recordBytes, type WalRecord } from './frame.ts';
 import { type ClosedSegment, type RecoveredSegments, type RecoveryOptions, recoverSegments } from './recovery.ts';
 import { LOG_ID_BYTES, segmentName } from './segment-header.ts';
@@ -40,6 +41,11 @@ export class Wal {
   readonly #options: WalOptions;
   readonly #logId: Uint8Array;
   #segments: ClosedSegment[];
+  #keys: DataKeys;
+  /** Of the current data key. */
+  #keyName: string;
+  /** Of the segment that is being made, whose file no list has yet. */
+  #beginning: string | undefined;
   #writer: SegmentWriter | undefined;
   #nextNumber: number;
   #sequence: number;
@@ -49,12 +55,16 @@ export class Wal {
   #queue: Waiting[] = [];
   #pumping: Promise<void> | undefined;
   #failure: SwarmError | undefined;
+  /** One at a time removes segments. */
+  #releasing: Promise<void> = Promise.resolve();
   #closed = false;
 
   private constructor(options: WalOptions, recovered: RecoveredSegments) {
     this.#options = options;
     this.#logId = recovered.logId ?? randomBytes(LOG_ID_BYTES);
     this.#segments = [...recovered.segments];
+    this.#keys = options.keys;
+    this.#keyName = keyName(options.keys.current);
     this.#nextNumber = recovered.nextNumber;
     this.#sequence = recovered.nextSequence;
     this.#lastChecksum = recovered.lastChecksum;
@@ -90,6 +100,20 @@ export class Wal {
     return bytes;
   }
 
+  /** The next append begins a segment under `keys.current`; what is there stays readable with the others. */
+  rekey(keys: DataKeys): void {
+    this.#keys = keys;
+    this.#keyName = keyName(keys.current);
+  }
+
+  /** Names of the data keys that segments are sealed with. */
+  keyNames(): ReadonlySet<string> {
+    const names = new Set(this.#segments.map((segment) => segment.keyName));
+    if (this.#writer !== undefined) names.add(this.#writer.keyName);
+    if (this.#beginning !== undefined) names.add(this.#beginning);
+    return names;
+  }
+
   /** Resolves when the records are durable. */
   append(records: readonly WalRecord[]): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
@@ -110,7 +134,13 @@ export class Wal {
    * later ones, so what a segment has above the first index of the one behind it is void. A segment stays until the one
    * behind it holds a durable frame, because until then it may be the only one with the preamble's records.
    */
-  async release(index: number): Promise<void> {
+  release(index: number): Promise<void> {
+    const turn = this.#releasing.then(() => this.#release(index));
+    this.#releasing = turn.catch(() => {});
+    return turn;
+  }
+
+  async #release(index: number): Promise<void> {
     const { disk, directory } = this.#options;
     try {
       let removed = false;
@@ -176,9 +206,12 @@ export class Wal {
     let records = batch.flatMap((waiting) => waiting.records);
     let bytes = 0;
     for (const waiting of batch) bytes += waiting.bytes;
-    if (this.#writer !== undefined && !this.#writer.hasRoom(frameSize(bytes))) await this.#finishSegment(this.#writer);
+    const writer = this.#writer;
+    if (writer !== undefined && (!writer.hasRoom(frameSize(bytes)) || writer.keyName !== this.#keyName))
+      await this.#finishSegment(writer);
     if (this.#writer === undefined) {
       this.#writer = await this.#beginSegment();
+      this.#beginning = undefined;
       records = [...(this.#options.preamble?.() ?? []), ...records];
     }
     const frame = await this.#writer.write(this.#sequence, records);
@@ -191,12 +224,12 @@ export class Wal {
   async #finishSegment(writer: SegmentWriter): Promise<void> {
     const { number, firstIndex } = writer.header;
     const bytes = await writer.finish();
-    this.#segments.push({ name: segmentName(number), firstIndex, bytes });
+    this.#segments.push({ name: segmentName(number), firstIndex, bytes, keyName: writer.keyName });
     this.#writer = undefined;
   }
 
   async #beginSegment(): Promise<SegmentWriter> {
-    const { disk, directory, keys, config } = this.#options;
+    const { disk, directory, config } = this.#options;
     const header = {
       number: this.#nextNumber,
       firstSequence: this.#sequence,
@@ -204,7 +237,8 @@ export class Wal {
       logId: this.#logId,
       previousChecksum: this.#lastChecksum,
     };
-    const writer = await SegmentWriter.create(disk, directory, header, keys, config);
+    this.#beginning = this.#keyName;
+    const writer = await SegmentWriter.create(disk, directory, header, this.#keys, config);
     this.#nextNumber++;
     return writer;
   }

@@ -1,7 +1,7 @@
 import type { SwarmError } from '#common/errors.ts';
 import { type Logger, silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
-import { MemoryDisk } from '#manager/log/index.ts';
+import { type DataKeys, MemoryDisk } from '#manager/log/index.ts';
 import { type LogOrigin, RaftLog, type RaftLogOptions } from '#manager/raft/index.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { processClock, RecordingMachine } from '../../log/support.ts';
@@ -40,6 +40,7 @@ export interface MemberOptions {
   readonly origin?: LogOrigin;
   readonly logger?: Logger;
   readonly machine?: RecordingMachine;
+  readonly keys?: DataKeys;
 }
 
 let seeds = 1;
@@ -61,7 +62,7 @@ export class Members {
     const removed: SwarmError[] = [];
     const log = new RaftLog({
       directory: DIRECTORY,
-      keys: KEYS,
+      keys: options.keys ?? KEYS,
       logger: options.logger ?? silentLogger,
       random: new SeededRandom(seeds++),
       clock: processClock(disk),
