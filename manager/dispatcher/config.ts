@@ -24,6 +24,10 @@ export interface DispatcherConfig {
   readonly statusQueueMax: number;
   /** Agents below this feature level do not understand network tables: they get none, and nobody waits for them. */
   readonly networksFeatureLevel: number;
+  /** From this level on managers keep for how long a node was silent. */
+  readonly silenceFeatureLevel: number;
+  /** How often it is looked at which tasks of silent nodes have been waited for long enough. */
+  readonly silenceLookMs: number;
   /** From this level on the swarm keeps volumes of nodes. */
   readonly volumesFeatureLevel: number;
   /**
@@ -45,6 +49,9 @@ export const DISPATCHER_DEFAULTS: DispatcherConfig = {
   assignmentBytesMax: 2 * 1024 * 1024,
   statusQueueMax: 100_000,
   networksFeatureLevel: 3,
+  silenceFeatureLevel: 5,
+  // Half a second more of waiting for half a minute; a look at a hundred lost nodes with ten tasks each takes under 1 ms.
+  silenceLookMs: 500,
   volumesFeatureLevel: 4,
   withdrawDeadlineMs: 3_000,
 };

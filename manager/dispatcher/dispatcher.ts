@@ -17,14 +17,15 @@ import {
   type StatusBatch,
 } from '#gen/swarm/v1/dispatcher.ts';
 import type { NetworkCheck, NetworkCheckReport } from '#gen/swarm/v1/doctor.ts';
-import { type ManagerPeer, type Node, type NodeDescription, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
+import { type ManagerPeer, type Node, type NodeDescription } from '#gen/swarm/v1/objects.ts';
 import { isLost, NetworkTables } from '#manager/discovery/index.ts';
 import type { CommitEvents, StoreEvent, StoreView } from '#manager/store/index.ts';
 import { ChangeWriter, type DispatcherStore, type NodeEdit } from './change-writer.ts';
 import type { DispatcherConfig } from './config.ts';
 import { DispatcherSession, type SessionOutput } from './dispatcher-session.ts';
 import { NetworkFeed } from './network-feed.ts';
-import { type HeardElsewhere, NodeTracker } from './node-tracker.ts';
+import type { HeardElsewhere } from './node-tracker.ts';
+import { NodeWatch } from './node-watch.ts';
 import { SharedMessages } from './shared-messages.ts';
 import { TaskWithdrawal } from './task-withdrawal.ts';
 import { VolumeReports } from './volume-reports.ts';
@@ -46,28 +47,32 @@ export interface DispatcherOptions {
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #sessions = new Map<string, DispatcherSession>();
-  readonly #tracker: NodeTracker;
+  readonly #nodes: NodeWatch;
   readonly #networks = new NetworkTables();
   readonly #withdrawal: TaskWithdrawal;
   readonly #volumes: VolumeReports;
   #writer: ChangeWriter;
   #leading = false;
-  #expiry: CancelTimer | undefined;
   #flushing: CancelTimer | undefined;
   readonly #dirty = new Set<DispatcherSession>();
   /** Sessions of nodes that were lost, which do not count as ready yet, with what makes them. */
   readonly #returning = new Map<DispatcherSession, () => void>();
-  #lastCheckMs = 0;
-  /** When this manager was held up last: before that it may have missed what others said. */
-  #resumedMs = -Infinity;
   /** What agents were told last of the managers. */
   #managers = '';
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    this.#tracker = new NodeTracker(options.config);
     this.#writer = new ChangeWriter(options.store, options.logger);
-    const { store, clock, random, logger, config } = options;
+    const { store, clock, random, logger, config, managerHeardMs = () => undefined } = options;
+    this.#nodes = new NodeWatch({
+      view: () => store.view(),
+      managerHeardMs,
+      hasSession: (nodeId) => this.#sessions.has(nodeId),
+      onExpired: (nodeId) => this.#expired(nodeId),
+      clock,
+      logger,
+      config,
+    });
     this.#volumes = new VolumeReports({ store, clock, random, logger, featureLevel: config.volumesFeatureLevel });
     this.#withdrawal = new TaskWithdrawal({
       networks: this.#networks,
@@ -85,28 +90,16 @@ export class Dispatcher {
     this.#leading = true;
     this.#writer = new ChangeWriter(this.#options.store, this.#options.logger);
     this.#managers = JSON.stringify(this.#options.managers());
-    // What was known in an earlier term is out of date.
-    this.#tracker.clear();
     this.#adoptConfig(view);
     this.#networks.restore(view);
     this.#withdrawal.start(view);
-    const now = this.#options.clock.monotonic();
-    for (const node of view.all('node')) {
-      const state = node.status?.state;
-      if (state === NodeState.DISCONNECTED) this.#tracker.leaving(node.id, now);
-      if (state !== NodeState.READY && state !== NodeState.UNKNOWN) continue;
-      this.#tracker.expect(node.id, now);
-      if (state === NodeState.READY)
-        this.#setState(node.id, NodeState.UNKNOWN, 'the swarm has a new leader, which has not heard of the node yet');
-    }
-    this.#lastCheckMs = now;
-    this.#armExpiry();
+    this.#nodes.start(view, this.#writer);
   }
 
   /** Leadership lost, or the daemon ends. */
   stop(message: string): void {
     this.#leading = false;
-    this.#expiry?.();
+    this.#nodes.stop();
     this.#flushing?.();
     this.#flushing = undefined;
     this.#writer.stop();
@@ -206,11 +199,9 @@ export class Dispatcher {
     this.#sessions.get(nodeId)?.end(SessionEndReason.SUPERSEDED, 'the node has opened another session');
     this.#sessions.set(nodeId, session);
     this.#volumes.forget(nodeId);
-    this.#tracker.heard(nodeId, this.#options.clock.monotonic());
-    const ready: NodeEdit = (current) => ({
-      ...this.#described(current, hello.description),
-      status: this.#status(current, NodeState.READY, '', hello.advertiseAddress || address),
-    });
+    this.#nodes.heard(nodeId);
+    const ready: NodeEdit = (current) =>
+      this.#nodes.ready(this.#described(current, hello.description), hello.advertiseAddress || address);
     const show = (): void =>
       this.#writer.editNode(nodeId, ready, {
         committed: () => this.#begin(session),
@@ -228,7 +219,7 @@ export class Dispatcher {
             sessionId: session.sessionId,
             clusterId: view.cluster()?.id ?? '',
             node: withoutSecrets(node),
-            heartbeatPeriodMs: Math.round(this.#tracker.periodMs),
+            heartbeatPeriodMs: Math.round(this.#nodes.periodMs),
             managers,
             trustedRoots: undefined,
           },
@@ -253,14 +244,14 @@ export class Dispatcher {
   /** A message of an open session. */
   receive(session: DispatcherSession, request: SessionRequest): void {
     if (session.ended || this.#sessions.get(session.nodeId) !== session) return;
-    this.#tracker.heard(session.nodeId, this.#options.clock.monotonic());
+    this.#nodes.heard(session.nodeId);
     const message = request.message;
     switch (message?.kind) {
       case 'heartbeat':
         this.#returned(session);
         session.send(
           SessionResponse.create({
-            message: { kind: 'heartbeatAck', value: { periodMs: Math.round(this.#tracker.periodMs) } },
+            message: { kind: 'heartbeatAck', value: { periodMs: Math.round(this.#nodes.periodMs) } },
           }),
         );
         return;
@@ -339,17 +330,13 @@ export class Dispatcher {
     const { nodeId } = session;
     this.#sessions.delete(nodeId);
     session.lost();
-    const reason = leaving.reason === '' ? 'the node is going down' : leaving.reason;
-    if (leaving.removed) this.#tracker.forget(nodeId);
-    // Its tasks end in order: what they have begun, they may finish.
-    else this.#tracker.leaving(nodeId, this.#options.clock.monotonic());
-    this.#setState(nodeId, leaving.removed ? NodeState.DOWN : NodeState.DISCONNECTED, reason);
+    this.#nodes.leaving(nodeId, leaving.removed, leaving.reason || 'the node is going down');
   }
 
   #nodeChanged(node: Node, removed: boolean): void {
     const session = this.#sessions.get(node.id);
+    this.#nodes.observe(node, removed);
     if (removed) {
-      this.#tracker.forget(node.id);
       this.#sessions.delete(node.id);
       session?.end(SessionEndReason.NODE_REMOVED, `node ${node.id} was removed from the swarm`);
     } else session?.send(SessionResponse.create({ message: { kind: 'node', value: withoutSecrets(node) } }));
@@ -359,28 +346,8 @@ export class Dispatcher {
     return description === undefined ? node : { ...node, description };
   }
 
-  #status(node: Node, state: NodeState, message: string, address: string): NodeStatus {
-    const before = node.status;
-    const sinceMs = before?.state === state ? before.sinceMs : this.#options.clock.now();
-    return NodeStatus.create({ state, message, address, sinceMs });
-  }
-
-  #setState(nodeId: string, state: NodeState, message: string): void {
-    const edit: NodeEdit = (node) => {
-      // The node came back while this was waiting to be written.
-      if (state !== NodeState.READY && this.#sessions.has(nodeId)) return undefined;
-      // Why it went says more than that it has gone.
-      const left = state === NodeState.DOWN && node.status?.state === NodeState.DISCONNECTED;
-      const why = left ? (node.status?.message ?? message) : message;
-      return { ...node, status: this.#status(node, state, why, node.status?.address ?? '') };
-    };
-    // Its time has to run out once more, or nobody would look at it again.
-    const failed = (): void => this.#tracker.heard(nodeId, this.#options.clock.monotonic());
-    this.#writer.editNode(nodeId, edit, { failed });
-  }
-
   #adoptConfig(view: StoreView): void {
-    this.#tracker.setPeriod(view.cluster()?.spec?.dispatcher?.heartbeatPeriodMs);
+    this.#nodes.adoptConfig(view);
   }
 
   #flushSoon(session: DispatcherSession): void {
@@ -393,34 +360,10 @@ export class Dispatcher {
     });
   }
 
-  #managerHeardMs(nodeId: string): number | undefined {
-    const heardMs = this.#options.managerHeardMs?.(nodeId);
-    return heardMs === undefined ? undefined : Math.max(heardMs, this.#resumedMs);
-  }
-
-  #armExpiry(): void {
-    const everyMs = this.#tracker.periodMs / this.#options.config.looksPerPeriod;
-    this.#expiry = this.#options.clock.setTimer(everyMs, () => {
-      this.#expire(everyMs);
-      this.#armExpiry();
-    });
-  }
-
-  #expire(everyMs: number): void {
-    const now = this.#options.clock.monotonic();
-    const heldUpMs = now - this.#lastCheckMs - everyMs;
-    this.#lastCheckMs = now;
-    if (heldUpMs > this.#tracker.periodMs) {
-      this.#tracker.excuse(heldUpMs);
-      this.#resumedMs = now;
-    }
-    for (const nodeId of this.#tracker.expire(now, (id) => this.#managerHeardMs(id))) {
-      const session = this.#sessions.get(nodeId);
-      this.#sessions.delete(nodeId);
-      session?.end(SessionEndReason.MISSED_HEARTBEATS, 'no heartbeat came in time');
-      this.#options.logger.warn('a node is down', { node: nodeId });
-      this.#setState(nodeId, NodeState.DOWN, 'heartbeat failure');
-    }
+  #expired(nodeId: string): void {
+    const session = this.#sessions.get(nodeId);
+    this.#sessions.delete(nodeId);
+    session?.end(SessionEndReason.MISSED_HEARTBEATS, 'no heartbeat came in time');
   }
 }
 
