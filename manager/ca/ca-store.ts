@@ -1,7 +1,7 @@
 import type { Change, CommitEvents, StoreView } from '#manager/store/index.ts';
 
 /** The part of a view that the certificate authority reads. */
-export type CaView = Pick<StoreView, 'get' | 'count' | 'cluster'>;
+export type CaView = Pick<StoreView, 'all' | 'get' | 'count' | 'cluster' | 'tasksOfNode'>;
 
 /** The part of the store that the certificate authority needs. */
 export interface CaStore {

@@ -3,10 +3,10 @@
  * certificate and gets another one. Everything in the issued certificate comes from the store: the request gives the
  * key and nothing else.
  */
-import { issueNodeCertificate } from '#certs/authority.ts';
 import { parseCertificates } from '#certs/certificate.ts';
 import { type CertificateRequest, parseCertificateRequest } from '#certs/certificate-request.ts';
 import type { CertifiedIdentity } from '#certs/identity.ts';
+import type { TlsIdentity } from '#certs/tls-client.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { isId } from '#common/ids.ts';
@@ -20,15 +20,23 @@ import {
   IssueNodeCertificateResponse,
 } from '#gen/swarm/v1/ca.ts';
 import { type Cluster, IssuanceState, type ManagerPeer, type Node, NodeCertificate } from '#gen/swarm/v1/objects.ts';
+import { removalChanges } from '#manager/membership/index.ts';
+import type { Change } from '#manager/store/index.ts';
 import type { CaStore } from './ca-store.ts';
-import { ClusterAuthority } from './cluster-authority.ts';
 import { newNode, nodeLifetimeMs } from './cluster-bootstrap.ts';
 import type { CaConfig } from './config.ts';
+import { EXTERNAL_CONFIG } from './external/config.ts';
+import { ExternalAuthority } from './external/external-authority.ts';
 import { IssuanceWaiters } from './issuance-waiters.ts';
+import { Issuing } from './issuing.ts';
 import { roleOfToken } from './join-token-check.ts';
+import { isCertified, withCertificateTimes } from './node-certificates.ts';
 import { nodeIdOfKey } from './node-id.ts';
+import { type Former, formerRefusal, namesakeWarnings, provenFormer, readmissionChanges } from './readmission.ts';
 import { NODE_ROLES, roleName } from './roles.ts';
+import { ClusterSigner } from './signer.ts';
 import { TokenBucket, TokenBuckets } from './token-bucket.ts';
+import { trustedRootsPem } from './trusted-roots.ts';
 
 export interface CertificateAuthorityOptions {
   readonly store: CaStore;
@@ -38,6 +46,10 @@ export interface CertificateAuthorityOptions {
   readonly featureLevel: number;
   /** Managers that a new node may turn to. */
   readonly managers: () => readonly ManagerPeer[];
+  /** What this manager shows to authorities outside of the swarm; without it, it shows nothing. */
+  readonly identity?: (() => TlsIdentity) | undefined;
+  /** Whether the log has a member of the node. */
+  readonly isMember: (nodeId: string) => boolean;
 }
 
 /** Who calls. */
@@ -50,7 +62,9 @@ export interface CaCaller {
 
 export class CertificateAuthority {
   readonly #options: CertificateAuthorityOptions;
-  readonly #authority = new ClusterAuthority();
+  /** Asks authorities outside of the swarm, for everything that needs one. */
+  readonly external: ExternalAuthority;
+  readonly #issuing: Issuing;
   readonly #issues: TokenBucket;
   readonly #refusals: TokenBuckets;
   readonly #waiters: IssuanceWaiters;
@@ -59,6 +73,20 @@ export class CertificateAuthority {
   constructor(options: CertificateAuthorityOptions) {
     const { config, clock, store } = options;
     this.#options = options;
+    this.external = new ExternalAuthority({
+      identity: () => options.identity?.(),
+      clock,
+      logger: options.logger,
+      config: EXTERNAL_CONFIG,
+    });
+    this.#issuing = new Issuing({
+      store,
+      cluster: () => this.#cluster(),
+      signer: new ClusterSigner(this.external),
+      clock,
+      logger: options.logger,
+      retries: config.conflictRetries,
+    });
     this.#issues = new TokenBucket(config.issuesPerSecond, config.issuesBurst, clock.monotonic());
     this.#refusals = new TokenBuckets(
       config.refusalsLoggedPerSecond,
@@ -113,6 +141,7 @@ export class CertificateAuthority {
       certificatePem: certificate.certificatePem,
       error: certificate.error,
       managerAddresses: this.#options.managers().map((manager) => manager.address),
+      trustedRootsPem: Buffer.from(trustedRootsPem(rootOf(this.#cluster()))),
     });
   }
 
@@ -123,11 +152,16 @@ export class CertificateAuthority {
       if (!this.#issues.take(clock.monotonic())) throw tooBusy('too many nodes are joining at once');
       checkHostname(request.hostname);
       const csr = parseCertificateRequest(request.csrPem);
-      const nodeId = nodeIdOfKey(csr.publicKeyDer);
+      let nodeId = nodeIdOfKey(csr.publicKeyDer);
       checkName(csr, nodeId, 'a joining node');
-      await this.#committing(() => this.#admission(request, csr, nodeId, role));
+      await this.#committing(async () => {
+        const admission = await this.#admission(request, csr, role);
+        nodeId = admission.nodeId;
+        return admission.changes;
+      });
       logger.info('admitted a node', { nodeId, role: roleName(role), hostname: request.hostname, address });
-      return IssueNodeCertificateResponse.create({ nodeId, role });
+      const warnings = namesakeWarnings(this.#options.store.view(), nodeId, request.hostname);
+      return IssueNodeCertificateResponse.create({ nodeId, role, warnings });
     } catch (error) {
       const refused = SwarmError.from(error);
       if (this.#refusals.take(address, clock.monotonic()))
@@ -136,19 +170,21 @@ export class CertificateAuthority {
     }
   }
 
-  /** The write that makes the node a member; undefined when it is one already, its last answer having been lost. */
-  #admission(
+  /** The write that makes the node a member; empty when it is one already, its last answer having been lost. */
+  async #admission(
     request: IssueNodeCertificateRequest,
     csr: CertificateRequest,
-    nodeId: string,
     role: Node['role'],
-  ): { kind: 'create'; node: Node } | undefined {
+  ): Promise<Admission> {
     const { store, clock } = this.#options;
     const cluster = this.#cluster();
+    const former = provenFormer(request, cluster, store.view());
+    if (former?.replace === false) return this.#readmission(request, csr, role, former);
+    const nodeId = nodeIdOfKey(csr.publicKeyDer);
     checkNotRemoved(cluster, nodeId);
     const existing = store.view().get('node', nodeId);
     if (existing !== undefined) {
-      if (existing.role === role) return undefined;
+      if (existing.role === role) return { nodeId, changes: [] };
       throw new SwarmError({
         code: 'denied',
         reason: 'wrong-role',
@@ -156,21 +192,70 @@ export class CertificateAuthority {
         hint: `use a ${roleName(existing.role)} token, or change the role with \`swarm node promote\` or \`demote\``,
       });
     }
-    if (store.view().count('node') >= LIMITS.NODES_PER_CLUSTER)
-      throw new SwarmError({
-        code: 'exhausted',
-        reason: 'too-many',
-        limit: 'NODES_PER_CLUSTER',
-        message: `the cluster has ${LIMITS.NODES_PER_CLUSTER} nodes, as many as it may have`,
-        hint: 'remove nodes that are gone: `swarm node rm`',
-      });
-    const certificatePem = this.#sign(cluster, csr, nodeId, role);
+    this.#checkRoom();
+    const node = await this.#certifiedNode(request, csr, nodeId, role);
+    const changes: Change[] = [{ kind: 'create', table: 'node', object: node }];
+    const entry = former === undefined ? undefined : this.#formerEntry(former);
+    if (entry !== undefined) changes.push(...removalChanges(store.view(), entry, clock.now()));
+    return { nodeId, changes };
+  }
+
+  /** The host is again the node that it was. */
+  async #readmission(
+    request: IssueNodeCertificateRequest,
+    csr: CertificateRequest,
+    role: Node['role'],
+    former: Former,
+  ): Promise<Admission> {
+    const { store, clock } = this.#options;
+    const { nodeId } = former;
+    const present = store.view().get('node', nodeId);
+    if (present?.role === role && isCertified(present, csr)) return { nodeId, changes: [] };
+    const entry = this.#formerEntry(former);
+    if (entry === undefined) this.#checkRoom();
+    const fresh = await this.#certifiedNode(request, csr, nodeId, role, former);
+    const changes = readmissionChanges(store.view(), this.#cluster(), entry, fresh, request, clock.now());
+    return { nodeId, changes };
+  }
+
+  /** @throws SwarmError `in-use` where the former node is there, or a member of the log */
+  #formerEntry(former: Former): Node | undefined {
+    const entry = this.#options.store.view().get('node', former.nodeId);
+    const refusal = formerRefusal(former, entry, this.#options.isMember);
+    if (refusal !== undefined) throw refusal;
+    return entry;
+  }
+
+  #checkRoom(): void {
+    if (this.#options.store.view().count('node') < LIMITS.NODES_PER_CLUSTER) return;
+    throw new SwarmError({
+      code: 'exhausted',
+      reason: 'too-many',
+      limit: 'NODES_PER_CLUSTER',
+      message: `the cluster has ${LIMITS.NODES_PER_CLUSTER} nodes, as many as it may have`,
+      hint: 'remove nodes that are gone: `swarm node rm`',
+    });
+  }
+
+  async #certifiedNode(
+    request: IssueNodeCertificateRequest,
+    csr: CertificateRequest,
+    id: string,
+    role: Node['role'],
+    former?: Former,
+  ): Promise<Node> {
+    const cluster = this.#cluster();
     const { availability, hostname, csrPem } = request;
-    const nowMs = clock.now();
-    return {
-      kind: 'create',
-      node: newNode({ id: nodeId, role, availability, hostname, csrPem, certificatePem, nowMs }),
-    };
+    const certificatePem = await this.#issuing.sign({
+      nodeId: id,
+      role,
+      csrPem,
+      publicKeyDer: csr.publicKeyDer,
+      replacesNotBeforeMs: former?.notBeforeMs,
+    });
+    const nowMs = this.#options.clock.now();
+    const node = newNode({ id, role, availability, hostname, csrPem, certificatePem, nowMs });
+    return withCertificateTimes(node, undefined, cluster, former !== undefined);
   }
 
   async #renew(
@@ -183,56 +268,43 @@ export class CertificateAuthority {
     const csr = parseCertificateRequest(request.csrPem);
     checkName(csr, nodeId, `node ${nodeId}`);
     let role = NODE_ROLES[identity.role];
-    await this.#committing(() => {
+    await this.#committing(async () => {
       const cluster = this.#cluster();
       checkNotRemoved(cluster, nodeId);
       const node = store.view().get('node', nodeId);
       if (node === undefined || cluster.id !== identity.clusterId) throw removed(nodeId);
+      if (identity.notBeforeMs < node.certificatesFromMs) throw removed(nodeId);
       role = node.role;
       const replacesNotBeforeMs = startOf(node.certificate);
-      const certificatePem = Buffer.from(this.#sign(cluster, csr, nodeId, role, replacesNotBeforeMs));
+      const order = { csrPem: request.csrPem, publicKeyDer: csr.publicKeyDer, replacesNotBeforeMs };
+      const certificatePem = Buffer.from(await this.#issuing.signAgain(node, order));
       const certificate = NodeCertificate.create({
         role,
         state: IssuanceState.ISSUED,
         csrPem: request.csrPem,
         certificatePem,
       });
-      return { kind: 'update', node: { ...node, certificate } };
+      const renewed = withCertificateTimes({ ...node, certificate }, node, cluster, false);
+      return [{ kind: 'update', table: 'node', object: renewed }];
     });
     logger.info('renewed the certificate of a node', { nodeId, role: roleName(role) });
     return IssueNodeCertificateResponse.create({ nodeId, role });
   }
 
   /** Decides on the newest view and commits, again after another write was faster. */
-  async #committing(decide: () => { kind: 'create' | 'update'; node: Node } | undefined): Promise<void> {
+  async #committing(decide: () => Promise<readonly Change[]>): Promise<void> {
     const { config, store } = this.#options;
     for (let attempt = 0; ; attempt++) {
-      const change = decide();
-      if (change === undefined) return;
+      const changes = await decide();
+      if (changes.length === 0) return;
       try {
-        await store.commit([{ kind: change.kind, table: 'node', object: change.node }]);
+        await store.commit(changes);
         return;
       } catch (error) {
         const conflict = error instanceof SwarmError && (error.code === 'conflict' || error.code === 'exists');
         if (!conflict || attempt >= config.conflictRetries) throw error;
       }
     }
-  }
-
-  #sign(
-    cluster: Cluster,
-    csr: CertificateRequest,
-    nodeId: string,
-    role: Node['role'],
-    replacesNotBeforeMs?: number,
-  ): string {
-    return issueNodeCertificate(this.#authority.of(cluster), {
-      identity: { nodeId, role: roleName(role), clusterId: cluster.id },
-      publicKeyDer: csr.publicKeyDer,
-      nowMs: this.#options.clock.now(),
-      lifetimeMs: nodeLifetimeMs(cluster.spec),
-      replacesNotBeforeMs,
-    });
   }
 
   #cluster(): Cluster {
@@ -246,6 +318,12 @@ export class CertificateAuthority {
       });
     return cluster;
   }
+}
+
+/** Who the joining host is, and the write that makes it so. */
+interface Admission {
+  readonly nodeId: string;
+  readonly changes: readonly Change[];
 }
 
 function rootOf(cluster: Cluster): NonNullable<Cluster['rootCa']> {
@@ -283,7 +361,7 @@ function removed(nodeId: string): SwarmError {
     code: 'denied',
     reason: 'node-removed',
     message: `node ${nodeId} was removed from the cluster`,
-    hint: 'run `swarm leave --force` on it, then join again: it will be a new node',
+    hint: 'run `swarm leave --force` on it, then join again with a token',
   });
 }
 

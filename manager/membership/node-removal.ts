@@ -9,7 +9,11 @@ import type { Change, StoreView } from '#manager/store/index.ts';
 const CLOCKS_DIFFER_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** The entry goes, and what it takes along. The cluster and the node's tasks are written, nothing else. */
-export function removalChanges(view: StoreView, node: Node, nowMs: number): readonly Change[] {
+export function removalChanges(
+  view: Pick<StoreView, 'cluster' | 'tasksOfNode'>,
+  node: Node,
+  nowMs: number,
+): readonly Change[] {
   const changes: Change[] = [{ kind: 'remove', table: 'node', object: node }];
   const cluster = view.cluster();
   if (cluster !== undefined)
@@ -22,7 +26,7 @@ export function removalChanges(view: StoreView, node: Node, nowMs: number): read
  * are found by the loops: a task whose node is not there runs nowhere.
  */
 export function orphanChanges(
-  view: StoreView,
+  view: Pick<StoreView, 'tasksOfNode'>,
   nodeId: string,
   message: string,
   error: string,

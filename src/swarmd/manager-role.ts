@@ -8,7 +8,7 @@ import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
 import type { RaftMember } from '#gen/swarm/v1/raft.ts';
 import { changesOfLevel } from '#manager/allocator/index.ts';
 import { Backups } from '#manager/backup/index.ts';
-import { CA_CONFIG, CertificateAuthority } from '#manager/ca/index.ts';
+import { CA_CONFIG, CertificateAuthority, ClientCertificates } from '#manager/ca/index.ts';
 import { ControlApi, type ImagePinner } from '#manager/control/index.ts';
 import { DISPATCHER_DEFAULTS, Dispatcher } from '#manager/dispatcher/index.ts';
 import { NETWORK_DOCTOR_DEFAULTS, NetworkDoctor } from '#manager/doctor/index.ts';
@@ -103,6 +103,7 @@ export class ManagerRole {
       config: CA_CONFIG,
       featureLevel: FEATURE_LEVEL,
       managers,
+      isMember: (nodeId) => this.log.members().some((member) => member.nodeId === nodeId),
     });
     this.dispatcher = new Dispatcher({
       store,
@@ -254,6 +255,11 @@ export class ManagerRole {
       random,
       images,
       tokens: (digest) => createJoinToken(digest),
+      clients: new ClientCertificates({
+        cluster: () => store.view().cluster(),
+        managers: () => this.managers(),
+        clock,
+      }),
       now: () => clock.now(),
       logger,
     });

@@ -46,6 +46,7 @@ export class CaServer {
       config: CA_CONFIG,
       featureLevel: 1,
       managers: () => [{ nodeId: 'm'.repeat(25), address: '192.0.2.9:2377' }],
+      isMember: () => false,
     });
   }
 

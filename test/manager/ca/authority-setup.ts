@@ -20,6 +20,8 @@ export const DAY_MS = 24 * 60 * 60 * 1000;
 export class Setup {
   readonly clock = new ManualClock(Date.UTC(2030, 0, 1));
   readonly store = new MemoryStore();
+  /** Of the log. */
+  readonly members = new Set<string>();
   readonly lines: { message: string; fields: LogFields | undefined }[] = [];
   readonly authority: CertificateAuthority;
 
@@ -33,6 +35,7 @@ export class Setup {
       config: { ...CA_CONFIG, ...config },
       featureLevel: 1,
       managers: () => [{ nodeId: 'm'.repeat(25), address: '192.0.2.9:2377' }],
+      isMember: (nodeId) => this.members.has(nodeId),
     });
   }
 

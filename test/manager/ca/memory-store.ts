@@ -25,6 +25,8 @@ export class MemoryStore implements CaStore {
       get: (table, id) => this.#view.get(table, id),
       count: (table) => this.#view.count(table),
       cluster: () => this.#view.cluster(),
+      all: (table) => this.#view.all(table),
+      tasksOfNode: (nodeId) => this.#view.tasksOfNode(nodeId),
     };
   }
 

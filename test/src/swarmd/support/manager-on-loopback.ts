@@ -83,6 +83,7 @@ export class ManagerOnLoopback implements ServingManager {
       config: CA_CONFIG,
       featureLevel: 1,
       managers,
+      isMember: (nodeId) => this.log.members().some((member) => member.nodeId === nodeId),
     });
     this.dispatcher = new Dispatcher({
       store,
