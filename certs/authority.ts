@@ -15,6 +15,8 @@ import { algorithmIdentifier, signPart } from './signature.ts';
 export interface Authority {
   readonly certificate: Certificate;
   readonly privateKey: KeyObject;
+  /** Go along with every certificate that it signs, for peers that know only an older root. */
+  readonly intermediates?: readonly Certificate[] | undefined;
 }
 
 const ROOT_NAME: DistinguishedName = { commonName: CA_SERVER_NAME };
@@ -56,7 +58,7 @@ export interface NodeCertificateOrder {
 }
 
 /**
- * Signs a node's certificate; PEM, the leaf alone. Every name in it comes from `identity`, none from the node's
+ * Signs a node's certificate; PEM, the leaf first, then the intermediates of the authority. Every name in it comes from `identity`, none from the node's
  * request. It never outlives the authority's own certificate, holds from now on at the latest, and begins at least a
  * second, which is what certificates count in, after the one that it replaces. Only where a clock was set back by more
  * than the time that certificates are dated back is there no such start, and it is now.
@@ -81,7 +83,7 @@ export function issueNodeCertificate(authority: Authority, order: NodeCertificat
     notAfterMs: Math.min(nowMs + order.lifetimeMs, root.notAfterMs),
     extensions: leafExtensions(keyIdentifier(order.publicKeyDer), keyIdOf(root), dnsNames),
   });
-  return certificatesPem([{ der: signPart(part, authority.privateKey) }]);
+  return signedChain(authority, part);
 }
 
 export interface ClientCertificateOrder {
@@ -93,7 +95,7 @@ export interface ClientCertificateOrder {
 }
 
 /**
- * Signs the certificate of a client from outside of the swarm; PEM, the leaf alone. It is good for calling and for
+ * Signs the certificate of a client from outside of the swarm; PEM, as that of a node. It is good for calling and for
  * nothing else, and never outlives the authority's own certificate.
  */
 export function issueClientCertificate(authority: Authority, order: ClientCertificateOrder): string {
@@ -111,7 +113,34 @@ export function issueClientCertificate(authority: Authority, order: ClientCertif
     notAfterMs: Math.min(nowMs + order.lifetimeMs, root.notAfterMs),
     extensions: clientExtensions(keyIdentifier(order.publicKeyDer), keyIdOf(root)),
   });
-  return certificatesPem([{ der: signPart(part, authority.privateKey) }]);
+  return signedChain(authority, part);
+}
+
+function signedChain(authority: Authority, part: Buffer): string {
+  return certificatesPem([{ der: signPart(part, authority.privateKey) }, ...(authority.intermediates ?? [])]);
+}
+
+/**
+ * The name and the key of a new root, signed by the present one; who knows only that one can follow with it. It holds as
+ * long as both do.
+ */
+export function crossSign(authority: Authority, newRoot: Certificate, nowMs: number): Certificate {
+  const root = authority.certificate;
+  const keyId = keyIdOf(newRoot);
+  const part = signedPart({
+    issuer: der.raw(root.subjectDer),
+    subject: der.raw(newRoot.subjectDer),
+    publicKeyDer: newRoot.publicKeyDer,
+    notBeforeMs: Math.max(nowMs - CERTIFICATE_CONFIG.backdateMs, root.notBeforeMs),
+    notAfterMs: Math.min(root.notAfterMs, newRoot.notAfterMs),
+    extensions: authorityExtensions(keyId, keyIdOf(root)),
+  });
+  return parseCertificate(signPart(part, authority.privateKey), 'cross-signed root certificate');
+}
+
+/** Subject key identifier of an authority, hexadecimal: what the certificates that it signs name it by. */
+export function authorityKeyId(certificate: Certificate): string {
+  return keyIdOf(certificate).toString('hex');
 }
 
 function keyIdOf({ subjectKeyId, publicKeyDer: spki }: Certificate): Buffer {

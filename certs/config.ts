@@ -20,6 +20,11 @@ export const CERTIFICATE_CONFIG = {
   chainMaxLength: 4,
 } as const;
 
+export const OWN_ROOT = {
+  /** Swarm's: a root that ends within a year would have to be rotated before anybody remembers how. */
+  leastLifetimeMs: 365 * DAY_MS,
+} as const;
+
 /**
  * TLS 1.2 and later, forward secrecy and authenticated encryption only. AES-128 first: TLS 1.3's default order puts
  * AES-256 first, which is slower and adds nothing next to a P-256 key.

@@ -42,13 +42,17 @@ function extension(oid: string, critical: boolean, value: der.DerValue): der.Der
   return der.sequence(...parts);
 }
 
-export function authorityExtensions(subjectKeyId: Buffer): der.DerValue[] {
+/** `authorityKeyId` is that of another authority which signs this one; a root has none. */
+export function authorityExtensions(subjectKeyId: Buffer, authorityKeyId?: Buffer): der.DerValue[] {
   const usage = Buffer.of(KEY_USAGE_CERTIFICATE_SIGN | KEY_USAGE_CRL_SIGN);
-  return [
+  const extensions = [
     extension(OIDS.basicConstraints, true, der.sequence(der.boolean(true))),
     extension(OIDS.keyUsage, true, der.bitString(usage, 1)),
     extension(OIDS.subjectKeyIdentifier, false, der.octetString(subjectKeyId)),
   ];
+  if (authorityKeyId !== undefined)
+    extensions.push(extension(OIDS.authorityKeyIdentifier, false, der.sequence(der.implicit(0, authorityKeyId))));
+  return extensions;
 }
 
 export function leafExtensions(

@@ -1,7 +1,8 @@
 /** The first objects of a new cluster, and the identity of its first manager. */
 import { randomBytes } from 'node:crypto';
 import { type Authority, certificateDigest, createRootAuthority, issueNodeCertificate } from '#certs/authority.ts';
-import { certificatesPem } from '#certs/certificate.ts';
+import { type Certificate, certificatesPem } from '#certs/certificate.ts';
+import { createCertificateRequest } from '#certs/certificate-request.ts';
 import { CERTIFICATE_CONFIG } from '#certs/config.ts';
 import { createJoinToken } from '#certs/join-token.ts';
 import { generateKeyPair, type KeyPair, publicKeyDer } from '#certs/key.ts';
@@ -34,6 +35,8 @@ import {
 import { DATA_KEY_BYTES } from '#manager/log/index.ts';
 import { ClusterAuthority } from './cluster-authority.ts';
 import { nodeIdOfKey } from './node-id.ts';
+import type { NodeSigner, SigningOrder } from './signer.ts';
+import { trustedRootsPem } from './trusted-roots.ts';
 
 export interface BootstrapOptions {
   readonly nowMs: number;
@@ -50,6 +53,8 @@ export interface BootstrapOptions {
   readonly subnetSize?: number | undefined;
   /** UDP port of the overlay networks; 0 means the default. */
   readonly dataPathPort?: number | undefined;
+  /** The root that somebody brought along; a new one is made otherwise. */
+  readonly root?: Authority | undefined;
 }
 
 export interface ClusterBootstrap extends FirstManager {
@@ -80,19 +85,52 @@ export const CLUSTER_DEFAULTS = {
   dataPathPort: 4789,
 } as const;
 
+/** A new cluster whose managers sign for themselves: with the root that is given, or a new one. */
 export function bootstrapCluster(options: BootstrapOptions): ClusterBootstrap {
-  const { nowMs } = options;
-  const spec = completeSpec(options.spec ?? ClusterSpec.create());
-  const clusterId = newId(options.random);
-  const authority = createRootAuthority(nowMs);
-  const manager = firstManager(authority, { ...options, clusterId, spec });
-  const digest = certificateDigest(authority.certificate);
+  const authority = options.root ?? createRootAuthority(options.nowMs);
+  const founding = foundingOf(options);
+  const keyPem = Buffer.from(privateKeyPem(authority.privateKey));
+  const manager = newManager(founding.clusterId, options);
+  const certificatePem = issueNodeCertificate(authority, orderOf(manager, founding.spec));
+  return bootstrapped(options, founding, { certificate: authority.certificate, keyPem }, manager, certificatePem);
+}
+
+/** A new cluster whose root has its key outside of it: `sign` asks there for the first manager's certificate. */
+export async function bootstrapWithExternal(
+  options: BootstrapOptions,
+  root: Certificate,
+  sign: (order: SigningOrder) => Promise<string>,
+): Promise<ClusterBootstrap> {
+  const founding = foundingOf(options);
+  const manager = newManager(founding.clusterId, options);
+  const certificatePem = await sign(orderOf(manager, founding.spec));
+  return bootstrapped(options, founding, { certificate: root, keyPem: new Uint8Array() }, manager, certificatePem);
+}
+
+interface Founding {
+  readonly clusterId: string;
+  readonly spec: ClusterSpec;
+}
+
+function foundingOf(options: BootstrapOptions): Founding {
+  return { spec: completeSpec(options.spec ?? ClusterSpec.create()), clusterId: newId(options.random) };
+}
+
+function bootstrapped(
+  options: BootstrapOptions,
+  { clusterId, spec }: Founding,
+  root: { readonly certificate: Certificate; readonly keyPem: Uint8Array },
+  manager: NewManager,
+  certificatePem: string,
+): ClusterBootstrap {
+  const digest = certificateDigest(root.certificate);
+  const rootPem = certificatesPem([root.certificate]);
   const cluster = Cluster.create({
     id: clusterId,
     spec,
     rootCa: RootCa.create({
-      certificatePem: Buffer.from(manager.identity.rootPem),
-      keyPem: Buffer.from(privateKeyPem(authority.privateKey)),
+      certificatePem: Buffer.from(rootPem),
+      keyPem: root.keyPem,
       digest,
       joinTokens: JoinTokens.create({ worker: createJoinToken(digest), manager: createJoinToken(digest) }),
     }),
@@ -104,39 +142,58 @@ export function bootstrapCluster(options: BootstrapOptions): ClusterBootstrap {
     dataPathPort: options.dataPathPort || CLUSTER_DEFAULTS.dataPathPort,
     snapshotKey: new Uint8Array(randomBytes(DATA_KEY_BYTES)),
   });
-  return { cluster, ...manager };
+  return { cluster, ...firstManager(manager, certificatePem, rootPem) };
 }
 
 /**
  * A new manager for a cluster that is taken over from a saved snapshot: with a key and an id of its own, certified by
- * the cluster's root.
+ * the root that signs there.
  */
-export function managerOfRestored(
+export function managerOfRestored(cluster: Cluster, host: ManagerHost): FirstManager {
+  const manager = newManager(cluster.id, host);
+  const certificatePem = issueNodeCertificate(new ClusterAuthority().of(cluster), orderOf(manager, cluster.spec));
+  return restoredManager(cluster, manager, certificatePem);
+}
+
+/** The same where an authority outside of the swarm may have the root's key. */
+export async function managerOfRestoredBy(
+  signer: NodeSigner,
   cluster: Cluster,
-  options: Pick<BootstrapOptions, 'nowMs' | 'hostname' | 'availability'>,
-): FirstManager {
-  const authority = new ClusterAuthority().of(cluster);
-  return firstManager(authority, { ...options, clusterId: cluster.id, spec: cluster.spec });
+  host: ManagerHost,
+): Promise<FirstManager> {
+  const manager = newManager(cluster.id, host);
+  return restoredManager(cluster, manager, await signer.sign(cluster, orderOf(manager, cluster.spec)));
 }
 
-interface FirstManagerOptions extends Pick<BootstrapOptions, 'nowMs' | 'hostname' | 'availability'> {
-  readonly clusterId: string;
-  readonly spec: ClusterSpec | undefined;
+function restoredManager({ rootCa }: Cluster, manager: NewManager, certificatePem: string): FirstManager {
+  if (rootCa !== undefined) return firstManager(manager, certificatePem, trustedRootsPem(rootCa));
+  throw new SwarmError({ code: 'data-loss', reason: 'corrupt-state', message: 'the cluster has no root certificate' });
 }
 
-function firstManager(authority: Authority, options: FirstManagerOptions): FirstManager {
-  const { clusterId, spec, nowMs, hostname, availability } = options;
+type ManagerHost = Pick<BootstrapOptions, 'nowMs' | 'hostname' | 'availability'>;
+
+interface NewManager {
+  readonly host: ManagerHost;
+  readonly keys: KeyPair;
+  readonly publicKeyDer: Buffer;
+  readonly identity: SigningOrder['identity'];
+}
+
+function newManager(clusterId: string, host: ManagerHost): NewManager {
   const keys = generateKeyPair();
   const keyDer = publicKeyDer(keys.publicKey);
-  const nodeId = nodeIdOfKey(keyDer);
-  const certificatePem = issueNodeCertificate(authority, {
-    identity: { nodeId, role: 'manager', clusterId },
-    publicKeyDer: keyDer,
-    nowMs,
-    lifetimeMs: nodeLifetimeMs(spec),
-  });
+  return { host, keys, publicKeyDer: keyDer, identity: { nodeId: nodeIdOfKey(keyDer), role: 'manager', clusterId } };
+}
+
+function orderOf({ host, identity, publicKeyDer: keyDer, keys }: NewManager, spec?: ClusterSpec): SigningOrder {
+  const csrPem = Buffer.from(createCertificateRequest(keys));
+  return { identity, publicKeyDer: keyDer, csrPem, nowMs: host.nowMs, lifetimeMs: nodeLifetimeMs(spec) };
+}
+
+function firstManager({ host, keys, identity }: NewManager, certificatePem: string, rootPem: string): FirstManager {
+  const { nowMs, hostname, availability } = host;
   const node = newNode({
-    id: nodeId,
+    id: identity.nodeId,
     role: NodeRole.MANAGER,
     availability,
     hostname,
@@ -144,7 +201,7 @@ function firstManager(authority: Authority, options: FirstManagerOptions): First
     certificatePem,
     nowMs,
   });
-  return { node, identity: { keys, certificatePem, rootPem: certificatesPem([authority.certificate]) } };
+  return { node, identity: { keys, certificatePem, rootPem } };
 }
 
 /** The spec with a value for everything that was left out. Throws `bad-field` for a value that breaks a rule. */

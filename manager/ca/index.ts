@@ -4,6 +4,8 @@ export {
   CertificateAuthority,
   type CertificateAuthorityOptions,
 } from './certificate-authority.ts';
+export { ClientCertificates } from './client-certificates.ts';
+export { ClusterAuthority } from './cluster-authority.ts';
 export {
   type BootstrapOptions,
   bootstrapCluster,
@@ -11,6 +13,8 @@ export {
   type ClusterBootstrap,
   type FirstManager,
   managerOfRestored,
+  nodeLifetimeMs,
 } from './cluster-bootstrap.ts';
 export { CA_CONFIG, type CaConfig } from './config.ts';
 export { roleOfToken } from './join-token-check.ts';
+export { isRetiredIssuer, retiredIssuerError, trustedRootsPem } from './trusted-roots.ts';
