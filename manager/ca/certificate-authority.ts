@@ -23,7 +23,7 @@ import { type Cluster, IssuanceState, type ManagerPeer, type Node, NodeCertifica
 import { removalChanges } from '#manager/membership/index.ts';
 import type { Change } from '#manager/store/index.ts';
 import type { CaStore } from './ca-store.ts';
-import { newNode, nodeLifetimeMs } from './cluster-bootstrap.ts';
+import { newNode } from './cluster-bootstrap.ts';
 import type { CaConfig } from './config.ts';
 import { EXTERNAL_CONFIG } from './external/config.ts';
 import { ExternalAuthority } from './external/external-authority.ts';
