@@ -21,6 +21,7 @@ import { attachedNetworkData, networkSubnets, withPrefixLength } from './from-ne
 import { policyShape } from './from-options.ts';
 import { genericShape } from './from-placement.ts';
 import { endpointSpecShape, portShape, serviceSpecShape, taskSpecShape } from './from-specs.ts';
+import { NO_ROOT, nodeTlsShape, type TrustRoot } from './from-tls.ts';
 import { predefinedNetwork } from './predefined-networks.ts';
 
 const NS_PER_MS = 1e6;
@@ -164,8 +165,8 @@ function updateStatusShape(status: UpdateStatus | undefined): StructData | undef
   };
 }
 
-/** `rootCertificate` is the PEM text that Docker shows as the node's trust root, where the caller has it. */
-export function nodeShape(node: Node, rootCertificate = ''): StructData {
+/** `root` is what Docker shows of the node's trust root, where the caller has it. */
+export function nodeShape(node: Node, root: TrustRoot = NO_ROOT): StructData {
   const { description, status, managerStatus } = node;
   return {
     ID: node.id,
@@ -192,7 +193,7 @@ export function nodeShape(node: Node, rootCertificate = ''): StructData {
           { Type: 'Volume', Name: 'local' },
         ],
       },
-      TLSInfo: { TrustRoot: rootCertificate },
+      TLSInfo: nodeTlsShape(description?.tls, root),
       DataPath: description?.dataPath && {
         Address: description.dataPath.address,
         MTU: description.dataPath.mtu,

@@ -230,6 +230,18 @@ export const TLS_INFO = struct('swarm.TLSInfo', {
   'CertIssuerPublicKey?': BYTES,
 });
 
+/** Docker's, and what it leaves to `openssl`: until when the certificate holds, and what the node trusts. */
+const NODE_TLS_INFO = struct('swarm.TLSInfo', {
+  'TrustRoot?': STRING,
+  'CertIssuerSubject?': BYTES,
+  'CertIssuerPublicKey?': BYTES,
+  '+NotBefore?': pointer(TIME),
+  '+NotAfter?': pointer(TIME),
+  '+Serial?': STRING,
+  '+IssuerKeyID?': STRING,
+  '+TrustedRoots?': STRINGS,
+});
+
 export const NODE = struct('swarm.Node', {
   ID: STRING,
   '...Meta': META,
@@ -247,7 +259,7 @@ export const NODE = struct('swarm.Node', {
       'Labels?': STRING_MAP,
       'Plugins?': list(struct('swarm.PluginDescription', { 'Type?': STRING, 'Name?': STRING })),
     }),
-    TLSInfo: TLS_INFO,
+    TLSInfo: NODE_TLS_INFO,
     'CSIInfo?': list(struct('swarm.NodeCSIInfo', {})),
     // Docker has none: where packets of networks reach the node, and why it cannot encrypt them.
     'DataPath?': pointer(

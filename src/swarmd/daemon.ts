@@ -10,6 +10,7 @@ import { systemClock } from '#common/system/clock.ts';
 import { systemRandom } from '#common/system/random.ts';
 import { InitSwarmRequest } from '#gen/swarm/v1/node.ts';
 import type { RpcServer } from '#proto/grpc/server.ts';
+import { certificateMetrics } from './certificate-metrics.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import type { Engine } from './engine.ts';
 import { localContainerHandlers } from './handlers/local-container-handlers.ts';
@@ -126,15 +127,16 @@ export class Daemon {
         response.writeHead(404).end('see /metrics\n');
         return;
       }
+      const own = `${certificateMetrics(state?.kind === 'active' ? state.certificate : undefined)}starling_tasks_running ${runningTasks(state)}\n`;
       if (manager === undefined) {
         response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' });
-        response.end(`swarm_node_manager 0\nstarling_tasks_running ${runningTasks(state)}\n`);
+        response.end(`swarm_node_manager 0\n${own}`);
         return;
       }
       manager.metrics.text().then(
         (text) => {
           response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' });
-          response.end(`${text}\nstarling_tasks_running ${runningTasks(state)}\n`);
+          response.end(`${text}\n${own}`);
         },
         () => response.writeHead(500).end(),
       );

@@ -108,7 +108,8 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
     managerCount: nodes.filter((node) => node.role === NodeRole.MANAGER).length,
     cluster: cluster === undefined ? undefined : redactCluster(cluster, false),
     containersRunning: agent.worker.runningCount(),
-    warnings: warningsOf(manager),
+    certificate: state.certificate.info(),
+    warnings: [...warningsOf(manager), ...[state.certificate.warning()].filter((text) => text !== undefined)],
   };
 }
 

@@ -5,7 +5,7 @@ import { durationMs, integer, unsigned } from '../../values/scalars.ts';
 import { PLACEMENT_STRATEGY } from '../service/service-flags.ts';
 import { POLICY_FLAGS, policyOf } from './policy-flags.ts';
 
-const CERT_EXPIRY = valueFlag({
+export const CERT_EXPIRY = valueFlag({
   name: 'cert-expiry',
   type: 'duration',
   usage: 'Validity period for node certificates (ns|us|ms|s|m|h)',

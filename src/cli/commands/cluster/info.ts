@@ -2,7 +2,8 @@ import { formatDuration, humanDuration, NANOS_PER_MS } from '#common/duration.ts
 import { DEFAULT_SAVES_KEPT } from '#common/limits.ts';
 import { binarySize } from '#common/size.ts';
 import { encodeJson } from '#common/template/encode-json.ts';
-import { type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
+import { printTime } from '#common/template/print-value.ts';
+import { type CertificateInfo, type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
 import { type ClusterPolicy, type LogConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
 import {
   LOCAL_NODE_STATES,
@@ -103,9 +104,22 @@ function swarmLines(answer: GetInfoResponse): readonly string[] {
   else lines.push(`  Connected: ${answer.connected}`);
   lines.push(`  Node Address: ${withoutPort(answer.advertiseAddress)}`);
   lines.push(...dataPathLines('  ', answer.description?.dataPath));
+  lines.push(...certificateLines(answer.certificate));
   const addresses = answer.managers.map((peer) => peer.address).toSorted();
   if (addresses.length > 0) lines.push('  Manager Addresses:', ...addresses.map((address) => `   ${address}`));
   return lines;
+}
+
+function certificateLines(certificate: CertificateInfo | undefined): readonly string[] {
+  if (certificate?.tls === undefined) return [];
+  const { tls, renewalMs, failures, problem } = certificate;
+  const how = failures === 0 ? 'Renewal' : `Renewal (${failures} failed)`;
+  return [
+    '  Certificate:',
+    `   Until: ${printTime(tls.notAfterMs)}`,
+    `   ${how}: ${printTime(renewalMs)}`,
+    ...(problem === '' ? [] : [`   Problem: ${problem}`]),
+  ];
 }
 
 function managerLines(answer: GetInfoResponse): readonly string[] {

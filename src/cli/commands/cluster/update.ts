@@ -23,4 +23,9 @@ async function updateCluster({ context, flags, showHelp }: Invocation): Promise<
   const { warnings } = await api.control.updateCluster({ version: cluster?.version ?? 0, spec });
   for (const warning of warnings) printWarning(context, `warning: ${warning}`);
   printLine(context, 'Swarm updated.');
+  if (spec.ca?.nodeCertExpiryMs !== cluster?.spec?.ca?.nodeCertExpiryMs)
+    printLine(
+      context,
+      'Nodes get certificates of the new validity when they renew theirs; those whose certificates hold for longer do so within 5 minutes.',
+    );
 }

@@ -1,5 +1,6 @@
 import type { Node } from '#gen/swarm/v1/objects.ts';
 import { nodeShape } from '../../../docker-shape/from-objects.ts';
+import { NO_ROOT, type TrustRoot } from '../../../docker-shape/from-tls.ts';
 import { NODE } from '../../../docker-shape/swarm-types.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { INSPECT_FORMAT, OUTPUT, PRETTY, wantsDocument } from '../shared/format-flags.ts';
@@ -19,18 +20,15 @@ export const nodeInspect: CommandImplementation = {
 
 interface Found {
   readonly node: Node;
-  /** PEM of the cluster's root. */
-  readonly rootCertificate: string;
+  readonly root: TrustRoot;
 }
 
 async function inspectNodes({ context, flags, arguments: references }: Invocation): Promise<void> {
   wantsDocument(flags, INSPECT_FORMAT, PRETTY);
   const api = await context.api();
-  let root: Promise<string> | undefined;
-  const rootCertificate = (): Promise<string> =>
-    (root ??= api.control
-      .getCluster({})
-      .then(({ cluster }) => new TextDecoder().decode(cluster?.rootCa?.certificatePem)));
+  let root: Promise<TrustRoot> | undefined;
+  const trustRoot = (): Promise<TrustRoot> =>
+    (root ??= api.control.getCluster({}).then(({ cluster }) => readRoot(cluster?.rootCa?.certificatePem)));
   await inspect<Found>({
     context,
     references,
@@ -38,9 +36,18 @@ async function inspectNodes({ context, flags, arguments: references }: Invocatio
     isPretty: flags.isSet(PRETTY),
     find: async (reference) => {
       const { node } = await api.control.getNode({ reference });
-      return { node: node as Node, rootCertificate: await rootCertificate() };
+      return { node: node as Node, root: await trustRoot() };
     },
-    toGo: (found) => ({ type: NODE, data: nodeShape(found.node, found.rootCertificate) }),
-    pretty: (found) => prettyNode(found.node, found.rootCertificate),
+    toGo: (found) => ({ type: NODE, data: nodeShape(found.node, found.root) }),
+    pretty: (found) => prettyNode(found.node, found.root),
   });
+}
+
+/** Loaded here alone: other commands read no certificates. */
+async function readRoot(pem: Uint8Array | undefined): Promise<TrustRoot> {
+  if (pem === undefined || pem.length === 0) return NO_ROOT;
+  const { parseCertificates } = await import('#certs/certificate.ts');
+  const [root] = parseCertificates(pem, 'root certificate');
+  if (root === undefined) return NO_ROOT;
+  return { pem: new TextDecoder().decode(pem), subject: root.subjectDer, publicKey: root.publicKeyDer };
 }

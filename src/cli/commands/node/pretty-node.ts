@@ -1,12 +1,13 @@
 /** `node inspect --pretty`: Docker's page about a node. */
 import { binarySize } from '#common/size.ts';
 import { printTime } from '#common/template/print-value.ts';
-import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
+import { type Node, NodeState, type NodeTls } from '#gen/swarm/v1/objects.ts';
 import { NODE_AVAILABILITIES, NODE_STATES } from '../../../docker-shape/from-objects.ts';
+import type { TrustRoot } from '../../../docker-shape/from-tls.ts';
 import { capitalised } from '../../format/texts.ts';
 import { dataPathLines } from '../shared/data-path-lines.ts';
 
-export function prettyNode(node: Node, rootCertificate: string): string {
+export function prettyNode(node: Node, root: TrustRoot): string {
   const { spec, status, description } = node;
   const lines = [`ID:\t\t\t${node.id}`];
   if (spec !== undefined && spec.name !== '') lines.push(`Name:\t\t\t${spec.name}`);
@@ -20,8 +21,7 @@ export function prettyNode(node: Node, rootCertificate: string): string {
   if (status !== undefined && status.address !== '') lines.push(` Address:\t\t${status.address}`);
   lines.push(...manager(node), ...machine(node), ...dataPathLines('', description?.dataPath));
   lines.push(...labels('Engine Labels:', description?.engine?.labels ?? {}));
-  if (rootCertificate !== '')
-    lines.push('TLS Info:', ' TrustRoot:', rootCertificate, ' Issuer Subject:\t', ' Issuer Public Key:\t');
+  lines.push(...tlsLines(description?.tls, root));
   return lines.join('\n');
 }
 
@@ -29,6 +29,19 @@ function labels(title: string, map: Readonly<Record<string, string>>): readonly 
   const entries = Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1));
   if (entries.length === 0) return [];
   return [title, ...entries.map(([key, value]) => ` - ${key}${value === '' ? '' : `=${value}`}`)];
+}
+
+function tlsLines(tls: NodeTls | undefined, root: TrustRoot): readonly string[] {
+  if (root.pem === '') return [];
+  const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+  return [
+    'TLS Info:',
+    ' TrustRoot:',
+    root.pem,
+    ` Issuer Subject:\t${base64(root.subject)}`,
+    ` Issuer Public Key:\t${base64(root.publicKey)}`,
+    ...(tls === undefined ? [] : [` Certificate Until:\t${printTime(tls.notAfterMs).toLowerCase()}`]),
+  ];
 }
 
 function manager({ managerStatus: status }: Node): readonly string[] {

@@ -17,6 +17,7 @@ import {
   serviceShape,
   taskShape,
 } from '#src/docker-shape/from-objects.ts';
+import { NO_ROOT, type TrustRoot } from '#src/docker-shape/from-tls.ts';
 import { NETWORK } from '#src/docker-shape/network-types.ts';
 import { PREDEFINED_NETWORKS, predefinedNetwork } from '#src/docker-shape/predefined-networks.ts';
 import { CLUSTER_INFO, NODE, SERVICE, TASK } from '#src/docker-shape/swarm-types.ts';
@@ -266,8 +267,8 @@ export class FakeEngine {
   }
 }
 
-function root(): string {
-  return new TextDecoder().decode(CLUSTER.rootCa?.certificatePem);
+function root(): TrustRoot {
+  return { ...NO_ROOT, pem: new TextDecoder().decode(CLUSTER.rootCa?.certificatePem) };
 }
 
 function all(type: GoType, shapes: readonly object[]): string {
