@@ -25,6 +25,8 @@ export interface Http2TransportOptions {
   /** Begins a connection. What it gives may still be connecting, or be in its handshake. */
   readonly connect: () => Duplex;
   readonly scheme: 'http' | 'https';
+  /** Asks the other side for signs of life, so that calls without an end learn of a machine that has gone. */
+  readonly keepsAlive?: boolean | undefined;
 }
 
 /**
@@ -104,6 +106,13 @@ export class Http2Transport implements Transport {
     this.#session = undefined;
   }
 
+  /** Takes no more calls, and closes when those that there are have ended. */
+  closeWhenIdle(): void {
+    this.#closed = true;
+    this.#session?.close();
+    this.#session = undefined;
+  }
+
   #connect(): ClientHttp2Session {
     if (this.#closed) throw cancelledError('the connection was closed');
     const current = this.#session;
@@ -119,9 +128,27 @@ export class Http2Transport implements Transport {
     session.once('connect', () => {
       if (!session.destroyed) session.setLocalWindowSize(RPC_CONFIG.bulkWindowBytes);
     });
+    if (this.#options.keepsAlive === true) keepAlive(session);
     this.#session = session;
     return session;
   }
+}
+
+/** Ends the session when the other side does not answer. */
+function keepAlive(session: ClientHttp2Session): void {
+  let overdue: NodeJS.Timeout | undefined;
+  const period = setInterval(() => {
+    if (overdue !== undefined || session.destroyed || session.connecting) return;
+    overdue = setTimeout(() => session.destroy(new Error('Keepalive timeout')), RPC_CONFIG.keepaliveTimeoutMs);
+    session.ping(() => {
+      clearTimeout(overdue);
+      overdue = undefined;
+    });
+  }, RPC_CONFIG.keepaliveTimeMs);
+  session.once('close', () => {
+    clearInterval(period);
+    clearTimeout(overdue);
+  });
 }
 
 /** What a call needs to know of its connection. */

@@ -1,6 +1,7 @@
 /** What the store knows of a client from outside of the swarm whose certificate the cluster's root has signed. */
 import { SwarmError } from '#common/errors.ts';
 import { ClientRole } from '#gen/swarm/v1/objects.ts';
+import { isRetiredIssuer, retiredIssuerError } from '#manager/ca/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import type { CallContext } from '#proto/grpc/call-context.ts';
 import type { ClientIdentity, ClientRoleName } from '#proto/grpc/caller.ts';
@@ -16,14 +17,14 @@ const ROLES: { readonly [Role in ClientRoleName]: ClientRole } = {
  * Why the client may make no call; undefined when it may. Unlike a node, a client that is not in the store is nobody on
  * every manager: that one which lags refuses a new client for a moment is better than that it serves a revoked one.
  */
-export function admitClient(manager: JudgingAccess, caller: ClientIdentity, nowMs: number): SwarmError | undefined {
+export function admitClient(manager: JudgingAccess, caller: ClientIdentity): SwarmError | undefined {
   let view: StoreView;
   try {
     view = manager().store.view();
   } catch (error) {
     return SwarmError.from(error); // why there is no manager here
   }
-  return nowMs > caller.notAfterMs ? expired(caller) : clientProblem(view, caller);
+  return clientProblem(view, caller);
 }
 
 /**
@@ -37,6 +38,7 @@ export function refuseRevoked(view: StoreView, { caller }: Pick<CallContext, 'ca
 }
 
 function clientProblem(view: StoreView, caller: ClientIdentity): SwarmError | undefined {
+  if (isRetiredIssuer(view.cluster(), caller.issuerKeyId)) return retiredIssuerError(`client ${caller.clientId}`);
   const client = view.get('client', caller.clientId);
   if (client === undefined || client.role !== ROLES[caller.role]) return revoked(caller);
   if (caller.serial === client.serial) return undefined;
@@ -47,16 +49,6 @@ function clientProblem(view: StoreView, caller: ClientIdentity): SwarmError | un
     reason: 'client-revoked',
     message: `client ${client.name} has got another certificate, and this one does not count any more`,
     hint: 'use the newest bundle of the client, or ask an administrator for a new one: `swarm client renew`',
-  });
-}
-
-/** Of a stream that was opened before: new calls are refused for it before. */
-function expired({ clientId }: ClientIdentity): SwarmError {
-  return new SwarmError({
-    code: 'unauthenticated',
-    reason: 'expired',
-    message: `the certificate of client ${clientId} has expired`,
-    hint: 'ask an administrator for a new one: `swarm client renew`',
   });
 }
 

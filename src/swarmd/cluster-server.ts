@@ -69,7 +69,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       identify: (call) => peerIdentity(call, Date.now()),
       clusterId: () => identity.clusterId,
       admit: (caller, path) => admitNode(manager, caller, path),
-      admitClient: (caller) => admitClient(manager, caller, Date.now()),
+      admitClient: (caller) => admitClient(manager, caller),
       roleOf: (caller, path) => roleOfNode(manager, caller, path),
     },
     logger: options.logger.with({ part: 'cluster-server' }),

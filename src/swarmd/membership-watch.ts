@@ -8,9 +8,6 @@ import type { ManagerRole } from './manager-role.ts';
 /** Changes within this time are told together. Who was removed may go on for so long. */
 const GATHER_MS = 200;
 
-/** Streams of clients whose certificate ends are ended within this time. */
-const EXPIRY_CHECK_MS = 30_000;
-
 /** Ids of nodes and of clients. */
 type Review = (isConcerned: (id: string) => boolean) => void;
 
@@ -47,16 +44,8 @@ export function watchMemberships(role: Pick<ManagerRole, 'store' | 'log'>, clock
     }),
   ];
   allSoon();
-  const checkExpiries = (): CancelTimer =>
-    clock.setTimer(EXPIRY_CHECK_MS, () => {
-      const view = role.store.view();
-      review((id) => view.get('client', id) !== undefined);
-      cancelCheck = checkExpiries();
-    });
-  let cancelCheck = checkExpiries();
   return () => {
     cancel?.();
-    cancelCheck();
     for (const stop of unsubscribe) stop();
   };
 }
@@ -66,7 +55,8 @@ function losers(event: StoreEvent): readonly string[] {
   if (event.table === 'node') {
     if (event.kind === 'remove') return [event.object.id];
     const isDemoted = event.old?.role === NodeRole.MANAGER && event.object.role !== NodeRole.MANAGER;
-    return isDemoted ? [event.object.id] : [];
+    const isAnother = (event.old?.certificatesFromMs ?? 0) !== event.object.certificatesFromMs;
+    return isDemoted || isAnother ? [event.object.id] : [];
   }
   if (event.table === 'client') return event.kind === 'create' ? [] : [event.object.id];
   if (event.table !== 'cluster' || event.old?.removedNodes === event.object.removedNodes) return [];
