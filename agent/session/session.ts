@@ -25,6 +25,7 @@ import type { NetworkCheck, NetworkCheckReport } from '#gen/swarm/v1/doctor.ts';
 import type { AppliedNetworks, NetworkChanges } from '#gen/swarm/v1/networks.ts';
 import type { ManagerPeer, Node, NodeDescription, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { SessionConfig } from './config.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { type ConversationEnd, ManagerChoice } from './manager-choice.ts';
 import { StatusReporter } from './status-reporter.ts';
 
@@ -60,6 +61,8 @@ export interface SessionOptions {
   readonly checkNetworks?: ((check: NetworkCheck) => Promise<NetworkCheckReport>) | undefined;
   /** A session stands: sends what the node has of volumes, then what changes, until the returned function is called. */
   readonly reportVolumes?: ((send: (report: VolumeReport) => void) => () => void) | undefined;
+  /** A manager had surely heard of this node at this time of the monotonic clock, and holds it for one that is there. */
+  readonly onSign?: (atMs: number) => void;
   /** A session stands. */
   readonly onEstablished: () => void;
   /** This node was removed from the cluster; the session ends for good. */
@@ -89,7 +92,7 @@ export class Session {
   /** How the conversation of the moment ended, as far as it is known. */
   #end: ConversationEnd = 'refused';
   #lastHeardMs = 0;
-  #beating: CancelTimer | undefined;
+  readonly #heart: Heartbeat;
   #silence: CancelTimer | undefined;
   #describing: CancelTimer | undefined;
   #attempt = 0;
@@ -105,6 +108,9 @@ export class Session {
     this.#options = options;
     this.#choice = new ManagerChoice(options.config.redirectsMax);
     this.#reporter = new StatusReporter(options.config.statusBatch);
+    const { clock, random, onSign = () => {} } = options;
+    const send = (): void => this.#send({ message: { kind: 'heartbeat', value: {} } });
+    this.#heart = new Heartbeat({ send, onSign, clock, random });
   }
 
   start(): void {
@@ -191,6 +197,7 @@ export class Session {
       this.#stream = this.#options.dial(address);
       this.#description = JSON.stringify(description);
       this.#watchSilence(welcomeMs);
+      this.#heart.helloSent();
       this.#send({
         message: {
           kind: 'hello',
@@ -240,6 +247,7 @@ export class Session {
       case 'assignments': {
         const step = assignments.add(message.value);
         if (step === undefined) return true;
+        this.#heart.counts();
         await this.#options.apply(step);
         this.#send({ message: { kind: 'applied', value: AppliedAssignments.create({ version: step.version }) } });
         return true;
@@ -267,6 +275,7 @@ export class Session {
         this.#options.onTrustedRoots?.(message.value.certificatesPem);
         return true;
       case 'heartbeatAck':
+        this.#heart.answered(message.value.periodMs);
         this.#options.onCertExpiry?.(message.value.certExpiryMs);
         return true;
       case undefined: // a message of a newer manager
@@ -302,7 +311,7 @@ export class Session {
     if (welcome.node !== undefined) this.#options.onNode(welcome.node);
     for (const { taskId, status } of this.#options.statuses()) this.#reporter.put(taskId, status);
     this.#flush();
-    this.#beat();
+    this.#heart.begin(welcome.heartbeatPeriodMs);
     this.#describeLater();
     this.#stopVolumes = this.#options.reportVolumes?.((value) => this.#send({ message: { kind: 'volumes', value } }));
     this.#options.onEstablished();
@@ -338,22 +347,12 @@ export class Session {
     this.#stream?.send(message);
   }
 
-  #beat(): void {
-    const periodMs = this.#established?.heartbeatPeriodMs;
-    if (periodMs === undefined) return;
-    this.#send({ message: { kind: 'heartbeat', value: {} } });
-    // Up to a tenth early, so that nodes that joined together do not beat together.
-    const delayMs = periodMs * (1 - 0.1 * this.#options.random.next());
-    this.#beating = this.#options.clock.setTimer(delayMs, () => this.#beat());
-  }
-
   /** Ends a stream on which nothing comes any more: the manager answers every heartbeat. */
   #watchSilence(welcomeMs: number): void {
     const { clock, config } = this.#options;
     this.#lastHeardMs = clock.monotonic();
     const check = (): void => {
-      const period = this.#established?.heartbeatPeriodMs;
-      const limitMs = period === undefined ? welcomeMs : period * config.silentPeriods;
+      const limitMs = this.#established === undefined ? welcomeMs : this.#heart.periodMs * config.silentPeriods;
       const silentMs = clock.monotonic() - this.#lastHeardMs;
       if (silentMs >= limitMs) {
         this.#options.logger.warn('the manager is silent', { silentMs: Math.round(silentMs) });
@@ -389,7 +388,7 @@ export class Session {
   }
 
   #stopTimers(): void {
-    this.#beating?.();
+    this.#heart.stop();
     this.#silence?.();
     this.#describing?.();
   }

@@ -28,5 +28,6 @@ export {
   type TaskInput,
   type TaskMachine,
   type TaskMachineConfig,
+  toldToStop,
 } from './task-machine.ts';
 export type { FoundTask, PreparedTask, TaskAssignment, TaskExit } from './task-types.ts';

@@ -29,6 +29,8 @@ export interface TaskMachine {
   readonly started: boolean;
   /** How it is checked, known once it is started; undefined when it is not. */
   readonly plan: HealthPlan | undefined;
+  /** Why this node makes it end by itself; undefined while it does not. Never changes once set. */
+  readonly stopReason: string | undefined;
   /** Why its checks make it end; undefined as long as they let it live. Never changes once set. */
   readonly failure: string | undefined;
   /** The container exists, as far as is known. Only then is a shutdown worth calling. */
@@ -44,6 +46,8 @@ export interface TaskMachine {
 export type TaskInput =
   | { readonly kind: 'assign'; readonly assignment: TaskAssignment }
   | { readonly kind: 'unassign' }
+  /** The node itself decides that the task is to come to an end. */
+  | { readonly kind: 'stop'; readonly reason: string }
   | { readonly kind: 'found'; readonly found: FoundTask; readonly plan?: HealthPlan | undefined }
   | { readonly kind: 'progress'; readonly message: string }
   | { readonly kind: 'prepared'; readonly prepared: PreparedTask }
@@ -86,6 +90,7 @@ export function createMachine(assignment: TaskAssignment, status: TaskStatus | u
     waiting: false,
     started: false,
     plan: undefined,
+    stopReason: undefined,
     failure: undefined,
     prepared: false,
     attempts: 0,
@@ -137,6 +142,8 @@ function absorb(machine: TaskMachine, input: TaskInput, nowMs: number, config: T
   switch (input.kind) {
     case 'assign':
       return absorbAssignment(machine, input.assignment);
+    case 'stop':
+      return toldToStop(machine, input.reason);
     case 'unassign':
       return { ...machine, wanted: false };
     case 'found':
@@ -171,6 +178,18 @@ function absorb(machine: TaskMachine, input: TaskInput, nowMs: number, config: T
         ? { ...machine, retryAtMs: undefined }
         : machine;
   }
+}
+
+/** A task that this node stops by itself. What was decided before, by whomever, stays. */
+export function toldToStop(machine: TaskMachine, reason: string): TaskMachine {
+  if (shouldStop(machine) || isTerminal(machine.status.state)) return machine;
+  const task = { ...machine.assignment.task, desiredState: TaskState.SHUTDOWN };
+  return { ...machine, assignment: { ...machine.assignment, task }, stopReason: reason };
+}
+
+/** How a task ends that was told to. */
+function shutdown({ stopReason = '' }: TaskMachine): Partial<TaskStatus> & { state: TaskState } {
+  return { state: TaskState.SHUTDOWN, message: 'shutdown', error: stopReason };
 }
 
 /** The desired state never goes back, whatever a manager says. */
@@ -247,8 +266,7 @@ function absorbExit(machine: TaskMachine, exit: TaskExit, nowMs: number): TaskMa
   const ended = { ...machine, prepared: false };
   const container = begun(machine, exit.container, 0);
   const { lastLog = [] } = exit;
-  if (shouldStop(machine))
-    return withStatus(ended, nowMs, { state: TaskState.SHUTDOWN, message: 'shutdown', container });
+  if (shouldStop(machine)) return withStatus(ended, nowMs, { ...shutdown(machine), container });
   if (machine.failure !== undefined)
     return withStatus(ended, nowMs, {
       state: TaskState.FAILED,
@@ -272,7 +290,7 @@ function absorbExit(machine: TaskMachine, exit: TaskExit, nowMs: number): TaskMa
 function absorbStop(machine: TaskMachine, nowMs: number): TaskMachine {
   const stopped = { ...machine, prepared: false };
   if (shouldStop(machine) || machine.failure === undefined)
-    return withStatus({ ...stopped, waiting: false }, nowMs, { state: TaskState.SHUTDOWN, message: 'shutdown' });
+    return withStatus({ ...stopped, waiting: false }, nowMs, shutdown(machine));
   return stopped;
 }
 
@@ -324,7 +342,7 @@ function run(machine: TaskMachine, operation: Operation): Step {
 
 function stop(machine: TaskMachine, nowMs: number): Step {
   if (machine.prepared) return run(machine, 'shutdown');
-  const stopped = withStatus(machine, nowMs, { state: TaskState.SHUTDOWN, message: 'shutdown' });
+  const stopped = withStatus(machine, nowMs, shutdown(machine));
   return machine.wanted ? { machine: stopped, effects: [] } : run(stopped, 'remove');
 }
 

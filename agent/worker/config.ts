@@ -9,6 +9,10 @@ export interface WorkerConfig {
   /** create has happened already; starting is opening a FIFO. */
   readonly startTimeoutMs: number;
   readonly health: HealthConfig;
+  /** How often it is looked at whether a task may go on without managers. */
+  readonly guardLookMs: number;
+  /** When a manager was heard of last is written down this often at most. */
+  readonly signKeptEveryMs: number;
   /** Last lines of a task that failed, for its status: enough to see why, little enough for every manager to keep. */
   readonly lastLinesMax: number;
   readonly lastLinesBytesMax: number;
@@ -21,6 +25,10 @@ export const WORKER_DEFAULTS: WorkerConfig = {
   prepareTimeoutMs: 60 * 60_000,
   startTimeoutMs: 60_000,
   health: DEFAULT_HEALTH_CONFIG,
+  // So late at most a task is told to stop; replacements wait for 15 s more.
+  guardLookMs: 500,
+  // One small write a second at most, on nodes that have such tasks.
+  signKeptEveryMs: 1000,
   lastLinesMax: 10,
   lastLinesBytesMax: 4096,
   lastLinesTimeoutMs: 1000,

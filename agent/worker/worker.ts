@@ -4,15 +4,23 @@
  */
 import type { AgentDatabase, DatabaseWrite } from '#agent/database/index.ts';
 import type { Executor, TaskAssignment } from '#agent/executor/index.ts';
-import { createMachine, type Operation, step, type TaskInput, type TaskMachine } from '#agent/tasks/index.ts';
+import {
+  createMachine,
+  type Operation,
+  step,
+  type TaskInput,
+  type TaskMachine,
+  toldToStop,
+} from '#agent/tasks/index.ts';
 import { backoffDelay } from '#common/backoff.ts';
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
-import { type Revision, type Task, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { type Task, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { AssignmentStep } from './assignment-set.ts';
 import type { WorkerConfig } from './config.ts';
+import { KeptRevisions } from './kept-revisions.ts';
 import { explained } from './last-lines.ts';
 import { TaskChecks } from './task-checks.ts';
 
@@ -24,6 +32,8 @@ export interface WorkerOptions {
   readonly logger: Logger;
   readonly config: WorkerConfig;
   readonly node: { readonly id: string; readonly hostname: string };
+  /** Why a task that was found when the daemon started must not go on; undefined when it may. */
+  readonly overdue?: (assignment: TaskAssignment) => string | undefined;
   /** Called at every change of a task's status that a manager should hear of. Must not throw. */
   readonly onStatus: (taskId: string, status: TaskStatus) => void;
   /** Writes to agent.db fail: the node cannot be trusted with more work. Called once. */
@@ -39,17 +49,19 @@ interface RunningTask {
   cancelRetry: CancelTimer | undefined;
 }
 
+function atRest(machine: TaskMachine): RunningTask {
+  return { machine, operation: undefined, waiting: undefined, told: undefined, cancelRetry: undefined };
+}
+
 /** What an agent that comes back has to know. */
 function mustBeKept(before: TaskStatus, after: TaskStatus): boolean {
   return before.state !== after.state || before.error !== after.error || before.health?.ready !== after.health?.ready;
 }
 
-const revisionKey = (serviceId: string, number: number): string => `${serviceId}/${number}`;
-
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #tasks = new Map<string, RunningTask>();
-  readonly #revisions = new Map<string, Revision>();
+  readonly #revisions = new KeptRevisions();
   readonly #checks: TaskChecks;
   #applying: Promise<void> = Promise.resolve();
   #closed = false;
@@ -70,8 +82,7 @@ export class Worker {
   async start(): Promise<void> {
     const { database, executor, config } = this.#options;
     const stored = await database.load();
-    for (const revision of stored.revisions)
-      this.#revisions.set(revisionKey(revision.serviceId, revision.number), revision);
+    for (const revision of stored.revisions) this.#revisions.keep(revision);
     const known: { assignment: TaskAssignment; status: TaskStatus | undefined; wanted: boolean }[] = [];
     for (const { task, status, wanted } of stored.tasks) {
       const assignment = this.#assignment(task);
@@ -82,14 +93,10 @@ export class Worker {
     const found = await executor.recover(known.map((one) => one.assignment));
     for (const { assignment, status, wanted } of known) {
       const taskId = assignment.task.id;
-      const machine = createMachine(assignment, status, wanted);
-      this.#tasks.set(taskId, {
-        machine,
-        operation: undefined,
-        waiting: undefined,
-        told: undefined,
-        cancelRetry: undefined,
-      });
+      const reason = this.#options.overdue?.(assignment);
+      const last = createMachine(assignment, status, wanted);
+      const machine = reason === undefined ? last : toldToStop(last, reason);
+      this.#tasks.set(taskId, atRest(machine));
       const one = found.get(taskId) ?? { kind: 'absent' };
       const told = one.kind === 'exited' ? { ...one, exit: await explained(executor, machine, one.exit, config) } : one;
       this.#feed(taskId, { kind: 'found', found: told, plan: executor.healthPlan(assignment) });
@@ -139,6 +146,16 @@ export class Worker {
     await this.#settled((machine) => machine.status.state >= TaskState.COMPLETE, signal);
   }
 
+  /** Brings one task to an end, in order, because this node wants it so: also when the daemon is started anew meanwhile. */
+  stop(taskId: string, reason: string): void {
+    const before = this.#tasks.get(taskId)?.machine;
+    this.#feed(taskId, { kind: 'stop', reason });
+    const machine = this.#tasks.get(taskId)?.machine;
+    if (machine === undefined || machine.stopReason === before?.stopReason) return;
+    this.#options.logger.warn('a task is stopped', { task: taskId, reason });
+    this.#writeBehind([{ kind: 'put-task', task: machine.assignment.task, wanted: machine.wanted }]);
+  }
+
   /** Removes every task and whatever belongs to it: the node has left the swarm. */
   async removeAll(signal: AbortSignal): Promise<void> {
     await this.apply({ complete: true, version: 0, changes: [] });
@@ -183,7 +200,7 @@ export class Worker {
   }
 
   #assignment(task: Task): TaskAssignment | undefined {
-    const spec = this.#revisions.get(revisionKey(task.serviceId, task.revision))?.spec;
+    const spec = this.#revisions.get(task)?.spec;
     return spec === undefined ? undefined : { task, spec, node: this.#options.node };
   }
 
@@ -194,7 +211,7 @@ export class Worker {
     const writes: DatabaseWrite[] = [];
     const inputs: { taskId: string; input: TaskInput }[] = [];
     for (const change of assignments.changes)
-      if (change.item?.kind === 'revision' && !change.remove) this.#keepRevision(change.item.value, writes);
+      if (change.item?.kind === 'revision' && !change.remove) writes.push(...this.#revisions.keep(change.item.value));
     const named = new Set<string>();
     for (const { item, remove } of assignments.changes) {
       if (item?.kind !== 'task') continue;
@@ -214,13 +231,6 @@ export class Worker {
     this.#dropRevisions();
   }
 
-  #keepRevision(revision: Revision, writes: DatabaseWrite[]): void {
-    const key = revisionKey(revision.serviceId, revision.number);
-    if (this.#revisions.has(key)) return; // immutable but for its outcome, which does not matter here
-    this.#revisions.set(key, revision);
-    writes.push({ kind: 'put-revision', revision });
-  }
-
   #assign(task: Task, writes: DatabaseWrite[], inputs: { taskId: string; input: TaskInput }[]): void {
     const assignment = this.#assignment(task);
     if (assignment === undefined)
@@ -234,13 +244,7 @@ export class Worker {
     if (existing === undefined) {
       const status = task.status;
       // What ended before this node lost its memory stays ended: there is nothing of it here.
-      this.#tasks.set(task.id, {
-        machine: createMachine(assignment, status),
-        operation: undefined,
-        waiting: undefined,
-        told: undefined,
-        cancelRetry: undefined,
-      });
+      this.#tasks.set(task.id, atRest(createMachine(assignment, status)));
       inputs.push({
         taskId: task.id,
         input:
@@ -263,18 +267,9 @@ export class Worker {
 
   /** Revisions that no task runs any more go; their order with tasks does not matter, both are named by content. */
   #dropRevisions(): void {
-    const used = new Set<string>();
-    for (const { machine } of this.#tasks.values()) {
-      const { serviceId, revision } = machine.assignment.task;
-      used.add(revisionKey(serviceId, revision));
-    }
-    const writes: DatabaseWrite[] = [];
-    for (const [key, { serviceId, number }] of this.#revisions) {
-      if (used.has(key)) continue;
-      this.#revisions.delete(key);
-      writes.push({ kind: 'delete-revision', serviceId, number });
-    }
-    this.#writeBehind(writes);
+    this.#writeBehind(
+      this.#revisions.dropUnused([...this.#tasks.values()].map((task) => task.machine.assignment.task)),
+    );
   }
 
   #feed(taskId: string, input: TaskInput): void {

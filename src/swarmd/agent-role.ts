@@ -7,7 +7,7 @@ import type { NetworkDoctor } from '#agent/network/index.ts';
 import { type BrokerConnection, type BrokerLink, LogPublisher } from '#agent/publisher/index.ts';
 import { type DispatcherStream, SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
 import type { NodeVolumes } from '#agent/volumes/index.ts';
-import { WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
+import { DisconnectGuard, readBootClock, WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
 import type { Clock } from '#common/clock.ts';
 import type { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -54,6 +54,7 @@ export class AgentRole {
   readonly session: Session;
   readonly discovery: Discovery;
   readonly #publisher: LogPublisher;
+  #guard: DisconnectGuard | undefined;
   readonly #options: AgentOptions;
   #managers: readonly ManagerPeer[];
   #node: Node | undefined;
@@ -70,6 +71,7 @@ export class AgentRole {
       logger: logger.with({ part: 'worker' }),
       config: WORKER_DEFAULTS,
       node,
+      overdue: (assignment) => this.#guard?.overdue(assignment),
       onStatus: (taskId, status) => this.session.report(taskId, status),
       onFailure: options.onFailure,
     });
@@ -103,6 +105,7 @@ export class AgentRole {
       onNetworks: (changes) => this.discovery.receive(changes),
       checkNetworks: networkDoctor && ((check) => networkDoctor.examine(check, this.discovery)),
       reportVolumes: volumes && ((send) => volumes.begin(send)),
+      onSign: (atMs) => this.#guard?.heard(atMs),
       onEstablished: () => {
         this.discovery.sessionBegan();
         this.#publisher.connected();
@@ -135,7 +138,18 @@ export class AgentRole {
 
   /** Adopts what lives, brings back the networks as they were known, then looks for a manager. */
   async start(): Promise<void> {
-    const { networks } = await this.#options.database.load();
+    const { database, clock, logger } = this.#options;
+    const { networks, settings } = await database.load();
+    this.#guard = new DisconnectGuard({
+      assignments: () => this.worker.assignments(),
+      stop: (taskId, reason) => this.worker.stop(taskId, reason),
+      database,
+      clock,
+      bootClock: await readBootClock(),
+      logger: logger.with({ part: 'guard' }),
+      config: WORKER_DEFAULTS,
+    });
+    this.#guard.start(settings);
     await this.worker.start();
     await this.discovery.restore(networks);
     this.session.start();
@@ -144,6 +158,7 @@ export class AgentRole {
 
   /** Lets go; containers stay. */
   async close(): Promise<void> {
+    this.#guard?.close();
     await Promise.all([this.session.close(), this.#publisher.close()]);
     await Promise.all([this.worker.close(), this.discovery.close()]);
     await this.#options.database.close();

@@ -1,0 +1,14 @@
+import { readFile } from 'node:fs/promises';
+import { uptime } from 'node:os';
+
+/** Time since the host was started, also while it slept: it goes on when this process ends, and nobody sets it. */
+export interface BootClock {
+  /** Another one after every start of the host. */
+  readonly bootId: string;
+  nowMs(): number;
+}
+
+export async function readBootClock(): Promise<BootClock> {
+  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'latin1')).trim();
+  return { bootId, nowMs: () => uptime() * 1000 };
+}
