@@ -6,7 +6,9 @@
  *     <state>/node/node.key     its key, 0600
  *     <state>/node/state.json   managers, addresses, where the directory was made
  *     <state>/node/renewal.json key, certificate and roots that are about to replace those above
+ *     <state>/node/relock.json  the keys of a manager that are about to be encrypted otherwise: see `key-locking.ts`
  *     <state>/joining/node.key  the key of a join that is under way
+ *     <state>/former/           `node` as it was when this host left: see `former-identity.ts`
  *
  * `node` appears whole, by one rename, as the last step of init and join: a node that has it is a member.
  */
@@ -28,7 +30,9 @@ import {
   writeFileAtomic,
   writeFileSynced,
 } from '#common/system/atomic-file.ts';
+import { type FormerIdentity, formerDirectory, readFormer } from './former-identity.ts';
 import { compareHomes, type HomeCheck } from './home-check.ts';
+import { KeyLocking } from './key-locking.ts';
 import { type MachineFacts, readMachineFacts } from './machine-facts.ts';
 import {
   decodeNodeState,
@@ -72,6 +76,8 @@ const FILES = {
 const OTHERS = 0o077;
 
 export class IdentityStore {
+  /** Whether the keys of a manager are encrypted on this disk, and by what. */
+  readonly keys: KeyLocking;
   readonly #stateDirectory: string;
   readonly #readFacts: () => Promise<MachineFacts>;
   /** One change of `state.json` at a time: each writes the whole file. */
@@ -80,6 +86,7 @@ export class IdentityStore {
   constructor(stateDirectory: string, readFacts: () => Promise<MachineFacts> = readMachineFacts) {
     this.#stateDirectory = stateDirectory;
     this.#readFacts = readFacts;
+    this.keys = new KeyLocking(this.#directory, stateDirectory);
   }
 
   get #directory(): string {
@@ -93,13 +100,14 @@ export class IdentityStore {
 
   /**
    * The identity, with everything about it checked; undefined when this host is in no swarm. Errors: `corrupt-state`
-   * (damaged, incomplete, readable by others), `bad-certificate`, `expired`, `wrong-cluster`.
+   * (damaged, incomplete, readable by others), `locked`, `bad-certificate`, `expired`, `wrong-cluster`.
    */
   async load(nowMs: number): Promise<LoadedIdentity | undefined> {
     const directory = await statOf(this.#directory);
     if (directory === undefined) return undefined;
     checkPrivate(this.#directory, directory, '0700');
     await this.#finishRenewal();
+    await this.keys.finish();
     const keyPath = join(this.#directory, FILES.key);
     const keyStat = await statOf(keyPath);
     if (keyStat !== undefined) checkPrivate(keyPath, keyStat, '0600');
@@ -107,7 +115,7 @@ export class IdentityStore {
     const state = decodeNodeState(await this.#read(FILES.state), join(this.#directory, FILES.state));
     const rootPem = await this.#read(FILES.root);
     const certificatePem = await this.#read(FILES.certificate);
-    const key = decodeKeyFile(Buffer.from(await this.#read(FILES.key)), keyPath);
+    const key = this.keys.decode(Buffer.from(await this.#read(FILES.key)));
 
     const roots = parseCertificates(rootPem, join(this.#directory, FILES.root));
     const chain = parseCertificates(certificatePem, join(this.#directory, FILES.certificate));
@@ -166,11 +174,9 @@ export class IdentityStore {
     /** Roots to be trusted from now on; undefined: those that are. */
     readonly rootsPem?: string | undefined;
   }): Promise<void> {
-    const keyPath = join(this.#directory, FILES.key);
-    const { headers } = decodeKeyFile(Buffer.from(await this.#read(FILES.key)), keyPath);
-    const key = encodeKeyFile({ privateKey: renewed.privateKey, headers });
     const path = join(this.#directory, FILES.renewal);
     const { certificatePem: certificate, rootsPem: roots } = renewed;
+    const key = await this.keys.encodeRenewed(renewed.privateKey, certificate);
     await writeFileAtomic(path, encodeRenewal({ key, certificate, roots }), 0o600);
     await this.#finishRenewal();
   }
@@ -207,18 +213,34 @@ export class IdentityStore {
     await this.#changeState((state) => ({ ...state, home }));
   }
 
-  /** Leaves the swarm, as far as this disk is concerned. Does nothing when it is in none. */
-  async remove(): Promise<void> {
-    const gone = join(this.#stateDirectory, 'node.gone');
+  /**
+   * Leaves the swarm, as far as this disk is concerned. Does nothing when it is in none. What is kept is the former
+   * identity from then on, by which this host can be the same node again.
+   */
+  async remove(identity: 'kept' | 'dropped'): Promise<void> {
+    const gone = identity === 'kept' ? formerDirectory(this.#stateDirectory) : join(this.#stateDirectory, 'node.gone');
     try {
+      // The one that was kept before stays as long as this host has another.
+      await stat(this.#directory);
       await rm(gone, { recursive: true, force: true });
       await rename(this.#directory, gone);
+      this.keys.forget();
       await syncDirectory(this.#stateDirectory);
-      await rm(gone, { recursive: true, force: true });
+      if (identity === 'dropped') await rm(gone, { recursive: true, force: true });
       await rm(this.#joining, { recursive: true, force: true });
     } catch (error) {
       if (!isSystemError(error, 'ENOENT')) throw fileError(error, `remove ${this.#directory}`);
     }
+  }
+
+  /** Who this host was before it left its last swarm; undefined where that is not known, or not for sure. */
+  async former(): Promise<FormerIdentity | undefined> {
+    return readFormer(this.#stateDirectory, await this.#readFacts());
+  }
+
+  /** This host is a node again, of this swarm or another: what it was before is of no use any more. */
+  async removeFormer(): Promise<void> {
+    await rm(formerDirectory(this.#stateDirectory), { recursive: true, force: true });
   }
 
   get #joining(): string {

@@ -5,5 +5,6 @@ export { type FetchedRoot, fetchRoot } from './fetch-root.ts';
 export type { HomeCheck } from './home-check.ts';
 export { IdentityStore, type LoadedIdentity, type NewIdentity } from './identity-store.ts';
 export { type JoinOptions, joinCluster } from './join-cluster.ts';
+export type { KeyLocking } from './key-locking.ts';
 export type { KnownManager, NodeAddresses } from './node-state.ts';
 export { type RenewOptions, renewCertificate } from './renew-certificate.ts';

@@ -5,6 +5,7 @@
  */
 import { type Certificate, certificatesPem, parseCertificates } from '#certs/certificate.ts';
 import { createCertificateRequest } from '#certs/certificate-request.ts';
+import { proveFormer } from '#certs/former-proof.ts';
 import { certifiedIdentity } from '#certs/identity.ts';
 import { type JoinToken, parseJoinToken } from '#certs/join-token.ts';
 import { generateKeyPair, type KeyPair, keyPairOf, keysMatch } from '#certs/key.ts';
@@ -15,7 +16,7 @@ import { SwarmError } from '#common/errors.ts';
 import { formatHostPort, parseHostPort } from '#common/host-port.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
-import { type GetNodeCertificateStatusResponse, IssueNodeCertificateRequest } from '#gen/swarm/v1/ca.ts';
+import { FormerNode, type GetNodeCertificateStatusResponse, IssueNodeCertificateRequest } from '#gen/swarm/v1/ca.ts';
 import { IssuanceState } from '#gen/swarm/v1/objects.ts';
 import type { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import type { CaConnection, DialCa } from './ca-connection.ts';
@@ -33,6 +34,8 @@ export interface JoinOptions {
   readonly hostname: string;
   readonly availability: NodeAvailability;
   readonly addresses: NodeAddresses;
+  /** A host that was a node before becomes another one, and its former entry goes. */
+  readonly newIdentity: boolean;
   readonly dial: DialCa;
   readonly clock: Clock;
   readonly random: Random;
@@ -43,9 +46,9 @@ export interface JoinOptions {
 /**
  * Joins and keeps the identity in the store, from which it can be loaded then. Errors: `bad-token`, `wrong-cluster`
  * (the manager does not have the root that the token names), `connection-failed`, `timeout`, `already-in-swarm`,
- * `expired` (clocks), and what the manager refuses with.
+ * `expired` (clocks), and what the manager refuses with. Resolves with what the operator should know.
  */
-export async function joinCluster(options: JoinOptions): Promise<void> {
+export async function joinCluster(options: JoinOptions): Promise<readonly string[]> {
   const token = parseJoinToken(options.token);
   const managers = managerAddresses(options.managers);
   if (await options.store.exists())
@@ -55,8 +58,10 @@ export async function joinCluster(options: JoinOptions): Promise<void> {
       message: 'this node is already part of a swarm',
       hint: 'use `swarm leave` to leave this swarm and join another one',
     });
-  await new Join(options, token, managers).run();
+  const warnings = await new Join(options, token, managers).run();
   await options.store.removePendingKey();
+  await options.store.removeFormer();
+  return warnings;
 }
 
 class Join {
@@ -73,15 +78,14 @@ class Join {
   }
 
   /** Tries every manager, several times, as long as only reaching them is the problem. */
-  async run(): Promise<void> {
+  async run(): Promise<readonly string[]> {
     const { config, random, clock, logger } = this.#options;
     const backoff = { baseMs: config.retryBaseMs, maxMs: config.retryMaxMs, factor: 2, jitter: 0.5 };
     for (let attempt = 0; ; attempt++) {
       const failures: SwarmError[] = [];
       for (const address of this.#managers) {
         try {
-          await this.#through(address);
-          return;
+          return await this.#through(address);
         } catch (thrown) {
           const error = SwarmError.from(thrown);
           if (!isPassing(error)) throw error;
@@ -98,7 +102,7 @@ class Join {
     }
   }
 
-  async #through(address: string): Promise<void> {
+  async #through(address: string): Promise<readonly string[]> {
     const { dial, store } = this.#options;
     const root = await fetchRoot(address, this.#token, this.#options, this.#timeoutMs());
     const rootPem = certificatesPem([root.certificate]);
@@ -107,29 +111,30 @@ class Join {
       const pending = await store.pendingKey();
       if (pending !== undefined) {
         try {
-          await this.#withKey(address, connection, root, keyPairOf(pending));
-          return;
+          return await this.#withKey(address, connection, root, keyPairOf(pending));
         } catch (error) {
           if (!needsNewKey(SwarmError.from(error))) throw error;
         }
       }
       const keys = generateKeyPair();
       await store.savePendingKey(keys.privateKey);
-      await this.#withKey(address, connection, root, keys);
+      return await this.#withKey(address, connection, root, keys);
     } finally {
       connection.close();
     }
   }
 
-  async #withKey(address: string, connection: CaConnection, root: FetchedRoot, keys: KeyPair): Promise<void> {
+  async #withKey(
+    address: string,
+    connection: CaConnection,
+    root: FetchedRoot,
+    keys: KeyPair,
+  ): Promise<readonly string[]> {
     const { hostname, availability, token, store, addresses } = this.#options;
-    const request = IssueNodeCertificateRequest.create({
-      csrPem: Buffer.from(createCertificateRequest(keys)),
-      token,
-      availability,
-      hostname,
-    });
-    const { nodeId } = await connection.issueNodeCertificate(request, this.#timeoutMs());
+    const csrPem = Buffer.from(createCertificateRequest(keys));
+    const former = await this.#former(csrPem);
+    const request = IssueNodeCertificateRequest.create({ csrPem, token, availability, hostname, former });
+    const { nodeId, warnings } = await connection.issueNodeCertificate(request, this.#timeoutMs());
     const issued = await this.#issued(connection, nodeId);
     const chain = parseCertificates(issued.certificatePem, 'the certificate that the manager issued');
     this.#checkIssued(chain, nodeId, root, keys);
@@ -139,6 +144,20 @@ class Join {
       rootPem: this.#rootsToTrust(issued.trustedRootsPem, chain, root),
       managers: knownManagers([address, ...issued.managerAddresses]),
       addresses,
+    });
+    return warnings;
+  }
+
+  /** Who this host was, and its word for this request; undefined where it was nobody. */
+  async #former(csrPem: Uint8Array): Promise<FormerNode | undefined> {
+    const { store, newIdentity } = this.#options;
+    const former = await store.former();
+    if (former === undefined) return undefined;
+    const { certificatePem, privateKey } = former;
+    return FormerNode.create({
+      certificatePem,
+      signature: proveFormer(csrPem, privateKey),
+      replace: newIdentity,
     });
   }
 
@@ -236,6 +255,9 @@ function knownManagers(addresses: readonly string[]): readonly KnownManager[] {
 
 function gaveUp(failures: readonly SwarmError[]): SwarmError {
   const [first] = failures;
+  // A manager was reached, and what it says is what there is to be done.
+  const answer = failures.find(({ reason }) => reason === 'in-use');
+  if (answer !== undefined) return answer;
   const timedOut = failures.every((failure) => failure.code === 'deadline');
   return new SwarmError({
     code: timedOut ? 'deadline' : 'unavailable',

@@ -27,7 +27,7 @@ const ALWAYS = '/swarm.v1.RaftService/';
 export function admitNode(manager: JudgingAccess, caller: PeerIdentity, path: string): SwarmError | undefined {
   const role = servingManager(manager);
   if (role === undefined || path.startsWith(ALWAYS)) return undefined; // what needs the state says so itself
-  return removalOf(role, caller.nodeId);
+  return removalOf(role, caller);
 }
 
 /**
@@ -38,7 +38,7 @@ export function admitNode(manager: JudgingAccess, caller: PeerIdentity, path: st
 export function strangerProblem(manager: JudgingAccess, caller: PeerIdentity): SwarmError | undefined {
   const role = servingManager(manager);
   if (role === undefined) return undefined;
-  const removal = removalOf(role, caller.nodeId);
+  const removal = removalOf(role, caller);
   if (removal !== undefined) return removal;
   const node = role.store.view().get('node', caller.nodeId);
   if (node?.role !== NodeRole.WORKER || isNewer(caller, node.certificate?.certificatePem)) return undefined;
@@ -50,16 +50,28 @@ export function strangerProblem(manager: JudgingAccess, caller: PeerIdentity): S
   });
 }
 
-function removalOf(role: ReturnType<JudgingAccess>, nodeId: string): SwarmError | undefined {
+function removalOf(role: ReturnType<JudgingAccess>, { nodeId, notBeforeMs }: PeerIdentity): SwarmError | undefined {
   const view = role.store.view();
   const isRemoved = view.cluster()?.removedNodes.some((removed) => removed.nodeId === nodeId) === true;
-  const isKnown = view.get('node', nodeId) !== undefined;
+  const node = view.get('node', nodeId);
+  const isKnown = node !== undefined;
+  if (isKnown && notBeforeMs < node.certificatesFromMs) return outdated(nodeId);
   if (!isRemoved && (isKnown || role.log.leadership().state !== 'leader')) return undefined;
   return new SwarmError({
     code: 'denied',
     reason: 'node-removed',
     message: `node ${nodeId} is not part of the swarm any more`,
     hint: 'let it leave (`swarm leave --force` there) and join again with a token',
+  });
+}
+
+/** The node has left since, and joined again: who has this certificate is not it, or has missed that it is. */
+function outdated(nodeId: string): SwarmError {
+  return new SwarmError({
+    code: 'denied',
+    reason: 'node-removed',
+    message: `this certificate of node ${nodeId} does not count any more: the node has joined again since`,
+    hint: 'on a copy of that host: `swarm leave --force`, then join with a token',
   });
 }
 

@@ -1,4 +1,5 @@
 import type { BackoffOptions } from '#common/backoff.ts';
+import type { KeyLockerConfig } from './key-locker.ts';
 
 export interface DaemonConfig {
   /** Between attempts to bring up the manager part, when something passing is in the way. */
@@ -15,6 +16,13 @@ export interface DaemonConfig {
   readonly leaveTasksMs: number;
   /** How long a manager that leaves waits for the others to let it go; then it leaves anyway. */
   readonly leaveLogMs: number;
+  /** How long a node that leaves waits for the leader to take note; then it leaves anyway, with a warning. */
+  readonly leaveClusterMs: number;
+  readonly keyLocker: KeyLockerConfig;
+  /** How long init waits for the keys of the first manager to be encrypted; after that it goes on in the background. */
+  readonly keysPatienceMs: number;
+  /** How long an unlock key that is wrong takes to be refused: so few can be tried in a second. */
+  readonly wrongKeyDelayMs: number;
 }
 
 export const DAEMON_CONFIG: DaemonConfig = {
@@ -30,4 +38,12 @@ export const DAEMON_CONFIG: DaemonConfig = {
   leaveTasksMs: 60_000,
   // Two requests of 8 s: one may meet a change of leader.
   leaveLogMs: 16_000,
+  // One write; twice the time that a manager takes to find a new leader.
+  leaveClusterMs: 10_000,
+  // Four keys of before are as many rotations within the time of one snapshot.
+  keyLocker: { retry: { baseMs: 500, maxMs: 30_000, factor: 2, jitter: 0.5 }, formerKeys: 4 },
+  // Two small files and one segment of the log are written.
+  keysPatienceMs: 5_000,
+  // Nobody guesses 256 bits; this keeps a loop that tries from keeping the daemon busy.
+  wrongKeyDelayMs: 250,
 };

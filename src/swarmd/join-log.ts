@@ -1,4 +1,4 @@
-/** This node's own calls about its place in the log, to any manager that it knows. */
+/** This node's own calls about its place in the log and in the swarm, to any manager that it knows. */
 import { NodeChannelCredentials } from '#certs/tls.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -36,6 +36,21 @@ export async function leaveLog(call: MembershipCall): Promise<void> {
   await askManagers(call, 'leave the log', (client) =>
     client.leaveLog({}, { timeoutMs: LEAVE_TIMEOUT_MS, signal: call.signal }),
   );
+}
+
+/**
+ * Tells the leader that this node leaves the swarm, having ended its tasks. That it is no part of it (any more) is what it
+ * wants to hear.
+ */
+export async function leaveCluster(call: MembershipCall, reason: string): Promise<void> {
+  try {
+    await askManagers(call, 'leave the swarm', (client) =>
+      client.leaveCluster({ reason }, { timeoutMs: LEAVE_TIMEOUT_MS, signal: call.signal }),
+    );
+  } catch (thrown) {
+    const error = SwarmError.from(thrown);
+    if (error.reason !== 'node-removed') throw error;
+  }
 }
 
 type MembershipClient = ReturnType<typeof membershipClient>;

@@ -1,4 +1,4 @@
-/** `swarm leave`, step by step: out of the log, tasks ended, everything forgotten. */
+/** `swarm leave`, step by step: out of the log, tasks ended, out of the swarm, everything forgotten. */
 import { rm } from 'node:fs/promises';
 import type { IdentityStore } from '#agent/identity/index.ts';
 import { SwarmError } from '#common/errors.ts';
@@ -8,7 +8,8 @@ import type { DaemonConfig } from './config.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import { unmarkForced } from './forced-cluster.ts';
 import { forgetLog } from './forget-log.ts';
-import { leaveLog } from './join-log.ts';
+import { leaveCluster, leaveLog } from './join-log.ts';
+import type { NodeIdentity } from './node-identity.ts';
 
 /**
  * Has a manager taken out of the log while it can still be asked. Who leaves with force leaves without, too: never
@@ -45,12 +46,52 @@ export async function endAgent(
   });
 }
 
+/**
+ * Has the node's entry removed by the leader. Who leaves without an answer leaves a ghost: it is told which, and how it
+ * goes. Never rejects, and ends in bounded time.
+ */
+export async function leaveTheCluster(
+  identity: NodeIdentity,
+  managers: readonly string[],
+  reason: string,
+  { logger, clock }: Pick<DaemonParts, 'logger' | 'clock'>,
+  config: DaemonConfig,
+): Promise<readonly string[]> {
+  // The last manager takes the swarm along.
+  if (managers.length === 0) return [];
+  const abort = new AbortController();
+  const told = leaveCluster({ identity, managers, logger, signal: abort.signal }, reason);
+  try {
+    await withDeadline(told, config.leaveClusterMs, 'the managers to let this node go', clock);
+    return [];
+  } catch (thrown) {
+    told.catch(() => {}); // it is told below
+    abort.abort();
+    const error = SwarmError.from(thrown);
+    logger.warn('the managers still count on this node', { error: error.message });
+    return [ghostWarning(identity.nodeId, error)];
+  }
+}
+
+/** Where the managers' list still has the node. */
+function ghostWarning(nodeId: string, error: SwarmError): string {
+  const commands =
+    error.reason === 'in-use'
+      ? `\`swarm node demote ${nodeId}\`, then \`swarm node rm ${nodeId}\``
+      : `\`swarm node rm ${nodeId}\``;
+  return `the managers could not be told that this node has left (${error.message}): run ${commands} on a manager`;
+}
+
 /** Removes what makes this host a member; what is left is a host that can be initialised or joined. */
-export async function forgetMembership({ paths, networks, logger }: DaemonParts, store: IdentityStore): Promise<void> {
+export async function forgetMembership(
+  { paths, networks, logger }: DaemonParts,
+  store: IdentityStore,
+  identity: 'kept' | 'dropped',
+): Promise<void> {
   await networks.leave().catch((thrown: unknown) => {
     logger.warn('the networks of the swarm could not all be removed', { error: SwarmError.from(thrown).message });
   });
-  await store.remove();
+  await store.remove(identity);
   await forgetLog(paths);
   await unmarkForced(paths);
   for (const path of [paths.database, `${paths.database}-wal`, `${paths.database}-shm`])

@@ -1,4 +1,5 @@
 /** What a user is told when a transition of the membership is refused, or has gone only half way. */
+import type { LoadedIdentity } from '#agent/identity/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { MembershipState } from './membership-state.ts';
 
@@ -16,6 +17,25 @@ export function joinedWithout(error: SwarmError, part: 'manager' | 'agent'): Swa
         ? `${error.hint ?? 'mend that'}; it goes on trying (see \`swarm info\`), or give up with: swarm leave --force`
         : `${error.hint ?? 'mend that'}; ${error.reason === 'disk-full' ? 'or' : 'then restart swarmd, or'} give up with: swarm leave --force`,
     cause: error,
+  });
+}
+
+export function alreadyInSwarm(): SwarmError {
+  return new SwarmError({
+    code: 'unavailable',
+    reason: 'already-in-swarm',
+    message: 'This node is already part of a swarm. Use "swarm leave" to leave this swarm and join another one.',
+  });
+}
+
+/** Two hosts with one identity would take each other's tasks. */
+export function refuseClone(identity: LoadedIdentity): void {
+  if (identity.home.kind !== 'other-machine') return;
+  throw new SwarmError({
+    code: 'precondition',
+    reason: 'corrupt-state',
+    message: `the state directory belongs to another machine: ${identity.home.message}`,
+    hint: 'on a clone: `swarm leave --force`, then join with a token',
   });
 }
 

@@ -2,6 +2,7 @@
  * Whether this host is part of a swarm, and the parts that run because it is. Every transition is in this file:
  *
  *   inactive --init|join|restore--> pending --> active --leave|removed--> leaving --> inactive
+ *   leaving is written down first: a start that finds it goes on with it
  *   start: inactive | active | error (an identity that cannot be used; leave --force ends it)
  *   error, of a full disk --there is room--> active
  *   active, worker <--promoted|demoted--> active, manager      the agent and its containers go on
@@ -23,12 +24,21 @@ import { ActiveNode } from './active-node.ts';
 import { advertiseAddress, listenAddress, replacedAddresses } from './addresses.ts';
 import { DAEMON_CONFIG, type DaemonConfig } from './config.ts';
 import type { DaemonParts } from './daemon-parts.ts';
+import type { Departure } from './departure.ts';
+import { Departures } from './departures.ts';
 import { markForced, refuseWithQuorum, unmarkForced } from './forced-cluster.ts';
 import { foundCluster } from './found-cluster.ts';
 import { asFullDisk, hasRoom } from './full-disk.ts';
 import { joinSwarm } from './join-swarm.ts';
-import { endAgent, forgetMembership, leaveTheLog } from './leave-swarm.ts';
-import { cannotServe, joinedWithout, leaveRefusal, notForcible } from './membership-errors.ts';
+import { forgetMembership } from './leave-swarm.ts';
+import {
+  alreadyInSwarm,
+  cannotServe,
+  joinedWithout,
+  leaveRefusal,
+  notForcible,
+  refuseClone,
+} from './membership-errors.ts';
 import type { MembershipState } from './membership-state.ts';
 import { readSaved, restoreCluster } from './restore-cluster.ts';
 import { changeRole, toldRole } from './role-change.ts';
@@ -40,10 +50,16 @@ export interface InitResult {
   readonly managerAddress: string;
 }
 
+export interface JoinResult {
+  readonly identity: LoadedIdentity;
+  readonly warnings: readonly string[];
+}
+
 export class Membership {
   readonly #parts: DaemonParts;
   readonly #store: IdentityStore;
   readonly #config: DaemonConfig;
+  readonly #departures: Departures;
   #state: MembershipState = { kind: 'inactive' };
   /** One transition at a time. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -57,10 +73,16 @@ export class Membership {
     this.#parts = parts;
     this.#store = store;
     this.#config = config;
+    this.#departures = new Departures(parts, store, config);
   }
 
   get state(): MembershipState {
     return this.#state;
+  }
+
+  /** Why this host is in no swarm any more; undefined where it was in none, or is in one. */
+  get departure(): Departure | undefined {
+    return this.#state.kind === 'inactive' ? this.#departures.last : undefined;
   }
 
   /** The manager of this node. @throws SwarmError `not-a-manager`, or why the manager part does not serve */
@@ -85,6 +107,7 @@ export class Membership {
   }
 
   async #goOn(): Promise<void> {
+    if (await this.#departures.resume()) return;
     const identity = await this.#store.load(this.#parts.clock.now());
     if (identity === undefined) {
       await this.#parts.executor.recover([]);
@@ -185,17 +208,18 @@ export class Membership {
     });
   }
 
-  join(request: JoinSwarmRequest): Promise<LoadedIdentity> {
+  join(request: JoinSwarmRequest): Promise<JoinResult> {
     return this.#transition(async () => {
       this.requireInactive();
       this.#state = { kind: 'pending' };
+      let warnings: readonly string[];
       try {
-        await joinSwarm(this.#parts, this.#store, request);
+        warnings = await joinSwarm(this.#parts, this.#store, request);
       } catch (thrown) {
         this.#state = { kind: 'inactive' };
         throw thrown;
       }
-      return this.#joined();
+      return { identity: await this.#joined(), warnings };
     });
   }
 
@@ -214,12 +238,15 @@ export class Membership {
     }
   }
 
-  /** Leaves the swarm: tasks are ended and removed, the identity is dropped. The last manager takes the swarm along. */
-  leave(force: boolean): Promise<void> {
+  /**
+   * Leaves the swarm: tasks are ended and removed, managers told, everything forgotten but who this host was. The last
+   * manager takes the swarm along. Resolves with what the operator should know.
+   */
+  leave(force: boolean): Promise<readonly string[]> {
     return this.#transition(async () => {
       const refusal = leaveRefusal(this.#state, force);
       if (refusal !== undefined) throw refusal;
-      await this.#leave(this.#state, 'the node has left the swarm', true);
+      return this.#leave('the node has left the swarm', false);
     });
   }
 
@@ -271,11 +298,7 @@ export class Membership {
   /** @throws SwarmError `already-in-swarm` */
   requireInactive(): void {
     if (this.#state.kind === 'inactive') return;
-    throw new SwarmError({
-      code: 'unavailable',
-      reason: 'already-in-swarm',
-      message: 'This node is already part of a swarm. Use "swarm leave" to leave this swarm and join another one.',
-    });
+    throw alreadyInSwarm();
   }
 
   /** Makes this host the first manager of a swarm, or leaves nothing. */
@@ -290,7 +313,8 @@ export class Membership {
         return result;
       } catch (thrown) {
         if (this.#state.kind === 'active') await this.#state.close();
-        await this.#forget();
+        await forgetMembership(this.#parts, this.#store, 'dropped');
+        this.#state = { kind: 'inactive' };
         throw thrown;
       }
     });
@@ -325,6 +349,7 @@ export class Membership {
       await this.#loadIdentity(),
     );
     await active.start();
+    await this.#departures.over();
     this.#state = active;
     this.#followRole();
     return active;
@@ -359,37 +384,17 @@ export class Membership {
   #removed(message: string): void {
     this.#parts.logger.warn('this node was removed from the swarm', { message });
     this.#transition(async () => {
-      if (this.#state.kind === 'active') await this.#leave(this.#state, message, false);
+      if (this.#state.kind === 'active') await this.#leave(message, true);
     }).catch((thrown: unknown) => {
       this.#parts.logger.error('the node could not leave cleanly', { error: SwarmError.from(thrown).message });
     });
   }
 
-  async #leave(state: MembershipState, reason: string, tell: boolean): Promise<void> {
-    if (state.kind === 'active') {
-      if (tell) await leaveTheLog(state, this.#parts, this.#config);
+  async #leave(reason: string, removed: boolean): Promise<readonly string[]> {
+    const warnings = await this.#departures.leave(this.#state, reason, removed, () => {
       this.#state = { kind: 'leaving' };
-      await endAgent(state, this.#parts, this.#config, tell ? reason : undefined);
-      await state.close();
-    }
-    await this.#forget();
-    // Whatever the worker could not remove belongs to nobody now.
-    await this.#parts.executor.recover([]);
-  }
-
-  async #forget(): Promise<void> {
-    await forgetMembership(this.#parts, this.#store);
+    });
     this.#state = { kind: 'inactive' };
+    return warnings;
   }
-}
-
-/** Two hosts with one identity would take each other's tasks. */
-function refuseClone(identity: LoadedIdentity): void {
-  if (identity.home.kind !== 'other-machine') return;
-  throw new SwarmError({
-    code: 'precondition',
-    reason: 'corrupt-state',
-    message: `the state directory belongs to another machine: ${identity.home.message}`,
-    hint: 'on a clone: `swarm leave --force`, then join with a token',
-  });
 }

@@ -5,6 +5,8 @@ export interface Paths {
   readonly dataKey: string;
   /** There while a swarm is being forced to go on with this manager alone. */
   readonly forced: string;
+  /** There while this host leaves its swarm, and after that until it is in one again. */
+  readonly departure: string;
   readonly database: string;
   readonly images: string;
   readonly imagesRun: string;
@@ -31,6 +33,7 @@ export function pathsOf(stateDir: string, runDir: string): Paths {
     log: `${stateDir}/raft`,
     dataKey: `${stateDir}/raft.key`,
     forced: `${stateDir}/force-new-cluster`,
+    departure: `${stateDir}/departure.json`,
     database: `${stateDir}/agent.db`,
     images: `${stateDir}/images`,
     imagesRun: `${runDir}/images`,

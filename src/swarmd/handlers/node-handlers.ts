@@ -11,6 +11,7 @@ import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { redactCluster, validateNetworkDefaults } from '#manager/control/index.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import type { DaemonParts } from '../daemon-parts.ts';
+import type { Departure } from '../departure.ts';
 import { localNetworkFindings } from '../local-networks.ts';
 import type { ManagerRole } from '../manager-role.ts';
 import type { Membership } from '../membership.ts';
@@ -41,13 +42,13 @@ export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof Node
     },
     joinSwarm: async (request) => {
       membership.requireInactive();
-      const warnings = await preflight.beforeJoin(request);
-      const { identity } = await membership.join(request);
-      return JoinSwarmResponse.create({ nodeId: identity.nodeId, role: roleOf(identity.role), warnings });
+      const found = await preflight.beforeJoin(request);
+      const { identity, warnings } = await membership.join(request);
+      const { nodeId, role } = identity.identity;
+      return JoinSwarmResponse.create({ nodeId, role: roleOf(role), warnings: [...found, ...warnings] });
     },
     leaveSwarm: async (request) => {
-      await membership.leave(request.force);
-      return { warnings: [] };
+      return { warnings: await membership.leave(request.force) };
     },
     getInfo: async () => info(options),
     runDoctor: async () => {
@@ -84,7 +85,7 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
     nodeVersion: process.version,
     description: await parts.describe(),
     state: STATES[state.kind],
-    error: state.kind === 'error' ? state.error.message : '',
+    error: state.kind === 'error' ? state.error.message : removalText(membership.departure),
     stateDirectory: stateDir,
     containersTotal: total,
     images,
@@ -111,6 +112,13 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
     certificate: state.certificate.info(),
     warnings: [...warningsOf(manager), ...[state.certificate.warning()].filter((text) => text !== undefined)],
   };
+}
+
+/** Why the node that this host was is no node any more, where that was not its own doing. */
+function removalText(departure: Departure | undefined): string {
+  if (departure?.removed !== true) return '';
+  const { nodeId, message, atMs } = departure;
+  return `this host was node ${nodeId} until ${new Date(atMs).toISOString()}: ${message}; join again with a token`;
 }
 
 /** What needs somebody's attention, though the node does its work. */

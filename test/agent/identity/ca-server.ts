@@ -88,6 +88,7 @@ export class CaServer {
       hostname: 'web-1',
       availability: NodeAvailability.ACTIVE,
       addresses: { listen: '0.0.0.0:2377', advertise: '192.0.2.2', dataPath: '' },
+      newIdentity: false,
       dial: dialCa,
       clock: systemClock,
       random: systemRandom,

@@ -59,7 +59,7 @@ describe('identity store', () => {
   it('is empty on a new host', async () => {
     assert.equal(await load(), undefined);
     assert.equal(await open().exists(), false);
-    await open().remove();
+    await open().remove('dropped');
   });
 
   it('keeps what init made, closed to others', async () => {
@@ -94,7 +94,7 @@ describe('identity store', () => {
   it('is gone after a removal, also the key of an unfinished join', async () => {
     await open().savePendingKey(generateKeyPair().privateKey);
     await open().install(firstManager().fresh);
-    await open().remove();
+    await open().remove('dropped');
     assert.deepEqual(await readdir(directory), []);
     assert.equal(await load(), undefined);
   });

@@ -167,7 +167,7 @@ describe('join', () => {
     const [closed, ssh] = [await refusing(), await port(() => {})];
     await joinCluster(options(server, { managers: [closed, ssh, server.address] }));
     assert.equal((await loaded()).identity.role, 'worker');
-    await store.remove();
+    await store.remove('dropped');
     await assert.rejects(joinCluster(options(server, { managers: [closed, ssh] })), (error: SwarmError) => {
       assert.equal(error.reason, 'connection-failed');
       assert.ok(error.message.includes(closed) && error.message.includes(ssh), error.message);

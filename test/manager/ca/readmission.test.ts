@@ -16,9 +16,8 @@ import {
   TaskState,
   TaskStatus,
 } from '#gen/swarm/v1/objects.ts';
-import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
+import { NodeAvailability, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { removalChanges } from '#manager/membership/index.ts';
-import { rejects } from '#test/certs/rejects.ts';
 import { csrOf, DAY_MS, Setup } from './authority-setup.ts';
 
 /** A host with the key and the certificate of its node. */
@@ -92,7 +91,7 @@ describe('certificate authority: hosts that join again', () => {
     assert.ok(earlier.notBeforeMs < nodeOf(host.nodeId).certificatesFromMs);
     assert.equal(now.notBeforeMs, nodeOf(host.nodeId).certificatesFromMs);
     const old = { identity: earlier, address: '192.0.2.1' };
-    await rejects(setup.issue({ csrPem: csrOf(generateKeyPair()) }, old), { reason: 'node-removed' });
+    await assert.rejects(setup.issue({ csrPem: csrOf(generateKeyPair()) }, old), { reason: 'node-removed' });
     const current = { identity: now, address: '192.0.2.1' };
     assert.equal((await setup.issue({ csrPem: csrOf(generateKeyPair()) }, current)).nodeId, host.nodeId);
   });
@@ -105,8 +104,8 @@ describe('certificate authority: hosts that join again', () => {
   });
 
   it('takes over its own entry: labels and availability stay, the role is that of the token, its tasks are lost', async () => {
-    const spec = { ...nodeOf(host.nodeId).spec, labels: { zone: 'a' }, availability: NodeAvailability.PAUSE };
-    await edit(host.nodeId, { spec: { desiredRole: NodeRole.WORKER, drain: undefined, ...spec }, index: 7 });
+    const fields = { labels: { zone: 'a' }, availability: NodeAvailability.PAUSE, desiredRole: NodeRole.WORKER };
+    await edit(host.nodeId, { spec: NodeSpec.create(fields), index: 7 });
     await setState(host.nodeId, NodeState.DOWN);
     const status = TaskStatus.create({ state: TaskState.RUNNING });
     const task = Task.create({ id: 'task', nodeId: host.nodeId, serviceId: 's', status });
@@ -152,7 +151,7 @@ describe('certificate authority: hosts that join again', () => {
     it(`is refused while the node is up, or may be${replace ? ', also as another one' : ''}`, async () => {
       for (const state of [NodeState.READY, NodeState.UNKNOWN]) {
         await setState(host.nodeId, state);
-        await rejects(joinAgain(host, { replace }), { reason: 'in-use', code: 'unavailable' });
+        await assert.rejects(joinAgain(host, { replace }), { reason: 'in-use', code: 'unavailable' });
       }
       assert.equal(setup.store.nodes().length, 2);
     });
@@ -170,14 +169,14 @@ describe('certificate authority: hosts that join again', () => {
   it('nobody becomes a node whose key he has not', async () => {
     await remove(host.nodeId);
     const thief = { ...host, keys: generateKeyPair() };
-    await rejects(joinAgain(thief), { reason: 'bad-certificate', code: 'denied' });
+    await assert.rejects(joinAgain(thief), { reason: 'bad-certificate', code: 'denied' });
     // A proof is for one request.
     const csrPem = csrOf(generateKeyPair());
     const signature = proveFormer(csrPem, host.keys.privateKey);
     const former = FormerNode.create({ certificatePem: host.certificatePem, signature });
     const other = { token: setup.token('worker'), csrPem: csrOf(generateKeyPair()), former };
-    await rejects(setup.issue(other), { reason: 'bad-certificate' });
-    await rejects(setup.issue({ ...other, token: 'SWMTKN-1-x' }), { reason: 'bad-token' });
+    await assert.rejects(setup.issue(other), { reason: 'bad-certificate' });
+    await assert.rejects(setup.issue({ ...other, token: 'SWMTKN-1-x' }), { reason: 'bad-token' });
   });
 
   it('who was a node of another cluster, or of one that knows nothing of this, is a new one', async () => {

@@ -95,7 +95,8 @@ function runtimesText(runtimes: Readonly<Record<string, string>>): string {
 
 function swarmLines(answer: GetInfoResponse): readonly string[] {
   const lines = [` Swarm: ${LOCAL_NODE_STATES[answer.state]}`];
-  if (answer.state === LocalNodeState.INACTIVE || answer.state === LocalNodeState.UNSPECIFIED) return lines;
+  if (answer.state === LocalNodeState.INACTIVE || answer.state === LocalNodeState.UNSPECIFIED)
+    return answer.error === '' ? lines : [...lines, `  Error: ${answer.error}`];
   lines.push(`  NodeID: ${answer.nodeId}`);
   if (answer.error !== '') lines.push(`  Error: ${answer.error}`);
   const isManager = answer.role === NodeRole.MANAGER;

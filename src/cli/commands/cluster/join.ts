@@ -2,7 +2,7 @@ import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
-import { stringFlag } from '../../flags.ts';
+import { boolFlag, stringFlag } from '../../flags.ts';
 import {
   ADVERTISE_ADDR,
   AVAILABILITY,
@@ -14,14 +14,21 @@ import {
 
 const TOKEN = stringFlag({ name: 'token', usage: 'Token for entry into the swarm' });
 
+/** Not Docker's: there every host that joins is a new node. */
+const NEW_IDENTITY = boolFlag({
+  name: 'new-identity',
+  usage: 'Become a new node, and remove the entry of the node that this host was',
+});
+
 export const join: CommandImplementation = {
-  flags: [ADVERTISE_ADDR, AVAILABILITY, DATA_PATH_ADDR, LISTEN_ADDR, SKIP_PREFLIGHT, TOKEN],
+  flags: [ADVERTISE_ADDR, AVAILABILITY, DATA_PATH_ADDR, LISTEN_ADDR, NEW_IDENTITY, SKIP_PREFLIGHT, TOKEN],
   examples: ['swarm join --token SWMTKN-1-... 192.168.1.10:2377'],
   run: joinSwarm,
 };
 
 async function joinSwarm({ context, flags, arguments: [remote = ''] }: Invocation): Promise<void> {
-  const availability = availabilityOf(flags);
+  // Unless it is said, a node that joins again keeps what it had.
+  const availability = flags.anyGiven(AVAILABILITY) ? availabilityOf(flags) : 0;
   const token = flags.value(TOKEN) ?? '';
   if (token === '')
     throw new CliError('a join token is needed', {
@@ -36,6 +43,7 @@ async function joinSwarm({ context, flags, arguments: [remote = ''] }: Invocatio
     dataPathAddress: flags.value(DATA_PATH_ADDR) ?? '',
     availability,
     skipPreflight: flags.isSet(SKIP_PREFLIGHT),
+    newIdentity: flags.isSet(NEW_IDENTITY),
   });
   for (const warning of response.warnings) printWarning(context, `warning: ${warning}`);
   const role = response.role === NodeRole.MANAGER ? 'manager' : 'worker';
