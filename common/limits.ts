@@ -18,6 +18,10 @@ export const LIMITS = {
   /** Failures or successes in a row. */
   CHECK_COUNT: 10_000,
   PROBE_INTERVAL_MIN_MS: 100,
+  /** A node without managers: less would stop tasks in a change of leader under load. */
+  MIN_STOP_AFTER_DISCONNECT_MS: 10_000,
+  /** For how long nodes, or their managers, are waited for at most. */
+  MAX_GRACE_MS: 24 * 60 * 60_000,
   PROBE_PATH_LENGTH: 2048,
   PROBE_HEADERS: 32,
   MOUNTS_PER_SERVICE: 128,

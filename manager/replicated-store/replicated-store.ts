@@ -6,6 +6,7 @@ import { type Random, randomInt } from '#common/random.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import { systemRandom } from '#common/system/random.ts';
+import { eventRecorder } from '#manager/events/index.ts';
 import type { Log, LogEntry } from '#manager/log/index.ts';
 import {
   applyTransaction,
@@ -14,6 +15,7 @@ import {
   type CommitEvents,
   type IndexedStoreView,
   type Prepared,
+  type Recorder,
   SnapshotRestorer,
   StoreState,
   saveSnapshot,
@@ -31,10 +33,12 @@ export interface ReplicatedStoreOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly config?: Partial<StoreConfig>;
+  /** What transactions write about themselves; by default, events. */
+  readonly recorder?: Recorder;
 }
 
 export interface WriteOptions {
-  /** Node id or client on whose behalf the change is made; stands in the log. */
+  /** On whose behalf the change is made (`common/author.ts`); stands in the log. By default the swarm's own. */
   readonly author?: string;
   /** By default `commitTimeoutMs` of the configuration. After a `timeout` the change may still come into effect. */
   readonly timeoutMs?: number;
@@ -62,6 +66,7 @@ export class ReplicatedStore {
   readonly #random: Random;
   readonly #config: StoreConfig;
   readonly #hub: WatchHub;
+  readonly #recorder: Recorder;
   readonly #commitListeners = new Set<CommitListener>();
   readonly #replaceListeners = new Set<(view: IndexedStoreView) => void>();
   #chain = new PendingChain(StoreState.empty());
@@ -72,6 +77,7 @@ export class ReplicatedStore {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
     this.#config = storeConfig(options.config);
+    this.#recorder = options.recorder ?? eventRecorder();
     this.#hub = new WatchHub(0, this.#config);
   }
 
@@ -246,6 +252,7 @@ export class ReplicatedStore {
       id: 1 + randomInt(this.#random, 2 ** 48 - 1),
       timeMs: Math.floor(this.#clock.now()),
       author: options.author ?? '',
+      recorder: this.#recorder,
     });
   }
 

@@ -6,7 +6,13 @@ export { SnapshotRestorer, saveSnapshot } from './snapshot.ts';
 export { StoreState } from './state.ts';
 export type { NamedTable, StoredObject, TableName, Tables } from './stored-objects.ts';
 export { definitionOf, type MultipleIndex, numberKey, TABLE_NAMES, type UniqueIndex } from './tables.ts';
-export { type Added, type Prepared, TransactionBuilder, type TransactionInit } from './transaction-builder.ts';
+export {
+  type Added,
+  type Prepared,
+  type Recorder,
+  TransactionBuilder,
+  type TransactionInit,
+} from './transaction-builder.ts';
 export type {
   Change,
   ChangeGroup,

@@ -90,6 +90,13 @@ export class PersistentMap<V> {
     return new Walk<V, string>(this.#root, from, (leaf, position) => leaf.keys[position] as string);
   }
 
+  /** The last key in order. */
+  lastKey(): string | undefined {
+    let node = this.#root;
+    while (!node.isLeaf) node = node.children.at(-1) as TreeNode<V>;
+    return node.keys.at(-1);
+  }
+
   /** Values in the order of their keys, beginning with that of the first key not below `from`. */
   values(from = ''): IterableIterator<V> {
     return new Walk<V, V>(this.#root, from, (leaf, position) => leaf.values[position] as V);

@@ -84,6 +84,11 @@ export class StoreState extends Lookups implements IndexedStoreView {
     return found;
   }
 
+  /** The last id of the table in their order. */
+  lastId(table: TableName): string | undefined {
+    return this.#table(table).objects.lastKey();
+  }
+
   cluster() {
     for (const cluster of this.tables.cluster.objects.values()) return cluster;
     return undefined;

@@ -26,9 +26,17 @@ export interface TransactionInit {
   readonly id: number;
   /** The proposer's clock. */
   readonly timeMs: number;
-  /** Node id or client on whose behalf it is made. */
+  /** On whose behalf it is made: `common/author.ts`. */
   readonly author: string;
+  /** What it writes about itself. */
+  readonly recorder?: Recorder | undefined;
 }
+
+/**
+ * What belongs into the same transaction beside what was asked for: it comes on top of the limits of changes. Pure; called
+ * once, when the transaction is whole. Its changes are of objects that nobody else writes.
+ */
+export type Recorder = (commit: CommitEvents, author: string, before: StoreState) => readonly Change[];
 
 /** A transaction that can be proposed, and what it will make of the state it was built upon. */
 export interface Prepared {
@@ -54,13 +62,17 @@ export class TransactionBuilder {
   readonly #id: number;
   readonly #version: number;
   readonly #timeMs: number;
+  readonly #author: string;
+  readonly #recorder: Recorder | undefined;
   readonly #editor: Editor;
   readonly #parts: Uint8Array[];
   readonly #events: StoreEvent[] = [];
   #bytes: number;
 
-  constructor(base: StoreState, { id, timeMs, author }: TransactionInit) {
+  constructor(base: StoreState, { id, timeMs, author, recorder }: TransactionInit) {
     this.#id = id;
+    this.#author = author;
+    this.#recorder = recorder;
     this.#base = base;
     this.#version = base.version + 1;
     this.#timeMs = timeMs;
@@ -92,9 +104,20 @@ export class TransactionBuilder {
   }
 
   finish(): Prepared {
+    this.#addRecords();
     const next = this.#editor.finish(this.#version, this.#id);
     const commit = { version: this.#version, timeMs: this.#timeMs, events: this.#events };
     return { data: concatenated(this.#parts), base: this.#base, next, commit };
+  }
+
+  #addRecords(): void {
+    const commit = { version: this.#version, timeMs: this.#timeMs, events: this.#events };
+    const records = this.#recorder?.(commit, this.#author, this.#base) ?? [];
+    if (records.length === 0) return;
+    const part = this.#encoded(records);
+    if (part instanceof SwarmError) throw part;
+    this.#events.push(...applyActions(this.#editor, StoreTransaction.decode(part).actions));
+    this.#parts.push(part);
   }
 
   /**

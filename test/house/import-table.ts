@@ -32,6 +32,7 @@ export const PACKAGES_OF_THE_HOUSE: Readonly<Record<string, readonly string[]>> 
 export const PURE_PARTS: readonly string[] = [
   'common',
   'manager/discovery',
+  'manager/events',
   'manager/store',
   'manager/volumes',
   'manager/allocator',
