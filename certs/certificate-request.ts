@@ -23,10 +23,19 @@ const WHAT = 'certificate request';
 
 /** A request for a certificate of this key, as PEM. A new node has no name yet; a renewal names the node. */
 export function createCertificateRequest(keys: KeyPair, subject: DistinguishedName = {}): string {
+  return requestFor(keys, writeName(subject));
+}
+
+/** A request for a certificate of this key with exactly this name, encoded. */
+export function createRequestNamed(keys: KeyPair, subjectDer: Buffer): string {
+  return requestFor(keys, der.raw(subjectDer));
+}
+
+function requestFor(keys: KeyPair, subject: der.DerValue): string {
   const part = der.encode(
     der.sequence(
       der.integer(Buffer.of(0)),
-      writeName(subject),
+      subject,
       der.raw(publicKeyDer(keys.publicKey)),
       der.explicit(0), // no attributes
     ),

@@ -36,6 +36,12 @@ export class ClusterAuthority {
   }
 }
 
+/** The present root as something that signs, whatever rotation is under way. @throws SwarmError where its key is missing */
+export function presentAuthority({ certificatePem, keyPem }: RootCa): Authority {
+  const { privateKey } = decodeKeyFile(keyPem, 'root key');
+  return loadAuthority(rootCertificate(certificatePem), privateKey);
+}
+
 /** What goes along with certificates of this root. */
 export function certificatesOf(pem: Uint8Array): readonly Certificate[] {
   return pem.length === 0 ? [] : parseCertificates(pem, 'cross-signed root certificate');

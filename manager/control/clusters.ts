@@ -4,6 +4,7 @@ import { LIMITS } from '#common/limits.ts';
 import type { UpdateClusterRequest } from '#gen/swarm/v1/control.ts';
 import type { Cluster } from '#gen/swarm/v1/objects.ts';
 import type { ClusterSpec, LogConfig } from '#gen/swarm/v1/specs.ts';
+import { settleExternalCas } from '#manager/ca/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { checkClusterFeatures } from './feature-gates.ts';
 import { validateLabels } from './validate-labels.ts';
@@ -11,7 +12,7 @@ import { validateLabels } from './validate-labels.ts';
 /** Makes a join token with a new secret for the cluster's root. */
 export type JoinTokenMaker = (rootDigest: string) => string;
 
-export function updateClusterSpec(view: StoreView, request: UpdateClusterRequest): Cluster {
+export function updateClusterSpec(view: StoreView, request: UpdateClusterRequest, nowMs: number): Cluster {
   const current = view.cluster();
   if (current === undefined)
     throw new SwarmError({ code: 'not-found', reason: 'unknown-object', message: 'there is no cluster' });
@@ -25,7 +26,7 @@ export function updateClusterSpec(view: StoreView, request: UpdateClusterRequest
   if (request.spec === undefined) return current;
   validateClusterSpec(request.spec);
   checkClusterFeatures(current.featureLevel, request.spec);
-  return { ...current, spec: request.spec };
+  return { ...current, spec: settleExternalCas(current, request.spec, nowMs) };
 }
 
 /** @throws SwarmError for the first rule that the spec breaks. */
@@ -40,6 +41,13 @@ export function validateClusterSpec(spec: ClusterSpec): void {
       'dispatcher-heartbeat',
       `dispatcher-heartbeat: ${heartbeatMs} ms is out of range`,
       'use 100ms to 10m',
+    );
+  const replaceAfterMs = spec.dispatcher?.replaceAfterMs;
+  if (replaceAfterMs !== undefined && (replaceAfterMs < 0 || replaceAfterMs > LIMITS.MAX_GRACE_MS))
+    throw invalidField(
+      'replace-after',
+      `replace-after: ${replaceAfterMs} ms is out of range`,
+      `use up to ${LIMITS.MAX_GRACE_MS / 3_600_000}h, or 0s for as soon as a node is down`,
     );
   if (spec.log?.snapshotInterval === 0)
     throw invalidField('snapshot-interval', 'snapshot-interval: 0 would never end', 'use 1 or more');

@@ -76,6 +76,7 @@ import { RebalanceApi } from './rebalance-api.ts';
 import { redactCluster, redactNode, redactRevision, redactService } from './redact.ts';
 import { findNetwork, findNode, findService, findTask } from './references.ts';
 import { RolloutApi } from './rollout-api.ts';
+import { RootCaApi, type RootPreparer } from './root-ca-api.ts';
 import { payloadWarnings } from './service-payloads.ts';
 import { countTasks, createService, removeService, updateService } from './services.ts';
 import { StackApi } from './stack-api.ts';
@@ -93,6 +94,8 @@ export interface ControlOptions {
   readonly tokens: JoinTokenMaker;
   /** Signs for clients; left out where there is no certificate authority. */
   readonly clients?: ClientIssuer | undefined;
+  /** Makes new roots; left out where there is no certificate authority. */
+  readonly prepareRoot?: RootPreparer | undefined;
   readonly now: () => number;
   readonly logger: Logger;
 }
@@ -106,6 +109,7 @@ export class ControlApi {
   readonly jobs: JobApi;
   readonly rebalancing: RebalanceApi;
   readonly rollouts: RolloutApi;
+  readonly rootCa: RootCaApi;
   readonly stacks: StackApi;
   readonly volumes: VolumeApi;
 
@@ -121,6 +125,7 @@ export class ControlApi {
     this.jobs = new JobApi({ writes: this.#writes, now });
     this.rebalancing = new RebalanceApi({ writes: this.#writes, view, now });
     this.rollouts = new RolloutApi({ writes: this.#writes, random, now });
+    this.rootCa = new RootCaApi({ writes: this.#writes, view, now, selfNodeId, prepare: options.prepareRoot });
     this.payloads = new PayloadApi({ writes: this.#writes, view: () => store.view(), random, now });
   }
 
@@ -143,9 +148,9 @@ export class ControlApi {
   }
 
   async updateCluster(caller: ControlCaller, request: UpdateClusterRequest): Promise<UpdateClusterResponse> {
-    const { tokens } = this.#options;
+    const { tokens, now } = this.#options;
     const { result } = await this.#write(caller, (view) => {
-      const updated = rotateTokens(updateClusterSpec(view, request), request, tokens);
+      const updated = rotateTokens(updateClusterSpec(view, request, now()), request, tokens);
       return { result: updated, changes: [{ kind: 'update', table: 'cluster', object: updated }] };
     });
     const warnings = request.spec === undefined ? [] : policyWarnings(this.#view(), request.spec.policy);

@@ -18,11 +18,13 @@ interface FeatureGate<Spec> {
 }
 
 const CLUSTER_GATES: readonly FeatureGate<ClusterSpec>[] = [
+  { field: 'external-ca', level: IDENTITY_LEVEL, uses: ({ ca }) => (ca?.externalCas.length ?? 0) > 0 },
   { field: 'max-snapshots', level: 2, uses: ({ log }) => log?.snapshotsKept !== undefined },
   { field: 'snapshot-save-interval', level: 2, uses: ({ log }) => log?.saveIntervalMs !== undefined },
   { field: 'snapshot-save-keep', level: 2, uses: ({ log }) => log?.savesKept !== undefined },
   { field: 'encrypt-data-path', level: 3, uses: ({ network }) => network?.encryptDataPath === true },
   { field: 'policy', level: SERVICES_LEVEL, uses: ({ policy }) => policy !== undefined },
+  { field: 'replace-after', level: IDENTITY_LEVEL, uses: ({ dispatcher }) => dispatcher?.replaceAfterMs !== undefined },
   { field: 'withdraw-deadline', level: 3, uses: ({ network }) => network?.withdrawDeadlineMs !== undefined },
 ];
 

@@ -21,7 +21,9 @@ export function redactCluster(cluster: Cluster, showTokens: boolean): Cluster {
   const withoutKeys = { ...cluster, snapshotKey: new Uint8Array() };
   if (rootCa === undefined) return withoutKeys;
   const joinTokens = showTokens ? rootCa.joinTokens : undefined;
-  return { ...withoutKeys, rootCa: { ...rootCa, keyPem: new Uint8Array(), joinTokens } };
+  const { rotation } = rootCa;
+  const shown = rotation === undefined ? undefined : { ...rotation, keyPem: new Uint8Array() };
+  return { ...withoutKeys, rootCa: { ...rootCa, keyPem: new Uint8Array(), joinTokens, rotation: shown } };
 }
 
 export function redactNode(node: Node): Node {

@@ -1,0 +1,36 @@
+/** What becomes of the authorities outside of the swarm when somebody changes the spec of the cluster. */
+import { invalidField } from '#common/errors.ts';
+import type { Cluster } from '#gen/swarm/v1/objects.ts';
+import type { ClusterSpec, ExternalCa } from '#gen/swarm/v1/specs.ts';
+import { issuingRoot } from '../trusted-roots.ts';
+import { checkSignsFor, completeExternalCas } from './check-external.ts';
+
+/**
+ * The spec with the root filled in for authorities that name none. Those that were there before are not looked at again.
+ * @throws SwarmError for an authority that breaks a rule, and when nobody would sign
+ */
+export function settleExternalCas({ spec: before, rootCa }: Cluster, spec: ClusterSpec, nowMs: number): ClusterSpec {
+  const wanted = spec.ca?.externalCas ?? [];
+  const present = before?.ca?.externalCas ?? [];
+  if (rootCa === undefined || spec.ca === undefined || sameAuthorities(wanted, present)) return spec;
+  const root = issuingRoot(rootCa);
+  if (wanted.length === 0 && root.keyPem.length === 0)
+    throw invalidField(
+      'external-ca',
+      'external-ca: nobody would sign for nodes: managers have no key of the root',
+      'rotate to a root of the swarm instead: `swarm ca --rotate`',
+    );
+  const externalCas = completeExternalCas(wanted, root.certificatePem, nowMs);
+  checkSignsFor(externalCas, root.digest, nowMs);
+  return { ...spec, ca: { ...spec.ca, externalCas: [...externalCas] } };
+}
+
+function sameAuthorities(one: readonly ExternalCa[], other: readonly ExternalCa[]): boolean {
+  return one.length === other.length && one.every((authority, index) => keyOf(authority) === keyOf(other[index]));
+}
+
+function keyOf(authority: ExternalCa | undefined): string {
+  if (authority === undefined) return '';
+  const { protocol, url, caCertPem, options } = authority;
+  return JSON.stringify([protocol, url, Buffer.from(caCertPem).toString('base64'), Object.entries(options).sort()]);
+}
