@@ -1,7 +1,7 @@
 /** Strict PEM (RFC 7468): bounded, canonical base64, one or more blocks of a known label, nothing in between. */
 import { badCertificate } from './errors.ts';
 
-export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'PRIVATE KEY';
+export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'PRIVATE KEY' | 'LOCKED PRIVATE KEY';
 
 const LINE_LENGTH = 64;
 

@@ -57,6 +57,7 @@ export type ErrorReason =
   | 'wrong-member'
   | 'wiped-member'
   | 'wrong-key'
+  | 'locked'
   | 'bad-token'
   | 'wrong-cluster'
   | 'bad-certificate'

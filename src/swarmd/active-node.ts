@@ -13,6 +13,7 @@ import { forgetLog } from './forget-log.ts';
 import { localAuthority } from './local-authority.ts';
 import { localBroker, openLocalSession } from './local-manager.ts';
 import { ManagerConnections } from './manager-connections.ts';
+import { ManagerKeys } from './manager-keys.ts';
 import { ManagerPart } from './manager-part.ts';
 import type { ManagerRole } from './manager-role.ts';
 import { NodeCertificate, tlsOf } from './node-certificate.ts';
@@ -143,6 +144,9 @@ export class ActiveNode {
       parts,
       config,
       identity: this.#identity,
+      keys: new ManagerKeys(store.keys, parts.paths.dataKey),
+      renew: () => this.certificate.renewNow(),
+      turn: (run) => this.#options.turn(this, run),
       others: () => this.otherManagers(),
       onAddress: async (advertise) => {
         const addresses = { ...this.#identity.addresses, advertise };

@@ -33,7 +33,7 @@ export async function firstLog(parts: DaemonParts, manager: FirstManager, advert
   const address = formatHostPort(advertise);
   return new RaftLog({
     directory: paths.log,
-    keys: { current: await createDataKey(paths.dataKey) },
+    keys: await createDataKey(paths.dataKey),
     logger: logger.with({ part: 'log' }),
     clock,
     random,

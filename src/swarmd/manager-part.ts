@@ -15,12 +15,17 @@ import { type ClusterServer, startClusterServer } from './cluster-server.ts';
 import type { DaemonConfig } from './config.ts';
 import { forgetLog } from './forget-log.ts';
 import { asFullDisk } from './full-disk.ts';
+import { KeyLocker } from './key-locker.ts';
 import type { ManagerRole } from './manager-role.ts';
 import { finishForced, type ManagerStart, makeManager } from './manager-start.ts';
 import { watchMemberships } from './membership-watch.ts';
 
-export interface ManagerPartOptions extends Pick<ManagerStart, 'parts' | 'identity' | 'others' | 'onAddress'> {
+export interface ManagerPartOptions extends Pick<ManagerStart, 'parts' | 'identity' | 'keys' | 'others' | 'onAddress'> {
   readonly config: DaemonConfig;
+  /** Gets another certificate for this node, and with it another key. */
+  readonly renew: () => Promise<void>;
+  /** Runs when nothing else changes the identity of this node. Rejects when the node is no member any more. */
+  readonly turn: <T>(run: () => Promise<T>) => Promise<T>;
 }
 
 type State =
@@ -47,6 +52,8 @@ export class ManagerPart {
   readonly #closing = new AbortController();
   readonly #listeners = new Set<() => void>();
   #wake: (() => void) | undefined;
+  /** Keeps the keys on the disk as the cluster wants them while this manager serves. */
+  #locker: KeyLocker | undefined;
   #attempts = 0;
   #running: Promise<void> = Promise.resolve();
 
@@ -187,6 +194,7 @@ export class ManagerPart {
       await finishForced(role, this.#options.parts);
       this.#attempts = 0;
       this.#become({ kind: 'serving', role });
+      this.#locker = this.#keepKeys(role);
       const { clock } = this.#options.parts;
       stopWatching = watchMemberships(role, clock, (isConcerned) => this.#server?.review(isConcerned));
       await Promise.race([aborted(this.#closing.signal), removal.promise]);
@@ -195,6 +203,8 @@ export class ManagerPart {
       throw thrown;
     } finally {
       stopWatching();
+      await this.#locker?.close();
+      this.#locker = undefined;
       this.#role = undefined;
       await role.close();
       // What the node is from now on it hears from the leader: a worker, or a manager that joins again.
@@ -215,6 +225,19 @@ export class ManagerPart {
     this.#server ??= await this.#listen();
     this.#server.serveLog(transport);
     return makeManager({ ...this.#options, transport, signal: this.#closing.signal, onRemoved });
+  }
+
+  /** Resolves when the keys on the disk are as the cluster wants them, or the time is up. */
+  async keysSettled(timeoutMs: number): Promise<void> {
+    await this.#locker?.settled(timeoutMs);
+  }
+
+  #keepKeys({ store, log }: ManagerRole): KeyLocker {
+    const { keys, renew, turn, parts, config } = this.#options;
+    const { clock, random, logger } = parts;
+    const locker = new KeyLocker({ store, log, keys, renew, turn, clock, random, logger, config: config.keyLocker });
+    locker.start();
+    return locker;
   }
 
   #listen(): Promise<ClusterServer> {

@@ -12,7 +12,7 @@ import { CA_CONFIG, CertificateAuthority, ClientCertificates } from '#manager/ca
 import { ControlApi, type ImagePinner } from '#manager/control/index.ts';
 import { DISPATCHER_DEFAULTS, Dispatcher } from '#manager/dispatcher/index.ts';
 import { NETWORK_DOCTOR_DEFAULTS, NetworkDoctor } from '#manager/doctor/index.ts';
-import type { Leadership, WaitOptions } from '#manager/log/index.ts';
+import type { DataKeys, Leadership, WaitOptions } from '#manager/log/index.ts';
 import { LogBroker } from '#manager/logbroker/index.ts';
 import { type LogFigures, ManagerMetrics } from '#manager/metrics/index.ts';
 import { createLoops } from '#manager/orchestrator/index.ts';
@@ -31,7 +31,8 @@ export interface ManagerOptions {
   readonly logDirectory: string;
   /** Where scheduled saves of the swarm go. */
   readonly snapshotDirectory: string;
-  readonly dataKey: Uint8Array;
+  /** They seal the log. */
+  readonly keys: DataKeys;
   readonly identity: NodeIdentity;
   /** Where the log comes from. */
   readonly origin: RaftLogOptions['origin'];
@@ -213,10 +214,10 @@ export class ManagerRole {
   }
 
   #makeLog(): RaftLog {
-    const { logDirectory, dataKey, identity, origin, transport, logger, clock, random, onRemoved } = this.#options;
+    const { logDirectory, keys, identity, origin, transport, logger, clock, random, onRemoved } = this.#options;
     return new RaftLog({
       directory: logDirectory,
-      keys: { current: dataKey },
+      keys,
       logger: logger.with({ part: 'log' }),
       clock,
       random,

@@ -1,11 +1,12 @@
 /** How a manager begins: from the log that is there, from that of the others, or alone after the others were lost. */
 import type { SwarmError } from '#common/errors.ts';
+import type { DataKeys } from '#manager/log/index.ts';
 import { forceNewCluster, type JoinedAs, type PeerTransport, type RaftLogOptions } from '#manager/raft/index.ts';
 import type { DaemonParts } from './daemon-parts.ts';
-import { createDataKey, loadDataKey } from './data-key.ts';
 import { demoteOthers, isForced, unmarkForced } from './forced-cluster.ts';
 import { hasLog, sweepForgotten } from './forget-log.ts';
 import { joinLog } from './join-log.ts';
+import type { ManagerKeys } from './manager-keys.ts';
 import { ManagerRole } from './manager-role.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import { FEATURE_LEVEL } from './version.ts';
@@ -13,6 +14,7 @@ import { FEATURE_LEVEL } from './version.ts';
 export interface ManagerStart {
   readonly parts: DaemonParts;
   readonly identity: NodeIdentity;
+  readonly keys: ManagerKeys;
   /** Other managers that this node knows, host:port, for joining the log through them. */
   readonly others: () => readonly string[];
   /** The leader found this manager at another address than it knew of itself. */
@@ -28,11 +30,11 @@ export async function makeManager(start: ManagerStart): Promise<ManagerRole> {
   const { parts, identity, transport, onRemoved } = start;
   const { paths, clock, random, logger } = parts;
   await sweepForgotten(paths);
-  const dataKey = await dataKeyOf(start);
+  const keys = await dataKeysOf(start);
   if (await isForced(paths))
     await forceNewCluster({
       directory: paths.log,
-      keys: { current: dataKey },
+      keys,
       logger: logger.with({ part: 'log' }),
       clock,
       nodeId: identity.nodeId,
@@ -42,7 +44,7 @@ export async function makeManager(start: ManagerStart): Promise<ManagerRole> {
   return new ManagerRole({
     logDirectory: paths.log,
     snapshotDirectory: paths.snapshots,
-    dataKey,
+    keys,
     identity,
     origin: originOf(start),
     transport,
@@ -64,10 +66,9 @@ export async function finishForced(role: ManagerRole, { paths, logger }: DaemonP
 }
 
 /** Without a log there is nothing that an older key would be good for, unless a backup of the log is put back. */
-async function dataKeyOf({ parts, others }: ManagerStart): Promise<Uint8Array> {
-  const { log, dataKey } = parts.paths;
-  if (others().length === 0 || (await hasLog(log))) return loadDataKey(dataKey);
-  return createDataKey(dataKey);
+async function dataKeysOf({ parts, others, keys }: ManagerStart): Promise<DataKeys> {
+  if (others().length === 0 || (await hasLog(parts.paths.log))) return keys.load();
+  return keys.create();
 }
 
 /** A log that is there is gone on with in any case. */

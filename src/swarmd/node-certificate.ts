@@ -75,6 +75,11 @@ export class NodeCertificate {
     return this.#renewer.status;
   }
 
+  /** Another certificate, and with it another key, whatever the time. Rejects when none was issued. */
+  renewNow(): Promise<void> {
+    return this.#options.turn(() => this.#renew());
+  }
+
   nodeTold(node: Node): void {
     this.#renewer.nodeTold(node.certificate);
   }

@@ -47,6 +47,6 @@ describe('key files', () => {
     it(`refuse ${name}`, () => assert.throws(() => decode(text), rejects('bad-certificate', message)));
 
   it('of a later format are refused by name', () => {
-    assert.throws(() => decode(`format: 2\n${pem}`), rejects('corrupt-state', /does not read/));
+    assert.throws(() => decode(`format: 3\n${pem}`), rejects('corrupt-state', /does not read/));
   });
 });

@@ -64,7 +64,7 @@ export class BenchManager {
     const role = new ManagerRole({
       logDirectory,
       snapshotDirectory: join(directory, 'snapshots'),
-      dataKey,
+      keys: { current: dataKey },
       identity,
       origin: { kind: 'resume' },
       transport: NO_PEERS,

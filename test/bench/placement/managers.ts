@@ -117,7 +117,7 @@ export async function startManagers(folder: string, agentCount: number): Promise
   const stateDir = join(folder, 'm1');
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const paths = pathsOf(stateDir, join(folder, 'm1-run'));
-  const dataKey = await createDataKey(paths.dataKey);
+  const { current: dataKey } = await createDataKey(paths.dataKey);
   await foundLog(bootstrap, { directory: paths.log, dataKey, address }, agents);
   stage('log');
   const { node, identity } = bootstrap;

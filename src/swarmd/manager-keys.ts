@@ -1,0 +1,82 @@
+import type { KeyLocking } from '#agent/identity/index.ts';
+import { type KeyLock, sameLock } from '#certs/key-lock.ts';
+import { assert } from '#common/errors.ts';
+import { writeFileAtomic } from '#common/system/atomic-file.ts';
+import type { DataKeys } from '#manager/log/index.ts';
+import { createDataKey, encodeDataKeys, loadDataKeys } from './data-key.ts';
+
+/**
+ * The keys that a manager has on its disk: the one of its certificate and those of its log. Either may be in the clear, or
+ * encrypted by the unlock key. Whoever changes them has the turn among the changes of this node's identity.
+ */
+export class ManagerKeys {
+  readonly #locking: KeyLocking;
+  readonly #path: string;
+  #dataKeys: DataKeys | undefined;
+  /** Of what the log's keys are encrypted with; undefined for keys in the clear. */
+  #dataLockVersion: number | undefined;
+
+  /** `path` is that of the log's keys. */
+  constructor(locking: KeyLocking, path: string) {
+    this.#locking = locking;
+    this.#path = path;
+  }
+
+  /** Whether both are encrypted by this unlock key, or in the clear where it is undefined. */
+  isLockedBy(lock: KeyLock | undefined): boolean {
+    return sameLock(this.#locking.current, lock) && this.#dataLockVersion === lock?.version;
+  }
+
+  /** Whether anything is encrypted. */
+  get isLocked(): boolean {
+    return this.#locking.current !== undefined;
+  }
+
+  /** Keys of before that files of the log may need. */
+  get former(): number {
+    return this.#dataKeys?.previous?.length ?? 0;
+  }
+
+  /** Those of the log, once they were loaded or made. */
+  get dataKeys(): DataKeys {
+    assert(this.#dataKeys !== undefined, 'a log that runs has keys');
+    return this.#dataKeys;
+  }
+
+  /** The keys of a log that is there. @throws SwarmError `corrupt-state`, `locked`, `wrong-key` */
+  async load(): Promise<DataKeys> {
+    const { keys, lockVersion } = await loadDataKeys(this.#path, this.#locking.current?.key);
+    this.#dataLockVersion = lockVersion;
+    this.#dataKeys = keys;
+    return keys;
+  }
+
+  /** The keys of a log that begins. */
+  async create(): Promise<DataKeys> {
+    const lock = this.#locking.current;
+    const keys = await createDataKey(this.#path, lock);
+    this.#dataLockVersion = lock?.version;
+    this.#dataKeys = keys;
+    return keys;
+  }
+
+  /** Writes both under the lock, or in the clear. False, with nothing done, where this node is no manager any more. */
+  async relock(lock: KeyLock | undefined, keys: DataKeys): Promise<boolean> {
+    if (!(await this.#locking.relock(lock, encodeDataKeys(keys, lock)))) return false;
+    this.#dataLockVersion = lock?.version;
+    this.#dataKeys = keys;
+    return true;
+  }
+
+  /** No file of the log needs a key of before any more. */
+  async dropFormer(): Promise<void> {
+    const { current } = this.dataKeys;
+    await writeFileAtomic(this.#path, encodeDataKeys({ current }, this.#locking.current), 0o600);
+    this.#dataKeys = { current };
+  }
+
+  /** Whether the certificate's key lay in the clear before it was encrypted: it is to be replaced by another. */
+  isExposed(): Promise<boolean> {
+    return this.#locking.isExposed();
+  }
+}
