@@ -14,7 +14,9 @@ export const globalMode: ServiceMode = {
   judge(slot, judge, node, book) {
     if (node === undefined) return judge.clear();
     const { service } = slot.service;
-    if (isDrained(node) || !book.fits(service.id, service.revision, node)) return judge.empty();
+    if (!book.fits(service.id, service.revision, node)) return judge.empty();
+    // On a drained node nothing new begins; what does its work there goes last, when it is told to.
+    if (isDrained(node)) return judge.leavesAtOnce(node) ? judge.empty() : judge.outlive();
     const judgement = judge.judge();
     const takesTasks = !isLost(node) && node.spec?.availability !== NodeAvailability.PAUSE;
     const isHeldBack = slot.service.service.waitsFor !== '';

@@ -8,6 +8,7 @@
 import { type Node, NodeState, type Task } from '#gen/swarm/v1/objects.ts';
 import type { ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import type { StoreEvent, StoreView } from '#manager/store/index.ts';
+import { leavesAtOnce } from './drain/drain-rules.ts';
 import { stopMs } from './service-settings.ts';
 import { hasEnded, isAssigned, isLost } from './task-facts.ts';
 
@@ -24,6 +25,8 @@ export interface LossRules {
   nodeOf(id: string): Node | undefined;
   /** The spec at the task's revision. */
   specOf(task: Task): ServiceSpec | undefined;
+  /** Every task of the node is to leave it now; otherwise those that are told to. */
+  leavesAtOnce(node: Node): boolean;
   /** Of the swarm; 0: at once. */
   readonly replaceAfterMs: number;
 }
@@ -93,6 +96,10 @@ export class ViewedLoss implements LossRules {
 
   nodeOf(id: string): Node | undefined {
     return id === '' ? undefined : this.view.get('node', id);
+  }
+
+  leavesAtOnce(node: Node): boolean {
+    return leavesAtOnce(node, this.view.cluster());
   }
 
   specOf(task: Task): ServiceSpec | undefined {

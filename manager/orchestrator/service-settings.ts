@@ -94,8 +94,13 @@ export function mayOverlap(spec: ServiceSpec | undefined): boolean {
   // A volume without a name is the task's own.
   const isShared = ({ type, source }: Mount): boolean => type !== MountType.TMPFS && source !== '';
   const writes = container?.mounts.some((mount) => isShared(mount) && !mount.readOnly) === true;
-  const isFixed = networks.some(({ network, addresses }) => network === 'host' || addresses.length > 0);
-  return !takesHostPort && !writes && !isFixed;
+  const isOnHost = networks.some(({ network }) => network === 'host');
+  return !takesHostPort && !writes && !isOnHost && !hasFixedAddresses(spec?.task);
+}
+
+/** Addresses that only one task can have at a time. */
+export function hasFixedAddresses(task: TaskSpec | undefined): boolean {
+  return task?.networks.some(({ addresses }) => addresses.length > 0) === true;
 }
 
 function actionOf(action: FailureAction): UpdateRules['failureAction'] {

@@ -13,7 +13,7 @@ import type { OrchestratorConfig } from './config.ts';
 import { fenceMs, isGivenUp, type LossRules, mayStillRun } from './node-loss.ts';
 import { decideRestart, describeEnd, replacementRefusal } from './restart-policy.ts';
 import type { RevisionBook } from './revision-book.ts';
-import { restartRules, stopMs } from './service-settings.ts';
+import { hasFixedAddresses, restartRules, stopMs } from './service-settings.ts';
 import { EMPTY_SUMMARY, type SlotSummary, summarize } from './slot-summary.ts';
 import { type Account, accountOf, byAge, FRESH_ACCOUNT, makeTask, newestKept, newestWanted } from './slot-tasks.ts';
 import * as facts from './task-facts.ts';
@@ -72,7 +72,7 @@ export class SlotJudge {
     const node = current.nodeId === '' ? undefined : this.#help.nodeOf(current.nodeId);
     if (current.nodeId !== '' && facts.isLost(node)) return this.#lost(current, node);
     if (facts.hasEnded(current)) return this.#ended(current, node);
-    if (current.evictReason !== '' || (node !== undefined && facts.isDrained(node))) return this.#leaving(current);
+    if (current.evictReason !== '' || this.#leavesAtOnce(node)) return this.#leaving(current);
     return this.#standing(current);
   }
 
@@ -103,6 +103,19 @@ export class SlotJudge {
     return { summary: EMPTY_SUMMARY, changes, wakeAtMs: undefined };
   }
 
+  leavesAtOnce(node: Node): boolean {
+    return this.#help.leavesAtOnce(node);
+  }
+
+  /** For a slot that is not to be in the end: what runs may run on until it is told to leave. Updates leave it alone. */
+  outlive(): SlotJudgement {
+    const works = (task: Task): boolean =>
+      facts.isAssigned(task) && !facts.hasEnded(task) && task.desiredState === TaskState.RUNNING;
+    const hasToLeave = this.#tasks.some((task) => facts.isWanted(task) && task.evictReason !== '');
+    if (hasToLeave || !this.#tasks.some(works)) return this.empty();
+    return nothing(EMPTY_SUMMARY);
+  }
+
   /** For a slot that leaves no trace: its tasks are told to go, those that hold nothing are deleted. */
   clear(): SlotJudgement {
     const changes = facts.clearSlot(this.#tasks, (task) => mayStillRun(task, this.#help));
@@ -115,13 +128,28 @@ export class SlotJudge {
    */
   #current(): Task | undefined {
     const newest = newestWanted(this.#tasks);
-    if (newest === undefined || this.#isUpToDate(newest)) return newest;
+    if (newest === undefined) return newest;
+    if (this.#isUpToDate(newest)) return this.#sparedBy(newest) ?? newest;
     for (const task of this.#tasks) {
       if (!facts.isWanted(task) || !this.#isUpToDate(task) || facts.hasEnded(task) || task.evictReason !== '') continue;
       const node = task.nodeId === '' ? undefined : this.#help.nodeOf(task.nodeId);
-      if (task.nodeId === '' || (!facts.isLost(node) && node !== undefined && !facts.isDrained(node))) return task;
+      if (task.nodeId === '' || (!facts.isLost(node) && !this.#leavesAtOnce(node))) return task;
     }
     return newest;
+  }
+
+  /** One of the same kind that was to leave and may stay after all, while its successor does not run. */
+  #sparedBy(newest: Task): Task | undefined {
+    if (facts.stateOf(newest) >= TaskState.RUNNING) return undefined;
+    return this.#tasks.findLast((task) => {
+      if (!facts.isWanted(task) || task.revision !== newest.revision || !facts.isHealthy(task)) return false;
+      const node = this.#help.nodeOf(task.nodeId);
+      return task.evictReason === '' && !facts.isLost(node) && !this.#leavesAtOnce(node);
+    });
+  }
+
+  #leavesAtOnce(node: Node | undefined): boolean {
+    return node !== undefined && this.#help.leavesAtOnce(node);
   }
 
   #isUpToDate(task: Task): boolean {
@@ -172,11 +200,23 @@ export class SlotJudge {
     const reason = task.evictReason !== '' ? task.evictReason : 'node is drained';
     const last = newestKept(this.#tasks);
     if (last !== undefined && last.id !== task.id && last.finalReason !== '')
-      return this.#finish(task, last.finalReason);
+      // Nothing is wrong with one that leaves gently: better it than none.
+      return this.#staysUntilReady(task) ? nothing(this.#summary(task)) : this.#finish(task, last.finalReason);
     // One that makes room goes first: its successor may have nowhere else to be.
     const startFirst = this.#question.update.rules.startFirst && task.preemptedBy === '';
-    const keepOld = startFirst && facts.stateOf(task) === TaskState.RUNNING;
+    const keepOld = (startFirst && facts.stateOf(task) === TaskState.RUNNING) || this.#staysUntilReady(task);
     return this.#replaceUncounted(task, reason, keepOld);
+  }
+
+  /**
+   * It leaves though nothing is wrong with it, and runs until what takes its place is prepared, or healthy. With
+   * addresses of its own it cannot: they are free when it has stopped.
+   */
+  #staysUntilReady(task: Task): boolean {
+    if (!task.evictGently || task.preemptedBy !== '' || facts.stateOf(task) !== TaskState.RUNNING) return false;
+    const node = this.#help.nodeOf(task.nodeId);
+    if (facts.isLost(node) || this.#leavesAtOnce(node) || !facts.isWanted(task)) return false;
+    return !hasFixedAddresses(this.#help.book.taskSpec(task.serviceId, task.revision));
   }
 
   #replaceUncounted(task: Task, reason: string, keepOld = false): SlotJudgement {
@@ -252,20 +292,29 @@ export class SlotJudge {
     const keepsOthers = update.rules.startFirst && (isCanary || isToBeMoved || !facts.isHealthy(task));
     for (const other of this.#tasks) {
       if (other.id === task.id || !facts.isWanted(other)) continue;
-      if (!keepsOthers || this.#isUseless(other, task)) push(changes, facts.retire(other));
+      const keeps = keepsOthers || (facts.stateOf(task) < TaskState.READY && this.#staysUntilReady(other));
+      if (!keeps || this.#isUseless(other, task)) push(changes, facts.retire(other));
     }
-    const startAtMs = task.desiredState === TaskState.RUNNING ? undefined : this.#startAtMs(task);
+    // It starts when what it waits for has stopped: what is told to now has not.
+    const waits = changes.length > 0 || (!update.rules.startFirst && this.#staysBeside(task));
+    const isHeld = task.desiredState !== TaskState.RUNNING && !waits;
+    const startAtMs = isHeld ? this.#startAtMs(task) : undefined;
     const starts = startAtMs !== undefined && startAtMs <= this.#question.nowMs;
     if (starts) changes.push(facts.updateTask({ ...facts.withDesired(task, TaskState.RUNNING), holdReason: '' }));
     const summary = this.#summary(task);
     return { summary, changes, wakeAtMs: earliest(starts ? undefined : startAtMs, summary.changesAtMs) };
   }
 
+  /** With order stop-first: something leaves gently, and the task is to take its place. */
+  #staysBeside(task: Task): boolean {
+    return this.#tasks.some((other) => other.id !== task.id && this.#staysUntilReady(other));
+  }
+
   /** Nothing is lost when the task goes, which is there beside the one that the slot stands for. */
   #isUseless(other: Task, current: Task): boolean {
     const node = this.#help.nodeOf(other.nodeId);
     if (facts.hasEnded(other) || facts.isLost(node)) return true;
-    const hasToLeave = other.evictReason !== '' || (node !== undefined && facts.isDrained(node));
+    const hasToLeave = other.evictReason !== '' || this.#leavesAtOnce(node);
     return hasToLeave && facts.isHealthy(current);
   }
 
@@ -290,7 +339,11 @@ export class SlotJudge {
 
   /** Why a new task cannot run at once: what is stopping already, and what is retired along with its creation. */
   #holdReason(retired: readonly Task[]): string {
-    const awaited = [...this.#stopping(), ...retired.filter((task) => facts.isWanted(task) && this.#mayStillRun(task))];
+    const going = retired.filter((task) => facts.isWanted(task) && this.#mayStillRun(task));
+    const staying = this.#question.update.rules.startFirst
+      ? []
+      : this.#tasks.filter((task) => !going.includes(task) && this.#staysUntilReady(task));
+    const awaited = [...this.#stopping(), ...going, ...staying];
     return awaited.length === 0 ? '' : `waiting for task ${awaited.map(({ id }) => id).join(', ')} to stop`;
   }
 

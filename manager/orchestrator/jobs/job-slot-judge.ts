@@ -73,7 +73,8 @@ export class JobSlotJudge {
     const node = newest.nodeId === '' ? undefined : this.#help.nodeOf(newest.nodeId);
     if (facts.hasEnded(newest)) return this.#ended(newest, node);
     if (newest.nodeId !== '' && facts.isLost(node)) return this.#lost(newest, node);
-    if (newest.evictReason !== '' || (node !== undefined && facts.isDrained(node))) return this.#leaving(newest);
+    const hasToLeave = newest.evictReason !== '' || (node !== undefined && this.#help.leavesAtOnce(node));
+    if (hasToLeave) return this.#leaving(newest);
     if (!facts.isWanted(newest)) return still('active'); // its end is waited for
     return this.#standing(newest);
   }

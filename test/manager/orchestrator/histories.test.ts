@@ -10,6 +10,7 @@ import { SwarmError } from '#common/errors.ts';
 import { randomInt, SeededRandom } from '#common/random.ts';
 import { NodeState, OneOff, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import {
+  DrainSpec,
   EndpointSpec,
   FailureAction,
   NodeAvailability,
@@ -57,7 +58,12 @@ type Command =
   | { readonly kind: 'steer'; readonly service: number; readonly verb: SteeringVerb }
   | { readonly kind: 'unready'; readonly pick: number; readonly ready: boolean }
   | { readonly kind: 'state'; readonly node: number; readonly state: NodeState }
-  | { readonly kind: 'availability'; readonly node: number; readonly availability: NodeAvailability }
+  | {
+      readonly kind: 'availability';
+      readonly node: number;
+      readonly availability: NodeAvailability;
+      readonly parallelism: number;
+    }
   | { readonly kind: 'relabel'; readonly node: number; readonly zone: number }
   | { readonly kind: 'remove-node'; readonly node: number }
   | { readonly kind: 'add-node' }
@@ -91,6 +97,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     kind: fc.constant('availability' as const),
     node: small,
     availability: fc.constantFrom(NodeAvailability.DRAIN, NodeAvailability.ACTIVE, NodeAvailability.PAUSE),
+    parallelism: fc.nat({ max: 2 }),
   }),
   fc.record({ kind: fc.constant('relabel' as const), node: small, zone: fc.nat({ max: 1 }) }),
   fc.record({ kind: fc.constant('remove-node' as const), node: small }),
@@ -168,7 +175,8 @@ class History {
         return image?.startsWith('bad') === true ? { afterMs: 500, state: TaskState.FAILED } : undefined;
       },
     });
-    this.cluster.create('cluster', { ...clusterObject(), featureLevel: 4 });
+    // Nodes are drained at once below level 5, and in pace from there on.
+    this.cluster.create('cluster', { ...clusterObject(), featureLevel: seed % 3 === 0 ? 4 : 5 });
     this.cluster.shadows = this.cluster.newLoops();
     for (let i = 0; i < 4; i++) this.#addNode();
     for (let i = 0; i < SERVICES; i++) this.#declare(i);
@@ -219,7 +227,10 @@ class History {
         return;
       }
       case 'availability':
-        return this.#editNodeSpec(command.node, { availability: command.availability });
+        return this.#editNodeSpec(command.node, {
+          availability: command.availability,
+          drain: DrainSpec.create({ parallelism: command.parallelism }),
+        });
       case 'relabel':
         return this.#editNodeSpec(command.node, { labels: { zone: `z${command.zone}` } });
       case 'remove-node': {
