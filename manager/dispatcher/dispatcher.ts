@@ -18,6 +18,7 @@ import {
 } from '#gen/swarm/v1/dispatcher.ts';
 import type { NetworkCheck, NetworkCheckReport } from '#gen/swarm/v1/doctor.ts';
 import { type ManagerPeer, type Node, type NodeDescription } from '#gen/swarm/v1/objects.ts';
+import { nodeLifetimeMs } from '#manager/ca/index.ts';
 import { isLost, NetworkTables } from '#manager/discovery/index.ts';
 import type { CommitEvents, StoreEvent, StoreView } from '#manager/store/index.ts';
 import { ChangeWriter, type DispatcherStore, type NodeEdit } from './change-writer.ts';
@@ -28,6 +29,8 @@ import type { HeardElsewhere } from './node-tracker.ts';
 import { NodeWatch } from './node-watch.ts';
 import { SharedMessages } from './shared-messages.ts';
 import { TaskWithdrawal } from './task-withdrawal.ts';
+import { nodeAsTold } from './told-node.ts';
+import { rootsText, trustedRootsOf } from './told-roots.ts';
 import { VolumeReports } from './volume-reports.ts';
 
 export interface DispatcherOptions {
@@ -57,6 +60,10 @@ export class Dispatcher {
   readonly #dirty = new Set<DispatcherSession>();
   /** Sessions of nodes that were lost, which do not count as ready yet, with what makes them. */
   readonly #returning = new Map<DispatcherSession, () => void>();
+  /** Lifetime of certificates that are issued now; agents compare it with what is left of theirs. */
+  #certExpiryMs = 0;
+  /** Roots that agents were told last to trust. */
+  #roots = '';
   /** What agents were told last of the managers. */
   #managers = '';
 
@@ -90,6 +97,7 @@ export class Dispatcher {
     this.#leading = true;
     this.#writer = new ChangeWriter(this.#options.store, this.#options.logger);
     this.#managers = JSON.stringify(this.#options.managers());
+    this.#roots = rootsText(trustedRootsOf(view));
     this.#adoptConfig(view);
     this.#networks.restore(view);
     this.#withdrawal.start(view);
@@ -139,6 +147,7 @@ export class Dispatcher {
         else events.push(event);
       } else if (event.table === 'node') this.#nodeChanged(event.object, event.kind === 'remove');
       else if (event.table === 'cluster') {
+        if (event.kind === 'update' && event.old.rootCa !== event.object.rootCa) this.#rootsChanged(view);
         this.#adoptConfig(view);
         this.#volumes.clusterChanged();
       }
@@ -218,10 +227,10 @@ export class Dispatcher {
           value: {
             sessionId: session.sessionId,
             clusterId: view.cluster()?.id ?? '',
-            node: withoutSecrets(node),
+            node: nodeAsTold(node),
             heartbeatPeriodMs: Math.round(this.#nodes.periodMs),
             managers,
-            trustedRoots: undefined,
+            trustedRoots: trustedRootsOf(view),
           },
         },
       }),
@@ -251,7 +260,10 @@ export class Dispatcher {
         this.#returned(session);
         session.send(
           SessionResponse.create({
-            message: { kind: 'heartbeatAck', value: { periodMs: Math.round(this.#nodes.periodMs) } },
+            message: {
+              kind: 'heartbeatAck',
+              value: { periodMs: Math.round(this.#nodes.periodMs), certExpiryMs: this.#certExpiryMs },
+            },
           }),
         );
         return;
@@ -339,7 +351,15 @@ export class Dispatcher {
     if (removed) {
       this.#sessions.delete(node.id);
       session?.end(SessionEndReason.NODE_REMOVED, `node ${node.id} was removed from the swarm`);
-    } else session?.send(SessionResponse.create({ message: { kind: 'node', value: withoutSecrets(node) } }));
+    } else session?.send(SessionResponse.create({ message: { kind: 'node', value: nodeAsTold(node) } }));
+  }
+
+  #rootsChanged(view: StoreView): void {
+    const value = trustedRootsOf(view);
+    if (value === undefined || rootsText(value) === this.#roots) return;
+    this.#roots = rootsText(value);
+    for (const session of this.#sessions.values())
+      session.send(SessionResponse.create({ message: { kind: 'trustedRoots', value } }));
   }
 
   #described(node: Node, description: NodeDescription | undefined): Node {
@@ -347,7 +367,9 @@ export class Dispatcher {
   }
 
   #adoptConfig(view: StoreView): void {
+    const spec = view.cluster()?.spec;
     this.#nodes.adoptConfig(view);
+    this.#certExpiryMs = nodeLifetimeMs(spec);
   }
 
   #flushSoon(session: DispatcherSession): void {
@@ -365,9 +387,4 @@ export class Dispatcher {
     this.#sessions.delete(nodeId);
     session?.end(SessionEndReason.MISSED_HEARTBEATS, 'no heartbeat came in time');
   }
-}
-
-/** A node as its own agent may see it. */
-function withoutSecrets(node: Node): Node {
-  return { ...node, certificate: undefined };
 }

@@ -4,6 +4,7 @@ import { parseCertificates } from '#certs/certificate.ts';
 import { certifiedIdentity } from '#certs/identity.ts';
 import { SwarmError } from '#common/errors.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import { isRetiredIssuer, retiredIssuerError } from '#manager/ca/index.ts';
 import type { Leadership } from '#manager/log/index.ts';
 import type { NodeRoleName, PeerIdentity } from '#proto/grpc/caller.ts';
 import type { ManagerRole } from './manager-role.ts';
@@ -27,7 +28,7 @@ const ALWAYS = '/swarm.v1.RaftService/';
 export function admitNode(manager: JudgingAccess, caller: PeerIdentity, path: string): SwarmError | undefined {
   const role = servingManager(manager);
   if (role === undefined || path.startsWith(ALWAYS)) return undefined; // what needs the state says so itself
-  return removalOf(role, caller);
+  return retirementOf(role, caller) ?? removalOf(role, caller);
 }
 
 /**
@@ -38,7 +39,7 @@ export function admitNode(manager: JudgingAccess, caller: PeerIdentity, path: st
 export function strangerProblem(manager: JudgingAccess, caller: PeerIdentity): SwarmError | undefined {
   const role = servingManager(manager);
   if (role === undefined) return undefined;
-  const removal = removalOf(role, caller);
+  const removal = retirementOf(role, caller) ?? removalOf(role, caller);
   if (removal !== undefined) return removal;
   const node = role.store.view().get('node', caller.nodeId);
   if (node?.role !== NodeRole.WORKER || isNewer(caller, node.certificate?.certificatePem)) return undefined;
@@ -48,6 +49,12 @@ export function strangerProblem(manager: JudgingAccess, caller: PeerIdentity): S
     message: `node ${caller.nodeId} is no manager any more`,
     hint: 'promote it (`swarm node promote`), or let it leave the swarm (`swarm leave --force`) and join with a new token',
   });
+}
+
+/** Why a certificate counts no more that was good when its connection was made: its root was replaced. */
+function retirementOf(role: ReturnType<JudgingAccess>, caller: PeerIdentity): SwarmError | undefined {
+  const isRetired = isRetiredIssuer(role.store.view().cluster(), caller.issuerKeyId);
+  return isRetired ? retiredIssuerError(`node ${caller.nodeId}`) : undefined;
 }
 
 function removalOf(role: ReturnType<JudgingAccess>, { nodeId, notBeforeMs }: PeerIdentity): SwarmError | undefined {

@@ -1,8 +1,10 @@
 /** What runs on the leader and nowhere else: all of it starts with leadership, all of it stops with its loss. */
 import { SwarmError } from '#common/errors.ts';
+import type { RootRotator } from '#manager/ca/index.ts';
 import type { Dispatcher } from '#manager/dispatcher/index.ts';
 import type { NetworkDoctor } from '#manager/doctor/index.ts';
 import type { LogBroker } from '#manager/logbroker/index.ts';
+import type { NodeJanitor } from '#manager/membership/index.ts';
 import type { FeatureLevelRaiser, RoleReconciler } from '#manager/roles/index.ts';
 import type { Runner } from '#manager/runner/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
@@ -15,6 +17,8 @@ export interface LeaderPartsOptions {
   readonly runner: Runner;
   readonly roles: RoleReconciler;
   readonly features: FeatureLevelRaiser;
+  readonly rootRotator: RootRotator;
+  readonly janitor: NodeJanitor;
 }
 
 export class LeaderParts {
@@ -43,6 +47,8 @@ export class LeaderParts {
     runner.start();
     roles.start();
     features.start();
+    this.#options.rootRotator.start();
+    this.#options.janitor.start();
   }
 
   /** From the call on nothing is begun; resolves when what was on its way is settled, or given up. Never rejects. */
@@ -51,6 +57,8 @@ export class LeaderParts {
     this.#running = false;
     const { dispatcher, logBroker, networkDoctor, runner, roles, features } = this.#options;
     features.stop();
+    this.#options.rootRotator.stop();
+    this.#options.janitor.stop();
     roles.stop();
     dispatcher.stop(why);
     const error = new SwarmError({ code: 'unavailable', reason: 'not-leader', message: why });

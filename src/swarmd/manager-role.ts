@@ -25,6 +25,7 @@ import type { WatchSource } from '#manager/watch/index.ts';
 import { LeaderCalls } from './leader-calls.ts';
 import { LeaderParts } from './leader-parts.ts';
 import type { NodeIdentity } from './node-identity.ts';
+import { makeRootPreparer, makeRootRotator } from './root-rotation.ts';
 import { FEATURE_LEVEL, VERSION } from './version.ts';
 
 export interface ManagerOptions {
@@ -105,6 +106,7 @@ export class ManagerRole {
       featureLevel: FEATURE_LEVEL,
       managers,
       isMember: (nodeId) => this.log.members().some((member) => member.nodeId === nodeId),
+      identity: identity.tls,
     });
     this.dispatcher = new Dispatcher({
       store,
@@ -261,6 +263,7 @@ export class ManagerRole {
         managers: () => this.managers(),
         clock,
       }),
+      prepareRoot: makeRootPreparer(() => this.authority, clock),
       now: () => clock.now(),
       logger,
     });
@@ -289,7 +292,9 @@ export class ManagerRole {
       ...shared,
       changesOfLevel: (view, level) => changesOfLevel(view, level, random),
     });
-    return new LeaderParts({ view: () => store.view(), dispatcher, logBroker, networkDoctor, runner, roles, features });
+    const rootRotator = makeRootRotator({ store, clock, random, logger: logger.with({ part: 'root-rotation' }) });
+    const view = (): StoreView => store.view();
+    return new LeaderParts({ view, dispatcher, logBroker, networkDoctor, runner, roles, features, rootRotator });
   }
 
   /** What an older release would have to pass over is not for it to apply. */

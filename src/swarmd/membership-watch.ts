@@ -35,8 +35,11 @@ export function watchMemberships(role: Pick<ManagerRole, 'store' | 'log'>, clock
   };
   const unsubscribe = [
     role.store.onCommit(({ events }) => {
-      for (const event of events) for (const id of losers(event)) ids.add(id);
-      if (ids.size > 0) soon();
+      for (const event of events) {
+        for (const id of losers(event)) ids.add(id);
+        all ||= isOfOtherRoot(event);
+      }
+      if (all || ids.size > 0) soon();
     }),
     role.store.onReplaced(allSoon),
     role.log.onLeadership(({ state }) => {
@@ -48,6 +51,14 @@ export function watchMemberships(role: Pick<ManagerRole, 'store' | 'log'>, clock
     cancel?.();
     for (const stop of unsubscribe) stop();
   };
+}
+
+/** Whether certificates that were good before are not any more, whoever has them. */
+function isOfOtherRoot(event: StoreEvent): boolean {
+  if (event.table !== 'cluster') return false;
+  const before = event.old?.rootCa;
+  const after = event.object.rootCa;
+  return before !== after && before?.digest !== after?.digest;
 }
 
 /** Nodes and clients that the event takes something from. Called for every event. */
