@@ -81,6 +81,7 @@ import { payloadWarnings } from './service-payloads.ts';
 import { countTasks, createService, removeService, updateService } from './services.ts';
 import { StackApi } from './stack-api.ts';
 import { tasksMatching, taskView } from './tasks.ts';
+import { UnlockKeyApi, withUnlockKey } from './unlock-key.ts';
 import { VolumeApi } from './volume-api.ts';
 import { type ControlCaller, type ControlStore, WriteQueue } from './write-queue.ts';
 
@@ -111,6 +112,7 @@ export class ControlApi {
   readonly rollouts: RolloutApi;
   readonly rootCa: RootCaApi;
   readonly stacks: StackApi;
+  readonly unlockKeys: UnlockKeyApi;
   readonly volumes: VolumeApi;
 
   constructor(options: ControlOptions) {
@@ -121,6 +123,7 @@ export class ControlApi {
     this.volumes = new VolumeApi({ writes: this.#writes, view: () => store.view(), random, selfNodeId });
     const view = (): StoreView => store.view();
     this.stacks = new StackApi({ writes: this.#writes, view, images: options.images, random, now });
+    this.unlockKeys = new UnlockKeyApi({ writes: this.#writes, view });
     this.clients = new ClientApi({ writes: this.#writes, view, random, now, issuer: options.clients });
     this.jobs = new JobApi({ writes: this.#writes, now });
     this.rebalancing = new RebalanceApi({ writes: this.#writes, view, now });
@@ -150,7 +153,7 @@ export class ControlApi {
   async updateCluster(caller: ControlCaller, request: UpdateClusterRequest): Promise<UpdateClusterResponse> {
     const { tokens, now } = this.#options;
     const { result } = await this.#write(caller, (view) => {
-      const updated = rotateTokens(updateClusterSpec(view, request, now()), request, tokens);
+      const updated = withUnlockKey(rotateTokens(updateClusterSpec(view, request, now()), request, tokens));
       return { result: updated, changes: [{ kind: 'update', table: 'cluster', object: updated }] };
     });
     const warnings = request.spec === undefined ? [] : policyWarnings(this.#view(), request.spec.policy);

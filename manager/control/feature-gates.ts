@@ -23,6 +23,7 @@ const CLUSTER_GATES: readonly FeatureGate<ClusterSpec>[] = [
   { field: 'snapshot-save-interval', level: 2, uses: ({ log }) => log?.saveIntervalMs !== undefined },
   { field: 'snapshot-save-keep', level: 2, uses: ({ log }) => log?.savesKept !== undefined },
   { field: 'encrypt-data-path', level: 3, uses: ({ network }) => network?.encryptDataPath === true },
+  { field: 'autolock', level: IDENTITY_LEVEL, uses: ({ encryption }) => encryption?.autoLockManagers === true },
   { field: 'policy', level: SERVICES_LEVEL, uses: ({ policy }) => policy !== undefined },
   { field: 'replace-after', level: IDENTITY_LEVEL, uses: ({ dispatcher }) => dispatcher?.replaceAfterMs !== undefined },
   { field: 'withdraw-deadline', level: 3, uses: ({ network }) => network?.withdrawDeadlineMs !== undefined },

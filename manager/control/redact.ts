@@ -18,7 +18,7 @@ export function redactRevision(revision: Revision): Revision {
 
 export function redactCluster(cluster: Cluster, showTokens: boolean): Cluster {
   const { rootCa } = cluster;
-  const withoutKeys = { ...cluster, snapshotKey: new Uint8Array() };
+  const withoutKeys = { ...cluster, snapshotKey: new Uint8Array(), unlockKey: undefined };
   if (rootCa === undefined) return withoutKeys;
   const joinTokens = showTokens ? rootCa.joinTokens : undefined;
   const { rotation } = rootCa;

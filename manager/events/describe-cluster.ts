@@ -128,7 +128,9 @@ function tokens(old: RootCa | undefined, now: RootCa | undefined): readonly Even
   return drafts;
 }
 
-function unlockKey({ unlockKey: before }: Cluster, { unlockKey: after }: Cluster): readonly EventDraft[] {
+function unlockKey(old: Cluster, cluster: Cluster): readonly EventDraft[] {
+  // Only the version is left of a key that was taken away.
+  const [before, after] = [old, cluster].map(({ unlockKey: key }) => (key?.key.length === 0 ? undefined : key));
   const subject = { id: '', name: 'unlock' };
   if (before === undefined && after === undefined) return [];
   if (after === undefined)

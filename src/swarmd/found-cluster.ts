@@ -5,6 +5,7 @@ import type { InitSwarmRequest } from '#gen/swarm/v1/node.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { changesOfLevel } from '#manager/allocator/index.ts';
 import { bootstrapCluster, type ClusterBootstrap } from '#manager/ca/index.ts';
+import { withUnlockKey } from '#manager/control/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import { firstLog, installFirstIdentity } from './first-member.ts';
@@ -23,7 +24,7 @@ export async function foundCluster(
   { request, listen, advertise }: FoundingOptions,
 ): Promise<ClusterBootstrap> {
   const { clock, random, logger } = parts;
-  const bootstrap = bootstrapCluster({
+  const founded = bootstrapCluster({
     nowMs: clock.now(),
     random,
     hostname: parts.hostname,
@@ -34,6 +35,7 @@ export async function foundCluster(
     subnetSize: request.subnetSize,
     dataPathPort: request.dataPathPort,
   });
+  const bootstrap = { ...founded, cluster: withUnlockKey(founded.cluster) };
   const { cluster, node } = bootstrap;
   const log = await firstLog(parts, bootstrap, advertise);
   const store = new ReplicatedStore({ log, logger: logger.with({ part: 'store' }), clock, random });
