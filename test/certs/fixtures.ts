@@ -24,12 +24,14 @@ export interface TestNodeOptions {
   readonly nowMs?: number;
   readonly lifetimeMs?: number;
   readonly clusterId?: string;
+  /** Of a node that has a certificate already. */
+  readonly identity?: NodeIdentity;
 }
 
 /** A node with a key and a certificate that the authority has signed. */
 export function testNode(authority: Authority, role: NodeRoleName, options: TestNodeOptions = {}): TestNode {
   const keys = generateKeyPair();
-  const who = identity(role, options.clusterId);
+  const who = options.identity ?? identity(role, options.clusterId);
   const certificatePem = issueNodeCertificate(authority, {
     identity: who,
     publicKeyDer: publicKeyDer(keys.publicKey),

@@ -24,6 +24,7 @@ import {
   CertificateAuthorityService,
   GetNodeCertificateStatusResponse,
   GetRootCertificateResponse,
+  IssueNodeCertificateResponse,
 } from '#gen/swarm/v1/ca.ts';
 import { IssuanceState } from '#gen/swarm/v1/objects.ts';
 import { describeCaller } from '#proto/grpc/caller.ts';
@@ -62,7 +63,7 @@ describe('trusted roots', () => {
       getRootCertificate: async () => GetRootCertificateResponse.create(),
       issueNodeCertificate: async (request) => {
         chain = issue(authority, who, parseCertificateRequest(request.csrPem).publicKeyDer, bridge);
-        return { nodeId: who.nodeId, role: 1 };
+        return IssueNodeCertificateResponse.create({ nodeId: who.nodeId });
       },
       getNodeCertificateStatus: async () =>
         GetNodeCertificateStatusResponse.create({

@@ -57,7 +57,7 @@ export interface ReceivedSnapshot {
 }
 
 export class TestManager implements PeerHandler {
-  readonly node: TestNode;
+  node: TestNode;
   readonly happenings = new Happenings();
   transport: GrpcPeerTransport;
   member: RaftMember;
@@ -79,9 +79,12 @@ export class TestManager implements PeerHandler {
   backoffs = 0;
   readonly #random = new SeededRandom(1);
   readonly #config: Partial<PeerTransportConfig>;
+  readonly #authority: Authority;
+  #credentials: NodeServerCredentials | undefined;
   #server: RpcServer;
 
   constructor(authority: Authority, raftId: number, config: Partial<PeerTransportConfig> = {}) {
+    this.#authority = authority;
     this.node = testNode(authority, 'manager');
     this.#config = { ...TEST_CONFIG, ...config };
     this.member = RaftMember.create({ raftId, nodeId: this.node.identity.nodeId, address: '', featureLevel: 1 });
@@ -95,10 +98,20 @@ export class TestManager implements PeerHandler {
 
   /** Listens; on the same port as before when it did. */
   async listen(): Promise<this> {
-    const credentials = new NodeServerCredentials(this.node);
-    const port = await this.#server.listen(this.member.address || '127.0.0.1:0', credentials);
+    this.#credentials = new NodeServerCredentials(this.node);
+    const port = await this.#server.listen(this.member.address || '127.0.0.1:0', this.#credentials);
     this.member = { ...this.member, address: `127.0.0.1:${port}` };
     return this;
+  }
+
+  /** Another key and certificate for the same node, hot. */
+  renewCertificate(): void {
+    this.node = testNode(this.#authority, 'manager', { identity: this.node.identity });
+    this.#credentials?.replace(this.node);
+  }
+
+  endExpired(nowMs: number): void {
+    this.#server.endExpired(nowMs);
   }
 
   /** The process is gone and comes back, as far as others can tell. */
