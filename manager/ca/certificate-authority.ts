@@ -7,6 +7,7 @@ import { parseCertificates } from '#certs/certificate.ts';
 import { type CertificateRequest, parseCertificateRequest } from '#certs/certificate-request.ts';
 import type { CertifiedIdentity } from '#certs/identity.ts';
 import type { TlsIdentity } from '#certs/tls-client.ts';
+import { readAuthor, writeAuthor } from '#common/author.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { isId } from '#common/ids.ts';
@@ -58,6 +59,8 @@ export interface CaCaller {
   readonly identity: CertifiedIdentity | undefined;
   /** Address that the caller connects from, without its port. */
   readonly address: string;
+  /** Who that is, for the record (`common/author.ts`); by default the swarm itself. */
+  readonly author?: string;
 }
 
 export class CertificateAuthority {
@@ -114,7 +117,7 @@ export class CertificateAuthority {
     this.#inFlight += 1;
     try {
       const { identity } = caller;
-      if (identity === undefined) return await this.#admit(request, caller.address);
+      if (identity === undefined) return await this.#admit(request, caller);
       if (request.token !== '')
         throw new SwarmError({
           code: 'invalid',
@@ -123,7 +126,7 @@ export class CertificateAuthority {
           message: `node ${identity.nodeId} is a member already and cannot use a join token`,
           hint: 'let the node leave first: `swarm leave`',
         });
-      return await this.#renew(request, identity);
+      return await this.#renew(request, identity, caller.author);
     } finally {
       this.#inFlight -= 1;
     }
@@ -145,7 +148,10 @@ export class CertificateAuthority {
     });
   }
 
-  async #admit(request: IssueNodeCertificateRequest, address: string): Promise<IssueNodeCertificateResponse> {
+  async #admit(
+    request: IssueNodeCertificateRequest,
+    { address, author }: CaCaller,
+  ): Promise<IssueNodeCertificateResponse> {
     const { clock, logger } = this.#options;
     try {
       const role = NODE_ROLES[roleOfToken(rootOf(this.#cluster()), request.token)];
@@ -154,11 +160,14 @@ export class CertificateAuthority {
       const csr = parseCertificateRequest(request.csrPem);
       let nodeId = nodeIdOfKey(csr.publicKeyDer);
       checkName(csr, nodeId, 'a joining node');
-      await this.#committing(async () => {
-        const admission = await this.#admission(request, csr, role);
-        nodeId = admission.nodeId;
-        return admission.changes;
-      });
+      await this.#committing(
+        async () => {
+          const admission = await this.#admission(request, csr, role);
+          nodeId = admission.nodeId;
+          return admission.changes;
+        },
+        tokenAuthor(author, role),
+      );
       logger.info('admitted a node', { nodeId, role: roleName(role), hostname: request.hostname, address });
       const warnings = namesakeWarnings(this.#options.store.view(), nodeId, request.hostname);
       return IssueNodeCertificateResponse.create({ nodeId, role, warnings });
@@ -261,6 +270,7 @@ export class CertificateAuthority {
   async #renew(
     request: IssueNodeCertificateRequest,
     identity: CertifiedIdentity,
+    author: string | undefined,
   ): Promise<IssueNodeCertificateResponse> {
     const { clock, logger, store } = this.#options;
     const { nodeId } = identity;
@@ -286,19 +296,19 @@ export class CertificateAuthority {
       });
       const renewed = withCertificateTimes({ ...node, certificate }, node, cluster, false);
       return [{ kind: 'update', table: 'node', object: renewed }];
-    });
+    }, author);
     logger.info('renewed the certificate of a node', { nodeId, role: roleName(role) });
     return IssueNodeCertificateResponse.create({ nodeId, role });
   }
 
   /** Decides on the newest view and commits, again after another write was faster. */
-  async #committing(decide: () => Promise<readonly Change[]>): Promise<void> {
+  async #committing(decide: () => Promise<readonly Change[]>, author = ''): Promise<void> {
     const { config, store } = this.#options;
     for (let attempt = 0; ; attempt++) {
       const changes = await decide();
       if (changes.length === 0) return;
       try {
-        await store.commit(changes);
+        await store.commit(changes, { author });
         return;
       } catch (error) {
         const conflict = error instanceof SwarmError && (error.code === 'conflict' || error.code === 'exists');
@@ -324,6 +334,12 @@ export class CertificateAuthority {
 interface Admission {
   readonly nodeId: string;
   readonly changes: readonly Change[];
+}
+
+/** Whoever had the token of that role. */
+function tokenAuthor(author: string | undefined, role: Node['role']): string | undefined {
+  const who = readAuthor(author ?? '');
+  return who?.kind === 'token' ? writeAuthor({ ...who, name: roleName(role) }) : author;
 }
 
 function rootOf(cluster: Cluster): NonNullable<Cluster['rootCa']> {

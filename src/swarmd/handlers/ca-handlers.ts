@@ -2,7 +2,7 @@ import { CertificateAuthorityService } from '#gen/swarm/v1/ca.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import { hostOf } from '../addresses.ts';
-import { caughtUp, patience, type ServingAccess } from './manager-access.ts';
+import { authorOf, caughtUp, patience, type ServingAccess } from './manager-access.ts';
 
 /** Left of the caller's patience for the answer to travel. */
 const ANSWER_MARGIN_MS = 500;
@@ -13,12 +13,14 @@ export function caHandlers(manager: ServingAccess): Handlers<typeof CertificateA
   return {
     getRootCertificate: async () => Promise.resolve(manager().authority.getRootCertificate()),
     issueNodeCertificate: async (request, context) => {
-      const { authority, leaderCalls } = manager();
+      const serving = manager();
+      const { authority, leaderCalls } = serving;
       return leaderCalls.unary(context, {
         local: () =>
           authority.issueNodeCertificate(request, {
             identity: context.caller.kind === 'node' ? context.caller : undefined,
             address: hostOf(context.peer),
+            author: authorOf(context, serving),
           }),
         remote: (transport, options) =>
           createClient(CertificateAuthorityService, transport).issueNodeCertificate(request, options),
