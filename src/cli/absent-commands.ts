@@ -21,6 +21,12 @@ export const ABSENT_IMAGE_COMMANDS: readonly AbsentCommand[] = [
   ...absent('the steps of an image are not listed', 'use `swarm image inspect`', ['history']),
 ];
 
+export const ABSENT_CONTEXT_COMMANDS: readonly AbsentCommand[] = absent(
+  'a context is made of the bundle of a client, which a manager issues',
+  'on a manager: swarm client create NAME --output - ; here: swarm context import CONTEXT -',
+  ['create', 'update'],
+);
+
 export const ABSENT_NETWORK_COMMANDS: readonly AbsentCommand[] = absent(
   'tasks have the networks of their service',
   'use `swarm service update --network-add` or `--network-rm`',

@@ -1,8 +1,14 @@
 /** What the commands ask of the daemon: these services of the client and no others. */
 import type { SwarmClient } from '../client/swarm-client.ts';
 
-export type SwarmApi = Pick<
+export type SwarmApi = SwarmServices & {
+  /** Of managers elsewhere: after a command that went well, renews what is old in the context. Never fails. */
+  readonly settle?: () => Promise<void>;
+};
+
+type SwarmServices = Pick<
   SwarmClient,
+  | 'clients'
   | 'control'
   | 'jobs'
   | 'rebalance'

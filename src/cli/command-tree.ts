@@ -4,6 +4,7 @@
  */
 
 import { ABSENT_COMMANDS, ABSENT_NETWORK_COMMANDS, ABSENT_SWARM_COMMANDS } from './absent-commands.ts';
+import { CLIENT } from './client-tree.ts';
 import {
   ANY_ARGUMENTS,
   AT_LEAST_ONE,
@@ -14,6 +15,7 @@ import {
   ONE_ARGUMENT,
   UP_TO_ONE_ARGUMENT,
 } from './command.ts';
+import { CONTEXT } from './context-tree.ts';
 import { IMAGE, IMAGE_BUILD, IMAGE_LOAD, IMAGE_LS, IMAGE_PULL, IMAGE_RM, IMAGE_TAG } from './image-tree.ts';
 import { JOB } from './job-tree.ts';
 import { CONFIG, SECRET } from './payload-tree.ts';
@@ -270,6 +272,8 @@ export const ROOT: CommandGroup = group('swarm', 'Services in containers on a sw
   VOLUME,
   CONFIG,
   SECRET,
+  CLIENT,
+  CONTEXT,
   SNAPSHOT,
   TASK,
   IMAGE,

@@ -1,10 +1,11 @@
 /** What every command works with. */
 import type { SwarmApi } from './api.ts';
+import type { Endpoint } from './contexts/choose-endpoint.ts';
 import type { CliEnvironment } from './environment.ts';
 
 export interface CliContext extends CliEnvironment {
-  /** Path of the daemon's socket. */
-  readonly socketPath: string;
+  /** To whom the command line speaks. @throws CliError where the current context cannot be told */
+  endpoint(): Promise<Endpoint>;
   /** Directory of Docker's client configuration (`config.json` with registry logins). */
   readonly configDirectory: string;
   /** The connection to the daemon, opened by the first who asks. */

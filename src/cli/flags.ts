@@ -31,6 +31,8 @@ export type ObjectKind =
   | 'secret'
   | 'config'
   | 'volume'
+  | 'client'
+  | 'context'
   | 'file';
 
 export interface Refusal {

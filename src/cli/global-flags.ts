@@ -9,8 +9,8 @@ function socketPathOf(text: string): string {
   const path = text.replace(/^unix:(?:\/\/)?/, '');
   if (/^[a-z]+:\/\//.test(path))
     throw new FlagValueError(
-      'only the socket of this machine can be used',
-      `log in to the machine, or name the socket: unix://${DEFAULT_SOCKET_PATH}`,
+      'only a socket of this machine can be named: managers elsewhere are called with a context',
+      'on a manager: swarm client create NAME --output - ; here: swarm context import NAME - ; then swarm --context NAME ...',
     );
   if (!isAbsolute(path)) throw new FlagValueError('not an absolute path', `use unix://${DEFAULT_SOCKET_PATH}`);
   return path;
@@ -43,18 +43,27 @@ export const DEBUG = boolFlag({ name: 'debug', short: 'D', usage: 'Show where er
 
 export const VERSION = boolFlag({ name: 'version', short: 'v', usage: 'Print version information and quit' });
 
+/** Docker's name for managers elsewhere. */
+export const CONTEXT = stringFlag({
+  name: 'context',
+  short: 'c',
+  usage:
+    'Name of the context to use to connect to managers elsewhere (overrides STARLING_CONTEXT and the current context)',
+  completions: 'context',
+});
+
 const REMOTE = {
-  because: 'the command line speaks to the daemon of this machine only',
-  hint: 'use --socket for another socket',
+  because: 'certificates, keys and what to trust come with a context',
+  hint: 'use --context; contexts are made of bundles: swarm client create, swarm context import',
 };
 
 export const GLOBAL_FLAGS: readonly AnyFlag[] = [
   SOCKET,
   HOST,
+  CONTEXT,
   CONFIG,
   DEBUG,
   VERSION,
-  refusedFlag('context', true, REMOTE, 'c'),
   refusedFlag('log-level', true, { because: 'the command line writes no log', hint: 'use --debug' }, 'l'),
   ...['tlscacert', 'tlscert', 'tlskey'].map((name) => refusedFlag(name, true, REMOTE)),
   ...['tls', 'tlsverify'].map((name) => refusedFlag(name, false, REMOTE)),

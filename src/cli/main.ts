@@ -66,7 +66,10 @@ export async function main(): Promise<void> {
   const exitCode = await runCommandLine(process.argv.slice(2), {
     environment: processEnvironment(),
     // Loaded when a command needs the daemon: help and mistakes do not.
-    connect: async (socketPath) => (await import('../client/local.ts')).connectLocal(socketPath),
+    connect: async (endpoint, environment) =>
+      endpoint.kind === 'socket'
+        ? (await import('../client/local.ts')).connectLocal(endpoint.path)
+        : (await import('./contexts/connect-context.ts')).connectContext(endpoint.name, environment),
   });
   await drained(process.stdout);
   await drained(process.stderr);

@@ -2,19 +2,20 @@
 import { SwarmError } from '#common/errors.ts';
 import { VERSION as RELEASE } from '../swarmd/version.ts';
 import type { SwarmApi } from './api.ts';
-import { FlagValueError, SilentExit, UsageError } from './cli-errors.ts';
+import { CliError, FlagValueError, SilentExit, UsageError } from './cli-errors.ts';
 import { ROOT } from './command-tree.ts';
 import type { CliContext } from './context.ts';
+import { type Endpoint, endpointChooser } from './contexts/choose-endpoint.ts';
 import type { CliEnvironment } from './environment.ts';
 import type { FlagValues } from './flags.ts';
-import { chosenConfigDirectory, chosenSocket, DEBUG, GLOBAL_FLAGS, VERSION } from './global-flags.ts';
+import { chosenConfigDirectory, DEBUG, GLOBAL_FLAGS, VERSION } from './global-flags.ts';
 import { runProgram } from './program.ts';
 import { reportError } from './report-error.ts';
 
 export interface RunOptions {
   readonly environment: CliEnvironment;
   /** Opens the connection to the daemon; called once, when a command needs it. */
-  readonly connect: (socketPath: string) => Promise<SwarmApi>;
+  readonly connect: (endpoint: Endpoint, environment: CliEnvironment) => Promise<SwarmApi>;
 }
 
 /** Runs the command line (without the program's name). Never throws. */
@@ -22,11 +23,17 @@ export async function runCommandLine(words: readonly string[], options: RunOptio
   const { environment } = options;
   const session = new Session(options);
   try {
-    return await runProgram({ root: ROOT, globalFlags: GLOBAL_FLAGS, open: (flags) => session.open(flags) }, words, {
-      stdout: (text) => environment.stdout.write(text),
-      stderr: (text) => environment.stderr.write(text),
-      columns: environment.stdout.columns,
-    });
+    const exitCode = await runProgram(
+      { root: ROOT, globalFlags: GLOBAL_FLAGS, open: (flags) => session.open(flags) },
+      words,
+      {
+        stdout: (text) => environment.stdout.write(text),
+        stderr: (text) => environment.stderr.write(text),
+        columns: environment.stdout.columns,
+      },
+    );
+    await session.settle();
+    return exitCode;
   } catch (thrown) {
     const report = reportError(thrown, session.debug);
     if (report.text !== '') environment.stderr.write(report.text);
@@ -52,22 +59,27 @@ class Session {
       environment.stdout.write(`Starling version ${RELEASE}\n`);
       throw new SilentExit(0);
     }
-    const socketPath = this.#socket(flags);
+    const endpoint = this.#chooser(flags);
     return {
       ...environment,
-      socketPath,
+      endpoint,
       configDirectory: chosenConfigDirectory(flags, environment.variables),
-      api: () => (this.#api ??= connect(socketPath)),
+      api: () => (this.#api ??= endpoint().then((chosen) => connect(chosen, environment))),
     };
   }
 
-  #socket(flags: FlagValues): string {
+  #chooser(flags: FlagValues): () => Promise<Endpoint> {
     try {
-      return chosenSocket(flags, this.#options.environment.variables);
+      return endpointChooser(flags, this.#options.environment.variables);
     } catch (thrown) {
       if (thrown instanceof FlagValueError) throw new UsageError(thrown.message, thrown.hint);
       throw thrown;
     }
+  }
+
+  /** After a command that went well. */
+  async settle(): Promise<void> {
+    await (await this.#api)?.settle?.();
   }
 
   async close(): Promise<void> {
@@ -76,7 +88,7 @@ class Session {
       (await this.#api).close();
     } catch (thrown) {
       // The command has already failed with this error.
-      if (!(thrown instanceof SwarmError)) throw thrown;
+      if (!(thrown instanceof SwarmError || thrown instanceof CliError)) throw thrown;
     }
   }
 }

@@ -2,6 +2,14 @@
 
 import { ManualClock } from '#common/clock.ts';
 import {
+  ClientService,
+  CreateClientRequest,
+  GetClientRequest,
+  ListClientsRequest,
+  RenewClientRequest,
+  RevokeClientRequest,
+} from '#gen/swarm/v1/clients.ts';
+import {
   ContainerService,
   GetContainerRequest,
   RemoveContainerRequest,
@@ -187,10 +195,23 @@ function jobsClient({ jobs }: ControlApi): SwarmApi['jobs'] {
   });
 }
 
+/** The same for clients. */
+function clientsClient({ clients }: ControlApi): SwarmApi['clients'] {
+  const caller = { author: 'test' };
+  return scriptedClient(ClientService, {
+    createClient: async (request) => clients.create(caller, CreateClientRequest.create(request)),
+    getClient: async (request) => clients.get(caller, GetClientRequest.create(request)),
+    listClients: (request) => clients.list(caller, ListClientsRequest.create(request)),
+    renewClient: async (request) => clients.renew(caller, RenewClientRequest.create(request)),
+    revokeClient: async (request) => clients.revoke(caller, RevokeClientRequest.create(request)),
+  });
+}
+
 export function fakeApi(control: ControlApi): SwarmApi {
   return {
     target: { kind: 'socket', name: '/run/test.sock' },
     control: controlClient(control),
+    clients: clientsClient(control),
     rebalance: rebalanceClient(control),
     rollouts: rolloutsClient(control),
     jobs: jobsClient(control),

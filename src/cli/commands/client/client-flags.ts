@@ -1,0 +1,34 @@
+/** What the commands of clients have in common. */
+import { ClientRole } from '#gen/swarm/v1/objects.ts';
+import { stringFlag, valueFlag } from '../../flags.ts';
+import { durationMs, oneOf } from '../../values/scalars.ts';
+
+export const ROLE_NAMES: Readonly<Record<string, ClientRole>> = {
+  admin: ClientRole.ADMIN,
+  operator: ClientRole.OPERATOR,
+  viewer: ClientRole.VIEWER,
+};
+
+export const ROLE = valueFlag({
+  name: 'role',
+  type: 'string',
+  usage: 'What the client may do: see everything ("viewer"), declare services ("operator"), or run the swarm ("admin")',
+  shownDefault: '"viewer"',
+  completions: Object.keys(ROLE_NAMES),
+  parse: oneOf(ROLE_NAMES, (text) => `role must be admin, operator or viewer, not ${JSON.stringify(text)}`),
+});
+
+export const EXPIRY = valueFlag({
+  name: 'expiry',
+  type: 'duration',
+  usage: 'How long the certificate holds (8760h for a year)',
+  parse: durationMs,
+});
+
+export const BUNDLE_OUTPUT = stringFlag({
+  name: 'output',
+  short: 'o',
+  usage:
+    'Directory to write the bundle to, or "-" for one JSON document on standard output (default: a directory of the client\'s name)',
+  completions: 'file',
+});

@@ -1,0 +1,131 @@
+/** Managers elsewhere, as a context names them: what commands ask of the daemon, over TLS. Loaded only where one is used. */
+import type { CertifiedClient } from '#certs/client-identity.ts';
+import { SwarmError } from '#common/errors.ts';
+import { withDeadline } from '#common/system/deadline.ts';
+import { ContainerService } from '#gen/swarm/v1/containers.ts';
+import { ImageService } from '#gen/swarm/v1/images.ts';
+import { NodeService } from '#gen/swarm/v1/node.ts';
+import type { RootCa } from '#gen/swarm/v1/objects.ts';
+import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
+import { ManagersTransport } from '../../client/managers-transport.ts';
+import { createSwarmClient, type SwarmClient } from '../../client/swarm-client.ts';
+import type { SwarmApi } from '../api.ts';
+import { CliError } from '../cli-errors.ts';
+import { printWarning } from '../context.ts';
+import type { CliEnvironment } from '../environment.ts';
+import { bundleIdentity, type ClientBundle } from './client-bundle.ts';
+import { type ContextPaths, contextPaths } from './context-paths.ts';
+import { contextDirectory, lookedAtMs, readContext, writePublicParts } from './context-store.ts';
+import { localOnly } from './local-only.ts';
+import { collectNodes, managerInfo } from './manager-info.ts';
+import { renewalDue, renewContext, withAddresses } from './renew-context.ts';
+
+/** What comes after the command must not be felt. */
+const SETTLE_TIMEOUT_MS = 2_000;
+/** How often managers are asked for their addresses and roots: sooner than either changes twice. */
+const LOOK_EVERY_MS = 60 * 60 * 1000;
+/** From then on a user is told, for the certificate could not be renewed. */
+const WARNED_BEFORE_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** @throws CliError for a context that is not there, damaged, open to others or expired */
+export async function connectContext(name: string, environment: CliEnvironment): Promise<SwarmApi> {
+  const paths = contextPaths(environment.variables);
+  const bundle = await readContext(paths, name);
+  const identity = bundleIdentity(bundle, `context ${name}`);
+  checkTime(name, bundle, identity, environment);
+  const { rootsPem, certificatePem, keyPem } = bundle;
+  const transport = new ManagersTransport({
+    name: `context ${name}`,
+    addresses: bundle.facts.addresses,
+    trust: {
+      kind: 'member',
+      identity: () => ({ rootsPem, certificatePem, privateKeyPem: keyPem }),
+      expect: { role: 'manager', clusterId: bundle.facts.clusterId },
+    },
+  });
+  const client = createSwarmClient(transport);
+  const settle = async (): Promise<void> => {
+    // The command made no call: it needs no second thought.
+    if (transport.connectedAddress === undefined) return;
+    const work = keepUsable(client, { paths, name, bundle, identity, nowMs: environment.clock.now() });
+    await withDeadline(work, SETTLE_TIMEOUT_MS, 'the managers').catch((thrown: unknown) => {
+      // Never in the way of what the user wanted: the next command tries again.
+      if (!(thrown instanceof SwarmError || thrown instanceof CliError)) throw thrown;
+    });
+  };
+  return apiOf(client, name, settle);
+}
+
+function apiOf(client: SwarmClient, name: string, settle: () => Promise<void>): SwarmApi {
+  const node = {
+    ...localOnly(NodeService, name, 'it is about the daemon of one machine'),
+    getInfo: () => managerInfo(client),
+  };
+  const own = {
+    node,
+    settle,
+    images: localOnly(ImageService, name, 'every machine has images of its own, and pulls those of services by itself'),
+    containers: localOnly(ContainerService, name, 'containers of `swarm run` belong to one machine'),
+    snapshots: localOnly(SnapshotService, name, 'snapshots are for root of a manager'),
+  };
+  // The client makes its services when they are asked for; it stays behind what is this one's own.
+  return Object.assign(Object.create(client) as SwarmClient, own, { close: () => client.close() });
+}
+
+function checkTime(
+  name: string,
+  { facts }: ClientBundle,
+  identity: CertifiedClient,
+  environment: CliEnvironment,
+): void {
+  const { notBeforeMs, notAfterMs } = identity;
+  const nowMs = environment.clock.now();
+  const byAdministrator = `on a manager: swarm client renew ${facts.clientName} --output - ; here: swarm context import --force ${name} -`;
+  if (nowMs > notAfterMs)
+    throw new CliError(`the certificate of context ${name} expired at ${new Date(notAfterMs).toISOString()}`, {
+      hint: `check the clock; if it is right, let an administrator renew it: ${byAdministrator}`,
+    });
+  if (nowMs < notBeforeMs)
+    throw new CliError(
+      `the certificate of context ${name} holds only from ${new Date(notBeforeMs).toISOString()} on, and it is ${new Date(nowMs).toISOString()} here`,
+      { hint: 'set the clock of this machine' },
+    );
+  const leftMs = notAfterMs - nowMs;
+  if (leftMs > Math.min(WARNED_BEFORE_MS, (notAfterMs - notBeforeMs) / 4)) return;
+  const way = facts.fixed ? byAdministrator : `swarm context renew ${name}`;
+  printWarning(environment, `WARNING: context ${name} expires at ${new Date(notAfterMs).toISOString()}: ${way}`);
+}
+
+interface Kept {
+  readonly paths: ContextPaths;
+  readonly name: string;
+  readonly bundle: ClientBundle;
+  readonly identity: CertifiedClient;
+  readonly nowMs: number;
+}
+
+async function keepUsable(client: SwarmClient, kept: Kept): Promise<void> {
+  const { paths, name, bundle, identity, nowMs } = kept;
+  const mayRenew = !bundle.facts.fixed;
+  if (mayRenew && renewalDue(identity, nowMs)) {
+    await renewContext(client, paths, name);
+    return;
+  }
+  if (Math.abs(nowMs - (await lookedAtMs(paths, name))) < LOOK_EVERY_MS) return;
+  const [{ cluster }, nodes] = await Promise.all([client.control.getCluster({}), collectNodes(client.control)]);
+  const roots = rootsOf(cluster?.rootCa);
+  if (mayRenew && !roots.every((root) => bundle.rootsPem.includes(root))) {
+    // The root is being replaced: what the one before has signed will end with it.
+    await renewContext(client, paths, name);
+    return;
+  }
+  const addresses = nodes.flatMap(({ managerStatus }) => managerStatus?.address || []);
+  // Also when nothing has changed: that it was looked at is kept as the time of the file.
+  await writePublicParts(contextDirectory(paths, name), withAddresses(bundle, addresses));
+}
+
+function rootsOf(rootCa: RootCa | undefined): readonly string[] {
+  return [rootCa?.certificatePem, rootCa?.rotation?.certificatePem].flatMap((pem) =>
+    pem === undefined || pem.length === 0 ? [] : Buffer.from(pem).toString().trim(),
+  );
+}

@@ -1,0 +1,189 @@
+/** The user's contexts: a directory each, which nobody else may look into. */
+import { constants, type Stats } from 'node:fs';
+import { access, chmod, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { SwarmError } from '#common/errors.ts';
+import { makePrivateDirectory, writeFileAtomic } from '#common/system/atomic-file.ts';
+import { CliError } from '../cli-errors.ts';
+import { systemWords } from '../commands/image/open-error.ts';
+import { BUNDLE_BYTES_MAX, type ClientBundle, checkBundle, damaged, parseFacts } from './client-bundle.ts';
+import { type ContextPaths, checkContextName, DEFAULT_CONTEXT } from './context-paths.ts';
+
+/** The files of a bundle, in a directory of its own. */
+const FILES = { facts: 'context.json', roots: 'ca.pem', certificate: 'cert.pem', key: 'key.pem' } as const;
+
+/** Bits of a mode that let others than the owner in. */
+const OTHERS = 0o077;
+
+export function contextDirectory({ contexts }: ContextPaths, name: string): string {
+  return join(contexts, checkContextName(name));
+}
+
+/** @throws CliError for a context that is not there, damaged, or open to others */
+export async function readContext(paths: ContextPaths, name: string): Promise<ClientBundle> {
+  const directory = contextDirectory(paths, name);
+  try {
+    checkPrivate(await stat(directory), directory, 0o700);
+    checkPrivate(await stat(join(directory, FILES.key)), join(directory, FILES.key), 0o600);
+  } catch (thrown) {
+    if (thrown instanceof CliError) throw thrown;
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT' && !(await exists(directory))) throw unknownContext(name);
+  }
+  return readBundleDirectory(directory, `context ${name}`);
+}
+
+export function unknownContext(name: string): CliError {
+  return new CliError(`context ${JSON.stringify(name)}: context not found`, {
+    hint: 'see `swarm context ls`; a bundle of `swarm client create` is taken in with `swarm context import`',
+  });
+}
+
+function checkPrivate({ mode, uid }: Stats, path: string, wanted: number): void {
+  const own = process.getuid?.();
+  if (own !== undefined && uid !== own)
+    throw new CliError(`${path} belongs to another user (${uid})`, { hint: 'import the context as yourself' });
+  if ((mode & OTHERS) === 0) return;
+  throw new CliError(`${path} is open to other users (mode ${(mode & 0o777).toString(8)})`, {
+    hint: `the key may have been read: renew it (swarm client renew), or, if not, chmod ${wanted.toString(8)} ${path}`,
+  });
+}
+
+/** The four files. `what` begins the error's message. */
+export async function readBundleDirectory(directory: string, what: string): Promise<ClientBundle> {
+  const read = async (file: string): Promise<string> => {
+    const path = join(directory, file);
+    try {
+      if ((await stat(path)).size > BUNDLE_BYTES_MAX) throw damaged(what, `${file} is too large`);
+      return await readFile(path, 'utf8');
+    } catch (thrown) {
+      if (thrown instanceof CliError) throw thrown;
+      throw damaged(what, `${file}: ${systemWords(thrown)}`);
+    }
+  };
+  const [facts, rootsPem, certificatePem, keyPem] = await Promise.all([
+    read(FILES.facts),
+    read(FILES.roots),
+    read(FILES.certificate),
+    read(FILES.key),
+  ]);
+  return checkBundle({ facts: parseFacts(facts, what), rootsPem, certificatePem, keyPem }, what);
+}
+
+/** @throws CliError where `writeBundleDirectory` could not write, as far as that can be told before */
+export async function bundleMayBeWritten(directory: string): Promise<void> {
+  if (await exists(directory)) throw inTheWay(directory);
+  const parent = dirname(directory);
+  try {
+    await access(parent, constants.W_OK | constants.X_OK);
+  } catch (thrown) {
+    throw new CliError(`cannot write ${directory}: ${parent}: ${systemWords(thrown)}`);
+  }
+}
+
+/** Writes the files into a new directory, whole or not at all. @throws CliError when something is there already */
+export async function writeBundleDirectory(directory: string, bundle: ClientBundle): Promise<void> {
+  if (await exists(directory)) throw inTheWay(directory);
+  const temporary = join(dirname(directory), `.${process.pid}-${Math.floor(performance.now() * 1000)}.tmp`);
+  try {
+    await mkdir(temporary, { mode: 0o700 });
+    await chmod(temporary, 0o700); // whatever the umask is
+    await writeFileAtomic(join(temporary, FILES.key), bundle.keyPem, 0o600);
+    await writePublicParts(temporary, bundle);
+    await rename(temporary, directory);
+  } catch (thrown) {
+    await rm(temporary, { recursive: true, force: true });
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') throw inTheWay(directory);
+    if (thrown instanceof SwarmError) throw thrown;
+    throw new CliError(`cannot write ${directory}: ${systemWords(thrown)}`);
+  }
+}
+
+/** What may change under the same key. The certificate is last: the others are as good with the one before. */
+export async function writePublicParts(directory: string, bundle: ClientBundle): Promise<void> {
+  await writeFileAtomic(join(directory, FILES.roots), bundle.rootsPem, 0o600);
+  await writeFileAtomic(join(directory, FILES.facts), `${JSON.stringify(bundle.facts, undefined, 2)}\n`, 0o600);
+  await writeFileAtomic(join(directory, FILES.certificate), bundle.certificatePem, 0o600);
+}
+
+/** When what managers say was last written there. */
+export async function lookedAtMs(paths: ContextPaths, name: string): Promise<number> {
+  return (await stat(join(contextDirectory(paths, name), FILES.certificate))).mtimeMs;
+}
+
+function inTheWay(directory: string): CliError {
+  return new CliError(`${directory} exists`, { hint: 'name another directory, or remove that one' });
+}
+
+export async function addContext(
+  paths: ContextPaths,
+  name: string,
+  bundle: ClientBundle,
+  mayReplace: boolean,
+): Promise<void> {
+  const directory = contextDirectory(paths, name);
+  if (name === DEFAULT_CONTEXT)
+    throw new CliError('"default" is a reserved context name', { hint: 'it is the daemon of this machine' });
+  await makePrivateDirectory(paths.contexts);
+  if (await exists(directory)) {
+    if (!mayReplace)
+      throw new CliError(`context ${JSON.stringify(name)} already exists`, {
+        hint: 'choose another name, or replace it with --force',
+      });
+    await replaceContext(paths, name, bundle);
+    return;
+  }
+  await writeBundleDirectory(directory, bundle);
+}
+
+/** The one before is there until the new one is. */
+async function replaceContext(paths: ContextPaths, name: string, bundle: ClientBundle): Promise<void> {
+  const directory = contextDirectory(paths, name);
+  const before = join(paths.contexts, `.${name}.${process.pid}.old`);
+  await rename(directory, before);
+  try {
+    await writeBundleDirectory(directory, bundle);
+  } catch (thrown) {
+    await rename(before, directory);
+    throw thrown;
+  }
+  await rm(before, { recursive: true });
+}
+
+/** Names, in order, without that of the daemon of this machine. */
+export async function contextNames({ contexts }: ContextPaths): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(contexts, { withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+      .map(({ name }) => name)
+      .toSorted();
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new CliError(`cannot list ${contexts}: ${systemWords(thrown)}`);
+  }
+}
+
+export async function contextExists(paths: ContextPaths, name: string): Promise<boolean> {
+  return name === DEFAULT_CONTEXT || exists(contextDirectory(paths, name));
+}
+
+export async function removeContext(paths: ContextPaths, name: string): Promise<void> {
+  await rm(contextDirectory(paths, name), { recursive: true });
+}
+
+export async function useContext({ current }: ContextPaths, name: string): Promise<void> {
+  if (name === DEFAULT_CONTEXT) {
+    await rm(current, { force: true });
+    return;
+  }
+  await makePrivateDirectory(dirname(current));
+  await writeFileAtomic(current, `${checkContextName(name)}\n`, 0o600);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

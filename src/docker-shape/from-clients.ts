@@ -1,0 +1,48 @@
+/** Clients in the form of Docker's other declared objects. Docker itself has none. */
+import { describeAuthor } from '#common/author.ts';
+import { BOOL, STRING, type StructData, struct, TIME } from '#common/template/go-types.ts';
+import { type Client, ClientRole } from '#gen/swarm/v1/objects.ts';
+import { META } from './meta-types.ts';
+
+export const CLIENT = struct('starling.Client', {
+  ID: STRING,
+  '...Meta': META,
+  Name: STRING,
+  Role: STRING,
+  CreatedBy: STRING,
+  Renewable: BOOL,
+  Certificate: struct('starling.ClientCertificate', {
+    Serial: STRING,
+    IssuerKeyID: STRING,
+    NotBefore: TIME,
+    NotAfter: TIME,
+    PreviousSerial: STRING,
+  }),
+});
+
+export const CLIENT_ROLES: Readonly<Record<ClientRole, string>> = {
+  [ClientRole.UNSPECIFIED]: '',
+  [ClientRole.ADMIN]: 'admin',
+  [ClientRole.OPERATOR]: 'operator',
+  [ClientRole.VIEWER]: 'viewer',
+};
+
+export function clientShape(client: Client): StructData {
+  return {
+    ID: client.id,
+    Version: { Index: client.version },
+    CreatedAt: client.createdAtMs,
+    UpdatedAt: client.updatedAtMs,
+    Name: client.name,
+    Role: CLIENT_ROLES[client.role],
+    CreatedBy: describeAuthor(client.createdBy),
+    Renewable: !client.fixed,
+    Certificate: {
+      Serial: client.serial,
+      IssuerKeyID: client.issuerKeyId,
+      NotBefore: client.notBeforeMs,
+      NotAfter: client.notAfterMs,
+      PreviousSerial: client.previousSerial,
+    },
+  };
+}
