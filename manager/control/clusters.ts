@@ -8,6 +8,7 @@ import { settleExternalCas } from '#manager/ca/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { checkClusterFeatures } from './feature-gates.ts';
 import { validateLabels } from './validate-labels.ts';
+import { validateNodeConfig } from './validate-nodes.ts';
 
 /** Makes a join token with a new secret for the cluster's root. */
 export type JoinTokenMaker = (rootDigest: string) => string;
@@ -52,6 +53,7 @@ export function validateClusterSpec(spec: ClusterSpec): void {
   if (spec.log?.snapshotInterval === 0)
     throw invalidField('snapshot-interval', 'snapshot-interval: 0 would never end', 'use 1 or more');
   if (spec.log !== undefined) validateSaves(spec.log);
+  if (spec.nodes !== undefined) validateNodeConfig(spec.nodes);
 }
 
 function validateSaves({ snapshotsKept = 0, saveIntervalMs = 0, savesKept = 1 }: LogConfig): void {

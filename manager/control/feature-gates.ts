@@ -19,6 +19,12 @@ interface FeatureGate<Spec> {
 
 const CLUSTER_GATES: readonly FeatureGate<ClusterSpec>[] = [
   { field: 'external-ca', level: IDENTITY_LEVEL, uses: ({ ca }) => (ca?.externalCas.length ?? 0) > 0 },
+  {
+    field: 'node-prune-after',
+    level: IDENTITY_LEVEL,
+    uses: ({ nodes }) => nodes?.pruneDownAfterMs !== undefined,
+  },
+  { field: 'manager-cleanup', level: IDENTITY_LEVEL, uses: ({ nodes }) => nodes !== undefined },
   { field: 'max-snapshots', level: 2, uses: ({ log }) => log?.snapshotsKept !== undefined },
   { field: 'snapshot-save-interval', level: 2, uses: ({ log }) => log?.saveIntervalMs !== undefined },
   { field: 'snapshot-save-keep', level: 2, uses: ({ log }) => log?.savesKept !== undefined },

@@ -1,8 +1,9 @@
 /** Reading tasks. */
 import { SwarmError } from '#common/errors.ts';
-import type { ListTasksRequest, TaskView } from '#gen/swarm/v1/control.ts';
-import { type Task, TaskState } from '#gen/swarm/v1/objects.ts';
+import { type ListTasksRequest, TaskNodeLoss, type TaskView } from '#gen/swarm/v1/control.ts';
+import { NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import type { TaskSpec } from '#gen/swarm/v1/specs.ts';
+import { replacedAfterMs, ViewedLoss } from '#manager/orchestrator/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { allLabels, anyContained, anyPrefix } from './filters.ts';
 import { redactSpec } from './redact.ts';
@@ -23,7 +24,22 @@ export function taskView(view: StoreView, task: Task, withSpec: boolean): TaskVi
     nodeHostname: view.get('node', task.nodeId)?.description?.hostname ?? '',
     image: imageOf(spec),
     spec: withSpec ? spec : undefined,
+    nodeLoss: nodeLossOf(view, task),
   };
+}
+
+/** A task of a node that has fallen silent: what its state says was so when the node was heard of last. */
+function nodeLossOf(view: StoreView, task: Task): TaskNodeLoss | undefined {
+  const status = view.get('node', task.nodeId)?.status;
+  const isLost = status?.state === NodeState.DOWN || status?.state === NodeState.DISCONNECTED;
+  if (!isLost || (task.status?.state ?? TaskState.NEW) > TaskState.RUNNING) return undefined;
+  const loss = new ViewedLoss(view);
+  // One that is bound to its node is replaced nowhere else.
+  const isAwaited = task.desiredState <= TaskState.COMPLETE && task.slot > 0;
+  return TaskNodeLoss.create({
+    lastHeardMs: status.lastHeardMs || status.sinceMs,
+    replacedAfterMs: isAwaited ? replacedAfterMs(loss.specOf(task), status.state, loss.replaceAfterMs) : undefined,
+  });
 }
 
 function imageOf(spec: TaskSpec | undefined): string {

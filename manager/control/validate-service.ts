@@ -83,6 +83,17 @@ function validatePort(port: PortConfig): void {
     );
 }
 
+function validateStopAfterDisconnect(limitMs: number | undefined): void {
+  if (limitMs === undefined || (limitMs >= LIMITS.MIN_STOP_AFTER_DISCONNECT_MS && limitMs <= LIMITS.MAX_GRACE_MS))
+    return;
+  const [least, most] = [LIMITS.MIN_STOP_AFTER_DISCONNECT_MS / 1000, LIMITS.MAX_GRACE_MS / 3_600_000];
+  throw invalidField(
+    'stop-after-disconnect',
+    `stop-after-disconnect: ${limitMs} ms is out of range: a change of leader must not stop tasks`,
+    `use ${least}s to ${most}h, or none for tasks that go on`,
+  );
+}
+
 function validateEndpoint(endpoint: EndpointSpec | undefined): void {
   if (endpoint === undefined) return;
   if (endpoint.ports.length > LIMITS.PORTS_PER_SERVICE)
@@ -134,6 +145,7 @@ function validateLogDriver(task: TaskSpec): void {
 function validateTask(task: TaskSpec | undefined): void {
   if (task?.container === undefined) throw invalidField('task', 'the spec has no container', 'name the image to run');
   validateContainer(task.container);
+  validateStopAfterDisconnect(task.stopAfterDisconnectMs);
   validateOptions(task, task.container);
   validateShares(task.resources, task.container);
   validatePlaceholders(task.container);

@@ -3,7 +3,7 @@
  * that it gets no task that needs it.
  */
 import type { Mount, TaskSpec } from '#gen/swarm/v1/specs.ts';
-import { SERVICES_LEVEL } from './config.ts';
+import { IDENTITY_LEVEL, SERVICES_LEVEL } from './config.ts';
 
 export interface AgentNeed {
   /** As the user knows it. */
@@ -40,6 +40,7 @@ const AGENT_NEEDS: readonly AgentNeed[] = [
   { field: 'cpuset-mems', level: SERVICES_LEVEL, uses: isText((task) => task.resources?.cpusetMems) },
   { field: 'blkio-weight', level: SERVICES_LEVEL, uses: isSet((task) => task.resources?.blockIo) },
   { field: 'annotation', level: SERVICES_LEVEL, uses: ({ container }) => hasKeys(container?.annotations) },
+  { field: 'stop-after-disconnect', level: IDENTITY_LEVEL, uses: isSet((task) => task.stopAfterDisconnectMs) },
   { field: 'mount volume-driver', level: SERVICES_LEVEL, uses: anyMount(({ volume }) => isForeign(volume?.driver)) },
   { field: 'mount volume-opt', level: SERVICES_LEVEL, uses: anyMount(({ volume }) => hasKeys(volume?.driverOptions)) },
   {

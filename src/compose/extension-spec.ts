@@ -24,6 +24,7 @@ const EXTENSION_KEYS = honoured(
   'rollback',
   'probes',
   'drain',
+  'stop_after_disconnect',
   'strategy',
   'priority',
   'preempts',

@@ -157,6 +157,7 @@ class Converter {
       placement: extendedPlacement(placement, extension, names, (other) => this.#services.has(other)),
       logDriver: logDriverOf(service),
       networks: attachments.specs,
+      stopAfterDisconnectMs: extension?.durationMs('stop_after_disconnect'),
     });
     return ServiceSpec.create({
       name: names.scoped(name),

@@ -139,6 +139,7 @@ export function taskSpecShape(spec: TaskSpec | undefined): StructData {
     LogDriver:
       spec.logDriver === undefined ? undefined : { Name: spec.logDriver.name, Options: spec.logDriver.options },
     ForceUpdate: spec.forceUpdate,
+    StopAfterDisconnect: spec.stopAfterDisconnectMs === undefined ? undefined : spec.stopAfterDisconnectMs * NS_PER_MS,
     Runtime: 'container',
   };
 }

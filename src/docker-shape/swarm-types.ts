@@ -153,6 +153,7 @@ export const TASK_SPEC = struct('swarm.TaskSpec', {
   'Networks?': list(NETWORK_ATTACHMENT),
   'LogDriver?': pointer(DRIVER),
   ForceUpdate: UINT,
+  '+StopAfterDisconnect?': pointer(DURATION),
   'Runtime?': named('swarm.RuntimeType'),
 });
 

@@ -1,5 +1,6 @@
 /** Why a task failed, waits, or is not ready, in one line. */
 import { formatDuration } from '#common/duration.ts';
+import type { TaskNodeLoss } from '#gen/swarm/v1/control.ts';
 import { type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 
 const SECOND_MS = 1000;
@@ -15,6 +16,20 @@ export function taskProblem(task: Task, nowMs: number): string {
   return notReadyText(task);
 }
 
+/** Since when its node is silent, and when it is replaced. */
+export function nodeLossText(loss: TaskNodeLoss | undefined, nowMs: number): string {
+  if (loss === undefined) return '';
+  const silentMs = Math.max(0, nowMs - loss.lastHeardMs);
+  const text = `node down for ${inSeconds(silentMs)}`;
+  if (loss.replacedAfterMs === undefined) return text;
+  const leftMs = loss.replacedAfterMs - silentMs;
+  return leftMs > 0 ? `${text}; replaced in ${inSeconds(leftMs)}` : `${text}; about to be replaced`;
+}
+
+function inSeconds(durationMs: number): string {
+  return formatDuration(Math.ceil(durationMs / SECOND_MS) * SECOND_MS * 1e6);
+}
+
 /** What has to stop, or has ended, is held back by nothing any more. */
 function isWanted({ desiredState, status }: Task): boolean {
   return desiredState <= TaskState.RUNNING && (status?.state ?? TaskState.NEW) <= TaskState.RUNNING;
@@ -24,8 +39,7 @@ function isWanted({ desiredState, status }: Task): boolean {
 function holdText({ holdReason, startNotBeforeMs }: Task, nowMs: number): string {
   const leftMs = startNotBeforeMs - nowMs;
   if (leftMs <= 0) return holdReason;
-  const left = formatDuration(Math.ceil(leftMs / SECOND_MS) * SECOND_MS * 1e6);
-  return holdReason.replace(CRASH_LOOP, (text) => `${text} in ${left}`);
+  return holdReason.replace(CRASH_LOOP, (text) => `${text} in ${inSeconds(leftMs)}`);
 }
 
 /** Why the task gets no connections though its process runs; empty when it does, and when nothing was said of it. */

@@ -61,6 +61,8 @@ const OWN_FLAGS: readonly string[] = [
   'startup-probe-rm',
   'detach',
   'drain',
+  'stop-after-disconnect',
+  'replace-after',
   'update-canaries',
   'update-auto-promote',
   'update-progress-deadline',

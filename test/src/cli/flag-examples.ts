@@ -72,6 +72,7 @@ const SCALARS: Readonly<Record<string, string | readonly [value: string, needed:
   'schedule-timezone': ['Europe/Berlin', SCHEDULED],
   'shm-size': '7m',
   'startup-probe': 'exec:true',
+  'stop-after-disconnect': '17s',
   'stop-grace-period': '7s',
   'stop-signal': 'SIGINT',
   'update-canaries': '1',

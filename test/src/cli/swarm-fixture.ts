@@ -371,7 +371,7 @@ export const CLUSTER = Cluster.create({
   defaultAddressPools: ['10.0.0.0/8'],
   subnetSize: 24,
   dataPathPort: 4789,
-  featureLevel: 4,
+  featureLevel: 5,
 });
 
 export const PEERS = [ManagerPeer.create({ nodeId: NODE_IDS.alpha, address: '10.0.0.1:2377' })];

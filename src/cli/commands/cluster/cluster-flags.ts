@@ -3,6 +3,7 @@ import { ClusterSpec, NetworkConfig } from '#gen/swarm/v1/specs.ts';
 import { type AnyFlag, boolFlag, type FlagValues, refusedFlag, valueFlag } from '../../flags.ts';
 import { durationMs, integer, unsigned } from '../../values/scalars.ts';
 import { PLACEMENT_STRATEGY } from '../service/service-flags.ts';
+import { CLEANUP_FLAGS, nodeConfigOf } from './cleanup-flags.ts';
 import { POLICY_FLAGS, policyOf } from './policy-flags.ts';
 
 export const CERT_EXPIRY = valueFlag({
@@ -17,6 +18,14 @@ const DISPATCHER_HEARTBEAT = valueFlag({
   type: 'duration',
   usage: 'Dispatcher heartbeat period (ns|us|ms|s|m|h)',
   shownDefault: '1s',
+  parse: durationMs,
+});
+/** Not Docker's: it replaces the tasks of a node as soon as that is down. */
+const REPLACE_AFTER = valueFlag({
+  name: 'replace-after',
+  type: 'duration',
+  usage: 'How long a node that is down is waited for before its tasks are replaced (ns|us|ms|s|m|h)',
+  shownDefault: '0s',
   parse: durationMs,
 });
 const SNAPSHOT_INTERVAL = valueFlag({
@@ -85,6 +94,7 @@ const EXTERNAL_CA = {
 export const CLUSTER_FLAGS: readonly AnyFlag[] = [
   CERT_EXPIRY,
   DISPATCHER_HEARTBEAT,
+  REPLACE_AFTER,
   MAX_SNAPSHOTS,
   SNAPSHOT_INTERVAL,
   SNAPSHOT_SAVE_INTERVAL,
@@ -93,6 +103,7 @@ export const CLUSTER_FLAGS: readonly AnyFlag[] = [
   ENCRYPT_DATA_PATH,
   WITHDRAW_DEADLINE,
   STRATEGY,
+  ...CLEANUP_FLAGS,
   ...POLICY_FLAGS,
   refusedFlag('autolock', false, AUTOLOCK),
   refusedFlag('external-ca', true, EXTERNAL_CA),
@@ -111,8 +122,9 @@ export function clusterSpecOf(flags: FlagValues, before: ClusterSpec | undefined
       taskHistoryLimit: flags.value(TASK_HISTORY_LIMIT) ?? spec.orchestration?.taskHistoryLimit,
     },
     dispatcher: {
-      replaceAfterMs: undefined,
       ...spec.dispatcher,
+      // 0 is what it is without.
+      replaceAfterMs: (flags.value(REPLACE_AFTER) ?? spec.dispatcher?.replaceAfterMs) || undefined,
       heartbeatPeriodMs: flags.value(DISPATCHER_HEARTBEAT) ?? spec.dispatcher?.heartbeatPeriodMs,
     },
     ca: { externalCas: [], ...spec.ca, nodeCertExpiryMs: flags.value(CERT_EXPIRY) ?? spec.ca?.nodeCertExpiryMs },
@@ -124,6 +136,7 @@ export function clusterSpecOf(flags: FlagValues, before: ClusterSpec | undefined
       savesKept: flags.value(SNAPSHOT_SAVE_KEEP) ?? spec.log?.savesKept,
     },
     ...networkConfigOf(flags, spec.network),
+    ...nodeConfigOf(flags, spec.nodes),
     ...policyOf(flags, spec.policy),
   };
 }

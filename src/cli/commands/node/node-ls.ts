@@ -5,7 +5,7 @@ import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
 import { NODE_AVAILABILITIES, NODE_STATES } from '../../../docker-shape/from-objects.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
-import { capitalised, naturalOrder } from '../../format/texts.ts';
+import { ago, capitalised, naturalOrder } from '../../format/texts.ts';
 import { groupFilters } from '../shared/filters.ts';
 import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS, wantsDocument } from '../shared/format-flags.ts';
 
@@ -39,7 +39,7 @@ async function listNodes({ context, flags }: Invocation): Promise<void> {
   const accepted = filters.membership.every((membership) => membership === 'accepted') ? nodes : [];
   const sorted = accepted.toSorted((a, b) => naturalOrder(hostname(a), hostname(b)));
   context.stdout.write(
-    formatList(nodeView(self), sorted, {
+    formatList(nodeView(self, context.clock.now()), sorted, {
       format: flags.value(LIST_FORMAT),
       quiet: flags.isSet(QUIET_IDS),
       asArray: wantsDocument(flags, LIST_FORMAT, QUIET_IDS),
@@ -71,12 +71,21 @@ function managerStatus({ managerStatus: status }: Node): string {
   return status.reachable ? 'Reachable' : 'Unreachable';
 }
 
+/** A node that is lost was so since it was heard of last. */
+function statusSince({ status }: Node, nowMs: number): string {
+  const state = status?.state ?? NodeState.UNKNOWN;
+  const text = capitalised(NODE_STATES[state]);
+  if (state !== NodeState.DOWN && state !== NodeState.DISCONNECTED) return text;
+  const sinceMs = status?.lastHeardMs || status?.sinceMs;
+  return sinceMs === undefined || sinceMs === 0 ? text : `${text} (${ago(sinceMs, nowMs).toLowerCase()})`;
+}
+
 /** `self` is the node that answers; it is marked with a star. */
-function nodeView(self: string): ListView<Node> {
+function nodeView(self: string, nowMs: number): ListView<Node> {
   return {
     typeName: '*node.nodeContext',
     table:
-      '{{.ID}} {{if .Self}}*{{else}} {{ end }}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}\t{{.ManagerStatus}}\t{{.EngineVersion}}',
+      '{{.ID}} {{if .Self}}*{{else}} {{ end }}\t{{.Hostname}}\t{{.StatusSince}}\t{{.Availability}}\t{{.ManagerStatus}}\t{{.EngineVersion}}',
     quiet: '{{.ID}}',
     raw: 'node_id: {{.ID}}\nhostname: {{.Hostname}}\nstatus: {{.Status}}\navailability: {{.Availability}}\nmanager_status: {{.ManagerStatus}}\n',
     quietRaw: 'node_id: {{.ID}}',
@@ -85,6 +94,8 @@ function nodeView(self: string): ListView<Node> {
       Self: { header: '', value: (node) => node.id === self, type: BOOL },
       Hostname: { header: 'HOSTNAME', value: hostname },
       Status: { header: 'STATUS', value: ({ status }) => capitalised(NODE_STATES[status?.state ?? NodeState.UNKNOWN]) },
+      // Docker's column, and since when where that matters.
+      StatusSince: { header: 'STATUS', value: (node) => statusSince(node, nowMs) },
       Availability: {
         header: 'AVAILABILITY',
         value: ({ spec }) => capitalised(NODE_AVAILABILITIES[spec?.availability ?? NodeAvailability.ACTIVE]),

@@ -58,6 +58,7 @@ export function createSpec(input: CreateInput): ServiceSpec {
       placement: placementOf(flags),
       logDriver: logDriverOf(flags),
       networks: input.networks,
+      stopAfterDisconnectMs: common.stopAfterDisconnectOf(flags, undefined),
     }),
     update: updateConfigOf(flags, undefined),
     rollback: rollbackConfigOf(flags, undefined),

@@ -60,6 +60,9 @@ export function prettyService(service: Service, networks: ReadonlyMap<string, Ne
     ...(service.spec?.endpoint?.drainMs === undefined
       ? []
       : [`Drain Period:\t${duration(service.spec.endpoint.drainMs)}`]),
+    ...(task.stopAfterDisconnectMs === undefined
+      ? []
+      : [`Stop After Disconnect:\t${duration(task.stopAfterDisconnectMs)}`]),
     ...ports(portsOf(service)),
     ...virtualAddresses(service, networks),
     '',

@@ -1,6 +1,6 @@
 /** Flags that `service create` and `service update` have in common. Only create's help shows defaults, as Docker's. */
 import { EndpointMode, PlacementStrategy, RestartCondition } from '#gen/swarm/v1/specs.ts';
-import { type AnyFlag, boolFlag, type Flag, listFlag, stringFlag, valueFlag } from '../../flags.ts';
+import { type AnyFlag, boolFlag, type Flag, type FlagValues, listFlag, stringFlag, valueFlag } from '../../flags.ts';
 import { capability } from '../../values/container-values.ts';
 import { option } from '../../values/key-values.ts';
 import { cpuNanos, durationMs, integer, oneOf, sizeBytes, unsigned } from '../../values/scalars.ts';
@@ -70,6 +70,21 @@ export const ENDPOINT_MODE = valueFlag({
 });
 /** Not Docker's: it stops a task with whatever connections it has. */
 export const DRAIN = duration('drain', 'Time that a task taken out of load balancing has for its connections');
+
+/** Not Docker's: its tasks on a node that was cut off run on beside their replacements. 0: they go on. */
+export const STOP_AFTER_DISCONNECT = valueFlag({
+  name: 'stop-after-disconnect',
+  type: 'duration',
+  usage: `A node without managers for this long stops the task, which is replaced only then ("none": it goes on) ${LONG_UNITS}`,
+  completions: ['30s', '1m', 'none'],
+  parse: (text) => (text === 'none' ? 0 : durationMs(text)),
+});
+
+/** As the spec has it. */
+export function stopAfterDisconnectOf(flags: FlagValues, before: number | undefined): number | undefined {
+  const limitMs = flags.value(STOP_AFTER_DISCONNECT) ?? before;
+  return limitMs === 0 ? undefined : limitMs;
+}
 
 export const LIMIT_CPU = valueFlag({ name: 'limit-cpu', type: 'decimal', usage: 'Limit CPUs', parse: cpuNanos });
 export const LIMIT_MEMORY = valueFlag({ name: 'limit-memory', type: 'bytes', usage: 'Limit Memory', parse: sizeBytes });
@@ -156,6 +171,7 @@ export const COMMON_FLAGS: readonly AnyFlag[] = [
   WORKDIR,
   ENDPOINT_MODE,
   DRAIN,
+  STOP_AFTER_DISCONNECT,
   LIMIT_CPU,
   LIMIT_MEMORY,
   LIMIT_PIDS,

@@ -56,6 +56,7 @@ export function updateSpec(spec: ServiceSpec, input: UpdateInput): ServiceSpec {
       placement: placementOf(flags, task.placement),
       logDriver: logDriverOf(flags, task.logDriver),
       networks: input.networks,
+      stopAfterDisconnectMs: common.stopAfterDisconnectOf(flags, task.stopAfterDisconnectMs),
       forceUpdate: task.forceUpdate + (flags.isSet(update.FORCE) ? 1 : 0),
     },
     update: updateConfigOf(flags, spec.update),

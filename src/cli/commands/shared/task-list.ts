@@ -6,7 +6,7 @@ import { TASK_STATES } from '../../../docker-shape/from-objects.ts';
 import { PORT_PROTOCOLS } from '../../../docker-shape/from-specs.ts';
 import { formatList, type ListFormatOptions, type ListView } from '../../format/list-format.ts';
 import { publishedHost } from '../../format/port-text.ts';
-import { taskProblem } from '../../format/task-problem.ts';
+import { nodeLossText, taskProblem } from '../../format/task-problem.ts';
 import { ago, capitalised, displayImage, ellipsis, naturalOrder, shortId } from '../../format/texts.ts';
 
 /** Columns of an error that is cut. */
@@ -66,7 +66,7 @@ function taskView(options: TaskListOptions): ListView<Row> {
       Node: { header: 'NODE', value: ({ task, view }) => (resolves && view.nodeHostname) || task.nodeId },
       DesiredState: { header: 'DESIRED STATE', value: ({ task }) => capitalised(TASK_STATES[task.desiredState]) },
       CurrentState: { header: 'CURRENT STATE', value: ({ task }) => currentState(task, nowMs) },
-      Error: { header: 'ERROR', value: ({ task }) => errorText(task, truncates, nowMs) },
+      Error: { header: 'ERROR', value: (row) => errorText(row, truncates, nowMs) },
       Ports: { header: 'PORTS', value: ({ task }) => portsText(task) },
     },
   };
@@ -78,8 +78,8 @@ function currentState({ status, createdAtMs }: Task, nowMs: number): string {
 }
 
 /** Why it failed, waits, or is not ready; in full with the last line that it wrote. */
-function errorText(task: Task, truncates: boolean, nowMs: number): string {
-  const error = taskProblem(task, nowMs);
+function errorText({ task, view }: Row, truncates: boolean, nowMs: number): string {
+  const error = taskProblem(task, nowMs) || nodeLossText(view.nodeLoss, nowMs);
   if (error === '') return '';
   if (truncates) return `"${ellipsis(error, ERROR_COLUMNS)}"`;
   const last = task.status?.lastLog.at(-1);
