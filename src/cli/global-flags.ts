@@ -9,7 +9,7 @@ function socketPathOf(text: string): string {
   const path = text.replace(/^unix:(?:\/\/)?/, '');
   if (/^[a-z]+:\/\//.test(path))
     throw new FlagValueError(
-      'only a socket of this machine can be named: managers elsewhere are called with a context',
+      'only the socket of this machine can be named: managers elsewhere are called with a context',
       'on a manager: swarm client create NAME --output - ; here: swarm context import NAME - ; then swarm --context NAME ...',
     );
   if (!isAbsolute(path)) throw new FlagValueError('not an absolute path', `use unix://${DEFAULT_SOCKET_PATH}`);

@@ -4,6 +4,7 @@ import { networkDriver, networkName } from '../../docker-shape/from-networks.ts'
 import { PREDEFINED_NETWORKS } from '../../docker-shape/predefined-networks.ts';
 import type { Command, CommandGroup, CommandImplementation, CommandNode } from '../command.ts';
 import type { CliContext } from '../context.ts';
+import { contextNames, contextPaths, DEFAULT_CONTEXT } from '../contexts/context-paths.ts';
 import type { AnyFlag, ObjectKind } from '../flags.ts';
 
 export interface Candidate {
@@ -156,8 +157,12 @@ async function values(
 }
 
 async function objects(context: CliContext, kind: Exclude<ObjectKind, 'file'>): Promise<readonly Candidate[]> {
-  const api = await context.api();
   const found: Candidate[] = [];
+  if (kind === 'context') {
+    const names = [DEFAULT_CONTEXT, ...(await contextNames(contextPaths(context.variables)))];
+    return names.map((value) => ({ value, description: '' }));
+  }
+  const api = await context.api();
   switch (kind) {
     case 'service':
       for await (const { services } of api.control.listServices({}))
@@ -203,6 +208,10 @@ async function objects(context: CliContext, kind: Exclude<ObjectKind, 'file'>): 
     case 'stack':
       for await (const { stacks } of api.stacks.listStacks({}))
         for (const { id, spec } of stacks) found.push({ value: spec?.name ?? '', description: id });
+      break;
+    case 'client':
+      for await (const { clients } of api.clients.listClients({}))
+        for (const { id, name } of clients) found.push({ value: name, description: id });
       break;
     case 'image':
       for await (const { images } of api.images.listImages({}))

@@ -1,5 +1,5 @@
 /** Where contexts are, and which one is meant: small, since every command asks. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { CliError } from '../cli-errors.ts';
@@ -48,4 +48,18 @@ export async function currentContext({ current }: ContextPaths): Promise<string>
     throw new CliError(`${current} cannot be read: ${code ?? String(thrown)}`, { hint: 'see `swarm context use`' });
   }
   return text === '' ? DEFAULT_CONTEXT : checkContextName(text);
+}
+
+/** Names, in order, without that of the daemon of this machine. */
+export async function contextNames({ contexts }: ContextPaths): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(contexts, { withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+      .map(({ name }) => name)
+      .toSorted();
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new CliError(`cannot list ${contexts}: ${(thrown as Error).message}`);
+  }
 }

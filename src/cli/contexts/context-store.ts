@@ -1,6 +1,6 @@
 /** The user's contexts: a directory each, which nobody else may look into. */
 import { constants, type Stats } from 'node:fs';
-import { access, chmod, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, chmod, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SwarmError } from '#common/errors.ts';
 import { makePrivateDirectory, writeFileAtomic } from '#common/system/atomic-file.ts';
@@ -148,20 +148,6 @@ async function replaceContext(paths: ContextPaths, name: string, bundle: ClientB
     throw thrown;
   }
   await rm(before, { recursive: true });
-}
-
-/** Names, in order, without that of the daemon of this machine. */
-export async function contextNames({ contexts }: ContextPaths): Promise<readonly string[]> {
-  try {
-    const entries = await readdir(contexts, { withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-      .map(({ name }) => name)
-      .toSorted();
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw new CliError(`cannot list ${contexts}: ${systemWords(thrown)}`);
-  }
 }
 
 export async function contextExists(paths: ContextPaths, name: string): Promise<boolean> {

@@ -2,8 +2,8 @@
 import { CliError } from '../../cli-errors.ts';
 import type { CliContext } from '../../context.ts';
 import { bundleIdentity, type ClientBundle } from '../../contexts/client-bundle.ts';
-import { contextPaths, DEFAULT_CONTEXT } from '../../contexts/context-paths.ts';
-import { contextNames, readContext } from '../../contexts/context-store.ts';
+import { contextNames, contextPaths, DEFAULT_CONTEXT } from '../../contexts/context-paths.ts';
+import { readContext } from '../../contexts/context-store.ts';
 
 export interface KnownContext {
   readonly name: string;
