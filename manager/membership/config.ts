@@ -20,8 +20,8 @@ export const CLEANUP_CONFIG: CleanupConfig = {
   deadManagerAfterMs: 10 * 60_000,
   // Consul's for its autopilot: two failures that belong together are seen as two by then.
   cleanupStableMs: 10_000,
-  // Ten heartbeats without a miss: a machine that comes and goes has no vote, and who promotes a node hardly waits.
-  voterStableMs: 1_000,
+  // Five heartbeats without a miss: a machine that comes and goes has no vote, and who promotes a node does not notice.
+  voterStableMs: 500,
   // Longer than any leader needs to hear of a node that is alive.
   pruneSeenMs: 60_000,
   // Times that users set are minutes and more.

@@ -30,6 +30,8 @@ export interface RaftTuning {
   readonly snapshotResend: BackoffOptions;
   /** A learner that lacks no more entries than this becomes a voter. */
   readonly learnerLagEntries: number;
+  /** It has been like that, and reachable, for so long before. */
+  readonly learnerStableMs: number;
   /** When a leader's process is gone, a follower stands for election after a random delay up to this. */
   readonly campaignDelayMs: number;
   /** Reads that may wait; beyond, they are refused with `too-many`. */
@@ -70,6 +72,8 @@ const DEFAULT_TUNING: RaftTuning = {
   snapshotResend: { baseMs: 1_000, maxMs: 10_000, factor: 2, jitter: 0.5 },
   // Less than a second of writing for a busy cluster.
   learnerLagEntries: 1000,
+  // A log by itself has no reason to wait; the cluster's spec says how long its managers do.
+  learnerStableMs: 0,
   // Two followers rarely draw the same tenth of it, and a vote takes milliseconds.
   campaignDelayMs: 100,
   waitingReads: 10_000,

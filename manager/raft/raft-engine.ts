@@ -12,7 +12,7 @@ import { electionTimeoutMs, type RaftConfig } from './config.ts';
 import { DisputedRemoval, twoSwarms } from './disputed-removal.ts';
 import { engineError } from './engine-error.ts';
 import type { LeadershipBook } from './leadership-book.ts';
-import { promotable } from './learner-promotion.ts';
+import { LearnerPromotion } from './learner-promotion.ts';
 import { MemberChanges } from './member-changes.ts';
 import { MembersBook } from './members-book.ts';
 import { nodeLogger } from './node-logger.ts';
@@ -72,6 +72,7 @@ export class RaftEngine {
   readonly #ticker: Ticker;
   readonly #campaigns: Campaigns;
   readonly #sends: SnapshotSends;
+  readonly #promotion = new LearnerPromotion();
   #lead = 0;
   /** What a peer said last, if it said that this member was removed. */
   #removal: { readonly error: SwarmError; readonly by: number } | undefined;
@@ -389,7 +390,8 @@ export class RaftEngine {
     if (problem !== undefined && this.hasNoLeaderForLong()) this.reads.rejectAll(problem);
     this.#sends.tick(this.pump.node, this.snapshots.newest.index);
     this.snapshots.maybeTake(this.#applier.applied);
-    if (this.leadership.current.state === 'leader' && !this.changes.isBusy) this.#lookAfterMembers();
+    if (this.leadership.current.state !== 'leader') this.#promotion.forget();
+    else if (!this.changes.isBusy) this.#lookAfterMembers();
     this.reachabilityChanged();
     this.waiters.check();
   }
@@ -402,8 +404,18 @@ export class RaftEngine {
 
   /** The leader promotes who has caught up, and writes down what members say of themselves. */
   #lookAfterMembers(): void {
-    const { learnerLagEntries, changeTimeoutMs: timeoutMs } = this.#options.config();
-    const learner = promotable(this.pump.node, this.book.confState.learners, learnerLagEntries);
+    const {
+      learnerLagEntries: lagEntries,
+      learnerStableMs: stableMs,
+      changeTimeoutMs: timeoutMs,
+    } = this.#options.config();
+    const learner = this.#promotion.next(
+      this.pump.node,
+      this.book.confState.learners,
+      { lagEntries, stableMs },
+      (raftId) => this.peers.isReachable(raftId, this.pump.node),
+      this.#options.clock.monotonic(),
+    );
     const claim = this.peers.claim();
     const change =
       learner !== undefined

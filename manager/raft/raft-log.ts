@@ -221,6 +221,11 @@ export class RaftLog implements Log {
     return this.#engine.reseal((name) => name === current);
   }
 
+  /** How long learners are to be reachable and caught up before they have a vote, from now on. */
+  tuneMembers(changes: Pick<RaftConfig, 'learnerStableMs'>): void {
+    this.#config = { ...this.#config, ...changes };
+  }
+
   /** Why there is no leader, as the user should be told; undefined when there is one. */
   quorumProblem(): SwarmError | undefined {
     return this.#leadership.current.state === 'stopped' ? undefined : this.#engine?.problem();

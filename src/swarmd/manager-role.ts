@@ -6,7 +6,6 @@ import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
 import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
 import type { RaftMember } from '#gen/swarm/v1/raft.ts';
-import { changesOfLevel } from '#manager/allocator/index.ts';
 import { Backups } from '#manager/backup/index.ts';
 import { CA_CONFIG, CertificateAuthority, ClientCertificates } from '#manager/ca/index.ts';
 import { ControlApi, type ImagePinner } from '#manager/control/index.ts';
@@ -18,14 +17,14 @@ import { type LogFigures, ManagerMetrics } from '#manager/metrics/index.ts';
 import { createLoops } from '#manager/orchestrator/index.ts';
 import { type NewMember, type PeerTransport, RaftLog, type RaftLogOptions } from '#manager/raft/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
-import { FeatureLevelRaiser, ROLES_CONFIG, RoleReconciler } from '#manager/roles/index.ts';
 import { Runner } from '#manager/runner/index.ts';
-import type { StoreView } from '#manager/store/index.ts';
 import type { WatchSource } from '#manager/watch/index.ts';
 import { LeaderCalls } from './leader-calls.ts';
+import { makeLeaderLoops } from './leader-loops.ts';
 import { LeaderParts } from './leader-parts.ts';
 import type { NodeIdentity } from './node-identity.ts';
-import { makeRootPreparer, makeRootRotator } from './root-rotation.ts';
+import { makeRootPreparer } from './root-rotation.ts';
+import { tuneLog } from './tune-log.ts';
 import { FEATURE_LEVEL, VERSION } from './version.ts';
 
 export interface ManagerOptions {
@@ -147,9 +146,9 @@ export class ManagerRole {
       this.store.onCommit((commit, view) => this.dispatcher.observe(commit, view)),
       this.store.onCommit((commit) => this.logBroker.observe(commit)),
       this.store.onCommit((commit) => {
-        if (commit.events.some(({ table }) => table === 'cluster')) this.#tuneSnapshots();
+        if (commit.events.some(({ table }) => table === 'cluster')) tuneLog(this.log, this.store.view().cluster());
       }),
-      this.store.onReplaced(() => this.#tuneSnapshots()),
+      this.store.onReplaced(() => tuneLog(this.log, this.store.view().cluster())),
       this.log.onLeadership((leadership) => this.#leadershipChanged(leadership)),
       this.log.onMembers(() => {
         this.dispatcher.managersChanged();
@@ -157,7 +156,7 @@ export class ManagerRole {
       }),
     );
     this.#prepareCalls();
-    this.#tuneSnapshots();
+    tuneLog(this.log, this.store.view().cluster());
     this.backups.start();
     this.#leadershipChanged(this.log.leadership());
   }
@@ -286,15 +285,8 @@ export class ManagerRole {
         failed: (loop) => metrics.loopErrors.inc({ loop }),
       },
     });
-    const shared = { store, log, clock, random, logger: logger.with({ part: 'roles' }), config: ROLES_CONFIG };
-    const roles = new RoleReconciler(shared);
-    const features = new FeatureLevelRaiser({
-      ...shared,
-      changesOfLevel: (view, level) => changesOfLevel(view, level, random),
-    });
-    const rootRotator = makeRootRotator({ store, clock, random, logger: logger.with({ part: 'root-rotation' }) });
-    const view = (): StoreView => store.view();
-    return new LeaderParts({ view, dispatcher, logBroker, networkDoctor, runner, roles, features, rootRotator });
+    const loops = makeLeaderLoops({ store, log, clock, random, logger });
+    return new LeaderParts({ view: () => store.view(), dispatcher, logBroker, networkDoctor, runner, ...loops });
   }
 
   /** What an older release would have to pass over is not for it to apply. */
@@ -311,14 +303,6 @@ export class ManagerRole {
 
   #prepareCalls(): void {
     if (this.#closed === undefined) this.leaderCalls.prepare(this.log.members().filter((member) => !member.self));
-  }
-
-  #tuneSnapshots(): void {
-    const view: StoreView = this.store.view();
-    const spec = view.cluster()?.spec?.log;
-    if (spec === undefined) return;
-    const { snapshotInterval = 0, snapshotsKept = 0 } = spec;
-    this.log.tuneSnapshots({ snapshotsKept, ...(snapshotInterval > 0 ? { snapshotEntries: snapshotInterval } : {}) });
   }
 
   #leadershipChanged(leadership: Leadership): void {

@@ -5,8 +5,9 @@ import { durationMs, integer, unsigned } from '../../values/scalars.ts';
 import { PLACEMENT_STRATEGY } from '../service/service-flags.ts';
 import { CLEANUP_FLAGS, nodeConfigOf } from './cleanup-flags.ts';
 import { POLICY_FLAGS, policyOf } from './policy-flags.ts';
+import { EXTERNAL_CA } from './root-flags.ts';
 
-export const CERT_EXPIRY = valueFlag({
+export export const CERT_EXPIRY = valueFlag({
   name: 'cert-expiry',
   type: 'duration',
   usage: 'Validity period for node certificates (ns|us|ms|s|m|h)',
@@ -86,10 +87,6 @@ const AUTOLOCK = {
   because: 'this release does not lock managers',
   hint: 'keep the state directory on an encrypted disk, and leave the flag out',
 };
-const EXTERNAL_CA = {
-  because: "this release signs certificates with the swarm's own root only",
-  hint: 'leave the flag out',
-};
 
 export const CLUSTER_FLAGS: readonly AnyFlag[] = [
   CERT_EXPIRY,
@@ -106,7 +103,7 @@ export const CLUSTER_FLAGS: readonly AnyFlag[] = [
   ...CLEANUP_FLAGS,
   ...POLICY_FLAGS,
   refusedFlag('autolock', false, AUTOLOCK),
-  refusedFlag('external-ca', true, EXTERNAL_CA),
+  EXTERNAL_CA,
 ];
 
 /** The spec with what the flags say. */

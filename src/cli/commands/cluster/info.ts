@@ -4,7 +4,7 @@ import { binarySize } from '#common/size.ts';
 import { encodeJson } from '#common/template/encode-json.ts';
 import { printTime } from '#common/template/print-value.ts';
 import { type CertificateInfo, type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
-import { type ClusterPolicy, type LogConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
+import { type ClusterPolicy, type LogConfig, type NodeConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
 import {
   LOCAL_NODE_STATES,
   LOG_DRIVERS,
@@ -136,6 +136,7 @@ function managerLines(answer: GetInfoResponse): readonly string[] {
     `  Data Path Port: ${cluster?.dataPathPort ?? 0}`,
     ...(cluster?.spec?.network?.encryptDataPath === true ? ['  Encrypted Data Path: true'] : []),
     ...policyLines(cluster?.spec?.policy),
+    ...cleanupLines(cluster?.spec?.nodes),
     '  Orchestration:',
     `   Task History Retention Limit: ${spec.Orchestration.TaskHistoryRetentionLimit}`,
     '  Raft:',
@@ -165,6 +166,20 @@ function policyLines(policy: ClusterPolicy | undefined): readonly string[] {
     '  Policy:',
     `   Services May Be: ${allowed.length === 0 ? 'plain' : allowed.join(', ')}`,
     `   No New Privileges: ${policy.requireNoNewPrivileges ? 'required' : 'as declared'}`,
+  ];
+}
+
+/** What becomes of nodes that do not come back, where something does. */
+function cleanupLines(nodes: NodeConfig | undefined): readonly string[] {
+  if (nodes === undefined) return [];
+  const text = (ms: number): string => formatDuration(ms * NANOS_PER_MS);
+  const { pruneDownAfterMs = 0, cleanupDeadManagers, deadManagerAfterMs, stabilizationMs } = nodes;
+  return [
+    '  Nodes:',
+    `   Prune Workers Down For: ${pruneDownAfterMs === 0 ? 'never' : text(pruneDownAfterMs)}`,
+    `   Clean Up Dead Managers: ${cleanupDeadManagers}`,
+    ...(deadManagerAfterMs === undefined ? [] : [`   Manager Dead After: ${text(deadManagerAfterMs)}`]),
+    ...(stabilizationMs === undefined ? [] : [`   Manager Stabilization: ${text(stabilizationMs)}`]),
   ];
 }
 
