@@ -2,7 +2,7 @@
 import { type Node, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import { describeEnd } from '../restart-policy.ts';
 import { byAge, newestKept, newestWanted } from '../slot-tasks.ts';
-import { hasEnded, isAssigned, isHealthy, isWanted, stateOf } from '../task-facts.ts';
+import { hasEnded, isAssigned, isHealthy, isWanted, stateOf, workedSinceMs } from '../task-facts.ts';
 
 export interface TaskMove {
   /**
@@ -23,18 +23,34 @@ export function taskMove(task: Task, slot: Iterable<Task>, nodeOf: (id: string) 
   const successor = newest?.id === task.id ? undefined : newest;
   if (hasEnded(task)) {
     // The one that came after it has a story of its own once it has worked, or has failed.
-    if (successor === undefined || successor.replaces !== task.id) return DONE;
-    return isHealthy(successor) || hasEnded(successor) ? DONE : comingUp(successor, nodeOf);
+    if (successor === undefined || isHealthy(successor) || hasEnded(successor)) return DONE;
+    return hasFailed(successor, task) || !follows(successor, task, tasks) ? DONE : comingUp(successor, nodeOf);
   }
   if (!isWanted(task)) return { kind: 'moving', why: 'it stops' };
   if (successor !== undefined) {
-    const isFirst = successor.replaces === task.id;
-    return isFirst ? comingUp(successor, nodeOf) : failing(successor, tasks, nodeOf);
+    return hasFailed(successor, task) ? failing(successor, tasks, nodeOf) : comingUp(successor, nodeOf);
   }
   const last = newestKept(tasks);
   if (last !== undefined && last.id !== task.id && last.finalReason !== '')
     return { kind: 'stuck', why: `its replacement was given up: ${last.finalReason}` };
   return { kind: 'moving', why: 'its replacement is made' };
+}
+
+/** What took the task's place has failed before. */
+function hasFailed(successor: Task, task: Task): boolean {
+  return successor.restartAttempt > task.restartAttempt;
+}
+
+/** Nothing that came between the two has worked. */
+function follows(successor: Task, task: Task, tasks: readonly Task[]): boolean {
+  let before = successor.replaces;
+  // Each step goes to one that is older: there are no more of them than tasks.
+  for (let steps = tasks.length; steps > 0 && before !== task.id; steps--) {
+    const between = tasks.find(({ id }) => id === before);
+    if (between === undefined || workedSinceMs(between) > 0) return false;
+    before = between.replaces;
+  }
+  return before === task.id;
 }
 
 function comingUp(successor: Task, nodeOf: (id: string) => Node | undefined): TaskMove {

@@ -58,6 +58,9 @@ describe('orchestrator: drains', () => {
     watch(cluster, () => {
       assert.ok(cluster.healthySlots('db') >= 3);
       for (const task of cluster.tasks('db')) {
+        const before = cluster.store.get('task', task.replaces);
+        const hasRoom = before === undefined || (before.status?.state ?? 0) > TaskState.RUNNING;
+        assert.ok(hasRoom || task.desiredState !== TaskState.RUNNING, 'told to run when the other has stopped');
         if (task.desiredState !== TaskState.SHUTDOWN || task.nodeId !== 'n1') continue;
         const next = cluster.tasks('db').find(({ replaces }) => replaces === task.id);
         assert.ok((next?.status?.state ?? 0) >= TaskState.READY, 'prepared before anything stops');
