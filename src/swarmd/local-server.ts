@@ -35,6 +35,7 @@ import { stackHandlers } from './handlers/stack-handlers.ts';
 import { unlockKeyHandlers } from './handlers/unlock-key-handlers.ts';
 import { volumeHandlers } from './handlers/volume-handlers.ts';
 import { watchHandlers } from './handlers/watch-handlers.ts';
+import { whileUnlocked } from './handlers/while-unlocked.ts';
 import type { Membership } from './membership.ts';
 
 export interface LocalServerOptions {
@@ -51,29 +52,35 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Rpc
   const { membership } = options;
   const server = new RpcServer({ trust: { kind: 'local' }, logger: options.logger.with({ part: 'local-server' }) });
   const manager = () => membership.manager();
+  // What a manager knows is encrypted as long as it is locked; only the node itself answers then.
+  const open = <H extends object>(handlers: H): H => whileUnlocked(membership, handlers);
   server.addService(NodeService, options.node);
-  server.addService(ControlService, controlHandlers(manager));
-  server.addService(ClientService, clientHandlers(manager));
-  server.addService(ContainerService, options.containers);
-  server.addService(SnapshotService, options.snapshots);
-  server.addService(DoctorService, doctorHandlers(manager));
-  server.addService(LogsService, logsHandlers(manager));
-  server.addService(SecretService, secretHandlers(manager));
-  server.addService(JobService, jobHandlers(manager));
-  server.addService(RolloutService, rolloutHandlers(manager));
-  server.addService(RootCaService, rootCaHandlers(manager));
-  server.addService(UnlockKeyService, unlockKeyHandlers(manager));
-  server.addService(RebalanceService, rebalanceHandlers(manager));
-  server.addService(VolumeService, volumeHandlers(manager));
-  server.addService(StackService, stackHandlers(manager));
-  server.addService(WatchService, watchHandlers(manager));
+  server.addService(ControlService, open(controlHandlers(manager)));
+  server.addService(ClientService, open(clientHandlers(manager)));
+  server.addService(ContainerService, open(options.containers));
+  server.addService(SnapshotService, open(options.snapshots));
+  server.addService(DoctorService, open(doctorHandlers(manager)));
+  server.addService(LogsService, open(logsHandlers(manager)));
+  server.addService(SecretService, open(secretHandlers(manager)));
+  server.addService(JobService, open(jobHandlers(manager)));
+  server.addService(RolloutService, open(rolloutHandlers(manager)));
+  server.addService(RootCaService, open(rootCaHandlers(manager)));
+  server.addService(UnlockKeyService, open(unlockKeyHandlers(manager)));
+  server.addService(RebalanceService, open(rebalanceHandlers(manager)));
+  server.addService(VolumeService, open(volumeHandlers(manager)));
+  server.addService(StackService, open(stackHandlers(manager)));
+  server.addService(WatchService, open(watchHandlers(manager)));
   server.addService(
     HealthService,
     healthHandlers({
-      problem: () => (membership.state.kind === 'error' ? membership.state.error.message : undefined),
+      problem: () => problemOf(membership.state),
     }),
   );
-  if (options.images !== undefined) server.addService(ImageServiceDefinition, options.images);
+  if (options.images !== undefined) server.addService(ImageServiceDefinition, open(options.images));
   await server.listenSocket(options.socket);
   return server;
+}
+
+function problemOf(state: Membership['state']): string | undefined {
+  return state.kind === 'error' || state.kind === 'locked' ? state.error.message : undefined;
 }

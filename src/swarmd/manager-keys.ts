@@ -1,6 +1,6 @@
 import type { KeyLocking } from '#agent/identity/index.ts';
 import { type KeyLock, sameLock } from '#certs/key-lock.ts';
-import { assert } from '#common/errors.ts';
+import { assert, SwarmError } from '#common/errors.ts';
 import { writeFileAtomic } from '#common/system/atomic-file.ts';
 import type { DataKeys } from '#manager/log/index.ts';
 import { createDataKey, encodeDataKeys, loadDataKeys } from './data-key.ts';
@@ -45,7 +45,11 @@ export class ManagerKeys {
 
   /** The keys of a log that is there. @throws SwarmError `corrupt-state`, `locked`, `wrong-key` */
   async load(): Promise<DataKeys> {
-    const { keys, lockVersion } = await loadDataKeys(this.#path, this.#locking.current?.key);
+    const { keys, lockVersion } = await loadDataKeys(this.#path, this.#locking.current?.key).catch(
+      (thrown: unknown) => {
+        throw this.#ofAnotherTime(SwarmError.from(thrown));
+      },
+    );
     this.#dataLockVersion = lockVersion;
     this.#dataKeys = keys;
     return keys;
@@ -73,6 +77,18 @@ export class ManagerKeys {
     const { current } = this.dataKeys;
     await writeFileAtomic(this.#path, encodeDataKeys({ current }, this.#locking.current), 0o600);
     this.#dataKeys = { current };
+  }
+
+  /** Both files always change together, so this node's key, which is open, tells that the other one was put there. */
+  #ofAnotherTime(error: SwarmError): SwarmError {
+    if (error.reason !== 'locked' && error.reason !== 'wrong-key') return error;
+    return new SwarmError({
+      code: 'data-loss',
+      reason: 'corrupt-state',
+      message: `the log's key file ${this.#path} is encrypted by another unlock key than the key of this node`,
+      hint: 'restore the whole state directory from one backup; or, when other managers run, `swarm leave --force` and join again',
+      cause: error,
+    });
   }
 
   /** Whether the certificate's key lay in the clear before it was encrypted: it is to be replaced by another. */

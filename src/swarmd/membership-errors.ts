@@ -71,6 +71,11 @@ export function leaveRefusal(state: MembershipState, force: boolean): SwarmError
       last ? 'add --force to end the swarm' : 'demote it first (`swarm node demote self`), or add --force',
     );
   }
+  if (state.kind === 'locked')
+    return needsForce(
+      'this manager is locked: its keys are encrypted',
+      'run `swarm unlock` first, or add --force to forget the swarm on this node; remove the node on another manager too',
+    );
   if (state.kind === 'error')
     return needsForce(
       `this node cannot reach its swarm properly: ${state.error.message}`,
@@ -83,6 +88,7 @@ export function leaveRefusal(state: MembershipState, force: boolean): SwarmError
 export function notForcible(state: MembershipState): SwarmError {
   switch (state.kind) {
     case 'error':
+    case 'locked':
       return state.error;
     case 'active':
       return new SwarmError({

@@ -7,4 +7,6 @@ export type MembershipState =
   | { readonly kind: 'pending' }
   | ActiveNode
   | { readonly kind: 'leaving' }
+  /** The keys of this manager are encrypted; the error says to those who ask what to do. */
+  | { readonly kind: 'locked'; readonly error: SwarmError }
   | { readonly kind: 'error'; readonly error: SwarmError };

@@ -4,6 +4,7 @@
  *   inactive --init|join|restore--> pending --> active --leave|removed--> leaving --> inactive
  *   leaving is written down first: a start that finds it goes on with it
  *   start: inactive | active | error (an identity that cannot be used; leave --force ends it)
+ *   start: locked, where the keys are encrypted --unlock--> as at any start; leave --force ends it, too
  *   error, of a full disk --there is room--> active
  *   active, worker <--promoted|demoted--> active, manager      the agent and its containers go on
  *   active, manager --force-new-cluster--> active, only manager
@@ -19,7 +20,7 @@ import { SwarmError } from '#common/errors.ts';
 import { formatHostPort } from '#common/host-port.ts';
 import type { InitSwarmRequest, JoinSwarmRequest } from '#gen/swarm/v1/node.ts';
 import type { RestoreOptions, RestoreSwarmResponse } from '#gen/swarm/v1/snapshot.ts';
-import { validateClusterSpec } from '#manager/control/index.ts';
+import { unlockKeyOf, validateClusterSpec } from '#manager/control/index.ts';
 import { ActiveNode } from './active-node.ts';
 import { advertiseAddress, listenAddress, replacedAddresses } from './addresses.ts';
 import { DAEMON_CONFIG, type DaemonConfig } from './config.ts';
@@ -42,12 +43,15 @@ import {
 import type { MembershipState } from './membership-state.ts';
 import { readSaved, restoreCluster } from './restore-cluster.ts';
 import { changeRole, toldRole } from './role-change.ts';
+import { Unlocking, unlockedWithout } from './unlocking.ts';
 
 export interface InitResult {
   readonly nodeId: string;
   readonly clusterId: string;
   readonly workerToken: string;
   readonly managerAddress: string;
+  /** Empty when managers are not locked automatically. */
+  readonly unlockKey: string;
 }
 
 export interface JoinResult {
@@ -60,6 +64,7 @@ export class Membership {
   readonly #store: IdentityStore;
   readonly #config: DaemonConfig;
   readonly #departures: Departures;
+  readonly #unlocking: Unlocking;
   #state: MembershipState = { kind: 'inactive' };
   /** One transition at a time. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -74,6 +79,7 @@ export class Membership {
     this.#store = store;
     this.#config = config;
     this.#departures = new Departures(parts, store, config);
+    this.#unlocking = new Unlocking(parts, store, config);
   }
 
   get state(): MembershipState {
@@ -88,6 +94,7 @@ export class Membership {
   /** The manager of this node. @throws SwarmError `not-a-manager`, or why the manager part does not serve */
   manager(): ReturnType<NonNullable<ActiveNode['managerPart']>['manager']> {
     if (this.#state.kind === 'error') throw cannotServe(this.#state.error);
+    if (this.#state.kind === 'locked') throw this.#state.error;
     const part = this.#state.kind === 'active' ? this.#state.managerPart : undefined;
     if (part === undefined) throw this.#parts.notAManager(this.#state.kind === 'active');
     return part.manager();
@@ -119,13 +126,39 @@ export class Membership {
   }
 
   /** This node cannot take part. For want of room, it looks for that from time to time and starts when there is some. */
-  async #failed(thrown: SwarmError): Promise<void> {
+  async #failed(thrown: SwarmError): Promise<SwarmError> {
     const { logger, paths } = this.#parts;
+    if (thrown.reason === 'locked') {
+      logger.warn('this manager is locked: its keys are encrypted', { hint: thrown.hint });
+      this.#state = { kind: 'locked', error: thrown };
+      return thrown;
+    }
     const full = await asFullDisk(thrown, dirname(paths.database));
     const error = full ?? thrown;
     logger.error('this node cannot take part in its swarm', { error: error.message, hint: error.hint });
     this.#state = { kind: 'error', error };
     if (full !== undefined) this.#startWithRoom(0);
+    return error;
+  }
+
+  /** `swarm unlock`: the keys are opened, then this node goes on as at any start. @throws SwarmError `wrong-key` */
+  unlock(key: string): Promise<void> {
+    return this.#unlocking.attempt(() =>
+      this.#transition(async () => {
+        await this.#unlocking.open(this.#state, key);
+        this.#state = { kind: 'pending' };
+        try {
+          await this.#goOn();
+        } catch (thrown) {
+          throw unlockedWithout(await this.#failed(SwarmError.from(thrown)));
+        }
+      }),
+    );
+  }
+
+  /** The keys of this manager are on the disk as the cluster wants them, or will be before long. */
+  async keysSettled(): Promise<void> {
+    if (this.#state.kind === 'active') await this.#state.managerPart?.keysSettled(this.#config.keysPatienceMs);
   }
 
   #startWithRoom(attempt: number): void {
@@ -161,6 +194,7 @@ export class Membership {
         clusterId: cluster.id,
         workerToken: cluster.rootCa?.joinTokens?.worker ?? '',
         managerAddress: formatHostPort(advertise),
+        unlockKey: unlockKeyOf(cluster),
       };
     });
   }
@@ -204,6 +238,7 @@ export class Membership {
         clusterId: active.identity.identity.clusterId,
         workerToken: cluster?.rootCa?.joinTokens?.worker ?? '',
         managerAddress: active.identity.addresses.advertise,
+        unlockKey: '',
       };
     });
   }
@@ -233,8 +268,7 @@ export class Membership {
     } catch (thrown) {
       if (this.#state.kind === 'active') throw thrown;
       const error = SwarmError.from(thrown);
-      await this.#failed(error);
-      throw joinedWithout(this.#state.kind === 'error' ? this.#state.error : error, 'agent');
+      throw joinedWithout(await this.#failed(error), 'agent');
     }
   }
 
@@ -298,6 +332,7 @@ export class Membership {
   /** @throws SwarmError `already-in-swarm` */
   requireInactive(): void {
     if (this.#state.kind === 'inactive') return;
+    if (this.#state.kind === 'locked') throw this.#state.error;
     throw alreadyInSwarm();
   }
 

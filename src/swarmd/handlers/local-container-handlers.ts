@@ -47,7 +47,7 @@ export function localContainerHandlers(options: LocalContainersOptions): Handler
 function activeNode(membership: LocalContainersOptions['membership']): ActiveNode {
   const { state } = membership;
   if (state.kind === 'active') return state;
-  if (state.kind === 'error') throw state.error;
+  if (state.kind === 'error' || state.kind === 'locked') throw state.error;
   throw notAManager(false);
 }
 

@@ -1,4 +1,3 @@
-import { SwarmError } from '#common/errors.ts';
 import {
   GetInfoResponse,
   InitSwarmResponse,
@@ -38,6 +37,7 @@ export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof Node
       validateNetworkDefaults(request);
       const warnings = await preflight.beforeInit(request);
       const result = await membership.init(request);
+      await membership.keysSettled();
       return InitSwarmResponse.create({ ...result, warnings });
     },
     joinSwarm: async (request) => {
@@ -53,11 +53,13 @@ export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof Node
     getInfo: async () => info(options),
     runDoctor: async () => {
       const { state } = membership;
+      if (state.kind === 'locked') throw state.error;
       const found = await Promise.all([preflight.doctor(state), localNetworkFindings(options.parts, state)]);
       return { findings: found.flat() };
     },
-    unlockSwarm: async () => {
-      throw new SwarmError({ code: 'precondition', reason: 'not-supported', message: 'this node is not locked' });
+    unlockSwarm: async (request) => {
+      await membership.unlock(request.unlockKey);
+      return {};
     },
     stopTasks: async (request) =>
       StopTasksResponse.create(await membership.stopTasks(request.reason, request.timeoutMs || STOP_TIMEOUT_MS)),
@@ -73,6 +75,7 @@ const STATES: Readonly<Record<MembershipState['kind'], LocalNodeState>> = {
   pending: LocalNodeState.PENDING,
   active: LocalNodeState.ACTIVE,
   leaving: LocalNodeState.PENDING,
+  locked: LocalNodeState.LOCKED,
   error: LocalNodeState.ERROR,
 };
 
@@ -89,6 +92,7 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
     stateDirectory: stateDir,
     containersTotal: total,
     images,
+    warnings: state.kind === 'locked' ? [`${state.error.message} (${state.error.hint ?? ''})`] : [],
   });
   if (state.kind !== 'active') return base;
   const { identity, agent, manager } = state;
