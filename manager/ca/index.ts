@@ -9,10 +9,12 @@ export { ClusterAuthority } from './cluster-authority.ts';
 export {
   type BootstrapOptions,
   bootstrapCluster,
+  bootstrapWithExternal,
   CLUSTER_DEFAULTS,
   type ClusterBootstrap,
   type FirstManager,
   managerOfRestored,
+  managerOfRestoredBy,
   nodeLifetimeMs,
 } from './cluster-bootstrap.ts';
 export { CA_CONFIG, type CaConfig } from './config.ts';

@@ -8,7 +8,6 @@ function absent(because: string, hint: string, names: readonly string[]): readon
 const SINGLE_CONTAINERS = 'containers here are tasks';
 
 export const ABSENT_SWARM_COMMANDS: readonly AbsentCommand[] = [
-  ...absent('it does not rotate the root', 'leave the root as it is', ['ca']),
   ...absent('it does not lock managers', 'keep the state directory on an encrypted disk', ['unlock', 'unlock-key']),
 ];
 

@@ -8,11 +8,14 @@ export type SwarmApi = SwarmServices & {
 
 type SwarmServices = Pick<
   SwarmClient,
+  | 'audit'
   | 'clients'
   | 'control'
+  | 'events'
   | 'jobs'
   | 'rebalance'
   | 'rollouts'
+  | 'rootCa'
   | 'secrets'
   | 'stacks'
   | 'volumes'

@@ -4,6 +4,7 @@
  */
 
 import { ABSENT_COMMANDS, ABSENT_NETWORK_COMMANDS, ABSENT_SWARM_COMMANDS } from './absent-commands.ts';
+import { CA } from './ca-tree.ts';
 import { CLIENT } from './client-tree.ts';
 import {
   ANY_ARGUMENTS,
@@ -206,6 +207,7 @@ function atRoot(name: string, { aliases = [], ...original }: Command): Command {
 
 /** What Docker has under `docker swarm`; here the program itself is the swarm. */
 const SWARM: readonly CommandNode[] = [
+  CA,
   command(
     'init',
     'Initialize a swarm',

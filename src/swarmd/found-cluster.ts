@@ -4,11 +4,12 @@ import type { HostPort } from '#common/host-port.ts';
 import type { InitSwarmRequest } from '#gen/swarm/v1/node.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { changesOfLevel } from '#manager/allocator/index.ts';
-import { bootstrapCluster, type ClusterBootstrap } from '#manager/ca/index.ts';
+import type { ClusterBootstrap } from '#manager/ca/index.ts';
 import { withUnlockKey } from '#manager/control/index.ts';
 import { ReplicatedStore } from '#manager/replicated-store/index.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import { firstLog, installFirstIdentity } from './first-member.ts';
+import { bootstrapFor } from './founding-root.ts';
 import { FEATURE_LEVEL } from './version.ts';
 
 export interface FoundingOptions {
@@ -24,17 +25,21 @@ export async function foundCluster(
   { request, listen, advertise }: FoundingOptions,
 ): Promise<ClusterBootstrap> {
   const { clock, random, logger } = parts;
-  const founded = bootstrapCluster({
-    nowMs: clock.now(),
-    random,
-    hostname: parts.hostname,
-    availability: request.availability || NodeAvailability.ACTIVE,
-    featureLevel: FEATURE_LEVEL,
-    spec: request.spec,
-    defaultAddressPools: request.defaultAddressPools,
-    subnetSize: request.subnetSize,
-    dataPathPort: request.dataPathPort,
-  });
+  const founded = await bootstrapFor(
+    request,
+    {
+      nowMs: clock.now(),
+      random,
+      hostname: parts.hostname,
+      availability: request.availability || NodeAvailability.ACTIVE,
+      featureLevel: FEATURE_LEVEL,
+      spec: request.spec,
+      defaultAddressPools: request.defaultAddressPools,
+      subnetSize: request.subnetSize,
+      dataPathPort: request.dataPathPort,
+    },
+    { clock, logger: logger.with({ part: 'ca' }) },
+  );
   const bootstrap = { ...founded, cluster: withUnlockKey(founded.cluster) };
   const { cluster, node } = bootstrap;
   const log = await firstLog(parts, bootstrap, advertise);

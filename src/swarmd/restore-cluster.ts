@@ -12,9 +12,10 @@ import { randomInt } from '#common/random.ts';
 import { type RestoreOptions, RestoreSwarmResponse } from '#gen/swarm/v1/snapshot.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { foundLog, openSnapshot, parseSnapshotKey, restoredState, type SavedSnapshot } from '#manager/backup/index.ts';
-import { managerOfRestored } from '#manager/ca/index.ts';
+import { managerOfRestoredBy } from '#manager/ca/index.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import { type FirstAddresses, firstLog, installFirstIdentity } from './first-member.ts';
+import { strangersSigner } from './founding-root.ts';
 import { FEATURE_LEVEL } from './version.ts';
 
 /** Verifying gives way to the event loop after this long. */
@@ -48,8 +49,9 @@ export async function restoreCluster(
   { cluster, state: savedState }: SavedSnapshot,
   addresses: FirstAddresses,
 ): Promise<RestoreSwarmResponse> {
-  const { clock, random } = parts;
-  const manager = managerOfRestored(cluster, {
+  const { clock, random, logger } = parts;
+  const signer = strangersSigner({ clock, logger: logger.with({ part: 'ca' }) });
+  const manager = await managerOfRestoredBy(signer, cluster, {
     nowMs: clock.now(),
     hostname: parts.hostname,
     availability: NodeAvailability.ACTIVE,

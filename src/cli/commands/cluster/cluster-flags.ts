@@ -7,7 +7,7 @@ import { CLEANUP_FLAGS, nodeConfigOf } from './cleanup-flags.ts';
 import { POLICY_FLAGS, policyOf } from './policy-flags.ts';
 import { EXTERNAL_CA } from './root-flags.ts';
 
-export export const CERT_EXPIRY = valueFlag({
+export const CERT_EXPIRY = valueFlag({
   name: 'cert-expiry',
   type: 'duration',
   usage: 'Validity period for node certificates (ns|us|ms|s|m|h)',

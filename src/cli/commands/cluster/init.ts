@@ -13,6 +13,7 @@ import {
   LISTEN_ADDR,
   SKIP_PREFLIGHT,
 } from './node-flags.ts';
+import { CA_CERT, CA_KEY, pemOf, withExternalCas } from './root-flags.ts';
 
 const UINT32_MAX = 2 ** 32 - 1;
 
@@ -73,6 +74,8 @@ export const init: CommandImplementation = {
     LISTEN_ADDR,
     FORCE_NEW_CLUSTER,
     SKIP_PREFLIGHT,
+    CA_CERT,
+    CA_KEY,
     ...CLUSTER_FLAGS,
   ],
   examples: [
@@ -98,9 +101,11 @@ async function initSwarm({ context, flags }: Invocation): Promise<void> {
     subnetSize: flags.value(DEFAULT_ADDR_POOL_MASK_LENGTH) ?? 0,
     availability,
     // The state that is gone on with has a spec.
-    spec: forceNewCluster ? undefined : clusterSpecOf(flags, undefined),
+    spec: forceNewCluster ? undefined : await withExternalCas(flags, clusterSpecOf(flags, undefined)),
     forceNewCluster,
     skipPreflight: flags.isSet(SKIP_PREFLIGHT),
+    caCertPem: await pemOf(flags, CA_CERT),
+    caKeyPem: await pemOf(flags, CA_KEY),
   });
   for (const warning of response.warnings) printWarning(context, `warning: ${warning}`);
   printLine(context, `Swarm initialized: current node (${response.nodeId}) is now a manager.\n`);
@@ -110,9 +115,15 @@ async function initSwarm({ context, flags }: Invocation): Promise<void> {
 
 /** Who loses a majority of managers keeps the settings of the swarm: they are changed afterwards. */
 function refuseSettings(flags: FlagValues): void {
-  const given = [...CLUSTER_FLAGS, AVAILABILITY, DATA_PATH_PORT, DEFAULT_ADDR_POOL, DEFAULT_ADDR_POOL_MASK_LENGTH].find(
-    (flag) => flags.given(flag),
-  );
+  const given = [
+    ...CLUSTER_FLAGS,
+    CA_CERT,
+    CA_KEY,
+    AVAILABILITY,
+    DATA_PATH_PORT,
+    DEFAULT_ADDR_POOL,
+    DEFAULT_ADDR_POOL_MASK_LENGTH,
+  ].find((flag) => flags.given(flag));
   if (given === undefined) return;
   throw new CliError(`--${given.name} and --force-new-cluster cannot be used together`, {
     hint: 'change the settings afterwards: `swarm update`, `swarm node update`',

@@ -1,6 +1,7 @@
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
 import { CLUSTER_FLAGS, clusterSpecOf } from './cluster-flags.ts';
+import { withExternalCas } from './root-flags.ts';
 
 export const update: CommandImplementation = {
   flags: CLUSTER_FLAGS,
@@ -19,7 +20,7 @@ async function updateCluster({ context, flags, showHelp }: Invocation): Promise<
   }
   const api = await context.api();
   const { cluster } = await api.control.getCluster({});
-  const spec = clusterSpecOf(flags, cluster?.spec);
+  const spec = await withExternalCas(flags, clusterSpecOf(flags, cluster?.spec));
   const { warnings } = await api.control.updateCluster({ version: cluster?.version ?? 0, spec });
   for (const warning of warnings) printWarning(context, `warning: ${warning}`);
   printLine(context, 'Swarm updated.');

@@ -38,6 +38,7 @@ import {
   RollbackServiceRequest,
   RolloutService,
 } from '#gen/swarm/v1/rollouts.ts';
+import { LeaveNodesBehindRequest, RootCaService, RotateRootCaRequest } from '#gen/swarm/v1/rootca.ts';
 import { SecretService } from '#gen/swarm/v1/secrets.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
@@ -207,6 +208,16 @@ function clientsClient({ clients }: ControlApi): SwarmApi['clients'] {
   });
 }
 
+/** The same for the root. */
+function rootCaClient({ rootCa }: ControlApi): SwarmApi['rootCa'] {
+  const caller = { author: 'test' };
+  return scriptedClient(RootCaService, {
+    getRootCa: async () => rootCa.get(caller),
+    rotateRootCa: async (request) => rootCa.rotate(caller, RotateRootCaRequest.create(request)),
+    leaveNodesBehind: async (request) => rootCa.leaveBehind(caller, LeaveNodesBehindRequest.create(request)),
+  });
+}
+
 export function fakeApi(control: ControlApi): SwarmApi {
   return {
     target: { kind: 'socket', name: '/run/test.sock' },
@@ -214,6 +225,7 @@ export function fakeApi(control: ControlApi): SwarmApi {
     clients: clientsClient(control),
     rebalance: rebalanceClient(control),
     rollouts: rolloutsClient(control),
+    rootCa: rootCaClient(control),
     jobs: jobsClient(control),
     volumes: scriptedClient(VolumeService, {}),
     stacks: stacksClient(control),
