@@ -120,6 +120,10 @@ export const AUTHORIZATION: Readonly<Record<MethodPath, readonly CallerClass[]>>
 
   '/swarm.v1.EventService/ListEvents': READERS,
 
+  // It is a file of the machine.
+  '/swarm.v1.AuditService/ReadAudit': LOCAL,
+  '/swarm.v1.AuditService/VerifyAudit': LOCAL,
+
   '/swarm.v1.HealthService/Check': ['local', 'manager', 'worker', 'admin', 'operator', 'viewer'],
 
   '/swarm.v1.NodeService/InitSwarm': LOCAL,

@@ -18,6 +18,7 @@ type SwarmServices = Pick<
   | 'rootCa'
   | 'secrets'
   | 'stacks'
+  | 'unlockKey'
   | 'volumes'
   | 'containers'
   | 'doctor'

@@ -1,3 +1,4 @@
+import { AuditService } from '#gen/swarm/v1/audit.ts';
 import { CertificateAuthorityService } from '#gen/swarm/v1/ca.ts';
 import { ClientService } from '#gen/swarm/v1/clients.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
@@ -38,6 +39,7 @@ const SERVICES = {
   unlockKey: UnlockKeyService,
   clients: ClientService,
   events: EventService,
+  audit: AuditService,
   watch: WatchService,
   logs: LogsService,
   doctor: DoctorService,
