@@ -7,10 +7,6 @@ function absent(because: string, hint: string, names: readonly string[]): readon
 
 const SINGLE_CONTAINERS = 'containers here are tasks';
 
-export const ABSENT_SWARM_COMMANDS: readonly AbsentCommand[] = [
-  ...absent('it does not lock managers', 'keep the state directory on an encrypted disk', ['unlock', 'unlock-key']),
-];
-
 export const ABSENT_IMAGE_COMMANDS: readonly AbsentCommand[] = [
   ...absent('registries are written to with other tools', 'use skopeo or buildah', ['push']),
   ...absent('images are not written to archives', 'use skopeo on the registry that the image is from', ['save']),

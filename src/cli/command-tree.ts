@@ -3,7 +3,7 @@
  * run. To add one, write its implementation under commands/ and name it here.
  */
 
-import { ABSENT_COMMANDS, ABSENT_NETWORK_COMMANDS, ABSENT_SWARM_COMMANDS } from './absent-commands.ts';
+import { ABSENT_COMMANDS, ABSENT_NETWORK_COMMANDS } from './absent-commands.ts';
 import { CA } from './ca-tree.ts';
 import { CLIENT } from './client-tree.ts';
 import {
@@ -23,6 +23,7 @@ import { CONFIG, SECRET } from './payload-tree.ts';
 import { SERVICE } from './service-tree.ts';
 import { STACK } from './stack-tree.ts';
 import { command, group, OPTIONS } from './tree-parts.ts';
+import { UNLOCK, UNLOCK_KEY } from './unlock-tree.ts';
 import { VOLUME } from './volume-tree.ts';
 
 const NODE: CommandGroup = group('node', 'Manage Swarm nodes', [
@@ -243,7 +244,8 @@ const SWARM: readonly CommandNode[] = [
     NO_ARGUMENTS,
     async () => (await import('./commands/cluster/update.ts')).update,
   ),
-  ...ABSENT_SWARM_COMMANDS,
+  UNLOCK,
+  UNLOCK_KEY,
 ];
 
 const INFO = command(

@@ -12,7 +12,12 @@ export interface CliEnvironment {
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
   /** The whole of standard input, in pieces. */
-  readonly stdin: { readonly isTerminal: boolean; chunks(): AsyncIterable<Uint8Array> };
+  readonly stdin: {
+    readonly isTerminal: boolean;
+    chunks(): AsyncIterable<Uint8Array>;
+    /** What is typed is not shown, and comes key by key, until the returned function is called. On a terminal only. */
+    hideInput?(): () => void;
+  };
   readonly variables: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   /** Calls back on Ctrl-C until the returned function is called; without a callback Ctrl-C ends the process. */

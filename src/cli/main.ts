@@ -23,7 +23,14 @@ function processEnvironment(): CliEnvironment {
     stdout: processOutput(process.stdout),
     stderr: processOutput(process.stderr),
     // A library may have opened it already and made its descriptor non-blocking: a second reader would fail with EAGAIN.
-    stdin: { isTerminal: isatty(0), chunks: () => process.stdin },
+    stdin: {
+      isTerminal: isatty(0),
+      chunks: () => process.stdin,
+      hideInput: () => {
+        process.stdin.setRawMode(true);
+        return () => process.stdin.setRawMode(false);
+      },
+    },
     variables: process.env,
     clock: systemClock,
     onInterrupt: (callback) => {

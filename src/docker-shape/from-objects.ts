@@ -205,6 +205,13 @@ export function nodeShape(node: Node, root: TrustRoot = NO_ROOT): StructData {
       Message: status?.message,
       Addr: status?.address,
     },
+    Drain: node.drain && {
+      StartedAt: node.drain.startedAtMs,
+      CompletedAt: node.drain.completedAtMs || undefined,
+      Total: node.drain.total,
+      Left: node.drain.left,
+      Message: node.drain.message,
+    },
     ManagerStatus: managerStatus && {
       Leader: managerStatus.leader,
       Reachability: managerStatus.reachable ? 'reachable' : 'unreachable',
@@ -303,7 +310,7 @@ export function clusterSpecShape(spec: ClusterSpec | undefined): ClusterSpecShap
     Dispatcher: { HeartbeatPeriod: (spec?.dispatcher?.heartbeatPeriodMs ?? DEFAULT_HEARTBEAT_MS) * NS_PER_MS },
     CAConfig: { NodeCertExpiry: (spec?.ca?.nodeCertExpiryMs ?? DEFAULT_CERT_EXPIRY_MS) * NS_PER_MS },
     TaskDefaults: {},
-    EncryptionConfig: { AutoLockManagers: false },
+    EncryptionConfig: { AutoLockManagers: spec?.encryption?.autoLockManagers ?? false },
     Policy: policyShape(spec?.policy),
   };
 }

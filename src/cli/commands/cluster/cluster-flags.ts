@@ -1,6 +1,6 @@
 /** Flags about the whole swarm, which `init` and `update` share. */
 import { ClusterSpec, NetworkConfig } from '#gen/swarm/v1/specs.ts';
-import { type AnyFlag, boolFlag, type FlagValues, refusedFlag, valueFlag } from '../../flags.ts';
+import { type AnyFlag, boolFlag, type FlagValues, valueFlag } from '../../flags.ts';
 import { durationMs, integer, unsigned } from '../../values/scalars.ts';
 import { PLACEMENT_STRATEGY } from '../service/service-flags.ts';
 import { CLEANUP_FLAGS, nodeConfigOf } from './cleanup-flags.ts';
@@ -83,10 +83,8 @@ const STRATEGY = {
   shownDefault: '"spread"',
 };
 
-const AUTOLOCK = {
-  because: 'this release does not lock managers',
-  hint: 'keep the state directory on an encrypted disk, and leave the flag out',
-};
+/** Docker's words differ between `init` and `update`; this is what it does in both. */
+export const AUTOLOCK = boolFlag({ name: 'autolock', usage: 'Change manager autolocking' });
 
 export const CLUSTER_FLAGS: readonly AnyFlag[] = [
   CERT_EXPIRY,
@@ -102,7 +100,7 @@ export const CLUSTER_FLAGS: readonly AnyFlag[] = [
   STRATEGY,
   ...CLEANUP_FLAGS,
   ...POLICY_FLAGS,
-  refusedFlag('autolock', false, AUTOLOCK),
+  AUTOLOCK,
   EXTERNAL_CA,
 ];
 
@@ -132,10 +130,17 @@ export function clusterSpecOf(flags: FlagValues, before: ClusterSpec | undefined
       saveIntervalMs: flags.value(SNAPSHOT_SAVE_INTERVAL) ?? spec.log?.saveIntervalMs,
       savesKept: flags.value(SNAPSHOT_SAVE_KEEP) ?? spec.log?.savesKept,
     },
+    ...encryptionOf(flags),
     ...networkConfigOf(flags, spec.network),
     ...nodeConfigOf(flags, spec.nodes),
     ...policyOf(flags, spec.policy),
   };
+}
+
+/** Nothing where it was not given: managers of older releases know no such setting. */
+function encryptionOf(flags: FlagValues): Partial<Pick<ClusterSpec, 'encryption'>> {
+  const autoLockManagers = flags.value(AUTOLOCK);
+  return autoLockManagers === undefined ? {} : { encryption: { autoLockManagers } };
 }
 
 /** Nothing where nothing was ever asked for: managers of older releases know no such settings. */

@@ -95,6 +95,7 @@ function runtimesText(runtimes: Readonly<Record<string, string>>): string {
 
 function swarmLines(answer: GetInfoResponse): readonly string[] {
   const lines = [` Swarm: ${LOCAL_NODE_STATES[answer.state]}`];
+  if (answer.state === LocalNodeState.LOCKED) return lines;
   if (answer.state === LocalNodeState.INACTIVE || answer.state === LocalNodeState.UNSPECIFIED)
     return answer.error === '' ? lines : [...lines, `  Error: ${answer.error}`];
   lines.push(`  NodeID: ${answer.nodeId}`);
@@ -149,7 +150,7 @@ function managerLines(answer: GetInfoResponse): readonly string[] {
     `   Heartbeat Period: ${periodText(spec.Dispatcher.HeartbeatPeriod)}`,
     '  CA Configuration:',
     `   Expiry Duration: ${humanDuration(spec.CAConfig.NodeCertExpiry)}`,
-    '  Autolock Managers: false',
+    `  Autolock Managers: ${cluster?.spec?.encryption?.autoLockManagers === true}`,
     '  Root Rotation In Progress: false',
   ];
 }

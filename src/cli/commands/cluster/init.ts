@@ -14,6 +14,7 @@ import {
   SKIP_PREFLIGHT,
 } from './node-flags.ts';
 import { CA_CERT, CA_KEY, pemOf, withExternalCas } from './root-flags.ts';
+import { unlockText } from './unlock-text.ts';
 
 const UINT32_MAX = 2 ** 32 - 1;
 
@@ -111,6 +112,7 @@ async function initSwarm({ context, flags }: Invocation): Promise<void> {
   printLine(context, `Swarm initialized: current node (${response.nodeId}) is now a manager.\n`);
   printLine(context, joinText('worker', response.workerToken, response.managerAddress));
   printLine(context, "To add a manager to this swarm, run 'swarm join-token manager' and follow the instructions.");
+  if (response.unlockKey !== '') printLine(context, `\n${unlockText(response.unlockKey)}`);
 }
 
 /** Who loses a majority of managers keeps the settings of the swarm: they are changed afterwards. */

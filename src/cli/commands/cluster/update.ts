@@ -1,7 +1,8 @@
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
-import { CLUSTER_FLAGS, clusterSpecOf } from './cluster-flags.ts';
+import { AUTOLOCK, CLUSTER_FLAGS, clusterSpecOf } from './cluster-flags.ts';
 import { withExternalCas } from './root-flags.ts';
+import { unlockText } from './unlock-text.ts';
 
 export const update: CommandImplementation = {
   flags: CLUSTER_FLAGS,
@@ -24,6 +25,15 @@ async function updateCluster({ context, flags, showHelp }: Invocation): Promise<
   const { warnings } = await api.control.updateCluster({ version: cluster?.version ?? 0, spec });
   for (const warning of warnings) printWarning(context, `warning: ${warning}`);
   printLine(context, 'Swarm updated.');
+  if (flags.value(AUTOLOCK) === true) {
+    const { unlockKey } = await api.unlockKey.getUnlockKey({});
+    if (unlockKey !== '') printLine(context, unlockText(unlockKey));
+  }
+  if (flags.value(AUTOLOCK) === false && cluster?.spec?.encryption?.autoLockManagers === true)
+    printLine(
+      context,
+      'Managers keep their keys in the clear again; those that are down now need the unlock key once more.',
+    );
   if (spec.ca?.nodeCertExpiryMs !== cluster?.spec?.ca?.nodeCertExpiryMs)
     printLine(
       context,

@@ -49,6 +49,7 @@ import {
   RemoveStackRequest,
   StackService,
 } from '#gen/swarm/v1/stacks.ts';
+import { UnlockKeyService } from '#gen/swarm/v1/unlock.ts';
 import { VolumeService } from '#gen/swarm/v1/volumes.ts';
 import type { ControlApi } from '#manager/control/index.ts';
 import type { ServiceDefinition } from '#proto/codec.ts';
@@ -208,6 +209,15 @@ function clientsClient({ clients }: ControlApi): SwarmApi['clients'] {
   });
 }
 
+/** The same for the key that unlocks managers. */
+function unlockKeyClient({ unlockKeys }: ControlApi): SwarmApi['unlockKey'] {
+  const caller = { author: 'test' };
+  return scriptedClient(UnlockKeyService, {
+    getUnlockKey: async () => unlockKeys.get(caller),
+    rotateUnlockKey: async () => unlockKeys.rotate(caller),
+  });
+}
+
 /** The same for the root. */
 function rootCaClient({ rootCa }: ControlApi): SwarmApi['rootCa'] {
   const caller = { author: 'test' };
@@ -226,6 +236,7 @@ export function fakeApi(control: ControlApi): SwarmApi {
     rebalance: rebalanceClient(control),
     rollouts: rolloutsClient(control),
     rootCa: rootCaClient(control),
+    unlockKey: unlockKeyClient(control),
     jobs: jobsClient(control),
     volumes: scriptedClient(VolumeService, {}),
     stacks: stacksClient(control),
