@@ -68,8 +68,9 @@ function apiOf(client: SwarmClient, name: string, settle: () => Promise<void>): 
     containers: localOnly(ContainerService, name, 'containers of `swarm run` belong to one machine'),
     snapshots: localOnly(SnapshotService, name, 'snapshots are for root of a manager'),
   };
-  // The client makes its services when they are asked for; it stays behind what is this one's own.
-  return Object.assign(Object.create(client) as SwarmClient, own, { close: () => client.close() });
+  // The client's own are getters, which may be defined anew but not set.
+  for (const [key, value] of Object.entries(own)) Object.defineProperty(client, key, { value, enumerable: true });
+  return client;
 }
 
 function checkTime(
