@@ -94,7 +94,7 @@ export class AuditWriter {
       await this.#catchUp(this.#log, view);
       let waiting: AuditEntry[] = [];
       let writing: Promise<void> | undefined;
-      let failed: unknown;
+      let failed: SwarmError | undefined;
       let hasBegun = view.cluster() !== undefined;
       const flush = (log: AuditLog): void => {
         const entries = waiting;
@@ -107,7 +107,7 @@ export class AuditWriter {
           },
           (thrown: unknown) => {
             writing = undefined;
-            failed = thrown;
+            failed = SwarmError.from(thrown);
             commits.close();
           },
         );

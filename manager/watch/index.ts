@@ -1,1 +1,2 @@
+export { type EventFeed, listEvents } from './list-events.ts';
 export { type Redactor, type WatchSource, watchStore } from './watch.ts';

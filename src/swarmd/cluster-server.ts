@@ -7,6 +7,7 @@ import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { DispatcherService } from '#gen/swarm/v1/dispatcher.ts';
 import { DoctorService } from '#gen/swarm/v1/doctor.ts';
+import { EventService } from '#gen/swarm/v1/events.ts';
 import { HealthService } from '#gen/swarm/v1/health.ts';
 import { JobService } from '#gen/swarm/v1/jobs.ts';
 import { LogBrokerService, LogsService } from '#gen/swarm/v1/logs.ts';
@@ -23,12 +24,14 @@ import { type GrpcPeerTransport, raftHandlers } from '#manager/raft/index.ts';
 import { RpcServer } from '#proto/grpc/server.ts';
 import { admitClient } from './admit-client.ts';
 import { admitNode, roleOfNode, strangerProblem } from './admit-node.ts';
+import { explainStranger } from './explain-stranger.ts';
 import { caHandlers } from './handlers/ca-handlers.ts';
 import { clientHandlers } from './handlers/client-handlers.ts';
 import { containerHandlers } from './handlers/container-handlers.ts';
 import { controlHandlers } from './handlers/control-handlers.ts';
 import { dispatcherHandlers } from './handlers/dispatcher-handlers.ts';
 import { doctorHandlers } from './handlers/doctor-handlers.ts';
+import { eventHandlers } from './handlers/event-handlers.ts';
 import { healthHandlers } from './handlers/health-handlers.ts';
 import { jobHandlers } from './handlers/job-handlers.ts';
 import { logBrokerHandlers, logsHandlers } from './handlers/logs-handlers.ts';
@@ -74,6 +77,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       clusterId: () => identity.clusterId,
       admit: (caller, path) => admitNode(manager, caller, path),
       admitClient: (caller) => admitClient(manager, caller),
+      explainStranger: (untrusted) => explainStranger(manager, untrusted),
       roleOf: (caller, path) => roleOfNode(manager, caller, path),
     },
     logger: options.logger.with({ part: 'cluster-server' }),
@@ -84,6 +88,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   server.addService(ContainerService, containerHandlers(manager));
   server.addService(DispatcherService, dispatcherHandlers(manager));
   server.addService(DoctorService, doctorHandlers(manager));
+  server.addService(EventService, eventHandlers(manager));
   server.addService(LogBrokerService, logBrokerHandlers(manager));
   server.addService(LogsService, logsHandlers(manager));
   server.addService(SecretService, secretHandlers(manager));

@@ -13,6 +13,7 @@ import type { RpcServer } from '#proto/grpc/server.ts';
 import { certificateMetrics } from './certificate-metrics.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import type { Engine } from './engine.ts';
+import { auditHandlers } from './handlers/audit-handlers.ts';
 import { localContainerHandlers } from './handlers/local-container-handlers.ts';
 import { notAManager } from './handlers/manager-access.ts';
 import { nodeHandlers } from './handlers/node-handlers.ts';
@@ -92,6 +93,7 @@ export class Daemon {
       images: engine.imageHandlers,
       containers: localContainerHandlers({ membership, executor: engine.executor }),
       snapshots,
+      audit: auditHandlers(paths.audit),
       logger,
     });
     if (options.metricsAddress !== undefined) this.#metrics = await this.#serveMetrics(options.metricsAddress);

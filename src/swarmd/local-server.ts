@@ -1,9 +1,11 @@
 /** The local API: everything, for root of this host, on a socket. */
 import type { Logger } from '#common/log.ts';
+import { AuditService } from '#gen/swarm/v1/audit.ts';
 import { ClientService } from '#gen/swarm/v1/clients.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { DoctorService } from '#gen/swarm/v1/doctor.ts';
+import { EventService } from '#gen/swarm/v1/events.ts';
 import { HealthService } from '#gen/swarm/v1/health.ts';
 import type { ImageService } from '#gen/swarm/v1/images.ts';
 import { ImageService as ImageServiceDefinition } from '#gen/swarm/v1/images.ts';
@@ -24,6 +26,7 @@ import { RpcServer } from '#proto/grpc/server.ts';
 import { clientHandlers } from './handlers/client-handlers.ts';
 import { controlHandlers } from './handlers/control-handlers.ts';
 import { doctorHandlers } from './handlers/doctor-handlers.ts';
+import { eventHandlers } from './handlers/event-handlers.ts';
 import { healthHandlers } from './handlers/health-handlers.ts';
 import { jobHandlers } from './handlers/job-handlers.ts';
 import { logsHandlers } from './handlers/logs-handlers.ts';
@@ -45,6 +48,7 @@ export interface LocalServerOptions {
   readonly images: Handlers<typeof ImageService> | undefined;
   readonly containers: Handlers<typeof ContainerService>;
   readonly snapshots: Handlers<typeof SnapshotService>;
+  readonly audit: Handlers<typeof AuditService>;
   readonly logger: Logger;
 }
 
@@ -60,6 +64,8 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Rpc
   server.addService(ContainerService, open(options.containers));
   server.addService(SnapshotService, open(options.snapshots));
   server.addService(DoctorService, open(doctorHandlers(manager)));
+  server.addService(EventService, open(eventHandlers(manager)));
+  server.addService(AuditService, options.audit);
   server.addService(LogsService, open(logsHandlers(manager)));
   server.addService(SecretService, open(secretHandlers(manager)));
   server.addService(JobService, open(jobHandlers(manager)));

@@ -6,6 +6,7 @@ import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
 import type { ManagerPeer } from '#gen/swarm/v1/objects.ts';
 import type { RaftMember } from '#gen/swarm/v1/raft.ts';
+import { AuditWriter, DEFAULT_AUDIT_CONFIG } from '#manager/audit/index.ts';
 import { Backups } from '#manager/backup/index.ts';
 import { CA_CONFIG, CertificateAuthority, ClientCertificates } from '#manager/ca/index.ts';
 import { ControlApi, type ImagePinner } from '#manager/control/index.ts';
@@ -31,6 +32,8 @@ export interface ManagerOptions {
   readonly logDirectory: string;
   /** Where scheduled saves of the swarm go. */
   readonly snapshotDirectory: string;
+  /** Where the record of what is done to the swarm goes. */
+  readonly auditDirectory: string;
   /** They seal the log. */
   readonly keys: DataKeys;
   readonly identity: NodeIdentity;
@@ -63,6 +66,7 @@ export class ManagerRole {
   readonly networkDoctor: NetworkDoctor;
   readonly metrics: ManagerMetrics;
   readonly backups: Backups;
+  readonly audit: AuditWriter;
   /** Brings what only the leader does to the leader. */
   readonly leaderCalls: LeaderCalls;
   readonly #leaderParts: LeaderParts;
@@ -131,6 +135,14 @@ export class ManagerRole {
       clock,
       logger: logger.with({ part: 'backup' }),
     });
+    this.audit = new AuditWriter({
+      directory: options.auditDirectory,
+      store,
+      clock,
+      random,
+      logger: logger.with({ part: 'audit' }),
+      config: DEFAULT_AUDIT_CONFIG,
+    });
     this.#leaderParts = this.#makeLeaderParts();
   }
 
@@ -158,6 +170,7 @@ export class ManagerRole {
     this.#prepareCalls();
     tuneLog(this.log, this.store.view().cluster());
     this.backups.start();
+    this.audit.start();
     this.#leadershipChanged(this.log.leadership());
   }
 
@@ -209,6 +222,7 @@ export class ManagerRole {
     await this.handOver();
     for (const stop of this.#unsubscribe) stop();
     await this.backups.close();
+    await this.audit.close();
     await this.#leaderParts.stop('the manager is shutting down');
     this.leaderCalls.close();
     await this.store.close();

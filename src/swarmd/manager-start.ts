@@ -44,6 +44,7 @@ export async function makeManager(start: ManagerStart): Promise<ManagerRole> {
   return new ManagerRole({
     logDirectory: paths.log,
     snapshotDirectory: paths.snapshots,
+    auditDirectory: paths.audit,
     keys,
     identity,
     origin: originOf(start),

@@ -24,6 +24,8 @@ export interface Paths {
   readonly secretsRun: string;
   /** Scheduled saves of the swarm; they stay when the node leaves. */
   readonly snapshots: string;
+  /** What was done to the swarm; it stays when the node leaves. */
+  readonly audit: string;
   readonly lock: string;
 }
 
@@ -47,6 +49,7 @@ export function pathsOf(stateDir: string, runDir: string): Paths {
     volumesRun: `${runDir}/volumes`,
     secretsRun: `${runDir}/secrets`,
     snapshots: `${stateDir}/snapshots`,
+    audit: `${stateDir}/audit`,
     lock: `${runDir}/swarmd.lock`,
   };
 }

@@ -18,7 +18,7 @@ export type ManagerAccess = () => ManagerRole;
 /** What the API needs of a manager. */
 export interface ServingManager {
   readonly nodeId: string;
-  readonly store: Pick<ReplicatedStore, 'view' | 'readBarrier'>;
+  readonly store: Pick<ReplicatedStore, 'view' | 'readBarrier' | 'viewAndWatch'>;
   readonly control: ControlApi;
   readonly authority: CertificateAuthority;
   /** Works on the leader only. */

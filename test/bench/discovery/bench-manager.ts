@@ -64,6 +64,7 @@ export class BenchManager {
     const role = new ManagerRole({
       logDirectory,
       snapshotDirectory: join(directory, 'snapshots'),
+      auditDirectory: join(directory, 'audit'),
       keys: { current: dataKey },
       identity,
       origin: { kind: 'resume' },

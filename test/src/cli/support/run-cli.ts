@@ -1,6 +1,7 @@
 /** The command line in this process: captured output, a clock by hand, the fixture's swarm behind it. */
 
 import { ManualClock } from '#common/clock.ts';
+import { AuditService } from '#gen/swarm/v1/audit.ts';
 import {
   ClientService,
   CreateClientRequest,
@@ -18,6 +19,7 @@ import {
 } from '#gen/swarm/v1/containers.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { CheckNetworksResponse, DoctorService, NetworkCheckSummary } from '#gen/swarm/v1/doctor.ts';
+import { EventService } from '#gen/swarm/v1/events.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
 import { JobService, RunJobRequest, StopJobRequest } from '#gen/swarm/v1/jobs.ts';
 import { LogsService } from '#gen/swarm/v1/logs.ts';
@@ -232,6 +234,8 @@ export function fakeApi(control: ControlApi): SwarmApi {
   return {
     target: { kind: 'socket', name: '/run/test.sock' },
     control: controlClient(control),
+    audit: scriptedClient(AuditService, {}),
+    events: scriptedClient(EventService, {}),
     clients: clientsClient(control),
     rebalance: rebalanceClient(control),
     rollouts: rolloutsClient(control),
