@@ -1,3 +1,4 @@
+export { authorityWarnings } from './authority-warnings.ts';
 export type { CaStore, CaView } from './ca-store.ts';
 export {
   type CaCaller,

@@ -23,6 +23,8 @@ export interface IncomingListener {
 export interface AuthContext {
   /** Present when TLS has verified it. */
   readonly sslPeerCertificate?: PeerCertificate | undefined;
+  /** DER of one that TLS has not verified. Good for telling the caller why it is a stranger, and for nothing else. */
+  readonly untrustedCertificate?: Buffer | undefined;
 }
 
 /** What does not change between the calls of a connection. */
@@ -220,10 +222,14 @@ export class IncomingCall {
 function factsOf({ socket }: Http2Session): ConnectionFacts {
   const { remoteAddress, remotePort } = socket;
   const peer = remoteAddress === undefined ? 'unknown' : `${remoteAddress}:${remotePort ?? 0}`;
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return { peer, authContext: {} };
+  if (!(socket instanceof TLSSocket)) return { peer, authContext: {} };
   const certificate = socket.getPeerCertificate();
   const isGiven = (certificate.raw as Buffer | undefined) !== undefined;
-  return { peer, authContext: isGiven ? { sslPeerCertificate: certificate } : {} };
+  if (!isGiven) return { peer, authContext: {} };
+  return {
+    peer,
+    authContext: socket.authorized ? { sslPeerCertificate: certificate } : { untrustedCertificate: certificate.raw },
+  };
 }
 
 function timeoutOf(header: string | string[] | undefined): number | undefined {

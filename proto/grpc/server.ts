@@ -38,6 +38,8 @@ export interface CertificateTrust {
   readonly admit?: ((caller: PeerIdentity, path: string) => SwarmError | undefined) | undefined;
   /** The same for a client from outside of the swarm, one that was revoked, say. All are refused when left out. */
   readonly admitClient?: ((caller: ClientIdentity) => SwarmError | undefined) | undefined;
+  /** Why a caller is a stranger that showed a certificate (DER) which TLS has not verified; undefined for the usual. */
+  readonly explainStranger?: ((untrustedCertificate: Buffer) => SwarmError | undefined) | undefined;
   /** The role that the caller has by now; a certificate outlives a demotion. That of the certificate when left out. */
   readonly roleOf?: ((caller: PeerIdentity, path: string) => NodeRoleName) | undefined;
 }
@@ -142,7 +144,7 @@ export class RpcServer {
       origin = { ...origin, caller: this.#callerOf(incoming, path) };
       origin = this.#originOf(incoming, path, origin);
       const refusal = refuseCall(path, origin.caller);
-      if (refusal !== undefined) throw refusal;
+      if (refusal !== undefined) throw this.#strangerProblem(incoming, origin.caller) ?? refusal;
     } catch (error) {
       incoming.fail(error);
       this.#finished(path, origin.caller, 0, SwarmError.from(error));
@@ -163,6 +165,13 @@ export class RpcServer {
     const identity = trust.identify(incoming);
     if (identity === undefined) return { kind: 'anonymous' };
     return this.#certified(trust, identity, path);
+  }
+
+  #strangerProblem(incoming: IncomingCall, caller: Caller): SwarmError | undefined {
+    const { trust } = this.#options;
+    const { untrustedCertificate } = incoming.getAuthContext();
+    if (caller.kind !== 'anonymous' || trust.kind === 'local' || untrustedCertificate === undefined) return undefined;
+    return trust.explainStranger?.(untrustedCertificate);
   }
 
   /** Who made the call: whoever is connected, or whoever that manager names. */

@@ -5,6 +5,7 @@ import {
   JoinTokens,
   type Node,
   NodeCertificate,
+  NodeState,
   type RootCa,
   type RootRotation,
 } from '#gen/swarm/v1/objects.ts';
@@ -117,7 +118,13 @@ function leftBehindChanges(
   for (const node of leftBehind.size === 0 ? [] : nodes) {
     if (progressOf(node, target, leftBehind).phase !== 'left-behind') continue;
     const certificate = node.certificate ?? NodeCertificate.create({ role: node.role });
-    const object = { ...node, certificate: { ...certificate, state: IssuanceState.FAILED, error: LEFT_BEHIND } };
+    const { status } = node;
+    const isAway = status !== undefined && status.state !== NodeState.READY;
+    const object = {
+      ...node,
+      certificate: { ...certificate, state: IssuanceState.FAILED, error: LEFT_BEHIND },
+      status: isAway ? { ...status, message: LEFT_BEHIND } : status,
+    };
     changes.push({ kind: 'update', table: 'node', object });
   }
   return changes;

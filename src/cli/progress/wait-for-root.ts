@@ -93,7 +93,7 @@ function show(lines: ProgressLines, progress: RotationProgress | undefined, prob
   const { total, certified, trusting, missing } = progress;
   lines.show({ id: '  rotated TLS certificates', text: `${certified}/${total} nodes` });
   lines.show({ id: '  rotated CA certificates', text: `${trusting}/${total} nodes` });
-  if (problem !== '') lines.show({ id: '  waits for', text: waitsFor(missing) });
+  if (problem !== '' && missing.length > 0) lines.show({ id: '  waits for', text: waitsFor(missing) });
 }
 
 /** `web-3 (is not reachable: ...), web-4 (...) and 2 more`. */

@@ -127,9 +127,10 @@ function removalText(departure: Departure | undefined): string {
 
 /** What needs somebody's attention, though the node does its work. */
 function warningsOf(manager: ManagerRole | undefined): readonly string[] {
-  const problems = [manager?.log.dispute(), manager?.backups.status.problem];
-  return problems.flatMap((problem) => {
+  if (manager === undefined) return [];
+  const problems = [manager.log.dispute(), manager.backups.status.problem].flatMap((problem) => {
     if (problem === undefined) return [];
     return [problem.hint === undefined ? problem.message : `${problem.message}; ${problem.hint}`];
   });
+  return [...problems, ...authorityWarnings(manager.store.view(), Date.now())];
 }
