@@ -6,6 +6,7 @@ import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { removalChanges } from '#manager/membership/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import type { Decision } from './decision.ts';
+import { withNodeSpec } from './node-drains.ts';
 import { checkRoleChange, type ManagerMember } from './node-roles.ts';
 import { findNode } from './references.ts';
 import { validateLabels } from './validate-labels.ts';
@@ -27,7 +28,7 @@ export function updateNode(
   const { desiredRole } = request.spec;
   if (desiredRole !== current.spec?.desiredRole) checkRoleChange(view, current, desiredRole, members);
   validateLabels('node labels', request.spec.labels);
-  const node = { ...current, spec: request.spec };
+  const node = withNodeSpec(view, current, request.spec);
   return { result: node, changes: [{ kind: 'update', table: 'node', object: node }] };
 }
 

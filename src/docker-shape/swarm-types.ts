@@ -268,6 +268,16 @@ export const NODE = struct('swarm.Node', {
     ),
   }),
   Status: struct('swarm.NodeStatus', { 'State?': named('swarm.NodeState'), 'Message?': STRING, 'Addr?': STRING }),
+  // Docker has none: how far the drain of the node is.
+  '+Drain?': pointer(
+    struct('swarm.DrainStatus', {
+      'StartedAt?': pointer(TIME),
+      'CompletedAt?': pointer(TIME),
+      Total: UINT,
+      Left: UINT,
+      'Message?': STRING,
+    }),
+  ),
   'ManagerStatus?': pointer(
     struct('swarm.ManagerStatus', {
       'Leader?': BOOL,

@@ -6,6 +6,7 @@ import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { SwarmApi } from '../api.ts';
 import { CliError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
+import { mayPass } from './passing-errors.ts';
 import { progressLines } from './progress-lines.ts';
 
 export interface RoleWait {
@@ -19,16 +20,6 @@ export interface RoleWait {
 const POLL_MS = 200;
 /** A renewal of the certificate, a snapshot of the state over the network, and the removal of a leader fit many times. */
 const TIMEOUT_MS = 60_000;
-
-/** What may pass by itself while managers come and go. */
-const PASSING: ReadonlySet<string> = new Set([
-  'no-quorum',
-  'not-leader',
-  'leadership-lost',
-  'timeout',
-  'connection-failed',
-  'shutting-down',
-]);
 
 /** Progress goes to standard error: what scripts read is Docker's line alone. Throws a CliError when time is up. */
 export async function waitForRole({ context, node, reference, role }: RoleWait): Promise<'done' | 'interrupted'> {
@@ -73,7 +64,7 @@ async function look(api: SwarmApi, id: string, role: RoleWait['role']): Promise<
     if (!(thrown instanceof SwarmError)) throw thrown;
     // It was this node that was demoted: it cannot be asked any more.
     if (thrown.reason === 'not-a-manager' && role === NodeRole.WORKER) return undefined;
-    if (PASSING.has(thrown.reason)) return `waiting for the managers to answer: ${thrown.message}`;
+    if (mayPass(thrown)) return `waiting for the managers to answer: ${thrown.message}`;
     throw thrown;
   }
 }

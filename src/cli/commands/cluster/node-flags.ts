@@ -2,7 +2,7 @@
 import type { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { CliError } from '../../cli-errors.ts';
 import { boolFlag, type FlagValues, stringFlag } from '../../flags.ts';
-import { AVAILABILITIES } from '../node/node-update.ts';
+import { AVAILABILITIES } from '../node/availabilities.ts';
 
 export const ADVERTISE_ADDR = stringFlag({
   name: 'advertise-addr',

@@ -8,8 +8,9 @@ import { formatList, type ListView } from '../../format/list-format.ts';
 import { ago, capitalised, naturalOrder } from '../../format/texts.ts';
 import { groupFilters } from '../shared/filters.ts';
 import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS, wantsDocument } from '../shared/format-flags.ts';
+import { AVAILABILITIES } from './availabilities.ts';
 
-const FILTERS = ['id', 'label', 'membership', 'name', 'node.label', 'role'] as const;
+const FILTERS = ['availability', 'id', 'label', 'membership', 'name', 'node.label', 'role'] as const;
 
 export const nodeLs: CommandImplementation = {
   flags: [FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS],
@@ -24,6 +25,8 @@ export const nodeLs: CommandImplementation = {
 async function listNodes({ context, flags }: Invocation): Promise<void> {
   const filters = groupFilters(flags.list(FILTER), FILTERS);
   const roles = filters.role.map(roleOf);
+  const availabilities = filters.availability.map(availabilityOf);
+  for (const membership of filters.membership) checkMembership(membership);
   const api = await context.api();
   const request = {
     names: filters.name,
@@ -37,7 +40,10 @@ async function listNodes({ context, flags }: Invocation): Promise<void> {
     api.node.getInfo({}).then((info) => info.nodeId),
   ]);
   const accepted = filters.membership.every((membership) => membership === 'accepted') ? nodes : [];
-  const sorted = accepted.toSorted((a, b) => naturalOrder(hostname(a), hostname(b)));
+  const shown = accepted.filter(
+    ({ spec }) => availabilities.length === 0 || availabilities.includes(spec?.availability || NodeAvailability.ACTIVE),
+  );
+  const sorted = shown.toSorted((a, b) => naturalOrder(hostname(a), hostname(b)));
   context.stdout.write(
     formatList(nodeView(self, context.clock.now()), sorted, {
       format: flags.value(LIST_FORMAT),
@@ -51,6 +57,17 @@ function roleOf(text: string): NodeRole {
   if (text === 'manager') return NodeRole.MANAGER;
   if (text === 'worker') return NodeRole.WORKER;
   throw invalidField('filter', `invalid role filter '${text}'`, 'use manager or worker');
+}
+
+function availabilityOf(text: string): NodeAvailability {
+  if (Object.hasOwn(AVAILABILITIES, text)) return AVAILABILITIES[text as keyof typeof AVAILABILITIES];
+  throw invalidField('filter', `invalid availability filter '${text}'`, 'use active, pause or drain');
+}
+
+/** There are no nodes that wait to be let in: a token lets in, or nothing does. */
+function checkMembership(text: string): void {
+  if (text !== 'accepted' && text !== 'pending')
+    throw invalidField('filter', `invalid membership filter '${text}'`, 'use accepted or pending');
 }
 
 async function collect(pages: AsyncIterable<{ readonly nodes: readonly Node[] }>): Promise<readonly Node[]> {
@@ -85,7 +102,7 @@ function nodeView(self: string, nowMs: number): ListView<Node> {
   return {
     typeName: '*node.nodeContext',
     table:
-      '{{.ID}} {{if .Self}}*{{else}} {{ end }}\t{{.Hostname}}\t{{.StatusSince}}\t{{.Availability}}\t{{.ManagerStatus}}\t{{.EngineVersion}}',
+      '{{.ID}} {{if .Self}}*{{else}} {{ end }}\t{{.Hostname}}\t{{.StatusSince}}\t{{.Availability}}{{with .DrainLeft}} ({{.}} left){{end}}\t{{.ManagerStatus}}\t{{.EngineVersion}}',
     quiet: '{{.ID}}',
     raw: 'node_id: {{.ID}}\nhostname: {{.Hostname}}\nstatus: {{.Status}}\navailability: {{.Availability}}\nmanager_status: {{.ManagerStatus}}\n',
     quietRaw: 'node_id: {{.ID}}',
@@ -99,6 +116,11 @@ function nodeView(self: string, nowMs: number): ListView<Node> {
       Availability: {
         header: 'AVAILABILITY',
         value: ({ spec }) => capitalised(NODE_AVAILABILITIES[spec?.availability ?? NodeAvailability.ACTIVE]),
+      },
+      // Not Docker's. Empty for a node that is not drained, or is empty.
+      DrainLeft: {
+        header: '',
+        value: ({ drain }) => (drain === undefined || drain.left === 0 ? '' : String(drain.left)),
       },
       ManagerStatus: { header: 'MANAGER STATUS', value: managerStatus },
       EngineVersion: { header: 'ENGINE VERSION', value: ({ description }) => description?.engine?.version ?? '' },

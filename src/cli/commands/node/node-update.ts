@@ -1,17 +1,15 @@
-import type { NodeSpec } from '#gen/swarm/v1/specs.ts';
-import { NodeAvailability, NodeRole, NodeSpec as NodeSpecCodec } from '#gen/swarm/v1/specs.ts';
+import { SwarmError } from '#common/errors.ts';
+import { NodeAvailability, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
+import type { SwarmApi } from '../../api.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
-import { printLine } from '../../context.ts';
+import { printLine, printWarning } from '../../context.ts';
 import { type FlagValues, listFlag, valueFlag } from '../../flags.ts';
+import { waitForDrain } from '../../progress/wait-for-drain.ts';
 import { label, toRecord } from '../../values/key-values.ts';
 import { oneOf } from '../../values/scalars.ts';
-
-export const AVAILABILITIES = {
-  active: NodeAvailability.ACTIVE,
-  pause: NodeAvailability.PAUSE,
-  drain: NodeAvailability.DRAIN,
-};
+import { AVAILABILITIES } from './availabilities.ts';
+import { drainOf, PARALLEL, TIMEOUT, WAIT } from './drain-flags.ts';
 
 const AVAILABILITY = valueFlag({
   name: 'availability',
@@ -34,19 +32,53 @@ const ROLE = valueFlag({
 });
 
 export const nodeUpdate: CommandImplementation = {
-  flags: [AVAILABILITY, LABEL_ADD, LABEL_RM, ROLE],
-  examples: ['swarm node update --availability drain node-b', 'swarm node update --label-add zone=a node-b'],
+  flags: [AVAILABILITY, LABEL_ADD, LABEL_RM, PARALLEL, ROLE, TIMEOUT, WAIT],
+  examples: [
+    'swarm node update --availability drain node-b',
+    'swarm node update --availability drain --parallel 2 --wait --timeout 10m node-b',
+    'swarm node update --label-add zone=a node-b',
+  ],
   argumentKind: 'node',
   run: updateNode,
 };
 
+/** A change of the node in between is read again; more often than this somebody works against us. */
+const ATTEMPTS = 8;
+
 async function updateNode({ context, flags, arguments: [reference = ''] }: Invocation): Promise<void> {
-  const api = await context.api();
-  const { node } = await api.control.getNode({ reference });
-  if (node === undefined) throw new CliError(`the daemon did not say what ${reference} is`);
-  const spec = changedSpec(node.spec ?? NodeSpecCodec.create({ desiredRole: node.role }), flags);
-  await api.control.updateNode({ id: node.id, version: node.version, spec });
+  const { id, isDrained } = await writeSpec(await context.api(), reference, flags);
+  if (flags.isSet(WAIT)) {
+    const timeoutMs = flags.value(TIMEOUT);
+    const outcome = await waitForDrain({ context, nodeId: id, reference, timeoutMs });
+    if (outcome === 'interrupted')
+      printWarning(context, `Operation continuing in background: node ${reference} is being drained.`);
+  } else if (isDrained && flags.given(AVAILABILITY)) {
+    printWarning(
+      context,
+      `Its tasks leave node ${reference}: \`swarm node inspect --pretty ${reference}\` shows how far it is.`,
+    );
+  }
   printLine(context, reference);
+}
+
+/** Everything at once or nothing: one write, decided on the node as it is then. */
+async function writeSpec(
+  api: SwarmApi,
+  reference: string,
+  flags: FlagValues,
+): Promise<{ readonly id: string; readonly isDrained: boolean }> {
+  for (let attempt = 1; ; attempt++) {
+    const { node } = await api.control.getNode({ reference });
+    if (node === undefined) throw new CliError(`the daemon did not say what ${reference} is`);
+    const spec = changedSpec(node.spec ?? NodeSpec.create({ desiredRole: node.role }), flags);
+    try {
+      await api.control.updateNode({ id: node.id, version: node.version, spec });
+      return { id: node.id, isDrained: spec.availability === NodeAvailability.DRAIN };
+    } catch (thrown) {
+      const isStale = thrown instanceof SwarmError && thrown.reason === 'out-of-sequence';
+      if (!isStale || attempt >= ATTEMPTS) throw thrown;
+    }
+  }
 }
 
 function changedSpec(spec: NodeSpec, flags: FlagValues): NodeSpec {
@@ -55,10 +87,12 @@ function changedSpec(spec: NodeSpec, flags: FlagValues): NodeSpec {
     if (!Object.hasOwn(labels, key)) throw new CliError(`key ${key} doesn't exist in node's labels`);
     delete labels[key];
   }
+  const availability = flags.value(AVAILABILITY) ?? spec.availability;
   return {
     ...spec,
     labels,
-    availability: flags.value(AVAILABILITY) ?? spec.availability,
+    availability,
     desiredRole: flags.value(ROLE) ?? spec.desiredRole,
+    drain: drainOf(flags, availability, spec),
   };
 }

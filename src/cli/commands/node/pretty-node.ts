@@ -1,7 +1,7 @@
 /** `node inspect --pretty`: Docker's page about a node. */
 import { binarySize } from '#common/size.ts';
 import { printTime } from '#common/template/print-value.ts';
-import { type Node, NodeState, type NodeTls } from '#gen/swarm/v1/objects.ts';
+import { type DrainStatus, type Node, NodeState, type NodeTls } from '#gen/swarm/v1/objects.ts';
 import { NODE_AVAILABILITIES, NODE_STATES } from '../../../docker-shape/from-objects.ts';
 import type { TrustRoot } from '../../../docker-shape/from-tls.ts';
 import { capitalised } from '../../format/texts.ts';
@@ -18,6 +18,7 @@ export function prettyNode(node: Node, root: TrustRoot): string {
   if (status !== undefined && status.message !== '')
     lines.push(` Message:              \t${capitalised(status.message)}`);
   lines.push(` Availability:         \t${capitalised(NODE_AVAILABILITIES[spec?.availability ?? 0])}`);
+  if (node.drain !== undefined) lines.push(...drainLines(node.drain));
   if (status !== undefined && status.address !== '') lines.push(` Address:\t\t${status.address}`);
   lines.push(...manager(node), ...machine(node), ...dataPathLines('', description?.dataPath));
   lines.push(...labels('Engine Labels:', description?.engine?.labels ?? {}));
@@ -29,6 +30,16 @@ function labels(title: string, map: Readonly<Record<string, string>>): readonly 
   const entries = Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1));
   if (entries.length === 0) return [];
   return [title, ...entries.map(([key, value]) => ` - ${key}${value === '' ? '' : `=${value}`}`)];
+}
+
+/** Not Docker's: its nodes are emptied at once. */
+function drainLines({ total, left, message, startedAtMs, completedAtMs }: DrainStatus): readonly string[] {
+  const isOver = completedAtMs > 0;
+  const time = printTime(isOver ? completedAtMs : startedAtMs).toLowerCase();
+  return [
+    ` Drain:\t\t\t${isOver ? `complete since ${time}` : `${left} of ${total} tasks left, since ${time}`}`,
+    ...(message === '' ? [] : [` Waits for:\t\t${message}`]),
+  ];
 }
 
 function tlsLines(tls: NodeTls | undefined, root: TrustRoot): readonly string[] {
