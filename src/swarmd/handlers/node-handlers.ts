@@ -7,6 +7,7 @@ import {
   StopTasksResponse,
 } from '#gen/swarm/v1/node.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import { authorityWarnings } from '#manager/ca/index.ts';
 import { redactCluster, validateNetworkDefaults } from '#manager/control/index.ts';
 import type { Handlers } from '#proto/grpc/methods.ts';
 import type { DaemonParts } from '../daemon-parts.ts';
