@@ -1,5 +1,6 @@
-import { type Authority, createRootAuthority, issueNodeCertificate } from '#certs/authority.ts';
-import { certificatesPem } from '#certs/certificate.ts';
+import { type Authority, createRootAuthority, issueClientCertificate, issueNodeCertificate } from '#certs/authority.ts';
+import { certificatesPem, parseCertificates } from '#certs/certificate.ts';
+import type { ClientRoleName } from '#certs/client-identity.ts';
 import { CERTIFICATE_CONFIG } from '#certs/config.ts';
 import type { NodeIdentity, NodeRoleName } from '#certs/identity.ts';
 import { generateKeyPair, publicKeyDer } from '#certs/key.ts';
@@ -48,4 +49,36 @@ export function testNode(authority: Authority, role: NodeRoleName, options: Test
 
 export function testAuthority(nowMs = Date.now()): Authority {
   return createRootAuthority(nowMs);
+}
+
+export interface TestClient extends TlsIdentity {
+  readonly clientId: string;
+  readonly role: ClientRoleName;
+  readonly serial: string;
+}
+
+export interface TestClientOptions extends Omit<TestNodeOptions, 'identity'> {
+  /** Of a client that has a certificate already. */
+  readonly clientId?: string;
+}
+
+/** A client from outside with a key and a certificate that the authority has signed. */
+export function testClient(authority: Authority, role: ClientRoleName, options: TestClientOptions = {}): TestClient {
+  const keys = generateKeyPair();
+  const clientId = options.clientId ?? newId(random);
+  const certificatePem = issueClientCertificate(authority, {
+    identity: { clientId, role, clusterId: options.clusterId ?? CLUSTER_ID },
+    publicKeyDer: publicKeyDer(keys.publicKey),
+    nowMs: options.nowMs ?? Date.now(),
+    lifetimeMs: options.lifetimeMs ?? CERTIFICATE_CONFIG.nodeLifetimeMs,
+  });
+  const [leaf] = parseCertificates(certificatePem);
+  return {
+    clientId,
+    role,
+    serial: leaf?.serial ?? '',
+    certificatePem,
+    privateKeyPem: privateKeyPem(keys.privateKey),
+    rootsPem: certificatesPem([authority.certificate]),
+  };
 }
