@@ -15,6 +15,7 @@ import {
   NO_ARGUMENTS,
   ONE_ARGUMENT,
   UP_TO_ONE_ARGUMENT,
+  UP_TO_TWO_ARGUMENTS,
 } from './command.ts';
 import { CONTEXT } from './context-tree.ts';
 import { IMAGE, IMAGE_BUILD, IMAGE_LOAD, IMAGE_LS, IMAGE_PULL, IMAGE_RM, IMAGE_TAG } from './image-tree.ts';
@@ -298,6 +299,20 @@ export const ROOT: CommandGroup = group('swarm', 'Services in containers on a sw
     AT_LEAST_ONE,
     async () => (await import('./commands/run/run.ts')).run,
     { flagsEndAtArgument: true },
+  ),
+  command(
+    'events',
+    'Show what is done to the swarm, and by whom',
+    OPTIONS,
+    NO_ARGUMENTS,
+    async () => (await import('./commands/events/events.ts')).events,
+  ),
+  command(
+    'audit',
+    'Show the record that this manager keeps of what was done, or verify it',
+    '[OPTIONS] [verify [FILE]]',
+    UP_TO_TWO_ARGUMENTS,
+    async () => (await import('./commands/events/audit.ts')).audit,
   ),
   command(
     'doctor',

@@ -46,6 +46,7 @@ export const NO_ARGUMENTS: ArgumentCount = { min: 0, max: 0 };
 export const ONE_ARGUMENT: ArgumentCount = { min: 1, max: 1 };
 export const TWO_ARGUMENTS: ArgumentCount = { min: 2, max: 2 };
 export const UP_TO_ONE_ARGUMENT: ArgumentCount = { min: 0, max: 1 };
+export const UP_TO_TWO_ARGUMENTS: ArgumentCount = { min: 0, max: 2 };
 export const AT_LEAST_ONE: ArgumentCount = { min: 1, max: Number.POSITIVE_INFINITY };
 export const ANY_ARGUMENTS: ArgumentCount = { min: 0, max: Number.POSITIVE_INFINITY };
 

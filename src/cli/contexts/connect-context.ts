@@ -2,6 +2,7 @@
 import type { CertifiedClient } from '#certs/client-identity.ts';
 import { SwarmError } from '#common/errors.ts';
 import { withDeadline } from '#common/system/deadline.ts';
+import { AuditService } from '#gen/swarm/v1/audit.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
 import { NodeService } from '#gen/swarm/v1/node.ts';
@@ -64,6 +65,7 @@ function apiOf(client: SwarmClient, name: string, settle: () => Promise<void>): 
   const own = {
     node,
     settle,
+    audit: localOnly(AuditService, name, 'every manager has an audit log of its own, on its disk'),
     images: localOnly(ImageService, name, 'every machine has images of its own, and pulls those of services by itself'),
     containers: localOnly(ContainerService, name, 'containers of `swarm run` belong to one machine'),
     snapshots: localOnly(SnapshotService, name, 'snapshots are for root of a manager'),
