@@ -2,6 +2,7 @@
  * The thread that owns agent.db: node:sqlite is synchronous, and the event loop of the daemon must not wait for disks.
  * Every message is one transaction; all messages that have queued up meanwhile become one transaction together.
  */
+import { chmodSync, closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 
@@ -32,6 +33,7 @@ export interface LoadedRows {
 
 /** Version of the tables; a database of a newer release is refused rather than guessed at. */
 const FORMAT = 1;
+const PRIVATE = 0o600;
 
 const SQL = {
   putTask:
@@ -53,7 +55,17 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 `;
 
+/**
+ * What tasks are started with is nobody else's business: before anything is written, and for what an earlier release has
+ * left. The files beside the database get its mode.
+ */
+function keepPrivate(path: string): void {
+  closeSync(openSync(path, 'a', PRIVATE));
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, PRIVATE);
+}
+
 function open(path: string): DatabaseSync {
+  keepPrivate(path);
   const database = new DatabaseSync(path);
   // WAL with NORMAL survives the death of the process; a power cut may lose the last moments, and takes the containers
   // with it anyway.

@@ -3,7 +3,7 @@
  * whose owner is dead does not answer and is taken over.
  */
 
-import { unlink } from 'node:fs/promises';
+import { chmod, unlink } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { SwarmError } from '#common/errors.ts';
 import { socketAnswers } from '#common/system/socket-answers.ts';
@@ -26,6 +26,7 @@ export async function acquireLock(runDir: string): Promise<void> {
     server.once('error', reject);
     server.listen(path, () => resolve(server));
   });
+  await chmod(path, 0o600);
   lock.unref();
 }
 
