@@ -1,5 +1,7 @@
 /** `swarm init`: the first objects of a new cluster, in a new log, before anything says that this host is a member. */
+
 import type { IdentityStore } from '#agent/identity/index.ts';
+import { writeAuthor } from '#common/author.ts';
 import type { HostPort } from '#common/host-port.ts';
 import type { InitSwarmRequest } from '#gen/swarm/v1/node.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
@@ -46,11 +48,14 @@ export async function foundCluster(
   const store = new ReplicatedStore({ log, logger: logger.with({ part: 'store' }), clock, random });
   try {
     await store.start();
-    await store.commit([
-      { kind: 'create', table: 'cluster', object: cluster },
-      { kind: 'create', table: 'node', object: node },
-      ...changesOfLevel(store.view(), FEATURE_LEVEL, random),
-    ]);
+    await store.commit(
+      [
+        { kind: 'create', table: 'cluster', object: cluster },
+        { kind: 'create', table: 'node', object: node },
+        ...changesOfLevel(store.view(), FEATURE_LEVEL, random),
+      ],
+      { author: writeAuthor({ kind: 'local', id: node.id, name: parts.hostname, peer: '' }) },
+    );
   } finally {
     await store.close();
   }
