@@ -16,6 +16,8 @@ export interface DispatcherConfig {
   readonly leavingMs: number;
   /** Changes wait this long for company, so that a burst of commits becomes one message. Adds to start latency. */
   readonly assignmentDelayMs: number;
+  /** A thousand nodes that come at once are told what they have to know in slices of this. */
+  readonly beginSliceMs: number;
   /** Changes in one message of assignments: 500 tasks with a revision each stay below the message limit. */
   readonly assignmentChangesMax: number;
   /** Encoded size at which a message of assignments is cut. */
@@ -45,6 +47,8 @@ export const DISPATCHER_DEFAULTS: DispatcherConfig = {
   unknownAfterPeriods: 15,
   leavingMs: 60_000,
   assignmentDelayMs: 2,
+  // As the slices of the leader's loops: heartbeats of the log come through in between.
+  beginSliceMs: 10,
   assignmentChangesMax: 500,
   assignmentBytesMax: 2 * 1024 * 1024,
   statusQueueMax: 100_000,

@@ -86,15 +86,23 @@ export class DispatcherSession {
     if (!this.#ended) this.#output.send(message);
   }
 
-  /** Everything anew. Networks come first: the tasks need them. */
-  sendComplete(view: StoreView): void {
+  /**
+   * Everything anew. Networks come first: the tasks need them.
+   *
+   * @param shared messages of the sessions that are told together
+   */
+  sendComplete(view: StoreView, shared: SharedMessages): void {
     this.#begun = true;
     this.#pending = [];
     this.#pendingNetworks = [];
     this.#networksVersion = view.version;
-    if (this.#networks !== undefined)
-      for (const message of this.#networkMessages(NetworkChangesType.COMPLETE, this.#networks.complete()))
-        this.send(message);
+    const networks = this.#networks;
+    if (networks !== undefined) {
+      const ids = networks.begin();
+      const make = (): readonly SessionResponse[] =>
+        this.#networkMessages(NetworkChangesType.COMPLETE, networks.complete(ids));
+      for (const message of shared.complete(view.version, ids, make)) this.send(message);
+    }
     const changes = [...volumeCommands(view, this.nodeId), ...this.#builder.complete(view)];
     this.#sendChanges(AssignmentsType.COMPLETE, changes);
   }

@@ -27,6 +27,7 @@ import { DispatcherSession, type SessionOutput } from './dispatcher-session.ts';
 import { NetworkFeed } from './network-feed.ts';
 import type { HeardElsewhere } from './node-tracker.ts';
 import { NodeWatch } from './node-watch.ts';
+import { SessionBegins } from './session-begins.ts';
 import { SharedMessages } from './shared-messages.ts';
 import { TaskWithdrawal } from './task-withdrawal.ts';
 import { nodeAsTold } from './told-node.ts';
@@ -58,6 +59,7 @@ export class Dispatcher {
   #leading = false;
   #flushing: CancelTimer | undefined;
   readonly #dirty = new Set<DispatcherSession>();
+  readonly #begins: SessionBegins;
   /** Sessions of nodes that were lost, which do not count as ready yet, with what makes them. */
   readonly #returning = new Map<DispatcherSession, () => void>();
   /** Lifetime of certificates that are issued now; agents compare it with what is left of theirs. */
@@ -81,6 +83,13 @@ export class Dispatcher {
       config,
     });
     this.#volumes = new VolumeReports({ store, clock, random, logger, featureLevel: config.volumesFeatureLevel });
+    this.#begins = new SessionBegins({
+      begin: (session, shared) => {
+        if (this.#sessions.get(session.nodeId) === session) session.sendComplete(store.view(), shared);
+      },
+      clock,
+      sliceMs: config.beginSliceMs,
+    });
     this.#withdrawal = new TaskWithdrawal({
       networks: this.#networks,
       clock: options.clock,
@@ -108,6 +117,7 @@ export class Dispatcher {
   stop(message: string): void {
     this.#leading = false;
     this.#nodes.stop();
+    this.#begins.clear();
     this.#flushing?.();
     this.#flushing = undefined;
     this.#writer.stop();
@@ -213,7 +223,8 @@ export class Dispatcher {
       this.#nodes.ready(this.#described(current, hello.description), hello.advertiseAddress || address);
     const show = (): void =>
       this.#writer.editNode(nodeId, ready, {
-        committed: () => this.#begin(session),
+        // The tables know that the node is there.
+        committed: () => this.#begins.push(session),
         failed: () => this.#notWritten(session),
       });
     // What a lost host ran counts as running until its agent has said what became of it.
@@ -236,11 +247,6 @@ export class Dispatcher {
       }),
     );
     return session;
-  }
-
-  /** The tables know that the node is there. */
-  #begin(session: DispatcherSession): void {
-    if (this.#sessions.get(session.nodeId) === session) session.sendComplete(this.#options.store.view());
   }
 
   /** An agent says how its tasks are before its first heartbeat. */

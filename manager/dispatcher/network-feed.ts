@@ -14,10 +14,15 @@ export class NetworkFeed {
     this.#tables = tables;
   }
 
-  /** All tables that the node needs. */
-  complete(): readonly NetworkChange[] {
+  /** Begins anew with all tables that the node needs: their networks. */
+  begin(): readonly string[] {
     this.#known = this.#tables.neededBy(this.#nodeId);
-    return [...this.#known].flatMap((id) => this.#tables.complete(id));
+    return [...this.#known];
+  }
+
+  /** All that there is in the tables of these networks. */
+  complete(networkIds: readonly string[]): readonly NetworkChange[] {
+    return networkIds.flatMap((id) => this.#tables.complete(id));
   }
 
   /**

@@ -24,6 +24,18 @@ export class SharedMessages {
     return messages;
   }
 
+  /** The messages of complete tables of these networks, as of that commit. */
+  complete(
+    version: number,
+    networkIds: readonly string[],
+    make: () => readonly SessionResponse[],
+  ): readonly SessionResponse[] {
+    const key = `${version} complete ${networkIds.toSorted().join(' ')}`;
+    const messages = this.#messages.get(key) ?? make().map(encodedOnce);
+    this.#messages.set(key, messages);
+    return messages;
+  }
+
   #numberOf(list: readonly NetworkChange[]): number {
     const number = this.#numbers.get(list) ?? this.#numbers.size;
     this.#numbers.set(list, number);

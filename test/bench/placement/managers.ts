@@ -32,6 +32,11 @@ export interface Memory {
   readonly residentBytes: number;
 }
 
+export interface LongestTurn {
+  readonly wallMs: number;
+  readonly processorMs: number;
+}
+
 export class ManagerProcess {
   readonly client: SwarmClient;
   readonly #process: ChildProcess;
@@ -73,6 +78,21 @@ export class ManagerProcess {
     return memory;
   }
 
+  /** The longest that its loop was held up since it was asked for last. */
+  async longestTurn(): Promise<LongestTurn> {
+    const answer = once(this.#process, 'message');
+    this.#process.send('loop');
+    const [longest] = (await answer) as [LongestTurn];
+    return longest;
+  }
+
+  /** As if its host had lost its power, but for what the kernel says to its peers. */
+  async kill(): Promise<void> {
+    const ended = once(this.#process, 'exit');
+    this.#process.kill('SIGKILL');
+    await ended;
+  }
+
   /** Processor time that it has used. */
   processorMs(): number {
     const stat = readFileSync(`/proc/${this.#process.pid}/stat`, 'utf8');
@@ -82,7 +102,7 @@ export class ManagerProcess {
 
   async close(): Promise<void> {
     this.client.close();
-    if (this.#process.exitCode !== null) return;
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = once(this.#process, 'exit');
     this.#process.kill('SIGTERM');
     await ended;
@@ -94,11 +114,17 @@ export interface Managers {
   readonly leader: ManagerProcess;
   /** host:port of the leader. */
   readonly address: string;
+  /** host:port of all. */
+  readonly addresses: readonly string[];
   readonly clusterId: string;
   readonly agents: readonly AgentIdentity[];
 }
 
-export async function startManagers(folder: string, agentCount: number): Promise<Managers> {
+export async function startManagers(
+  folder: string,
+  agentCount: number,
+  heartbeatPeriodMs = HEARTBEAT_MS,
+): Promise<Managers> {
   const ports = await freePorts(3);
   const addresses = ports.map((port) => `127.0.0.1:${port}`);
   const [address = ''] = addresses;
@@ -109,7 +135,7 @@ export async function startManagers(folder: string, agentCount: number): Promise
     // No task may come here: everything is to go to the simulated agents.
     availability: NodeAvailability.DRAIN,
     featureLevel: FEATURE_LEVEL,
-    spec: ClusterSpec.create({ dispatcher: { heartbeatPeriodMs: HEARTBEAT_MS, replaceAfterMs: undefined } }),
+    spec: ClusterSpec.create({ dispatcher: { heartbeatPeriodMs, replaceAfterMs: undefined } }),
   });
   const stage = (what: string): void => console.log(`${what} after ${(performance.now() / 1000).toFixed(1)} s`);
   const agents = issueAgents(bootstrap, agentCount);
@@ -138,7 +164,7 @@ export async function startManagers(folder: string, agentCount: number): Promise
     for (const manager of all) await manager.close();
     throw thrown;
   }
-  return { all, leader: all[0] as ManagerProcess, address, clusterId: bootstrap.cluster.id, agents };
+  return { all, leader: all[0] as ManagerProcess, address, addresses, clusterId: bootstrap.cluster.id, agents };
 }
 
 /** One after the other, each with its vote before the next. */

@@ -7,6 +7,7 @@ import { Heartbeat } from '#agent/session/heartbeat.ts';
 import { SESSION_DEFAULTS } from '#agent/session/index.ts';
 import type { TaskAssignment } from '#agent/tasks/index.ts';
 import { AssignmentCollector, type AssignmentStep, DisconnectGuard, WORKER_DEFAULTS } from '#agent/worker/index.ts';
+import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { type Random, randomInt } from '#common/random.ts';
 import {
@@ -187,7 +188,17 @@ export class SimAgent {
     this.#stream?.send(SessionRequestCodec.create({ message }));
   }
 
-  #hear({ message }: SessionResponse): void {
+  /** Where something is missing in between, the session starts over. */
+  #hear(response: SessionResponse): void {
+    try {
+      this.#take(response);
+    } catch (thrown) {
+      if (SwarmError.from(thrown).reason !== 'session-invalid') throw thrown;
+      this.#disconnect();
+    }
+  }
+
+  #take({ message }: SessionResponse): void {
     this.#lastHeardMs = this.clock.monotonic();
     switch (message?.kind) {
       case 'welcome':

@@ -1,0 +1,136 @@
+/**
+ * Simulated nodes, many in one process: the real sessions of agents, with their failover and their backoff, by gRPC with
+ * mutual TLS, each with connections of its own. Tasks do what they are to do; there is no kernel.
+ */
+import type { LoadedIdentity } from '#agent/identity/index.ts';
+import { SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
+import { silentLogger } from '#common/log.ts';
+import { systemClock } from '#common/system/clock.ts';
+import { systemRandom } from '#common/system/random.ts';
+import { AppliedNetworks } from '#gen/swarm/v1/networks.ts';
+import { type ManagerPeer, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
+import { ManagerConnections } from '#src/swarmd/manager-connections.ts';
+import { type AgentIdentity, describe } from '../discovery/describe-agent.ts';
+
+export interface FleetOrder {
+  readonly clusterId: string;
+  /** host:port of managers. */
+  readonly managers: readonly string[];
+  readonly agents: readonly AgentIdentity[];
+}
+
+/** When a session began, by the wall clock, which is one for all processes of the machine. */
+export interface SessionBegun {
+  readonly nodeId: string;
+  readonly manager: string;
+  readonly atMs: number;
+}
+
+export interface FleetState {
+  readonly sessions: readonly SessionBegun[];
+  /** Answers to heartbeats since it was asked for last. */
+  readonly heartbeats: number;
+  readonly tasks: readonly string[];
+}
+
+let heartbeats = 0;
+
+class FleetAgent {
+  readonly #identity: AgentIdentity;
+  readonly #connections: ManagerConnections;
+  readonly #session: Session;
+  readonly #statuses = new Map<string, TaskStatus>();
+  #managers: readonly string[];
+  #begunMs = 0;
+
+  constructor({ clusterId, managers }: FleetOrder, identity: AgentIdentity) {
+    this.#identity = identity;
+    this.#managers = managers;
+    // Of a loaded identity, connections use the cluster alone.
+    this.#connections = new ManagerConnections({ identity: { clusterId } } as LoadedIdentity, () => identity);
+    this.#session = new Session({
+      dial: (address) => this.#connections.session(address),
+      managers: () => shuffled(this.#managers),
+      addressOf: ({ address }: ManagerPeer) => address,
+      describe: async () => describe(identity),
+      advertiseAddress: () => identity.address,
+      statuses: () => [...this.#statuses].map(([taskId, status]) => ({ taskId, status })),
+      apply: async ({ changes }) => {
+        for (const { item, remove } of changes) if (item?.kind === 'task') this.#obey(item.value, remove);
+      },
+      onManagers: (peers) => {
+        this.#managers = peers.map(({ address }) => address);
+      },
+      onNode: () => {},
+      onNetworks: ({ version, more }) => {
+        if (!more) this.#session.confirmNetworks(AppliedNetworks.create({ version }));
+      },
+      onSign: () => heartbeats++,
+      onEstablished: () => {
+        this.#begunMs = Date.now();
+      },
+      onRemoved: (message) => {
+        throw new Error(message);
+      },
+      clock: systemClock,
+      random: systemRandom,
+      logger: silentLogger,
+      config: SESSION_DEFAULTS,
+    });
+  }
+
+  start(): void {
+    this.#session.start();
+  }
+
+  /** Undefined while there is none. */
+  get session(): SessionBegun | undefined {
+    const { link } = this.#session;
+    return link && { nodeId: this.#identity.nodeId, manager: link.address, atMs: this.#begunMs };
+  }
+
+  get tasks(): Iterable<string> {
+    return this.#statuses.keys();
+  }
+
+  #obey({ id, desiredState }: { readonly id: string; readonly desiredState: TaskState }, remove: boolean): void {
+    if (remove) {
+      this.#statuses.delete(id);
+      return;
+    }
+    const state = desiredState > TaskState.RUNNING ? TaskState.SHUTDOWN : TaskState.RUNNING;
+    if (this.#statuses.get(id)?.state === state) return;
+    const status = TaskStatus.create({ state, timestampMs: Date.now(), runningAtMs: Date.now() });
+    this.#statuses.set(id, status);
+    this.#session.report(id, status);
+  }
+}
+
+function shuffled(list: readonly string[]): readonly string[] {
+  const from = Math.floor(Math.random() * list.length);
+  return [...list.slice(from), ...list.slice(0, from)];
+}
+
+const agents: FleetAgent[] = [];
+
+function tellState(): void {
+  const sessions = agents.flatMap(({ session }) => session ?? []);
+  const state: FleetState = { sessions, heartbeats, tasks: agents.flatMap(({ tasks }) => [...tasks]) };
+  heartbeats = 0;
+  process.send?.(state, () => {}); // nobody listens any more once the benchmark ends
+}
+
+process.on('message', (order: FleetOrder | 'state') => {
+  if (order === 'state') {
+    tellState();
+    return;
+  }
+  // A burst of handshakes at the start is not what is measured.
+  for (const [place, identity] of order.agents.entries())
+    setTimeout(() => {
+      const agent = new FleetAgent(order, identity);
+      agents.push(agent);
+      agent.start();
+    }, place * 10);
+});
+process.on('disconnect', () => process.exit());
