@@ -1,5 +1,6 @@
 /** Entry of the daemon. */
 import { mkdir } from 'node:fs/promises';
+import { forbidCoreDumps } from '#agent/kernel/core-dumps.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { fileError } from '#common/system/atomic-file.ts';
@@ -33,6 +34,7 @@ async function run(options: DaemonOptions): Promise<void> {
     });
   for (const directory of [options.stateDir, options.runDir]) await makeDirectory(directory);
   if (options.executor === 'oci') await enterOwnMounts(options.runDir);
+  forbidCoreDumps();
   const logger = jsonLogger(options.logLevel);
   await acquireLock(options.runDir);
   const daemon = new Daemon(options, logger, (error) => void end(daemon, logger, error));
