@@ -14,6 +14,8 @@ export interface Column<Row> {
   readonly value: (row: Row) => unknown;
   /** Text unless said otherwise. */
   readonly type?: GoType;
+  /** Docker has none: tables and templates have it, and JSON is as Docker's. Text. */
+  readonly isOwn?: boolean;
 }
 
 export interface ListView<Row> {
@@ -85,7 +87,7 @@ function rowValue<Row>(view: ListView<Row>, row: Row): GoValue {
   const type = struct(
     view.typeName,
     Object.fromEntries([
-      ...names.map((name) => [name, (view.columns[name] as Column<Row>).type ?? STRING] as const),
+      ...names.map((name) => [name, columnType(view.columns[name] as Column<Row>, row)] as const),
       ...methods,
     ]),
   );
@@ -97,6 +99,11 @@ function rowValue<Row>(view: ListView<Row>, row: Row): GoValue {
       get: () => (view.columns[name] as Column<Row>).value(row),
     });
   return { type: { ...type, marshalsItself: true }, data };
+}
+
+/** What is computed when a template asks for it is in no JSON. */
+function columnType<Row>({ type = STRING, isOwn, value }: Column<Row>, row: Row): GoType {
+  return isOwn === true ? { kind: 'function', call: () => ({ type, data: value(row) }) } : type;
 }
 
 function headerValue<Row>(view: ListView<Row>): GoValue {

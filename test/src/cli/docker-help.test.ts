@@ -88,6 +88,7 @@ const OWN_FLAGS: readonly string[] = [
   'snapshot-save-interval',
   'snapshot-save-keep',
   'withdraw-deadline',
+  ...['parallel', 'wait', 'timeout'],
   // As docker run spells them.
   ...['privileged', 'shm-size', 'domainname', 'runtime', 'pid', 'ipc', 'uts', 'userns', 'cgroupns'],
   ...['oom-kill-disable', 'cpu-shares', 'cpuset-cpus', 'cpuset-mems', 'blkio-weight'],
@@ -142,7 +143,6 @@ describe('cli: help', () => {
       if (
         ![
           'network rm',
-          'node update',
           'node rm',
           'service scale',
           'service logs',

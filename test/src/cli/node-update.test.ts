@@ -6,7 +6,13 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
-import { GetNodeResponse, ListTasksResponse, UpdateNodeRequest, UpdateNodeResponse } from '#gen/swarm/v1/control.ts';
+import {
+  GetNodeResponse,
+  ListNodesResponse,
+  ListTasksResponse,
+  UpdateNodeRequest,
+  UpdateNodeResponse,
+} from '#gen/swarm/v1/control.ts';
 import { DrainStatus, Node, NodeDescription, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import { DrainSpec, NodeAvailability, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { type CliResult, fakeApi, NOW_MS, runCli } from './support/run-cli.ts';
@@ -195,7 +201,11 @@ describe('cli: node update', () => {
 
   it('--timeout gives up, names what is left and what to do; the drain goes on', async () => {
     const daemon = new Daemon({ looks: [left(2, 'web.1: no suitable node (1 node not available for new tasks)')] });
-    const { exitCode: code, stdout, stderr } = await daemon.run('--availability', 'drain', '--wait', '--timeout', '3s', 'n1');
+    const {
+      exitCode: code,
+      stdout,
+      stderr,
+    } = await daemon.run('--availability', 'drain', '--wait', '--timeout', '3s', 'n1');
     assert.deepEqual([code, stdout], [1, '']);
     assert.match(stderr, /node n1 is not empty after 3 seconds: 1 of 3 tasks have left; web\.1: no suitable node/u);
     assert.match(stderr, /still there: web\.1, web\.2/u);
@@ -212,5 +222,56 @@ describe('cli: node update', () => {
     const removed = await new Daemon({ looks: [left(2), gone] }).run('--availability', 'drain', '--wait', 'n1');
     assert.equal(removed.exitCode, 1);
     assert.match(removed.stderr, /node n1 was removed while it was drained/u);
+  });
+});
+
+describe('cli: drained nodes', () => {
+  const description = NodeDescription.create({ hostname: 'n1' });
+  const drained = (count: number, message: string): Node => {
+    const spec = NodeSpec.create({ availability: DRAIN });
+    return Node.create({ id: 'n1', spec, description, createdAtMs: NOW_MS, ...left(count, message) });
+  };
+  const show = async (node: Node, ...words: string[]): Promise<string> => {
+    const control = {
+      ...fakeApi(swarmFixture(NOW_MS)).control,
+      getNode: async () => Promise.resolve(GetNodeResponse.create({ node })),
+      getCluster: async () => Promise.resolve({ cluster: undefined }),
+      async *listNodes() {
+        yield ListNodesResponse.create({ nodes: [node] });
+        await Promise.resolve();
+      },
+    };
+    const { stdout, stderr, exitCode } = await runCli(['node', ...words], { api: { control } });
+    assert.equal(exitCode, 0, stderr);
+    return stdout;
+  };
+
+  it('are listed with what is left on them, in tables alone', async () => {
+    assert.match(await show(drained(2, ''), 'ls'), /AVAILABILITY +MANAGER STATUS.*\n.* Drain \(2 left\) /u);
+    assert.match(await show(drained(0, ''), 'ls'), / Drain {2,}/u);
+    assert.equal(await show(drained(2, ''), 'ls', '--format', '{{.Availability}}'), 'Drain\n');
+    assert.doesNotMatch(await show(drained(2, ''), 'ls', '--format', 'json'), /left/iu);
+    assert.match(await show(drained(2, ''), 'ls', '--filter', 'availability=drain', '-q'), /^n1$/mu);
+    assert.equal(await show(drained(2, ''), 'ls', '--filter', 'availability=active', '-q'), '');
+  });
+
+  it('are shown with how far it is and what is waited for', async () => {
+    const pretty = await show(drained(2, 'web.1: no suitable node'), 'inspect', '--pretty', 'n1');
+    assert.match(pretty, /\n Drain:\t\t\t2 of 3 tasks left, since 20.*\n Waits for:\t\tweb\.1: no suitable node\n/u);
+    assert.match(await show(drained(0, ''), 'inspect', '--pretty', 'n1'), /\n Drain:\t\t\tcomplete since 20.*\n/u);
+    assert.equal(
+      await show(drained(2, 'why'), 'inspect', '--format', '{{.Drain.Left}} {{.Drain.Message}}', 'n1'),
+      '2 why\n',
+    );
+  });
+
+  it('filters that name nothing are refused', async () => {
+    for (const filter of ['availability=off', 'membership=maybe', 'role=boss']) {
+      const { exitCode, stderr } = await runCli(['node', 'ls', '--filter', filter], {
+        api: fakeApi(swarmFixture(NOW_MS)),
+      });
+      assert.equal(exitCode, 1);
+      assert.match(stderr, /invalid \w+ filter/u);
+    }
   });
 });

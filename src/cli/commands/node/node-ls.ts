@@ -112,7 +112,7 @@ function nodeView(self: string, nowMs: number): ListView<Node> {
       Hostname: { header: 'HOSTNAME', value: hostname },
       Status: { header: 'STATUS', value: ({ status }) => capitalised(NODE_STATES[status?.state ?? NodeState.UNKNOWN]) },
       // Docker's column, and since when where that matters.
-      StatusSince: { header: 'STATUS', value: (node) => statusSince(node, nowMs) },
+      StatusSince: { header: 'STATUS', value: (node) => statusSince(node, nowMs), isOwn: true },
       Availability: {
         header: 'AVAILABILITY',
         value: ({ spec }) => capitalised(NODE_AVAILABILITIES[spec?.availability ?? NodeAvailability.ACTIVE]),
@@ -121,6 +121,7 @@ function nodeView(self: string, nowMs: number): ListView<Node> {
       DrainLeft: {
         header: '',
         value: ({ drain }) => (drain === undefined || drain.left === 0 ? '' : String(drain.left)),
+        isOwn: true,
       },
       ManagerStatus: { header: 'MANAGER STATUS', value: managerStatus },
       EngineVersion: { header: 'ENGINE VERSION', value: ({ description }) => description?.engine?.version ?? '' },

@@ -1,5 +1,5 @@
 import { SwarmError } from '#common/errors.ts';
-import { NodeAvailability, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
+import { NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import type { SwarmApi } from '../../api.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
@@ -46,34 +46,25 @@ export const nodeUpdate: CommandImplementation = {
 const ATTEMPTS = 8;
 
 async function updateNode({ context, flags, arguments: [reference = ''] }: Invocation): Promise<void> {
-  const { id, isDrained } = await writeSpec(await context.api(), reference, flags);
+  const id = await writeSpec(await context.api(), reference, flags);
   if (flags.isSet(WAIT)) {
     const timeoutMs = flags.value(TIMEOUT);
     const outcome = await waitForDrain({ context, nodeId: id, reference, timeoutMs });
     if (outcome === 'interrupted')
       printWarning(context, `Operation continuing in background: node ${reference} is being drained.`);
-  } else if (isDrained && flags.given(AVAILABILITY)) {
-    printWarning(
-      context,
-      `Its tasks leave node ${reference}: \`swarm node inspect --pretty ${reference}\` shows how far it is.`,
-    );
   }
   printLine(context, reference);
 }
 
 /** Everything at once or nothing: one write, decided on the node as it is then. */
-async function writeSpec(
-  api: SwarmApi,
-  reference: string,
-  flags: FlagValues,
-): Promise<{ readonly id: string; readonly isDrained: boolean }> {
+async function writeSpec(api: SwarmApi, reference: string, flags: FlagValues): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     const { node } = await api.control.getNode({ reference });
     if (node === undefined) throw new CliError(`the daemon did not say what ${reference} is`);
     const spec = changedSpec(node.spec ?? NodeSpec.create({ desiredRole: node.role }), flags);
     try {
       await api.control.updateNode({ id: node.id, version: node.version, spec });
-      return { id: node.id, isDrained: spec.availability === NodeAvailability.DRAIN };
+      return node.id;
     } catch (thrown) {
       const isStale = thrown instanceof SwarmError && thrown.reason === 'out-of-sequence';
       if (!isStale || attempt >= ATTEMPTS) throw thrown;
