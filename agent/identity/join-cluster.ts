@@ -95,7 +95,9 @@ class Join {
       }
       const delayMs = backoffDelay(backoff, attempt, random);
       const outOfTime = clock.monotonic() + delayMs >= this.#deadlineMs;
-      if (outOfTime || attempt + 1 >= config.joinAttempts) throw gaveUp(failures);
+      // Managers that still count on who this host was notice soon that it has gone.
+      const isAwaited = failures.some(isFormerUp);
+      if (outOfTime || (!isAwaited && attempt + 1 >= config.joinAttempts)) throw gaveUp(failures);
       await new Promise<void>((resolve) => {
         clock.setTimer(delayMs, resolve);
       });
@@ -248,6 +250,11 @@ function needsNewKey(error: SwarmError): boolean {
   return otherKey || error.reason === 'node-removed' || error.reason === 'wrong-role';
 }
 
+/** The node that this host was is up, as far as managers know. */
+function isFormerUp({ reason }: SwarmError): boolean {
+  return reason === 'in-use';
+}
+
 /** The managers' ids are learnt with the first session. */
 function knownManagers(addresses: readonly string[]): readonly KnownManager[] {
   return [...new Set(addresses)].filter((address) => address !== '').map((address) => ({ nodeId: '', address }));
@@ -256,7 +263,7 @@ function knownManagers(addresses: readonly string[]): readonly KnownManager[] {
 function gaveUp(failures: readonly SwarmError[]): SwarmError {
   const [first] = failures;
   // A manager was reached, and what it says is what there is to be done.
-  const answer = failures.find(({ reason }) => reason === 'in-use');
+  const answer = failures.find(isFormerUp);
   if (answer !== undefined) return answer;
   const timedOut = failures.every((failure) => failure.code === 'deadline');
   return new SwarmError({
