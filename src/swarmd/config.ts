@@ -6,8 +6,8 @@ export interface DaemonConfig {
   readonly managerRetry: BackoffOptions;
   /** Between attempts to get the certificate of another role. */
   readonly roleRetry: BackoffOptions;
-  /** Between looks whether there is room again, where a full disk is in the way of the start. */
-  readonly fullDiskRetry: BackoffOptions;
+  /** Between looks whether what is in the way of the start has passed: a full disk, a wrong clock. */
+  readonly passingRetry: BackoffOptions;
   /** How long init, join and promotion wait for the manager part; a join goes on in the background after that. */
   readonly managerPatienceMs: number;
   /** How long the start of the daemon waits for the manager part before the agent looks for another manager. */
@@ -30,7 +30,7 @@ export const DAEMON_CONFIG: DaemonConfig = {
   managerRetry: { baseMs: 300, maxMs: 10_000, factor: 2, jitter: 0.5 },
   roleRetry: { baseMs: 300, maxMs: 10_000, factor: 2, jitter: 0.5 },
   // A look is one system call; who has made room should not have to wait.
-  fullDiskRetry: { baseMs: 1_000, maxMs: 5_000, factor: 2, jitter: 0.5 },
+  passingRetry: { baseMs: 1_000, maxMs: 5_000, factor: 2, jitter: 0.5 },
   // Swarm's patience with a join.
   managerPatienceMs: 20_000,
   // A log of 10,000 entries is recovered in a second; an agent that waits longer keeps containers waiting.

@@ -5,14 +5,13 @@
  *   leaving is written down first: a start that finds it goes on with it
  *   start: inactive | active | error (an identity that cannot be used; leave --force ends it)
  *   start: locked, where the keys are encrypted --unlock--> as at any start; leave --force ends it, too
- *   error, of a full disk --there is room--> active
+ *   error, of a full disk or a wrong clock --there is room, the certificate holds--> active
  *   active, worker <--promoted|demoted--> active, manager      the agent and its containers go on
  *   active, manager --force-new-cluster--> active, only manager
  *
  * Whether the manager part of an active node serves is a matter of its own: see ManagerPart.
  */
 
-import { dirname } from 'node:path';
 import type { IdentityStore, LoadedIdentity } from '#agent/identity/index.ts';
 import { backoffDelay } from '#common/backoff.ts';
 import type { CancelTimer } from '#common/clock.ts';
@@ -29,7 +28,6 @@ import type { Departure } from './departure.ts';
 import { Departures } from './departures.ts';
 import { markForced, refuseWithQuorum, unmarkForced } from './forced-cluster.ts';
 import { foundCluster } from './found-cluster.ts';
-import { asFullDisk, hasRoom } from './full-disk.ts';
 import { joinSwarm } from './join-swarm.ts';
 import { forgetMembership } from './leave-swarm.ts';
 import {
@@ -41,6 +39,7 @@ import {
   refuseClone,
 } from './membership-errors.ts';
 import type { MembershipState } from './membership-state.ts';
+import { type PassingProblem, passingProblem } from './passing-problem.ts';
 import { readSaved, restoreCluster } from './restore-cluster.ts';
 import { changeRole, toldRole } from './role-change.ts';
 import { Unlocking, unlockedWithout } from './unlocking.ts';
@@ -70,8 +69,8 @@ export class Membership {
   #turn: Promise<unknown> = Promise.resolve();
   #roleRetry: CancelTimer | undefined;
   #roleFailures = 0;
-  /** Set while a full disk is in the way of this node. */
-  #roomCheck: CancelTimer | undefined;
+  /** Set while something is in the way of this node that may pass. */
+  #passingCheck: CancelTimer | undefined;
   #closed = false;
 
   constructor(parts: DaemonParts, store: IdentityStore, config: DaemonConfig = DAEMON_CONFIG) {
@@ -125,19 +124,19 @@ export class Membership {
     await this.#activate();
   }
 
-  /** This node cannot take part. For want of room, it looks for that from time to time and starts when there is some. */
+  /** This node cannot take part. What may pass by itself is looked at from time to time. */
   async #failed(thrown: SwarmError): Promise<SwarmError> {
-    const { logger, paths } = this.#parts;
+    const { logger } = this.#parts;
     if (thrown.reason === 'locked') {
       logger.warn('this manager is locked: its keys are encrypted', { hint: thrown.hint });
       this.#state = { kind: 'locked', error: thrown };
       return thrown;
     }
-    const full = await asFullDisk(thrown, dirname(paths.database));
-    const error = full ?? thrown;
+    const passing = await passingProblem(thrown, this.#parts, this.#store);
+    const error = passing?.error ?? thrown;
     logger.error('this node cannot take part in its swarm', { error: error.message, hint: error.hint });
     this.#state = { kind: 'error', error };
-    if (full !== undefined) this.#startWithRoom(0);
+    if (passing !== undefined) this.#startWhenOver(passing, 0);
     return error;
   }
 
@@ -161,18 +160,18 @@ export class Membership {
     if (this.#state.kind === 'active') await this.#state.managerPart?.keysSettled(this.#config.keysPatienceMs);
   }
 
-  #startWithRoom(attempt: number): void {
-    const { clock, random, paths, logger } = this.#parts;
+  #startWhenOver(problem: PassingProblem, attempt: number): void {
+    const { clock, random, logger } = this.#parts;
     if (this.#closed) return;
-    this.#roomCheck?.();
-    this.#roomCheck = clock.setTimer(backoffDelay(this.#config.fullDiskRetry, attempt, random), () => {
+    this.#passingCheck?.();
+    this.#passingCheck = clock.setTimer(backoffDelay(this.#config.passingRetry, attempt, random), () => {
       this.#transition(async () => {
         if (this.#state.kind !== 'error' || this.#closed) return;
-        if (!(await hasRoom(dirname(paths.database)))) {
-          this.#startWithRoom(attempt + 1);
+        if (!(await problem.isOver())) {
+          this.#startWhenOver(problem, attempt + 1);
           return;
         }
-        logger.info('there is room on the disk again');
+        logger.info(problem.words);
         try {
           await this.#goOn();
         } catch (again) {
@@ -306,7 +305,7 @@ export class Membership {
   async close(): Promise<void> {
     this.#closed = true;
     this.#roleRetry?.();
-    this.#roomCheck?.();
+    this.#passingCheck?.();
     // Ends what a transition may be waiting for.
     if (this.#state.kind === 'active') this.#state.certificate.close();
     if (this.#state.kind === 'active') await this.#state.managerPart?.close();
