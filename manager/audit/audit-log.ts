@@ -60,15 +60,17 @@ export class AuditLog {
   }
 
   /**
-   * Resolves when they are on the disk. When it rejects none of them counts, and nothing of them is left in the file
+   * Resolves when they are on the disk; after `close` they are dropped. When it rejects none of them counts, and nothing of them is left in the file
    * once something is written again.
    */
   append(entries: readonly AuditEntry[]): Promise<void> {
+    if (this.#closed) return Promise.resolve();
     const work = this.#turn.then(() => this.#write(entries));
     this.#turn = work.catch(() => {});
     return work;
   }
 
+  /** Writes what was given before. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -77,7 +79,7 @@ export class AuditLog {
   }
 
   async #write(entries: readonly AuditEntry[]): Promise<void> {
-    if (this.#closed || entries.length === 0) return;
+    if (entries.length === 0) return;
     let position = this.#position;
     const lines: string[] = [];
     for (const entry of entries) {

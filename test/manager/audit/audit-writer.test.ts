@@ -1,0 +1,235 @@
+/**
+ * Goal: the audit log has every event that the table had, once and in order, whatever happens to the manager between: it
+ * dies, falls behind, takes over another state, has no disk. Method: a real store upon a log in memory, real files.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from '#common/log.ts';
+import { silentLogger } from '#common/log.ts';
+import { SeededRandom } from '#common/random.ts';
+import { systemClock } from '#common/system/clock.ts';
+import { Cluster } from '#gen/swarm/v1/objects.ts';
+import { AuditWriter, DEFAULT_AUDIT_CONFIG, linesOfLog, verifyLines } from '#manager/audit/index.ts';
+import { eventRecorder } from '#manager/events/index.ts';
+import { ReplicatedStore } from '#manager/replicated-store/index.ts';
+import { type Member, SimulatedCluster } from '#test/manager/replicated-store/simulated-log.ts';
+import { service } from '#test/manager/store/support.ts';
+import { eventually } from '#test/support/eventually.ts';
+
+interface Line {
+  readonly kind: string;
+  readonly version?: number;
+  readonly subject?: { readonly name: string };
+  readonly cluster: string;
+  readonly message?: string;
+  readonly more?: number;
+}
+
+const CONFIG = { ...DEFAULT_AUDIT_CONFIG, waiting: 3, retry: { baseMs: 5, maxMs: 20, factor: 2, jitter: 0 } };
+
+class World {
+  readonly cluster = new SimulatedCluster(2);
+  readonly stores: ReplicatedStore[];
+  readonly directory: string;
+  readonly writers: AuditWriter[] = [];
+  #names = 0;
+
+  constructor(directory: string, kept: number) {
+    this.directory = directory;
+    this.stores = this.cluster.members.map(
+      (log, index) =>
+        new ReplicatedStore({
+          log,
+          logger: silentLogger,
+          random: new SeededRandom(index),
+          recorder: eventRecorder(kept),
+        }),
+    );
+  }
+
+  get leader(): ReplicatedStore {
+    return this.stores[0] as ReplicatedStore;
+  }
+
+  async found(id = 'c1'): Promise<void> {
+    await Promise.all(this.stores.map((store) => store.start()));
+    await this.#done(
+      this.leader.commit([{ kind: 'create', table: 'cluster', object: Cluster.create({ id, featureLevel: 5 }) }]),
+    );
+  }
+
+  async services(count: number): Promise<void> {
+    for (let number = 0; number < count; number++)
+      await this.#done(
+        this.leader.commit([{ kind: 'create', table: 'service', object: service(`s${++this.#names}`) }]),
+      );
+  }
+
+  writer(store = this.leader, logger: Logger = silentLogger): AuditWriter {
+    const writer = new AuditWriter({
+      directory: this.directory,
+      store,
+      clock: systemClock,
+      random: new SeededRandom(1),
+      logger,
+      config: CONFIG,
+    });
+    this.writers.push(writer);
+    writer.start();
+    return writer;
+  }
+
+  async lines(): Promise<readonly Line[]> {
+    const lines: Line[] = [];
+    for await (const { text } of linesOfLog(this.directory)) lines.push(JSON.parse(text) as Line);
+    return lines;
+  }
+
+  /** The names of the services of which it is told that they were made. */
+  async told(): Promise<readonly string[]> {
+    return (await this.lines()).flatMap(({ subject }) => (subject?.name ? [subject.name] : []));
+  }
+
+  async #done(work: Promise<void>): Promise<void> {
+    this.cluster.commit(1000);
+    this.applyAll(this.cluster.members[0] as Member);
+    await work;
+  }
+
+  applyAll(member: Member): void {
+    member.applyUpTo(100_000);
+  }
+}
+
+const names = (count: number, first = 1): readonly string[] =>
+  Array.from({ length: count }, (_, index) => `s${first + index}`);
+
+describe('audit writer', () => {
+  let directory: string;
+  let world: World;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'audit-'));
+    world = new World(directory, 10_000);
+  });
+  afterEach(async () => {
+    for (const writer of world.writers) await writer.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const toldAre = (expected: readonly string[]) =>
+    eventually(
+      () => `the audit log to tell of ${expected.join(', ')}`,
+      async () => (await world.told()).join() === expected.join(),
+    );
+
+  it('follows from the first event on, and begins with whose record it is', async () => {
+    const writer = world.writer();
+    await world.found();
+    await world.services(20);
+    await toldAre(names(20));
+    await writer.close();
+    const [first, second] = await world.lines();
+    assert.deepEqual([first?.kind, first?.cluster, second?.version], ['begin', 'c1', 1]);
+    assert.equal((await verifyLines(linesOfLog(directory))).problem, undefined);
+  });
+
+  it('writes what came while it was away, once, also when it died in the middle of a line', async () => {
+    await world.found();
+    const writer = world.writer();
+    await world.services(4);
+    await toldAre(names(4));
+    await writer.close();
+    const file = join(directory, 'audit.log');
+    const whole = await readFile(file);
+    await writeFile(file, whole.subarray(0, whole.length - 40));
+    await world.services(4);
+    world.writer();
+    await world.services(2);
+    await toldAre(names(10));
+    assert.equal((await verifyLines(linesOfLog(directory))).problem, undefined);
+    assert.equal((await world.lines()).filter(({ kind }) => kind === 'begin').length, 1);
+  });
+
+  it('says when events are missing that the swarm does not keep any more', async () => {
+    world = new World(directory, 5);
+    await world.found();
+    const writer = world.writer();
+    await world.services(2);
+    await toldAre(names(2));
+    await writer.close();
+    await world.services(5);
+    world.writer();
+    await toldAre(names(7));
+    assert.ok(!(await world.lines()).some(({ kind }) => kind === 'gap'), 'nothing is missing');
+    await world.writers.at(-1)?.close();
+    await world.services(6);
+    world.writer();
+    await toldAre([...names(7), ...names(5, 9)]);
+    const gaps = (await world.lines()).filter(({ kind }) => kind === 'gap');
+    assert.equal(gaps.length, 1);
+  });
+
+  it('goes on from the table when a snapshot took the place of the state', async () => {
+    await world.found();
+    const [, follower] = world.cluster.members;
+    assert.ok(follower !== undefined);
+    world.applyAll(follower);
+    world.writer(world.stores[1]);
+    await world.services(3);
+    await follower.installSnapshotOf(world.cluster.members[0] as Member);
+    await world.services(2);
+    world.applyAll(follower);
+    await toldAre(names(5));
+    assert.ok(!(await world.lines()).some(({ kind }) => kind === 'gap'));
+  });
+
+  it('begins anew in another swarm, and when the state was put back', async () => {
+    await world.found();
+    const writer = world.writer();
+    await world.services(3);
+    await toldAre(names(3));
+    await writer.close();
+    const other = new World(directory, 10_000);
+    await other.found('c2');
+    const second = other.writer();
+    await eventually('the other swarm', async () => (await other.lines()).at(-1)?.cluster === 'c2');
+    await second.close();
+    const back = new World(directory, 10_000);
+    await back.found('c2');
+    await back.services(1);
+    const third = back.writer();
+    await eventually('the state put back', async () => (await back.told()).at(-1) === 's1');
+    await third.close();
+    assert.equal((await verifyLines(linesOfLog(directory))).problem, undefined);
+  });
+
+  it('waits for a disk that does not take it, says so, and then lacks nothing', async () => {
+    await writeFile(join(directory, 'in-the-way'), '');
+    const warnings: string[] = [];
+    const logger: Logger = { ...silentLogger, warn: (message: string) => warnings.push(message) };
+    const outer = directory;
+    world = new World(join(outer, 'in-the-way'), 10_000);
+    await world.found();
+    world.writer(world.leader, logger);
+    await world.services(3);
+    await eventually('two attempts', () => warnings.length >= 2);
+    assert.match(warnings[0] ?? '', /audit log cannot be written/);
+    await rm(join(outer, 'in-the-way'));
+    await toldAre(names(3));
+  });
+
+  it('notes refused calls, a few of many', async () => {
+    await world.found();
+    const writer = world.writer();
+    await world.services(1);
+    await toldAre(names(1));
+    const refusal = { method: '/swarm.v1.A/B', caller: 'worker x', peer: '192.0.2.7:1', reason: 'wrong-role' };
+    for (let count = 0; count < CONFIG.refusalsBurst + 40; count++) writer.refused(refusal);
+    await writer.close();
+    const refused = (await world.lines()).filter(({ kind }) => kind === 'refused');
+    assert.equal(refused.length, CONFIG.refusalsBurst);
+    assert.equal((await verifyLines(linesOfLog(directory))).problem, undefined);
+  });
+});
