@@ -74,10 +74,10 @@ describe('swarmd: features', () => {
 
   it('of a release that not every manager runs cannot be declared yet', () => {
     for (const log of [{ snapshotsKept: 1 }, { saveIntervalMs: 3_600_000 }, { savesKept: 3 }]) {
-      assert.throws(() => updateClusterSpec(view(1), request(log)), rejects('feature-level', /older release/));
-      assert.deepEqual(updateClusterSpec(view(2), request(log)).spec?.log, LogConfig.create(log));
+      assert.throws(() => updateClusterSpec(view(1), request(log), 0), rejects('feature-level', /older release/));
+      assert.deepEqual(updateClusterSpec(view(2), request(log), 0).spec?.log, LogConfig.create(log));
     }
-    assert.equal(updateClusterSpec(view(1), request({ snapshotInterval: 7 })).spec?.log?.snapshotInterval, 7);
+    assert.equal(updateClusterSpec(view(1), request({ snapshotInterval: 7 }), 0).spec?.log?.snapshotInterval, 7);
   });
 });
 
