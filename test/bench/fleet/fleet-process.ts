@@ -2,6 +2,7 @@
  * Simulated nodes, many in one process: the real sessions of agents, with their failover and their backoff, by gRPC with
  * mutual TLS, each with connections of its own. Tasks do what they are to do; there is no kernel.
  */
+import { rmSync } from 'node:fs';
 import type { LoadedIdentity } from '#agent/identity/index.ts';
 import { SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
 import { silentLogger } from '#common/log.ts';
@@ -11,6 +12,7 @@ import { AppliedNetworks } from '#gen/swarm/v1/networks.ts';
 import { type ManagerPeer, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import { ManagerConnections } from '#src/swarmd/manager-connections.ts';
 import { type AgentIdentity, describe } from '../discovery/describe-agent.ts';
+import { directories, RenewingIdentity } from './renewing-identity.ts';
 
 export interface FleetOrder {
   readonly clusterId: string;
@@ -31,12 +33,22 @@ export interface FleetState {
   /** Answers to heartbeats since it was asked for last. */
   readonly heartbeats: number;
   readonly tasks: readonly string[];
+  /** Nodes that have got another certificate. */
+  readonly renewed: number;
+  /** Attempts that failed. */
+  readonly renewalsFailed: number;
+}
+
+/** Every node gets another certificate at a time of its own within this. */
+export interface RenewalOrder {
+  readonly renewWithinMs: number;
 }
 
 let heartbeats = 0;
 
 class FleetAgent {
   readonly #identity: AgentIdentity;
+  readonly #certificate: RenewingIdentity;
   readonly #connections: ManagerConnections;
   readonly #session: Session;
   readonly #statuses = new Map<string, TaskStatus>();
@@ -47,12 +59,17 @@ class FleetAgent {
     this.#identity = identity;
     this.#managers = managers;
     // Of a loaded identity, connections use the cluster alone.
-    this.#connections = new ManagerConnections({ identity: { clusterId } } as LoadedIdentity, () => identity);
+    this.#certificate = new RenewingIdentity(identity, {
+      managers: () => this.#managers,
+      moveSession: () => this.#session.reopen(),
+      redescribe: () => void this.#session.redescribe(),
+    });
+    this.#connections = new ManagerConnections({ identity: { clusterId } } as LoadedIdentity, this.#certificate.tls);
     this.#session = new Session({
       dial: (address) => this.#connections.session(address),
       managers: () => shuffled(this.#managers),
       addressOf: ({ address }: ManagerPeer) => address,
-      describe: async () => describe(identity),
+      describe: async () => ({ ...describe(identity), tls: this.#certificate.described }),
       advertiseAddress: () => identity.address,
       statuses: () => [...this.#statuses].map(([taskId, status]) => ({ taskId, status })),
       apply: async ({ changes }) => {
@@ -81,6 +98,14 @@ class FleetAgent {
 
   start(): void {
     this.#session.start();
+  }
+
+  renewLater(delayMs: number): void {
+    setTimeout(() => void this.#certificate.renew(), delayMs);
+  }
+
+  get renewals(): { readonly renewed: number; readonly failed: number } {
+    return { renewed: this.#certificate.renewed, failed: this.#certificate.failures };
   }
 
   /** Undefined while there is none. */
@@ -115,14 +140,25 @@ const agents: FleetAgent[] = [];
 
 function tellState(): void {
   const sessions = agents.flatMap(({ session }) => session ?? []);
-  const state: FleetState = { sessions, heartbeats, tasks: agents.flatMap(({ tasks }) => [...tasks]) };
+  const renewals = agents.map((agent) => agent.renewals);
+  const state: FleetState = {
+    sessions,
+    heartbeats,
+    tasks: agents.flatMap(({ tasks }) => [...tasks]),
+    renewed: renewals.filter(({ renewed }) => renewed > 0).length,
+    renewalsFailed: renewals.reduce((sum, { failed }) => sum + failed, 0),
+  };
   heartbeats = 0;
   process.send?.(state, () => {}); // nobody listens any more once the benchmark ends
 }
 
-process.on('message', (order: FleetOrder | 'state') => {
+process.on('message', (order: FleetOrder | RenewalOrder | 'state') => {
   if (order === 'state') {
     tellState();
+    return;
+  }
+  if ('renewWithinMs' in order) {
+    for (const agent of agents) agent.renewLater(Math.random() * order.renewWithinMs);
     return;
   }
   // A burst of handshakes at the start is not what is measured.
@@ -133,4 +169,7 @@ process.on('message', (order: FleetOrder | 'state') => {
       agent.start();
     }, place * 10);
 });
-process.on('disconnect', () => process.exit());
+process.on('disconnect', () => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+  process.exit();
+});

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { eventually } from '#test/support/eventually.ts';
-import type { FleetOrder, FleetState } from './fleet-process.ts';
+import type { FleetOrder, FleetState, RenewalOrder } from './fleet-process.ts';
 
 export class Fleet {
   readonly #order: FleetOrder;
@@ -51,7 +51,14 @@ export class Fleet {
       sessions: states.flatMap(({ sessions }) => sessions),
       heartbeats: states.reduce((sum, { heartbeats }) => sum + heartbeats, 0),
       tasks: states.flatMap(({ tasks }) => tasks),
+      renewed: states.reduce((sum, { renewed }) => sum + renewed, 0),
+      renewalsFailed: states.reduce((sum, { renewalsFailed }) => sum + renewalsFailed, 0),
     };
+  }
+
+  /** Has every node get another certificate, each at a time of its own within this. */
+  renew(renewWithinMs: number): void {
+    for (const child of this.#children) child.send({ renewWithinMs } satisfies RenewalOrder);
   }
 
   async stop(): Promise<void> {
