@@ -55,28 +55,45 @@ export interface Rollout {
   readonly flags?: readonly string[];
 }
 
+export interface RollingLoadOptions {
+  /** Servers: ten, unless said otherwise. */
+  readonly replicas?: number;
+  /** Where the client is that asks by the service's name: the manager, unless said otherwise. */
+  readonly clientHost?: string;
+  /** Whose published port is asked: that of all, unless said otherwise. */
+  readonly entrances?: readonly string[];
+}
+
 export class RollingLoad {
   readonly #cluster: Cluster;
   readonly #inside: LoadOrigin;
+  readonly #entrances: readonly string[];
 
-  private constructor(cluster: Cluster, inside: LoadOrigin) {
+  private constructor(cluster: Cluster, inside: LoadOrigin, entrances: readonly string[]) {
     this.#cluster = cluster;
     this.#inside = inside;
+    this.#entrances = entrances;
   }
 
-  /** Ten servers (images of `loadWorkloads`), their network, and a client on it. */
-  static async prepare(cluster: Cluster, requestsPerConnection: number): Promise<RollingLoad> {
+  /** The servers (images of `loadWorkloads`), their network, and a client on it. */
+  static async prepare(
+    cluster: Cluster,
+    requestsPerConnection: number,
+    options: RollingLoadOptions = {},
+  ): Promise<RollingLoad> {
+    const { replicas = REPLICAS, clientHost = MANAGER } = options;
     await cluster.must(['network', 'create', '--driver', 'overlay', NETWORK]);
-    const basic = ['--name', SERVICE, '--replicas', String(REPLICAS), '--network', NETWORK, '--entrypoint', 'sh'];
+    const basic = ['--name', SERVICE, '--replicas', String(replicas), '--network', NETWORK, '--entrypoint', 'sh'];
     const publish = ['--publish', `${PUBLISHED_PORT}:${PORT}`, '--update-monitor', '100ms', '--stop-signal', 'SIGQUIT'];
     const server = [WORKLOAD_IMAGES.nginx, ...SERVER(requestsPerConnection)];
     await cluster.must(['service', 'create', '-d', ...basic, ...publish, ...server]);
-    await cluster.createService(CLIENT, 1, ['--network', NETWORK, '--constraint', `node.hostname==${MANAGER}`]);
-    await cluster.settled(SERVICE, REPLICAS, 3 * SOON_MS);
+    await cluster.createService(CLIENT, 1, ['--network', NETWORK, '--constraint', `node.hostname==${clientHost}`]);
+    await cluster.settled(SERVICE, replicas, 3 * SOON_MS);
     const [client] = await cluster.settled(CLIENT, 1);
     const processId = client?.status?.container?.pid;
     assert.ok(processId, 'the client runs');
-    return new RollingLoad(cluster, { host: MANAGER, processId });
+    const { entrances = cluster.lab.hosts.map(({ name }) => name) } = options;
+    return new RollingLoad(cluster, { host: clientHost, processId }, entrances);
   }
 
   /** The network; the services go with all others at the end of a suite. */
@@ -134,7 +151,7 @@ export class RollingLoad {
       const targets = [{ host: SERVICE, port: PORT }];
       return HttpLoad.start(lab, this.#inside, { ...common, targets, nameserver: NAMESERVER });
     }
-    const targets = lab.hosts.map((host) => ({ host: host.address, port: PUBLISHED_PORT }));
+    const targets = this.#entrances.map((name) => ({ host: lab.host(name).address, port: PUBLISHED_PORT }));
     return HttpLoad.start(lab, { host: FABRIC }, { ...common, targets });
   }
 
