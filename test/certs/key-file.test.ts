@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { generateKeyPair, keysMatch, publicKeyDer } from '#certs/key.ts';
-import { decodeKeyFile, encodeKeyFile, privateKeyPem } from '#certs/key-file.ts';
+import { decodeKeyFile, encodeKeyFile, keyFileFacts, privateKeyPem } from '#certs/key-file.ts';
+import { createUnlockKey } from '#certs/unlock-key.ts';
 import { openssl, withFiles } from './openssl.ts';
 import { rejects } from './rejects.ts';
 
@@ -45,6 +46,45 @@ describe('key files', () => {
   ];
   for (const [name, text, message] of refusals)
     it(`refuse ${name}`, () => assert.throws(() => decode(text), rejects('bad-certificate', message)));
+
+  describe('that are locked', () => {
+    const lock = { key: createUnlockKey(), version: 7 };
+    const headers = new Map([['exposed', 'yes']]);
+    const text = encodeKeyFile({ privateKey: keys.privateKey, headers }, lock);
+    const unlocked = (content: string, key = lock.key): ReturnType<typeof decodeKeyFile> =>
+      decodeKeyFile(Buffer.from(content), 'node.key', key);
+
+    it('say which unlock key they need, and are opened by it', () => {
+      assert.deepEqual(keyFileFacts(Buffer.from(text), 'node.key'), { headers, lockVersion: 7 });
+      const file = unlocked(text);
+      assert.deepEqual(file.headers, headers);
+      assert.ok(keysMatch(file.privateKey, publicKeyDer(keys.publicKey)));
+      assert.throws(() => decode(text), rejects('locked', /needs to be unlocked/));
+      assert.throws(() => unlocked(text, createUnlockKey()), rejects('wrong-key', /version 7 of the unlock key/));
+    });
+
+    it('are not read by openssl, and hold nothing of the key in the clear', async () => {
+      await withFiles({ key: text }, (path) => assert.rejects(openssl('pkey', '-in', path('key'), '-noout')));
+      const der = Buffer.from(text.split('\n').slice(4, -2).join(''), 'base64');
+      const { d = '' } = keys.privateKey.export({ format: 'jwk' });
+      assert.ok(!der.includes(Buffer.from(d, 'base64url')));
+    });
+
+    it('are refused where anything in them was changed', () => {
+      for (const changed of [
+        text.replace('exposed: yes', 'exposed: no'),
+        text.replace('exposed: yes\n', ''),
+        text.replace('lock-version: 7', 'lock-version: 8'),
+      ])
+        assert.throws(() => unlocked(changed), rejects('wrong-key', /does not open|do not open/));
+      for (const [changed, message] of [
+        [text.replace('lock-version: 7\n', ''), /does not say which unlock key/],
+        [text.replace('lock-version: 7', 'lock-version: 0'), /does not say which unlock key/],
+        [text.replace('format: 2', 'format: 1'), /other than "-----BEGIN PRIVATE KEY-----"/],
+      ] as const)
+        assert.throws(() => unlocked(changed), rejects('bad-certificate', message));
+    });
+  });
 
   it('of a later format are refused by name', () => {
     assert.throws(() => decode(`format: 3\n${pem}`), rejects('corrupt-state', /does not read/));
