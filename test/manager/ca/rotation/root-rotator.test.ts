@@ -221,28 +221,32 @@ describe('rotation of the root', () => {
       which: fc.nat(30),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(operation, { minLength: 20, maxLength: 40, size: 'max' }), fc.nat(1000), async (history, seed) => {
-        const world = new World(seed, { atOnce: 2, patienceMs: 3_000 });
-        for (let i = 0; i < 4; i++) world.join(i === 0 ? NodeRole.MANAGER : NodeRole.WORKER);
-        let rotations = 1;
-        await world.rotate();
-        for (const { kind, which } of history) {
-          const ids = [...world.hosts.keys()];
-          const id = ids[which % ids.length] ?? '';
-          if (kind === 'rotate' && rotations < 5) {
-            rotations++;
-            await world.rotate();
-          } else if (kind === 'back' && world.rootCa.rotation !== undefined) await world.rotate(present(world));
-          else await happen(world, kind, id, ids.length);
+      fc.asyncProperty(
+        fc.array(operation, { minLength: 20, maxLength: 40, size: 'max' }),
+        fc.nat(1000),
+        async (history, seed) => {
+          const world = new World(seed, { atOnce: 2, patienceMs: 3_000 });
+          for (let i = 0; i < 4; i++) world.join(i === 0 ? NodeRole.MANAGER : NodeRole.WORKER);
+          let rotations = 1;
+          await world.rotate();
+          for (const { kind, which } of history) {
+            const ids = [...world.hosts.keys()];
+            const id = ids[which % ids.length] ?? '';
+            if (kind === 'rotate' && rotations < 5) {
+              rotations++;
+              await world.rotate();
+            } else if (kind === 'back' && world.rootCa.rotation !== undefined) await world.rotate(present(world));
+            else await happen(world, kind, id, ids.length);
+            checkMutualTrust(world);
+          }
+          for (const id of world.hosts.keys()) world.setUp(id, true);
+          await settle(world);
           checkMutualTrust(world);
-        }
-        for (const id of world.hosts.keys()) world.setUp(id, true);
-        await settle(world);
-        checkMutualTrust(world);
-        for (const id of world.hosts.keys())
-          assert.ok(world.issuerOf(id) === world.rootKeyId, 'everybody has a certificate of the root');
-        world.stop();
-      }),
+          for (const id of world.hosts.keys())
+            assert.ok(world.issuerOf(id) === world.rootKeyId, 'everybody has a certificate of the root');
+          world.stop();
+        },
+      ),
       { numRuns: 15, seed: 6 },
     );
   });
