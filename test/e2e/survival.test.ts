@@ -138,6 +138,24 @@ describe('e2e: survival', function () {
     assert.deepEqual(ids(await cluster().settled('web', 8)), ids(before));
   });
 
+  it('a host that is down for less than the swarm waits keeps its tasks, and lists say what is waited for', async () => {
+    await cluster().must(['update', '--replace-after', '5m']);
+    try {
+      await cluster().createService('web', 8);
+      const before = await cluster().settled('web', 8);
+      await cluster().lab.cut('w2');
+      await cluster().nodeState('w2', NodeState.DOWN);
+      assert.match(await cluster().must(['node', 'ls']), / w2 +Down \(\d+ seconds ago\) /);
+      const rows = await cluster().must(['service', 'ps', '--no-trunc', '--format', '{{.Node}} {{.Error}}', 'web']);
+      assert.match(rows, /^w2 "node down for \d+s; replaced in 4m\d+s"$/m);
+      await cluster().lab.heal();
+      await cluster().nodeState('w2', NodeState.READY);
+      assert.deepEqual(ids(await cluster().settled('web', 8)), ids(before));
+    } finally {
+      await cluster().must(['update', '--replace-after', '0s']);
+    }
+  });
+
   it('a host that loses power has its tasks replaced elsewhere within 8 s, and comes back empty', async () => {
     await cluster().createService('web', 8);
     await cluster().settled('web', 8);
