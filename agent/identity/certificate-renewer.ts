@@ -4,6 +4,7 @@
  *   waiting --its time has come, or a manager wants it--> renewing --issued--> waiting
  *                                renewing --failed--> retrying --backoff over--> renewing
  *   waiting, retrying --the certificate does not hold now--> over --it holds, or there is another--> waiting
+ *                     over, of a manager that can ask itself --> renewing
  *
  * Time of day decides when a certificate ends, and it jumps: so it is looked at again every minute at least, also after
  * the machine has slept. Attempts go on until the end, and are made faster as it nears.
@@ -22,6 +23,8 @@ export interface CertificateRenewerOptions {
   readonly current: () => Lifetime;
   /** Gets another one and takes it over, hot. Rejects with nothing changed. */
   readonly renew: () => Promise<void>;
+  /** Whether a certificate that has run out can be renewed all the same: by a manager, at itself. */
+  readonly renewsExpired: () => boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -122,10 +125,10 @@ export class CertificateRenewer {
   /** Decides what is to be done now, and sets the timer for the next look. */
   #look(): void {
     if (this.#closed || this.#state === 'renewing') return;
-    const { clock, config, current, logger } = this.#options;
+    const { clock, config, current, logger, renewsExpired } = this.#options;
     const nowMs = clock.now();
     const problem = timeProblem(current(), nowMs);
-    if (problem !== undefined) {
+    if (problem !== undefined && !(nowMs > current().notAfterMs && renewsExpired())) {
       if (this.#state !== 'over')
         logger.error('the certificate of this node does not hold', { error: problem.message });
       this.#state = 'over';
@@ -208,6 +211,7 @@ export class CertificateRenewer {
     const { clock, config, current, random } = this.#options;
     const leftMs = current().notAfterMs - clock.now();
     const delayMs = backoffDelay(config.retry, this.#failures, random);
+    if (leftMs <= 0) return delayMs;
     return Math.max(config.retryMinMs, Math.min(delayMs, leftMs * config.retryShareOfRest));
   }
 }

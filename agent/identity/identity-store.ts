@@ -101,8 +101,14 @@ export class IdentityStore {
   /**
    * The identity, with everything about it checked; undefined when this host is in no swarm. Errors: `corrupt-state`
    * (damaged, incomplete, readable by others), `locked`, `bad-certificate`, `expired`, `wrong-cluster`.
+   *
+   * `expiredManager`: also that of a manager whose certificate has run out. It has the root's key in its log, and may
+   * renew it by itself.
    */
-  async load(nowMs: number): Promise<LoadedIdentity | undefined> {
+  async load(
+    nowMs: number,
+    { expiredManager = false }: { readonly expiredManager?: boolean } = {},
+  ): Promise<LoadedIdentity | undefined> {
     const directory = await statOf(this.#directory);
     if (directory === undefined) return undefined;
     checkPrivate(this.#directory, directory, '0700');
@@ -127,10 +133,12 @@ export class IdentityStore {
         `${keyPath} does not belong to the certificate beside it`,
         'restore both files from one backup, or',
       );
-    const problem = verifyChain(chain, roots, nowMs);
+    const identity = certifiedIdentity(leaf);
+    const isTaken = expiredManager && identity.role === 'manager';
+    const problem = verifyChain(chain, roots, isTaken ? Math.min(nowMs, identity.notAfterMs) : nowMs);
     if (problem !== undefined) throw problem;
     return {
-      identity: certifiedIdentity(leaf),
+      identity,
       tls: { certificatePem, privateKeyPem: privateKeyPem(key.privateKey), rootsPem: rootPem },
       rootDigest: certificateDigest(root),
       managers: state.managers,

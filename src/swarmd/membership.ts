@@ -114,7 +114,7 @@ export class Membership {
 
   async #goOn(): Promise<void> {
     if (await this.#departures.resume()) return;
-    const identity = await this.#store.load(this.#parts.clock.now());
+    const identity = await this.#store.load(this.#parts.clock.now(), { expiredManager: true });
     if (identity === undefined) {
       await this.#parts.executor.recover([]);
       return;
@@ -355,7 +355,7 @@ export class Membership {
   }
 
   async #loadIdentity(): Promise<LoadedIdentity> {
-    const identity = await this.#store.load(this.#parts.clock.now());
+    const identity = await this.#store.load(this.#parts.clock.now(), { expiredManager: true });
     if (identity === undefined)
       throw new SwarmError({ code: 'internal', reason: 'internal', message: 'the identity was not kept' });
     return identity;

@@ -51,6 +51,8 @@ export class NodeCertificate {
     this.#renewer = new CertificateRenewer({
       current: () => options.current().identity,
       renew: () => options.turn(() => this.#renew()),
+      // Within this process, where no TLS asks for it.
+      renewsExpired: () => options.managers().own !== undefined,
       clock,
       random,
       logger: logger.with({ part: 'certificate' }),

@@ -29,6 +29,7 @@ class TestNode {
   certificate: Lifetime;
   lifetimeMs: number;
   up = true;
+  asksItself = false;
   #serial = 0;
 
   constructor(lifetimeMs: number, seed = 1) {
@@ -42,6 +43,7 @@ class TestNode {
         this.certificate = this.issue();
         this.renewer.replaced();
       },
+      renewsExpired: () => this.asksItself,
       clock: this.clock,
       random: new SeededRandom(seed),
       logger: silentLogger,
@@ -147,10 +149,10 @@ describe('a certificate', () => {
   });
 
   it('that cannot be renewed is tried for ever slower, then faster towards its end, which it is told', async () => {
-    const node = new TestNode(10 * DAY_MS);
+    const node = new TestNode(4 * DAY_MS);
     node.up = false;
     node.renewer.start();
-    await node.pass(10 * DAY_MS - HOUR_MS, MINUTE_MS);
+    await node.pass(4 * DAY_MS - HOUR_MS, MINUTE_MS);
     await node.pass(HOUR_MS + MINUTE_MS, SECOND_MS);
     const gaps = node.attempts.slice(1).map((at, index) => at - (node.attempts[index] ?? 0));
     assert.ok((gaps[0] ?? 0) <= 2 * MINUTE_MS);
@@ -256,7 +258,22 @@ describe('a certificate', () => {
     assert.equal(node.attempts.length, 0);
   });
 
-  it('is not renewed after the end', async () => {
+  it('that has run out is renewed by a manager that can ask itself, slowly until it answers', async () => {
+    const node = new TestNode(90 * DAY_MS);
+    node.clock.setWall(node.clock.now() + 100 * DAY_MS);
+    node.renewer.start();
+    await node.pass(5 * MINUTE_MS);
+    assert.deepEqual([node.attempts.length, node.status.state], [0, 'over']);
+    node.asksItself = true;
+    node.up = false;
+    await node.pass(HOUR_MS, SECOND_MS);
+    assert.ok(node.attempts.length > 10 && node.attempts.length < 30, `${node.attempts.length}`);
+    node.up = true;
+    await node.pass(10 * MINUTE_MS);
+    assert.deepEqual([node.status.renewedTotal, node.status.state, node.status.problem], [1, 'waiting', undefined]);
+  });
+
+  it('is not renewed after the end of its node', async () => {
     const node = new TestNode(90 * DAY_MS);
     node.renewer.start();
     node.renewer.close();

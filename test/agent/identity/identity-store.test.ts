@@ -170,6 +170,10 @@ describe('identity store', () => {
     it('a certificate that has run out, or does not hold yet', async () => {
       await assert.rejects(load(Date.now() + 91 * DAY_MS), rejects('expired', /expired at/));
       await assert.rejects(load(Date.now() - DAY_MS), rejects('expired', /holds only from/));
+      // A manager can renew its own by itself, when it has run out; not one that does not hold yet.
+      const late = await open().load(Date.now() + 91 * DAY_MS, { expiredManager: true });
+      assert.equal(late?.identity.role, 'manager');
+      await assert.rejects(open().load(Date.now() - DAY_MS, { expiredManager: true }), rejects('expired', /holds only/));
     });
 
     it('files that others can read', async () => {
