@@ -1,0 +1,86 @@
+/** A connection to a swarm, made of the bundle of a client and the .proto files: nothing else of Starling is needed. */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import * as grpc from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+
+/** Where the .proto files are; in a project of yours, wherever you have copied them to. */
+const PROTO = process.env.SWARM_PROTO ?? join(import.meta.dirname, '../../proto');
+
+/** JSON in, JSON out: numbers of 64 bits are text, enums are their names, bytes are base64. */
+const definitions = loadSync(
+  ['clients', 'control', 'events', 'health', 'jobs', 'logs', 'rollouts', 'secrets', 'stacks', 'volumes', 'watch'].map(
+    (name) => `swarm/v1/${name}.proto`,
+  ),
+  { includeDirs: [PROTO], keepCase: false, longs: String, enums: String, bytes: String, defaults: true, oneofs: true },
+);
+
+export type Json = Readonly<Record<string, unknown>>;
+
+export interface Swarm {
+  /** One answer. */
+  call(service: string, method: string, request?: Json): Promise<Json>;
+  /** Answers as they come. Leaving the loop ends the call. */
+  stream(service: string, method: string, request?: Json): AsyncIterable<Json>;
+  close(): void;
+}
+
+/** `bundle`: the directory that `swarm client create` wrote, or the one of a context. */
+export function connect(bundle: string): Swarm {
+  const file = (name: string): Buffer => readFileSync(join(bundle, name));
+  const { addresses, serverName } = JSON.parse(file('context.json').toString()) as {
+    addresses: string[];
+    serverName: string;
+  };
+  const credentials = grpc.credentials.createSsl(file('ca.pem'), file('key.pem'), file('cert.pem'));
+  // All managers serve alike: gRPC takes the first that answers, and the next when that one goes away.
+  const target = `ipv4:${addresses.join(',')}`;
+  const options = { 'grpc.ssl_target_name_override': serverName, 'grpc.default_authority': serverName };
+  const clients = new Map<string, grpc.Client>();
+
+  function methodOf(service: string, method: string): { client: grpc.Client; name: string } {
+    const full = service.includes('.') ? service : `swarm.v1.${service}`;
+    const definition = definitions[full];
+    if (definition === undefined || !(method in definition)) throw new Error(`there is no method ${full}/${method}`);
+    let client = clients.get(full);
+    if (client === undefined) {
+      const Client = grpc.makeGenericClientConstructor(definition as grpc.ServiceDefinition, full);
+      client = new Client(target, credentials, options);
+      clients.set(full, client);
+    }
+    return { client, name: method };
+  }
+
+  return {
+    call: (service, method, request = {}) => {
+      const { client, name } = methodOf(service, method);
+      const deadline = Date.now() + 30_000;
+      return new Promise((resolve, reject) => {
+        // grpc-js makes the methods of a client from the definition, which types cannot follow.
+        (client as never as Record<string, (...values: unknown[]) => void>)[name](
+          request,
+          new grpc.Metadata({ waitForReady: true }),
+          { deadline },
+          (error: Error | null, answer: Json) => (error === null ? resolve(answer) : reject(error)),
+        );
+      });
+    },
+    async *stream(service, method, request = {}) {
+      const { client, name } = methodOf(service, method);
+      const open = (client as never as Record<string, (request: Json) => grpc.ClientReadableStream<Json>>)[name];
+      const answers = open.call(client, request);
+      try {
+        for await (const answer of answers) yield answer as Json;
+      } finally {
+        answers.on('error', () => {}); // that it was cancelled
+        answers.cancel();
+      }
+    },
+    close: () => {
+      for (const client of clients.values()) client.close();
+    },
+  };
+}
+
+/** The directory of the proto files, for messages. */
+export const PROTO_DIRECTORY = dirname(join(PROTO, 'swarm'));
