@@ -60,8 +60,8 @@ export class AuditLog {
   }
 
   /**
-   * Resolves when they are on the disk; after `close` they are dropped. When it rejects none of them counts, and nothing of them is left in the file
-   * once something is written again.
+   * Resolves when they are on the disk; after `close` they are dropped. When it rejects none of them counts, and nothing of
+   * them is left in the file once something is written again.
    */
   append(entries: readonly AuditEntry[]): Promise<void> {
     if (this.#closed) return Promise.resolve();

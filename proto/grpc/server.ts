@@ -58,6 +58,8 @@ export interface RpcServerOptions {
 export interface FinishedCall {
   readonly path: string;
   readonly caller: Caller;
+  /** host:port that the call came from; empty for the local socket. */
+  readonly peer: string;
   readonly durationMs: number;
   /** What the caller was told, if the call failed. */
   readonly error: SwarmError | undefined;
@@ -147,7 +149,7 @@ export class RpcServer {
       if (refusal !== undefined) throw this.#strangerProblem(incoming, origin.caller) ?? refusal;
     } catch (error) {
       incoming.fail(error);
-      this.#finished(path, origin.caller, 0, SwarmError.from(error));
+      this.#finished(path, origin, 0, SwarmError.from(error));
       return;
     }
     const call = new ServerCall(definition, incoming, origin);
@@ -155,7 +157,7 @@ export class RpcServer {
     this.#calls.add(call);
     void call.serve(handler).then((error) => {
       this.#calls.delete(call);
-      this.#finished(path, origin.caller, systemClock.monotonic() - startMs, error);
+      this.#finished(path, origin, systemClock.monotonic() - startMs, error);
     });
   }
 
@@ -226,9 +228,9 @@ export class RpcServer {
     return { ...identity, kind: 'node', role: trust.roleOf?.(identity, path) ?? identity.role };
   }
 
-  #finished(path: string, caller: Caller, durationMs: number, error: SwarmError | undefined): void {
+  #finished(path: string, { caller, peer }: CallOrigin, durationMs: number, error: SwarmError | undefined): void {
     const { logger, onCall } = this.#options;
-    onCall?.({ path, caller, durationMs, error });
+    onCall?.({ path, caller, peer, durationMs, error });
     if (error === undefined || error.code === 'cancelled') return;
     const fields = { path, caller: describeCaller(caller), reason: error.reason, error: error.message };
     if (error.code !== 'internal') logger.debug('call refused', fields);

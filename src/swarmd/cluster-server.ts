@@ -46,6 +46,7 @@ import { unlockKeyHandlers } from './handlers/unlock-key-handlers.ts';
 import { volumeHandlers } from './handlers/volume-handlers.ts';
 import { watchHandlers } from './handlers/watch-handlers.ts';
 import type { NodeIdentity } from './node-identity.ts';
+import { noteRefusal } from './note-refusal.ts';
 
 /** How long streams may outlive the certificate that they were opened with; a look at 10,000 takes 1 ms. */
 const EXPIRY_LOOK_MS = 1_000;
@@ -81,6 +82,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       roleOf: (caller, path) => roleOfNode(manager, caller, path),
     },
     logger: options.logger.with({ part: 'cluster-server' }),
+    onCall: (call) => noteRefusal(manager, call),
   });
   server.addService(CertificateAuthorityService, caHandlers(manager));
   server.addService(ControlService, controlHandlers(manager));

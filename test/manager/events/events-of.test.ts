@@ -33,6 +33,8 @@ import {
   UnlockKey,
   UpdateState,
   UpdateStatus,
+  Volume,
+  VolumeSpec,
 } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, ExternalCa, NodeAvailability, NodeRole, NodeSpec, ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import { EVENT_ACTIONS, eventRecorder, eventsOf } from '#manager/events/index.ts';
@@ -256,8 +258,8 @@ describe('events of what is declared', () => {
 
   it('every kind comes and goes', () => {
     for (const table of ['network', 'secret', 'config', 'volume', 'stack'] as const) {
-      // What is looked at is there in every kind alike.
       const object = (more: object = {}): never =>
+        // What is looked at is there in every kind alike.
         ({ id: 'x', spec: { name: 'a' }, versions: [], nodeId: 'n', ...more }) as never;
       assert.deepEqual(said(events([made(table, object())])), [`${table} create`]);
       assert.deepEqual(said(events([gone(table, object())])), [`${table} remove`]);
@@ -268,10 +270,8 @@ describe('events of what is declared', () => {
     const leaving = { ...stack, state: StackState.REMOVING };
     const all = events([changed('stack', stack, leaving), gone('stack', leaving)]);
     assert.deepEqual(said(all), ['stack remove', 'stack gone']);
-    assert.deepEqual(
-      said(events([gone('volume', { id: 'x', nodeId: 'n', pendingDelete: true, spec: { name: 'v' } } as never)])),
-      ['volume gone'],
-    );
+    const volume = Volume.create({ id: 'x', nodeId: 'n', pendingDelete: true, spec: VolumeSpec.create({ name: 'v' }) });
+    assert.deepEqual(said(events([gone('volume', volume)])), ['volume gone']);
     const other = { ...stack, spec: StackSpec.create({ name: 'a', compose: 'env: SECRET-MARK2' }) };
     assert.doesNotMatch(JSON.stringify([...all, ...events([changed('stack', stack, other)])]), /SECRET-MARK/);
   });

@@ -30,6 +30,11 @@ const event = (version: number, init: Partial<Event> = {}): Event =>
 
 const lost = () => new SwarmError({ code: 'unavailable', reason: 'shutting-down', message: 'the connection is lost' });
 
+/** Breaks before anything is given. */
+function broken(): readonly ListEventsResponse[] {
+  throw lost();
+}
+
 /** Answers one call after the other; a function throws where the daemon breaks. */
 function daemon(...answers: readonly (() => AsyncGenerator<ListEventsResponse>)[]) {
   const requests: Partial<ListEventsRequest>[] = [];
@@ -92,9 +97,8 @@ describe('swarm events', () => {
         yield page([event(7)], 7);
         throw lost();
       },
-      // biome-ignore lint/correctness/useYield: it breaks before anything is given
       async function* () {
-        throw lost();
+        yield* broken();
       },
       async function* () {
         yield page([event(8)], 8);
