@@ -154,6 +154,8 @@ class World {
     this.#write(
       () => what,
       (store) => {
+        // It may be decided again, upon another state.
+        what = '';
         const [first] = store.all('service');
         if (first === undefined) return [];
         what = `${kind} ${first.spec?.name ?? ''}`;
