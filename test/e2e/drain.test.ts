@@ -56,7 +56,7 @@ describe('e2e: drains', function () {
   });
 
   it('of what fits nowhere else leave it running and name it; with --parallel 0 it stops', async () => {
-    const [node = ''] = WORKERS;
+    const [node] = WORKERS;
     await cluster().createService(PINNED, 1, [
       '--constraint',
       `node.hostname==${node}`,

@@ -16,10 +16,11 @@ function asked(before: Partial<Node>, spec: Partial<NodeSpec>, featureLevel = 5)
   const view = new MemoryView();
   view.commit([
     { kind: 'create', table: 'cluster', object: Cluster.create({ id: 'c', featureLevel }) },
-    { kind: 'create', table: 'node', object: Node.create({ id: 'n', role: NodeRole.WORKER, ...before }) },
+    { kind: 'create', table: 'node', object: Node.create({ id: 'n', spec: NodeSpec.create(), ...before }) },
   ]);
   const { version = 0 } = view.get('node', 'n') ?? {};
-  const request = UpdateNodeRequest.create({ id: 'n', version, spec: NodeSpec.create(spec) });
+  const desiredRole = view.get('node', 'n')?.spec?.desiredRole ?? NodeRole.UNSPECIFIED;
+  const request = UpdateNodeRequest.create({ id: 'n', version, spec: NodeSpec.create({ desiredRole, ...spec }) });
   return updateNode(view, request, []).result;
 }
 
