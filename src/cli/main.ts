@@ -2,6 +2,7 @@
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { systemClock } from '#common/system/clock.ts';
+import { connectEndpoint } from './contexts/connect-endpoint.ts';
 import type { CliEnvironment, OutputStream } from './environment.ts';
 import { runCommandLine } from './run.ts';
 
@@ -72,11 +73,7 @@ export async function main(): Promise<void> {
   endOnEscapedError();
   const exitCode = await runCommandLine(process.argv.slice(2), {
     environment: processEnvironment(),
-    // Loaded when a command needs the daemon: help and mistakes do not.
-    connect: async (endpoint, environment) =>
-      endpoint.kind === 'socket'
-        ? (await import('../client/local.ts')).connectLocal(endpoint.path)
-        : (await import('./contexts/connect-context.ts')).connectContext(endpoint.name, environment),
+    connect: connectEndpoint,
   });
   await drained(process.stdout);
   await drained(process.stderr);
