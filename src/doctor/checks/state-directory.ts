@@ -29,6 +29,7 @@ export const identity: Check = {
       }
     } catch (thrown) {
       const error = SwarmError.from(thrown);
+      if (error.reason === 'locked') return ok('a manager whose keys are encrypted by the unlock key');
       return fail(error.message, error.hint ?? 'run `swarm leave --force` and join again');
     }
   },
