@@ -1,4 +1,5 @@
 /** Which manager to try next. Knows who led last, and who did not answer. */
+import type { SessionConfig } from './config.ts';
 
 /** How a conversation with a manager ended. */
 export type ConversationEnd =
@@ -23,6 +24,10 @@ export class ManagerChoice {
   /** Tried after all others: an attempt there costs a timeout. */
   #silent: string | undefined;
   #round: string[] = [];
+  /** Attempts that had their full time, one after the other. */
+  #silentInARow = 0;
+  /** The attempt of the moment goes back to a leader whose session has just broken. */
+  #isReturn = false;
 
   constructor(redirectsMax: number) {
     this.#redirectsMax = redirectsMax;
@@ -38,8 +43,18 @@ export class ManagerChoice {
     return this.#wasLost && !this.#redirect && this.#leader !== undefined;
   }
 
+  /**
+   * So long the next manager has to welcome this agent. Where one after the other does not in time, all are busy with
+   * agents that look for the new leader: to give up early would waste the work that they have had already.
+   */
+  welcomeMs(config: Pick<SessionConfig, 'welcomeTimeoutMs' | 'welcomeTimeoutMaxMs' | 'returnTimeoutMs'>): number {
+    if (this.returns) return config.returnTimeoutMs;
+    return Math.min(config.welcomeTimeoutMaxMs, config.welcomeTimeoutMs * 2 ** this.#silentInARow);
+  }
+
   /** The last leader first, then those known (best first), each once before any is tried again. */
   next(known: readonly string[]): string | undefined {
+    this.#isReturn = this.returns;
     this.#wasLost = false;
     if (this.#redirect) {
       this.#redirect = false;
@@ -58,6 +73,7 @@ export class ManagerChoice {
     this.#leader = address;
     this.#redirect = false;
     this.#redirectsInARow = 0;
+    this.#silentInARow = 0;
     this.#silent = undefined;
     this.#round = [];
   }
@@ -74,6 +90,8 @@ export class ManagerChoice {
     if (how !== 'lost' && this.#leader === address) this.#leader = undefined;
     this.#wasLost = how === 'lost';
     if (how === 'silent') this.#silent = address;
+    if (how !== 'silent') this.#silentInARow = 0;
+    else if (!this.#isReturn) this.#silentInARow++;
     if (how !== 'not-leader') this.#redirectsInARow = 0;
   }
 }

@@ -165,8 +165,7 @@ export class Session {
 
   async #run(): Promise<void> {
     while (!this.#closed && !this.#removed) {
-      const { welcomeTimeoutMs, returnTimeoutMs } = this.#options.config;
-      const limitMs = this.#choice.returns ? returnTimeoutMs : welcomeTimeoutMs;
+      const limitMs = this.#choice.welcomeMs(this.#options.config);
       const address = this.#choice.next(this.#options.managers());
       if (address !== undefined) await this.#converse(address, limitMs);
       if (this.#closed || this.#removed) return;

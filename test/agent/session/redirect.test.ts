@@ -146,6 +146,25 @@ describe('an agent looking for the leader', () => {
     assert.equal(agent.session.link?.address, 'new');
   });
 
+  it('gives managers that are all silent longer and longer, and one that has just led a second', async () => {
+    await start({ a: leads, b: silent });
+    agent.managers['a'] = silent;
+    agent.queues.get('a')?.end();
+    await agent.pass(1500);
+    assert.deepEqual(agent.broken, ['a'], 'a second where it was');
+    const at: number[] = [];
+    for (let ms = 0; ms < 120_000; ms += 100) {
+      const before = agent.broken.length;
+      await agent.pass(100);
+      if (agent.broken.length > before) at.push(agent.clock.monotonic());
+    }
+    const waited = at.map((ms, place) => Math.round((ms - (at[place - 1] ?? ms)) / 5000) * 5);
+    assert.deepEqual(waited.slice(1, 4), [10, 20, 40], 'five at first');
+    agent.managers['b'] = leads;
+    await agent.pass(50_000);
+    assert.equal(agent.session.link?.address, 'b');
+  }).timeout(60_000);
+
   it('does not follow managers that name each other, or themselves, for ever', async () => {
     await start({ a: names('b'), b: names('a') });
     assert.deepEqual(agent.dialled, ['a', 'b', 'a', 'b']);
