@@ -30,6 +30,10 @@ export class DrainCluster extends LoopCluster {
     this.#setSpec(id, { availability: NodeAvailability.DRAIN, drain });
   }
 
+  pause(id: string): void {
+    this.#setSpec(id, { availability: NodeAvailability.PAUSE, drain: undefined });
+  }
+
   activate(id: string): void {
     this.#setSpec(id, { availability: NodeAvailability.ACTIVE, drain: undefined });
   }

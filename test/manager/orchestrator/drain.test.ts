@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import {
+  EndpointSpec,
   NetworkAttachmentSpec,
-  NodeAvailability,
   ReplicatedJobMode,
   RestartCondition,
   RestartPolicy,
@@ -71,6 +71,26 @@ describe('orchestrator: drains', () => {
       assert.equal(new Set(slots).size, slots.length);
     });
     assert.deepEqual([cluster.on('n1'), cluster.on('n2')], [0, 4]);
+  });
+
+  it('stop-first, told to hurry on the way: what was prepared runs when the other has stopped, not before', () => {
+    const cluster = new DrainCluster(2);
+    cluster.declare('db', { replicas: 2, update: STOP_FIRST });
+    cluster.run(10_000);
+    cluster.drain('n1');
+    for (let round = 0; round < 4; round++) {
+      cluster.settle();
+      cluster.stepAgents();
+    }
+    cluster.drain('n1', 0);
+    watch(cluster, () => {
+      for (const task of cluster.wanted('db')) {
+        const before = cluster.store.get('task', task.replaces);
+        const hasRoom = before === undefined || (before.status?.state ?? 0) > TaskState.RUNNING;
+        assert.ok(hasRoom || task.desiredState !== TaskState.RUNNING);
+      }
+    });
+    assert.deepEqual([cluster.on('n1'), cluster.on('n2')], [0, 2]);
   });
 
   it('of many services no more tasks are on their way than the node’s drain says, or the default', () => {
@@ -205,8 +225,8 @@ describe('orchestrator: drains', () => {
       const mode = {
         kind: 'replicatedJob',
         value: ReplicatedJobMode.create({ totalCompletions: 4, maxConcurrent: 4 }),
-      };
-      const declared = { ...spec({ name: 'backup' }), mode: mode as never };
+      } as const;
+      const declared = { ...spec({ name: 'backup' }), mode };
       cluster.create('service', service('backup', declared));
       cluster.create('revision', revision('backup', 1, declared));
       for (let round = 0; round < 12; round++) {
@@ -235,9 +255,7 @@ describe('orchestrator: drains', () => {
       const restart = RestartPolicy.create({ condition: RestartCondition.ANY, maxAttempts: 2, delayMs: 100 });
       const hangsAt = ({ nodeId }: Task) => (nodeId === 'n2' ? TaskState.ACCEPTED : undefined);
       const cluster = new DrainCluster(2, { hangsAt });
-      cluster.edit('node', 'n2', {
-        spec: { ...cluster.node('n2').spec, availability: NodeAvailability.PAUSE } as never,
-      });
+      cluster.pause('n2');
       cluster.declare('web', { replicas: 1, update, restart });
       cluster.run(10_000);
       const [before] = cluster.running('web');
@@ -294,7 +312,7 @@ describe('orchestrator: drains', () => {
     const cluster = new DrainCluster(3);
     cluster.declare('web', { replicas: 6, update: START_FIRST });
     cluster.declare('db', { replicas: 2, update: STOP_FIRST });
-    cluster.declare('edge', { replicas: 2, endpoint: { ...spec().endpoint, ports: [hostPort(80)] } as never });
+    cluster.declare('edge', { replicas: 2, endpoint: EndpointSpec.create({ ports: [hostPort(80)] }) });
     cluster.declare('agent', { global: true });
     cluster.run(10_000);
     for (const id of ['n1', 'n2', 'n3']) cluster.drain(id);

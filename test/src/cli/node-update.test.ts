@@ -10,6 +10,7 @@ import {
   GetNodeResponse,
   ListNodesResponse,
   ListTasksResponse,
+  TaskView,
   UpdateNodeRequest,
   UpdateNodeResponse,
 } from '#gen/swarm/v1/control.ts';
@@ -59,8 +60,10 @@ class Daemon {
       updateNode: async (request: Partial<UpdateNodeRequest>) => this.#update(UpdateNodeRequest.create(request)),
       async *listTasks() {
         const status = TaskStatus.create({ state: TaskState.RUNNING });
-        const tasks = [1, 2].map((slot) => ({ task: Task.create({ slot, status }), serviceName: 'web' }));
-        yield ListTasksResponse.create({ tasks: tasks as never });
+        const tasks = [1, 2].map((slot) =>
+          TaskView.create({ task: Task.create({ slot, status }), serviceName: 'web' }),
+        );
+        yield ListTasksResponse.create({ tasks });
         await Promise.resolve();
       },
     };
