@@ -53,7 +53,7 @@ describe('cli: swarm', () => {
     for (const words of [['join-token', 'worker'], ['init'], ['leave'], ['join-token', '--help']])
       assert.deepEqual(await runCli(['swarm', ...words]), await runCli(words));
     const group = await runCli(['swarm', '--help']);
-    assert.match(group.stdout, /^Usage: {2}swarm COMMAND\n\nManage Swarm\n\nCommands:\n {2}init/);
+    assert.match(group.stdout, /^Usage: {2}swarm COMMAND\n\nManage Swarm\n\nCommands:\n {2}ca/);
   });
 
   it('init passes on every flag', async () => {
@@ -72,6 +72,8 @@ describe('cli: swarm', () => {
     assert.deepEqual(
       { ...asked, spec: undefined },
       {
+        caCertPem: new Uint8Array(),
+        caKeyPem: new Uint8Array(),
         listenAddress: '10.0.0.1:2400',
         advertiseAddress: 'eth1',
         dataPathAddress: 'eth2',

@@ -59,6 +59,10 @@ const OWN_FLAGS: readonly string[] = [
   'readiness-probe-rm',
   'startup-probe',
   'startup-probe-rm',
+  'ca-cert',
+  'ca-key',
+  'follow',
+  'leave-behind',
   'detach',
   'drain',
   'stop-after-disconnect',
@@ -141,14 +145,7 @@ describe('cli: help', () => {
     for (const { words, stdout } of recordedOutputs('help')) {
       const command = words.slice(0, -1).join(' ');
       if (
-        ![
-          'network rm',
-          'node rm',
-          'service scale',
-          'service logs',
-          'swarm leave',
-          'swarm join-token',
-        ].includes(command)
+        !['network rm', 'node rm', 'service scale', 'service logs', 'swarm leave', 'swarm join-token'].includes(command)
       )
         continue;
       const ours = await runCli(words);

@@ -348,6 +348,7 @@ export const HELP_CASES = lines(`
   service rm --help
   service scale --help
   service update --help
+  swarm ca --help
   swarm init --help
   swarm join --help
   swarm join-token --help
