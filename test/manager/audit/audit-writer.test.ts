@@ -226,6 +226,10 @@ describe('audit writer', () => {
     await world.services(1);
     await toldAre(names(1));
     const refusal = { method: '/swarm.v1.A/B', caller: 'worker x', peer: '192.0.2.7:1', reason: 'wrong-role' };
+    await eventually('the first one', async () => {
+      writer.refused(refusal);
+      return (await world.lines()).some(({ kind }) => kind === 'refused');
+    });
     for (let count = 0; count < CONFIG.refusalsBurst + 40; count++) writer.refused(refusal);
     await writer.close();
     const refused = (await world.lines()).filter(({ kind }) => kind === 'refused');
