@@ -141,7 +141,7 @@ function checkedRoot({ rootCa }: Cluster, prepared: PreparedRoot): RootCa {
       'ca-cert: is the root that the swarm has already',
       'give another one, or none for a new one; `swarm update --external-ca` changes who signs for it',
     );
-  if (supersededBy(rootCa, prepared).length >= SUPERSEDED_MAX)
+  if (supersededBy(rootCa, prepared).length > SUPERSEDED_MAX)
     throw new SwarmError({
       code: 'precondition',
       reason: 'too-many',
