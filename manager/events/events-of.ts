@@ -21,9 +21,9 @@ export interface EventSource {
   readonly previousVersion: number;
 }
 
-/** Everything that a name, a message, an attribute may take: an event stays below `LIMITS.EVENT_BYTES`. */
+/** In UTF-16 units, of three bytes at most: an event stays below `LIMITS.EVENT_BYTES`. */
 const NAME_LENGTH_MAX = 64;
-const MESSAGE_LENGTH_MAX = 300;
+const MESSAGE_LENGTH_MAX = 240;
 const PEER_LENGTH_MAX = 64;
 
 /**

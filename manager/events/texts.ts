@@ -4,7 +4,7 @@ import type { EventSubject } from './event-types.ts';
 
 /** As many as are named one by one. */
 const LISTED_MAX = 10;
-const LIST_LENGTH_MAX = 256;
+const LIST_LENGTH_MAX = 160;
 const NAME_LENGTH_MAX = 64;
 
 const NO_CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;

@@ -5,6 +5,11 @@ import { LIMITS } from '#common/limits.ts';
 describe('limits', () => {
   it('a whole transaction fits one message', () => {
     assert.ok(LIMITS.TRANSACTION_BYTES < LIMITS.MESSAGE_BYTES);
+    // Its proposal has the events of its changes, too.
+    assert.ok(
+      LIMITS.TRANSACTION_BYTES + LIMITS.CHANGES_PER_TRANSACTION * LIMITS.EVENT_BYTES * 4 < LIMITS.MESSAGE_BYTES,
+    );
+    assert.ok(LIMITS.EVENTS_KEPT > LIMITS.CHANGES_PER_TRANSACTION * 10);
   });
   it('the largest spec fits a transaction twice: as the service and as its revision', () => {
     assert.ok(LIMITS.SPEC_BYTES * 2 <= LIMITS.TRANSACTION_BYTES);

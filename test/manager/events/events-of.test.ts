@@ -296,7 +296,7 @@ describe('events', () => {
   });
 
   it('are bounded, whatever the names', () => {
-    const name = `${'n'.repeat(5000)}\u0007`;
+    const name = `${'界'.repeat(5000)}\u0007`;
     const labels = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`${index}${name}`, '']));
     const spec = ServiceSpec.create({ name, labels });
     const before = Service.create({ id: NODE_ID, spec: ServiceSpec.create({ name }) });
