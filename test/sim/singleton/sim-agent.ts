@@ -11,6 +11,7 @@ import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { type Random, randomInt } from '#common/random.ts';
 import {
+  AgentHello,
   type SessionRequest,
   SessionRequest as SessionRequestCodec,
   type SessionResponse,
@@ -165,16 +166,7 @@ export class SimAgent {
     this.#next = (this.#next + 1) % this.#network.managers;
     this.#stream = this.#network.dial(this, this.#next, (message) => this.#hear(message));
     this.#heart?.helloSent();
-    this.#say({
-      kind: 'hello',
-      value: {
-        description: undefined,
-        advertiseAddress: '',
-        checksNetworks: false,
-        sessionId: '',
-        assignmentsVersion: 0,
-      },
-    } as never);
+    this.#say({ kind: 'hello', value: AgentHello.create() });
   }
 
   #disconnect(): void {
