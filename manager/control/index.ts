@@ -2,7 +2,7 @@ export type { ClientIssuer, ClientOrder, IssuedClientCertificate } from './clien
 export { type JoinTokenMaker, validateClusterSpec } from './clusters.ts';
 export { ControlApi, type ControlOptions } from './control-api.ts';
 export type { ImagePinner } from './image-pins.ts';
-export type { ManagerMember } from './node-roles.ts';
+export { checkRoleChange, type ManagerMember } from './node-roles.ts';
 export type { RunCaller } from './one-offs.ts';
 export { redactCluster, redactNode, redactRevision, redactSecretVersion, redactService } from './redact.ts';
 export { findNetwork } from './references.ts';

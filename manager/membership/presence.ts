@@ -19,9 +19,10 @@ export class Presence {
     for (const node of nodes) if (isAway(node)) away.add(node.id);
     note(this.#awaySinceMs, away, nowMs);
     note(this.#unreachableSinceMs, new Set(unreachable(members)), nowMs);
-    const managers = JSON.stringify(
-      members.map(({ raftId, voter, reachable }) => [raftId, voter, reachable]).toSorted(),
-    );
+    const managers = members
+      .map(({ raftId, voter, reachable }) => `${raftId} ${voter} ${reachable}`)
+      .sort()
+      .join();
     if (managers === this.#managers) return;
     this.#managers = managers;
     this.#steadySinceMs = nowMs;

@@ -6,7 +6,7 @@ import { withDeadline } from '#common/system/deadline.ts';
 import { HealthService, ServingState } from '#gen/swarm/v1/health.ts';
 import { type JoinLogRequest, JoinLogResponse, type LeaveLogResponse, RaftMember } from '#gen/swarm/v1/raft.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
-import { removalProblem } from '#manager/roles/index.ts';
+import { checkRoleChange } from '#manager/control/index.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { GrpcTransport } from '#proto/grpc/grpc-transport.ts';
 import { CLUSTER_PORT } from './addresses.ts';
@@ -41,7 +41,7 @@ export async function admitToLog(
 
 /**
  * Demotes the calling manager, which is about to leave the swarm; resolves when it is a worker and no member any more.
- * @throws SwarmError `no-quorum` when those that stay would be none, `not-leader` when it is this manager
+ * @throws SwarmError `no-quorum` when those that stay would be none, `in-use` when nobody is to stay, `not-leader` when it is this manager
  */
 export async function releaseFromLog(role: ManagerRole, nodeId: string): Promise<LeaveLogResponse> {
   const members = role.log.members();
@@ -55,19 +55,13 @@ export async function releaseFromLog(role: ManagerRole, nodeId: string): Promise
       hint: 'ask another manager',
     });
   }
-  const problem = leaving === undefined ? undefined : removalProblem(members, leaving);
-  if (problem !== undefined)
-    throw new SwarmError({
-      code: 'precondition',
-      reason: 'no-quorum',
-      message: `manager ${nodeId} cannot leave the log: ${problem}`,
-      hint: 'bring the other managers back first',
-    });
   const released = whenWorker(role, nodeId);
   try {
     await role.store.update((transaction) => {
       const node = transaction.view.get('node', nodeId);
       if (node?.spec === undefined || node.spec.desiredRole === NodeRole.WORKER) return;
+      // As for any demotion: others that are on their way out are not counted on.
+      checkRoleChange(transaction.view, node, NodeRole.WORKER, role.log.members());
       transaction.update('node', { ...node, spec: { ...node.spec, desiredRole: NodeRole.WORKER } });
     });
     await withDeadline(released.promise, CHANGE_TIMEOUT_MS, `manager ${nodeId} to be taken out of the log`);
