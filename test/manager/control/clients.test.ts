@@ -211,6 +211,16 @@ describe('control API: clients', () => {
     );
   });
 
+  it('copies that renew at the same moment get the same certificate', async () => {
+    const { clients, view } = setUp();
+    const csrPem = csrOf(generateKeyPair());
+    const made = await clients.create(LOCAL, order({ csrPem }));
+    const self = showing(must(made.bundle).certificatePem);
+    const both = await Promise.all([1, 2].map(() => clients.renew(self, renewal({ csrPem }))));
+    const { serial } = must(view.get('client', must(made.client).id));
+    for (const { bundle } of both) assert.equal(showing(must(bundle).certificatePem).client?.serial, serial);
+  });
+
   it('who renews with another key leaves the others what they have, but no renewal', async () => {
     const { clients } = setUp();
     const made = await clients.create(LOCAL, order());
