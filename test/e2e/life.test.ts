@@ -358,7 +358,7 @@ async function containersOf(cluster: Cluster): Promise<readonly unknown[]> {
 
 /** The node is active again afterwards, whatever happens. */
 async function withDrained(cluster: Cluster, node: string, work: () => Promise<void>): Promise<void> {
-  await cluster.must(['node', 'update', '--availability', 'drain', node]);
+  await cluster.must(['node', 'update', '--availability', 'drain', '--wait', '--timeout', '60s', node]);
   try {
     await work();
   } finally {

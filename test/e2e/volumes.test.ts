@@ -72,7 +72,8 @@ describe('e2e: volumes', function () {
       (claims) => claims === '[bank.1]',
       'the volume to know whose it is',
     );
-    await cluster().must(['node', 'update', '--availability', 'drain', host]);
+    // Otherwise it would stay until there is somewhere to go.
+    await cluster().must(['node', 'update', '--availability', 'drain', '--parallel', '0', host]);
     try {
       await cluster().until(
         async () => (await cluster().tasks('bank')).map(describeTask),

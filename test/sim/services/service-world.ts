@@ -75,7 +75,7 @@ export class ServiceWorld {
       },
     });
     this.#startMs = this.cluster.nowMs;
-    this.cluster.create('cluster', { ...clusterObject(), featureLevel: 4 });
+    this.cluster.create('cluster', { ...clusterObject(), featureLevel: 5 });
     for (let i = 1; i <= NODES; i++) this.cluster.create('node', node(`n${i}`));
     for (const part of parts) part.begin(this);
     this.advance(30_000);
