@@ -146,7 +146,7 @@ export class KeyLocker {
       await this.#write(() => keys.dropFormer());
       logger.info('nothing on this disk needs a key of before any more');
     }
-    if (keys.isLocked && (await keys.isExposed())) await renew();
+    if (keys.isLocked && (await keys.isExposed()) && !this.#closed) await renew();
     return true;
   }
 

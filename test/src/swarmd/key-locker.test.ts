@@ -1,0 +1,194 @@
+/**
+ * Goal: whatever the cluster wants and whatever goes wrong on the way, the keys on the disk end as they are wanted, nothing
+ * that lay in the clear stays in use, and closing waits for nobody. Method: a real identity on a real disk; the cluster,
+ * the log and the authority are played.
+ */
+import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { IdentityStore } from '#agent/identity/index.ts';
+import { createUnlockKey } from '#certs/unlock-key.ts';
+import { SwarmError } from '#common/errors.ts';
+import { silentLogger } from '#common/log.ts';
+import { SeededRandom } from '#common/random.ts';
+import { systemClock } from '#common/system/clock.ts';
+import { Cluster, UnlockKey } from '#gen/swarm/v1/objects.ts';
+import { ClusterSpec, EncryptionConfig } from '#gen/swarm/v1/specs.ts';
+import { type DataKeys, keyName } from '#manager/log/index.ts';
+import { KeyLocker, type KeyLockerOptions } from '#src/swarmd/key-locker.ts';
+import { ManagerKeys } from '#src/swarmd/manager-keys.ts';
+import { testAuthority, testNode } from '#test/certs/fixtures.ts';
+import { eventually } from '#test/support/eventually.ts';
+
+const FULL = new SwarmError({ code: 'exhausted', reason: 'disk-full', message: 'no space left on the disk' });
+const CONFIG = { retry: { baseMs: 5, maxMs: 20, factor: 2, jitter: 0.5 }, formerKeys: 2 };
+
+describe('the locker of keys', function () {
+  this.timeout(30_000);
+  const authority = testAuthority();
+  const manager = testNode(authority, 'manager');
+  let directory = '';
+  let store: IdentityStore;
+  let keys: ManagerKeys;
+  let locker: KeyLocker;
+  let cluster: Cluster;
+  let listener: () => void = () => {};
+  /** Names of the keys that files of the played log name. */
+  let inFiles: Set<string>;
+  let current: DataKeys;
+  let renewed = 0;
+  let fails: 'nothing' | 'reseal' | 'renew' = 'nothing';
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'starling-locker-'));
+    store = new IdentityStore(directory);
+    await store.install({
+      privateKey: createPrivateKey(manager.privateKeyPem),
+      certificatePem: manager.certificatePem,
+      rootPem: manager.rootsPem,
+      managers: [],
+      addresses: { listen: '', advertise: '', dataPath: '' },
+    });
+    keys = new ManagerKeys(store.keys, join(directory, 'raft.key'));
+    current = await keys.create();
+    inFiles = new Set([keyName(current.current)]);
+    renewed = 0;
+    fails = 'nothing';
+    cluster = Cluster.create({ id: 'c', spec: ClusterSpec.create() });
+    locker = start();
+  });
+  afterEach(async () => {
+    await locker.close();
+    await rm(directory, { recursive: true });
+  });
+
+  function start(change: Partial<KeyLockerOptions> = {}): KeyLocker {
+    const made = new KeyLocker({
+      store: {
+        // Nothing else of a view is asked for.
+        view: () => ({ cluster: () => cluster }) as ReturnType<KeyLockerOptions['store']['view']>,
+        onCommit: () => () => {},
+        onReplaced: (call) => {
+          listener = call as () => void;
+          return () => {};
+        },
+      },
+      log: {
+        rekey: (next) => {
+          current = next;
+        },
+        reseal: async () => {
+          if (fails === 'reseal') return false;
+          inFiles = new Set([keyName(current.current)]);
+          return true;
+        },
+      },
+      keys,
+      renew: async () => {
+        if (fails === 'renew') throw FULL;
+        renewed++;
+        const { privateKeyPem, certificatePem } = testNode(authority, 'manager', { identity: manager.identity });
+        await store.replaceCertificate({ privateKey: createPrivateKey(privateKeyPem), certificatePem });
+      },
+      turn: (run) => run(),
+      clock: systemClock,
+      random: new SeededRandom(1),
+      logger: silentLogger,
+      config: CONFIG,
+      ...change,
+    });
+    made.start();
+    return made;
+  }
+
+  function want(version: number | undefined): void {
+    const encryption = EncryptionConfig.create({ autoLockManagers: version !== undefined });
+    const unlockKey = UnlockKey.create({
+      key: version === undefined ? new Uint8Array() : createUnlockKey(),
+      version: version ?? 9,
+    });
+    cluster = { ...cluster, unlockKey, spec: ClusterSpec.create({ encryption }) };
+    listener();
+  }
+
+  const onDisk = async (): Promise<DataKeys> => {
+    const again = new IdentityStore(directory);
+    const key = cluster.unlockKey?.key ?? new Uint8Array();
+    if (key.length > 0) await again.keys.unlock(key);
+    await again.load(Date.now());
+    return new ManagerKeys(again.keys, join(directory, 'raft.key')).load();
+  };
+  const isLockedBy = (version: number): boolean =>
+    keys.isLockedBy({ key: cluster.unlockKey?.key ?? new Uint8Array(), version });
+  const quiet = (): Promise<void> =>
+    eventually('nothing to be left', async () => {
+      const isAsWanted = keys.isLocked === (cluster.spec?.encryption?.autoLockManagers === true);
+      return isAsWanted && locker.problem === undefined && keys.former === 0 && !(await store.keys.isExposed());
+    });
+
+  it('locks, with another data key and another certificate; rotates; unlocks', async () => {
+    const plain = current;
+    want(1);
+    await locker.settled(10_000);
+    await quiet();
+    assert.equal(renewed, 1);
+    const locked = await onDisk();
+    assert.notDeepEqual(locked.current, plain.current);
+    assert.equal(locked.previous, undefined);
+    want(2);
+    await eventually('the second lock', () => isLockedBy(2));
+    await quiet();
+    assert.notDeepEqual((await onDisk()).current, locked.current);
+    assert.equal(renewed, 1, 'its key was never in the clear');
+    want(undefined);
+    await quiet();
+    assert.deepEqual((await onDisk()).current, current.current);
+    assert.match(await readFile(join(directory, 'raft.key'), 'utf8'), /^format: 1\n/);
+  });
+
+  it('has all keys on the disk that files of the log name, however long the log takes', async () => {
+    fails = 'reseal';
+    for (let version = 1; version <= 5; version++) {
+      want(version);
+      await eventually(`lock ${version}`, () => isLockedBy(version));
+      const { current: now, previous = [] } = await onDisk();
+      inFiles.add(keyName(current.current));
+      for (const name of inFiles) assert.ok([now, ...previous].some((key) => keyName(key) === name));
+      assert.ok(previous.length <= CONFIG.formerKeys);
+    }
+    fails = 'nothing';
+    listener();
+    await quiet();
+    assert.equal((await onDisk()).previous, undefined);
+  });
+
+  it('asks for another certificate until there is one', async () => {
+    fails = 'renew';
+    want(1);
+    await eventually('a complaint', () => locker.problem?.reason === 'disk-full');
+    assert.equal(await store.keys.isExposed(), true);
+    // A start in between goes on with it.
+    await locker.close();
+    fails = 'nothing';
+    locker = start();
+    await quiet();
+    assert.equal(renewed, 1);
+  });
+
+  it('ends while others have the turn, and writes nothing afterwards', async () => {
+    await locker.close();
+    let go = (): void => {};
+    const turn = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    locker = start({ turn: async (run) => turn.then(run) });
+    want(1);
+    await locker.close();
+    const before = await readFile(join(directory, 'node', 'node.key'));
+    go();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(await readFile(join(directory, 'node', 'node.key')), before);
+  });
+});
