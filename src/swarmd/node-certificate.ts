@@ -116,10 +116,10 @@ export class NodeCertificate {
   }
 
   info(): CertificateInfo {
-    const { renewalMs, failures, problem } = this.#renewer.status;
+    const { state, renewalMs, failures, problem } = this.#renewer.status;
     return CertificateInfo.create({
       tls: tlsOf(this.#options.current()),
-      renewalMs,
+      renewalMs: state === 'over' ? 0 : renewalMs,
       failures,
       problem: (problem ?? this.#rootsProblem)?.message ?? '',
     });

@@ -113,7 +113,7 @@ describe('the point at which a certificate is renewed', () => {
       const serial = createHash('md5').update(String(number)).digest('hex');
       return renewalTime({ notBeforeMs: -backdateMs, notAfterMs: 1_000, serial }, seenMs, RENEWAL_CONFIG);
     };
-    const tenths = new Array<number>(10).fill(0);
+    const tenths = Array.from({ length: 10 }, () => 0);
     for (let number = 0; number < 1_000; number++) {
       assert.equal(of(number, 3), of(number, 900));
       const at = Math.floor((of(number, 3) - 500) / 30);

@@ -119,7 +119,7 @@ function certificateLines(certificate: CertificateInfo | undefined): readonly st
   return [
     '  Certificate:',
     `   Until: ${printTime(tls.notAfterMs)}`,
-    `   ${how}: ${printTime(renewalMs)}`,
+    ...(renewalMs === 0 ? [] : [`   ${how}: ${printTime(renewalMs)}`]),
     ...(problem === '' ? [] : [`   Problem: ${problem}`]),
   ];
 }
