@@ -37,7 +37,7 @@ describe('unlock keys', () => {
 
   it('are in no error, whatever was given', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(...'abz09-SWMKEY') })), (text) => {
+      fc.property(fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom('a', 'z', '0', '9', '-', 'S') })), (text) => {
         const given = `SWMKEY-1-${text}secret`;
         try {
           parseUnlockKey(given);

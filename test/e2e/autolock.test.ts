@@ -85,7 +85,7 @@ describe('e2e: autolock', function () {
     assert.equal((await cluster().must(['unlock-key', '-q'])).trim(), key);
     await cluster().until(
       keyFile,
-      (file) => /^format: 2\n/.test(file.toString()) && !file.includes('exposed'),
+      (file) => file.toString().startsWith('format: 2\n') && !file.includes('exposed'),
       'another key',
     );
     await cluster().until(
