@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { EventFollower, type SeenEvent } from './support/event-follower.ts';
 import type { Load } from './support/load.ts';
 import { ELECTION_TIMEOUT_MS, useManagers } from './support/managers.ts';
 
@@ -135,6 +136,41 @@ describe('e2e: managers', function () {
     await finish(load);
   });
 
+  it('events are followed over the death of the manager that tells them and of the leader', async function () {
+    this.timeout(300_000);
+    const leader = await managers().formed();
+    const [host = '', other = ''] = managers().others(leader);
+    const { lab } = cluster();
+    const byRootOf =
+      (name: string) =>
+      ({ Type, Action, By }: SeenEvent): boolean =>
+        Type === 'node' && Action === 'update' && By.Name === name;
+    const followers = [await EventFollower.start(lab, host), await EventFollower.start(lab, other)] as const;
+    try {
+      await followers[0].until('what was before', ({ Type, Action }) => Type === 'cluster' && Action === 'create');
+      await lab.killDaemon(host);
+      await cluster().mustOn(leader, ['node', 'update', '--label-add', 'seen=without-its-manager', 'w2']);
+      await lab.start(host);
+      await followers[0].until('by root of the first leader', byRootOf(leader));
+      await lab.killDaemon(leader);
+      await managers().leader([host, other]);
+      await cluster().mustOn(other, ['node', 'update', '--label-add', 'seen=without-the-leader', 'w2']);
+      for (const follower of followers) await follower.until('by root of the other manager', byRootOf(other));
+      await lab.start(leader);
+      await managers().formed();
+      const versions = followers[0].seen.map(({ Version }) => Version);
+      await cluster().until(
+        async () => auditedVersions(await cluster().mustOn(host, ['audit'])),
+        (audited) => versions.every((version) => audited.includes(version)),
+        `${host} to have all of them on its disk`,
+      );
+      assert.match(await cluster().mustOn(host, ['audit', 'verify']), /as they were written/);
+    } finally {
+      for (const follower of followers) await follower.stop();
+    }
+    EventFollower.same(...followers);
+  });
+
   it('a manager that moves to another address is found there', async () => {
     const leader = await managers().formed();
     const [mover = ''] = managers().others(leader);
@@ -188,3 +224,9 @@ describe('e2e: managers', function () {
     await finish(load);
   });
 });
+
+/** Of the lines of an audit log that are events. */
+function auditedVersions(lines: string): readonly number[] {
+  const parsed = lines.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as { version?: number }]));
+  return parsed.flatMap(({ version }) => (version === undefined ? [] : [version]));
+}
