@@ -58,10 +58,10 @@ export interface NodeCertificateOrder {
 }
 
 /**
- * Signs a node's certificate; PEM, the leaf first, then the intermediates of the authority. Every name in it comes from `identity`, none from the node's
- * request. It never outlives the authority's own certificate, holds from now on at the latest, and begins at least a
- * second, which is what certificates count in, after the one that it replaces. Only where a clock was set back by more
- * than the time that certificates are dated back is there no such start, and it is now.
+ * Signs a node's certificate; PEM, the leaf first, then the intermediates of the authority. Every name in it comes from
+ * `identity`, none from the node's request. It never outlives the authority's own certificate, holds from now on at the
+ * latest, and begins at least a second, which is what certificates count in, after the one that it replaces. Only where a
+ * clock was set back by more than the time that certificates are dated back is there no such start, and it is now.
  */
 export function issueNodeCertificate(authority: Authority, order: NodeCertificateOrder): string {
   const { identity, nowMs } = order;

@@ -32,5 +32,8 @@ function sameAuthorities(one: readonly ExternalCa[], other: readonly ExternalCa[
 function keyOf(authority: ExternalCa | undefined): string {
   if (authority === undefined) return '';
   const { protocol, url, caCertPem, options } = authority;
-  return JSON.stringify([protocol, url, Buffer.from(caCertPem).toString('base64'), Object.entries(options).sort()]);
+  const settings = Object.keys(options)
+    .toSorted()
+    .map((name) => [name, options[name]]);
+  return JSON.stringify([protocol, url, Buffer.from(caCertPem).toString('base64'), settings]);
 }

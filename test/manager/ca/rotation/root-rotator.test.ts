@@ -4,8 +4,14 @@ import fc from 'fast-check';
 import { certificatesPem, parseCertificates } from '#certs/certificate.ts';
 import { parseJoinToken } from '#certs/join-token.ts';
 import { IssuanceState, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
-import { NodeRole } from '#gen/swarm/v1/specs.ts';
-import { isRetiredIssuer, LEFT_BEHIND, rotationProgress, trustedRootsPem } from '#manager/ca/index.ts';
+import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
+import {
+  isRetiredIssuer,
+  LEFT_BEHIND,
+  managerOfRestored,
+  rotationProgress,
+  trustedRootsPem,
+} from '#manager/ca/index.ts';
 import { NEW_ROOT, World } from './world.ts';
 
 const DEADLINE_ROUNDS = 60;
@@ -291,6 +297,18 @@ function checkMutualTrust(world: World): void {
 }
 
 describe('roots to trust', () => {
+  it('are both for the manager that restores a swarm in the middle, whose certificate everybody verifies', async () => {
+    const world = new World();
+    const old = world.rootCa;
+    await world.rotate();
+    const host = { nowMs: world.clock.now(), hostname: 'restored', availability: NodeAvailability.ACTIVE };
+    const { identity } = managerOfRestored(world.cluster, host);
+    assert.equal(identity.rootPem, trustedRootsPem(world.rootCa));
+    assert.equal(world.problem(identity.certificatePem, trustedRootsPem(old)), '', 'who knows the old root alone');
+    assert.equal(world.problem(identity.certificatePem, identity.rootPem), '');
+    world.stop();
+  });
+
   it('are one, or the present one first and then the new one', async () => {
     const world = new World();
     const one = parseCertificates(world.rootCa.certificatePem);
