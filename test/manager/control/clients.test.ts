@@ -38,7 +38,7 @@ function setUp(featureLevel = 5) {
   view.commit([{ kind: 'create', table: 'cluster', object: cluster }]);
   const managers = () => [{ nodeId: 'a', address: '10.0.0.1:2377' }];
   const { clients } = new ControlApi({
-    store: { view: () => view, decide: async (decide) => void view.commit(decide(view)) },
+    store: { view: () => view, decide: async (decide) => view.commit(decide(view)) },
     selfNodeId: () => 'a',
     members: () => [],
     random,
@@ -166,8 +166,8 @@ describe('control API: clients', () => {
     assert.equal(again.client?.id, made.client?.id);
     assert.notEqual(again.client?.serial, made.client?.serial);
     assert.equal(again.client?.previousSerial, '');
-    const { notBeforeMs = 0, notAfterMs = 0 } = again.client ?? {};
-    assert.equal(notAfterMs - notBeforeMs, must(made.client).notAfterMs - must(made.client).notBeforeMs);
+    const lifetimeOf = ({ notBeforeMs, notAfterMs }: Client) => notAfterMs - notBeforeMs;
+    assert.equal(lifetimeOf(must(again.client)), lifetimeOf(must(made.client)));
   });
 
   it('a client renews its own only, for no longer than it has had, and not at all when it was made to end', async () => {

@@ -26,7 +26,10 @@ async function showToken({ context, flags, arguments: [role = ''] }: Invocation)
     if (!flags.isSet(QUIET)) printLine(context, `Successfully rotated ${role} join token.\n`);
   }
   const token = cluster?.rootCa?.joinTokens?.[role];
-  if (token === undefined || token === '') throw new CliError('the daemon does not show join tokens to this caller');
+  if (token === undefined || token === '')
+    throw new CliError('the daemon does not show join tokens to this caller', {
+      hint: 'run it on a manager, or with a context of role admin: see `swarm context ls`',
+    });
   if (flags.isSet(QUIET)) {
     printLine(context, token);
     return;

@@ -93,7 +93,8 @@ function versionText(client: Side, server: Side | undefined): string {
       ' Engine:',
       `  Version:          ${server.Version}`,
       `  Feature level:    ${server.FeatureLevel}`,
-      `  Node.js version:  ${server.NodeVersion}`,
+      // A manager elsewhere does not tell.
+      ...(server.NodeVersion === '' ? [] : [`  Node.js version:  ${server.NodeVersion}`]),
       `  OS/Arch:          ${server.Os}/${server.Arch}`,
       `  Kernel version:   ${server.KernelVersion ?? ''}`,
     );
