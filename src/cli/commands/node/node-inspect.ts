@@ -47,7 +47,12 @@ async function inspectNodes({ context, flags, arguments: references }: Invocatio
 async function readRoot(pem: Uint8Array | undefined): Promise<TrustRoot> {
   if (pem === undefined || pem.length === 0) return NO_ROOT;
   const { parseCertificates } = await import('#certs/certificate.ts');
-  const [root] = parseCertificates(pem, 'root certificate');
-  if (root === undefined) return NO_ROOT;
-  return { pem: new TextDecoder().decode(pem), subject: root.subjectDer, publicKey: root.publicKeyDer };
+  const text = new TextDecoder().decode(pem);
+  try {
+    const [root] = parseCertificates(pem, 'root certificate');
+    return root === undefined ? NO_ROOT : { pem: text, subject: root.subjectDer, publicKey: root.publicKeyDer };
+  } catch {
+    // The node is what was asked for; a root that this release cannot read is shown as it is.
+    return { ...NO_ROOT, pem: text };
+  }
 }
