@@ -81,8 +81,8 @@ export class GuardedManager {
       addresses: { listen: '127.0.0.1:0', advertise: '', dataPath: '' },
       home: { kind: 'same', message: '' },
     });
-    // What handlers need of a manager, and more than the guards ask for.
     const guarded = Object.assign(a, { audit: { refused: () => {} } });
+    // What handlers need of a manager, and more than the guards ask for.
     const manager = (): ManagerRole => guarded as unknown as ManagerRole;
     const server = await startClusterServer({ identity, manager, problem: () => undefined, logger: silentLogger });
     this.#server = server;
