@@ -11,6 +11,8 @@ import { loadWorkloads } from './support/workload-images.ts';
 const REQUESTS_PER_CONNECTION = 20;
 const LOAD = { concurrency: 4, requests: 200, requestsPerSecond: 80 };
 const REPLICAS = 3;
+/** The command gives up first. */
+const PATIENCE = { timeoutMs: 90_000 };
 const PINNED = 'drain-pinned';
 
 describe('e2e: drains', function () {
@@ -45,7 +47,7 @@ describe('e2e: drains', function () {
         await cluster().must(['service', 'update', '-d', '--update-order', order, SERVICE]);
         const node = await serving();
         const waits = ['--availability', 'drain', '--parallel', '1', '--wait', '--timeout', '60s'];
-        assert.equal(await cluster().must(['node', 'update', ...waits, node]), `${node}\n`);
+        assert.equal(await cluster().must(['node', 'update', ...waits, node], PATIENCE), `${node}\n`);
         assert.equal((await cluster().spread(SERVICE))[node], undefined);
         // Stop-first, what took its place starts when the node is empty.
         await cluster().settled(SERVICE, REPLICAS);
@@ -77,7 +79,7 @@ describe('e2e: drains', function () {
     await cluster().must(['node', 'update', '--availability', 'active', node]);
     const [after] = await cluster().settled(PINNED, 1);
     assert.equal(after?.id, before?.id, 'it stays, and nothing waits for its place');
-    await cluster().must([...drain, '--parallel', '0', '--timeout', '60s', node]);
+    await cluster().must([...drain, '--parallel', '0', '--timeout', '60s', node], PATIENCE);
     assert.equal((await cluster().running(PINNED)).length, 0);
   });
 });

@@ -358,7 +358,9 @@ async function containersOf(cluster: Cluster): Promise<readonly unknown[]> {
 
 /** The node is active again afterwards, whatever happens. */
 async function withDrained(cluster: Cluster, node: string, work: () => Promise<void>): Promise<void> {
-  await cluster.must(['node', 'update', '--availability', 'drain', '--wait', '--timeout', '60s', node]);
+  await cluster.must(['node', 'update', '--availability', 'drain', '--wait', '--timeout', '60s', node], {
+    timeoutMs: 90_000,
+  });
   try {
     await work();
   } finally {

@@ -38,7 +38,7 @@ describe('e2e: spread', function () {
 
   it('a drained manager gives its tasks away and takes no new ones', async () => {
     const drain = ['--availability', 'drain', '--wait', '--timeout', '60s'];
-    await cluster().must(['node', 'update', ...drain, MANAGER]);
+    await cluster().must(['node', 'update', ...drain, MANAGER], { timeoutMs: 90_000 });
     await cluster().settled('web', 12);
     assert.deepEqual(await cluster().spread('web'), { w1: 4, w2: 4, w3: 4 });
     await cluster().must(['node', 'update', '--availability', 'active', MANAGER]);

@@ -18,7 +18,10 @@ const REPLICAS = 3;
 const CLIENT_HOST = 'w1';
 /** These are drained: the client stays where it is, and managers die. */
 const SERVERS = ['w2', 'w3'];
-const KILLS = 4;
+const KILLS = Number(process.env['STARLING_KILLS'] ?? 4);
+const DRAIN = ['node', 'update', '--availability', 'drain', '--wait', '--timeout', '3m'];
+/** The command gives up first. */
+const PATIENCE = { timeoutMs: 4 * 60_000 };
 /** A drain takes a few seconds: a moment within it. */
 const MOMENT_MS = 1_500;
 const LONGEST_MS = 20 * 60_000;
@@ -62,7 +65,7 @@ describe('long e2e: drains', function () {
       await rolling.assertAnswers({ concurrency: 8, requests: REQUESTS }, async (hasEnough) => {
         do {
           const node = SERVERS[drains++ % SERVERS.length] ?? '';
-          await cluster().must(['node', 'update', '--availability', 'drain', '--wait', '--timeout', '2m', node]);
+          await cluster().must([...DRAIN, node], PATIENCE);
           await assertEmpty(node);
           await activate(node);
         } while (!hasEnough() || drains < SERVERS.length);
@@ -78,13 +81,15 @@ describe('long e2e: drains', function () {
         const node = SERVERS[kill % SERVERS.length] ?? '';
         const leader = await managers().leader();
         cluster().entrance = managers().others(leader)[0] ?? '';
-        const waits = ['node', 'update', '--availability', 'drain', '--wait', '--timeout', '3m', node];
-        const drained = cluster().must(waits);
+        const drained = cluster().must([...DRAIN, node], PATIENCE);
         await wait(random() * MOMENT_MS); // the moment is what varies
         await cluster().lab.killDaemon(leader);
-        await drained;
-        await assertEmpty(node);
-        await cluster().lab.start(leader);
+        try {
+          await drained;
+          await assertEmpty(node);
+        } finally {
+          await cluster().lab.start(leader);
+        }
         await managers().formed();
         await activate(node);
       }
