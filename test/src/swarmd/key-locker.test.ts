@@ -183,12 +183,21 @@ describe('the locker of keys', function () {
     const turn = new Promise<void>((resolve) => {
       go = resolve;
     });
-    locker = start({ turn: async (run) => turn.then(run) });
+    const idle = Promise.resolve();
+    let queued: Promise<unknown> = idle;
+    locker = start({
+      turn: async (run) => {
+        const result = turn.then(run);
+        queued = result;
+        return result;
+      },
+    });
     want(1);
+    await eventually('the locker to wait for its turn', () => queued !== idle);
     await locker.close();
     const before = await readFile(join(directory, 'node', 'node.key'));
     go();
-    await new Promise((resolve) => setImmediate(resolve));
+    await queued;
     assert.deepEqual(await readFile(join(directory, 'node', 'node.key')), before);
   });
 });
