@@ -11,7 +11,7 @@ import { RollingLoad, SERVICE } from '#test/e2e/support/rolling-load.ts';
 import { loadWorkloads } from '#test/e2e/support/workload-images.ts';
 
 const REPLICAS = 4;
-const LOAD = { concurrency: 2, requests: 4_000, requestsPerSecond: 50 };
+const LOAD = { concurrency: 2, requests: Number(process.env['STARLING_REQUESTS'] ?? 4_000), requestsPerSecond: 50 };
 /** Down the whole time. */
 const AWAY = 'w5';
 const KILLS = 2;
