@@ -44,6 +44,9 @@ export interface RenewalOrder {
   readonly renewWithinMs: number;
 }
 
+/** First handshakes at once: the processors make them one after the other anyway. */
+const STARTING_MAX = 20;
+
 let heartbeats = 0;
 
 class FleetAgent {
@@ -55,7 +58,8 @@ class FleetAgent {
   #managers: readonly string[];
   #begunMs = 0;
 
-  constructor({ clusterId, managers }: FleetOrder, identity: AgentIdentity) {
+  /** `begun`: its first session stands. */
+  constructor({ clusterId, managers }: FleetOrder, identity: AgentIdentity, begun: () => void) {
     this.#identity = identity;
     this.#managers = managers;
     // Of a loaded identity, connections use the cluster alone.
@@ -84,6 +88,7 @@ class FleetAgent {
       },
       onSign: () => heartbeats++,
       onEstablished: () => {
+        if (this.#begunMs === 0) begun();
         this.#begunMs = Date.now();
       },
       onRemoved: (message) => {
@@ -162,12 +167,15 @@ process.on('message', (order: FleetOrder | RenewalOrder | 'state') => {
     return;
   }
   // A burst of handshakes at the start is not what is measured.
-  for (const [place, identity] of order.agents.entries())
-    setTimeout(() => {
-      const agent = new FleetAgent(order, identity);
-      agents.push(agent);
-      agent.start();
-    }, place * 10);
+  const waiting = [...order.agents];
+  const next = (): void => {
+    const identity = waiting.shift();
+    if (identity === undefined) return;
+    const agent = new FleetAgent(order, identity, next);
+    agents.push(agent);
+    agent.start();
+  };
+  for (let started = 0; started < STARTING_MAX; started++) next();
 });
 process.on('disconnect', () => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
