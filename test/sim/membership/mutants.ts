@@ -25,12 +25,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'other.id !== node.id && other.role === NodeRole.MANAGER;',
   },
   {
-    name: 'former-manager-still-in-the-log',
-    file: READMISSION,
-    find: 'if (isMember(nodeId))',
-    replace: "if (nodeId === '')",
-  },
-  {
     name: 'readmitted-and-still-refused',
     file: READMISSION,
     find: 'const removedNodes = cluster.removedNodes.filter(({ nodeId }) => nodeId !== fresh.id);',

@@ -61,7 +61,7 @@ async function peace(world: MembershipWorld): Promise<void> {
 async function happen(world: MembershipWorld): Promise<void> {
   const host = world.pick(world.hosts);
   if (host === undefined) return;
-  switch (randomInt(world.random, 10)) {
+  switch (randomInt(world.random, 11)) {
     case 0:
     case 1:
     case 2:
@@ -77,6 +77,8 @@ async function happen(world: MembershipWorld): Promise<void> {
     case 7:
     case 8:
       return fail(world, host);
+    case 9:
+      return loseDisk(world, host);
     default:
       return restart(world, host);
   }
@@ -172,6 +174,21 @@ function fail(world: MembershipWorld, host: SimHost): void {
   }
   host.isCut = false;
   host.isRunning = true;
+}
+
+/** The machine is replaced by an empty one. Who was a manager is a dead one now, to be cleaned up. */
+function loseDisk(world: MembershipWorld, host: SimHost): void {
+  const { disk } = host;
+  if (disk.identity === undefined || disk.departure !== undefined || !world.chance(1, 4)) return;
+  const { identity, raftId } = disk;
+  disk.raftId = undefined;
+  if (!world.log.hasQuorum) {
+    disk.raftId = raftId;
+    return;
+  }
+  Object.assign(disk, { identity: undefined, former: undefined, pending: undefined });
+  world.ghosts.add(identity.nodeId);
+  world.trace(`${host.name} is another machine`);
 }
 
 function restart(world: MembershipWorld, host: SimHost): void {

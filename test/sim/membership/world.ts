@@ -252,6 +252,7 @@ export class MembershipWorld {
     for (const node of this.view.all('node')) {
       const host = this.hosts.find(({ disk }) => disk.identity?.nodeId === node.id);
       const name = this.nameOf(node.id);
+      assert.ok(!node.cleanedUp, `${name} is still being cleaned up`);
       assert.ok(
         cluster?.removedNodes.every(({ nodeId }) => nodeId !== node.id),
         `${name} is a node and was removed`,
