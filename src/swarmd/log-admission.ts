@@ -41,9 +41,10 @@ export async function admitToLog(
 
 /**
  * Demotes the calling manager, which is about to leave the swarm; resolves when it is a worker and no member any more.
+ * @param author who that is, for the record (`common/author.ts`)
  * @throws SwarmError `no-quorum` when those that stay would be none, `in-use` when nobody is to stay, `not-leader` when it is this manager
  */
-export async function releaseFromLog(role: ManagerRole, nodeId: string): Promise<LeaveLogResponse> {
+export async function releaseFromLog(role: ManagerRole, nodeId: string, author: string): Promise<LeaveLogResponse> {
   const members = role.log.members();
   const leaving = members.find((member) => member.nodeId === nodeId);
   if (leaving?.self === true) {
@@ -57,13 +58,16 @@ export async function releaseFromLog(role: ManagerRole, nodeId: string): Promise
   }
   const released = whenWorker(role, nodeId);
   try {
-    await role.store.update((transaction) => {
-      const node = transaction.view.get('node', nodeId);
-      if (node?.spec === undefined || node.spec.desiredRole === NodeRole.WORKER) return;
-      // As for any demotion: others that are on their way out are not counted on.
-      checkRoleChange(transaction.view, node, NodeRole.WORKER, role.log.members());
-      transaction.update('node', { ...node, spec: { ...node.spec, desiredRole: NodeRole.WORKER } });
-    });
+    await role.store.update(
+      (transaction) => {
+        const node = transaction.view.get('node', nodeId);
+        if (node?.spec === undefined || node.spec.desiredRole === NodeRole.WORKER) return;
+        // As for any demotion: others that are on their way out are not counted on.
+        checkRoleChange(transaction.view, node, NodeRole.WORKER, role.log.members());
+        transaction.update('node', { ...node, spec: { ...node.spec, desiredRole: NodeRole.WORKER } });
+      },
+      { author },
+    );
     await withDeadline(released.promise, CHANGE_TIMEOUT_MS, `manager ${nodeId} to be taken out of the log`);
   } finally {
     released.stop();

@@ -19,7 +19,7 @@ export function membershipHandlers(manager: ManagerAccess): Handlers<typeof Memb
     leaveLog: (request, context) => {
       const role = manager();
       return role.leaderCalls.unary(context, {
-        local: () => releaseFromLog(role, callerNode(context)),
+        local: () => releaseFromLog(role, callerNode(context), authorOf(context, role)),
         remote: (transport, options) => createClient(MembershipService, transport).leaveLog(request, options),
       });
     },
