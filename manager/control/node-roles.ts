@@ -24,7 +24,8 @@ export function withManagerStatus(node: Node, members: readonly ManagerMember[])
 
 /**
  * Refuses a role that the node must not take. A node that is down may be promoted: it becomes a manager when it is back.
- * @throws SwarmError `bad-field`; `precondition` for the last manager; `feature-level` for an older release; `no-quorum` when those that stay would be none
+ * @throws SwarmError `bad-field`; `precondition` for the last manager; `feature-level` for an older release; `no-quorum`
+ *   when those that stay would be none
  */
 export function checkRoleChange(
   view: StoreView,
