@@ -417,8 +417,7 @@ describe('cli: errors', () => {
     for (const words of [
       ['compose', 'up'],
       ['exec', '-it', 'x'],
-      ['swarm', 'unlock-key'],
-      ['swarm', 'unlock'],
+      ['push', 'x'],
     ]) {
       const { stderr, exitCode } = await runCli(words);
       assert.equal(exitCode, 1);

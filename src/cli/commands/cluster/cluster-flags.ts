@@ -83,8 +83,7 @@ const STRATEGY = {
   shownDefault: '"spread"',
 };
 
-/** Docker's words differ between `init` and `update`; this is what it does in both. */
-export const AUTOLOCK = boolFlag({ name: 'autolock', usage: 'Change manager autolocking' });
+export const AUTOLOCK = boolFlag({ name: 'autolock', usage: 'Change manager autolocking setting (true|false)' });
 
 export const CLUSTER_FLAGS: readonly AnyFlag[] = [
   CERT_EXPIRY,

@@ -4,7 +4,7 @@ import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
 import { boolFlag, type FlagValues, listFlag, valueFlag } from '../../flags.ts';
 import { unsigned } from '../../values/scalars.ts';
-import { CLUSTER_FLAGS, clusterSpecOf } from './cluster-flags.ts';
+import { AUTOLOCK, CLUSTER_FLAGS, clusterSpecOf } from './cluster-flags.ts';
 import {
   ADVERTISE_ADDR,
   AVAILABILITY,
@@ -59,6 +59,12 @@ const DEFAULT_ADDR_POOL_MASK_LENGTH = valueFlag({
   parse: uint32,
 });
 
+/** The flag of `update`, in the words that Docker has for it here. */
+const INIT_AUTOLOCK = boolFlag({
+  name: AUTOLOCK.name,
+  usage: 'Enable manager autolocking (requiring an unlock key to start a stopped manager)',
+});
+
 const FORCE_NEW_CLUSTER = boolFlag({
   name: 'force-new-cluster',
   usage: 'Force create a new cluster from current state',
@@ -77,7 +83,8 @@ export const init: CommandImplementation = {
     SKIP_PREFLIGHT,
     CA_CERT,
     CA_KEY,
-    ...CLUSTER_FLAGS,
+    INIT_AUTOLOCK,
+    ...CLUSTER_FLAGS.filter((flag) => flag !== AUTOLOCK),
   ],
   examples: [
     'swarm init',
