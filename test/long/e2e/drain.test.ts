@@ -41,10 +41,6 @@ describe('long e2e: drains', function () {
     rolling = await RollingLoad.prepare(cluster(), REQUESTS_PER_CONNECTION, options);
   });
 
-  after(async () => {
-    await rolling?.remove();
-  });
-
   async function activate(node: string): Promise<void> {
     await cluster().must(['node', 'update', '--availability', 'active', node]);
   }
