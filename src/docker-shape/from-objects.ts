@@ -274,7 +274,7 @@ export function clusterShape(cluster: Cluster): StructData {
     ...meta(cluster),
     Spec: clusterSpecShape(cluster.spec),
     TLSInfo: { TrustRoot: new TextDecoder().decode(cluster.rootCa?.certificatePem) },
-    RootRotationInProgress: false,
+    RootRotationInProgress: cluster.rootCa?.rotation !== undefined,
     DefaultAddrPool: cluster.defaultAddressPools,
     SubnetSize: cluster.subnetSize,
     DataPathPort: cluster.dataPathPort,

@@ -151,7 +151,7 @@ function managerLines(answer: GetInfoResponse): readonly string[] {
     '  CA Configuration:',
     `   Expiry Duration: ${humanDuration(spec.CAConfig.NodeCertExpiry)}`,
     `  Autolock Managers: ${cluster?.spec?.encryption?.autoLockManagers === true}`,
-    '  Root Rotation In Progress: false',
+    `  Root Rotation In Progress: ${cluster?.rootCa?.rotation !== undefined}`,
   ];
 }
 
