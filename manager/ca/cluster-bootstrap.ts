@@ -35,7 +35,7 @@ import {
 import { DATA_KEY_BYTES } from '#manager/log/index.ts';
 import { ClusterAuthority } from './cluster-authority.ts';
 import { nodeIdOfKey } from './node-id.ts';
-import type { NodeSigner, SigningOrder } from './signer.ts';
+import type { NodeSigner, SigningOrder } from './node-signer.ts';
 import { trustedRootsPem } from './trusted-roots.ts';
 
 export interface BootstrapOptions {

@@ -5,8 +5,8 @@ import type { Logger } from '#common/log.ts';
 import type { Cluster, Node } from '#gen/swarm/v1/objects.ts';
 import type { CaStore } from './ca-store.ts';
 import { nodeLifetimeMs } from './cluster-bootstrap.ts';
+import type { NodeSigner, SigningOrder } from './node-signer.ts';
 import { roleName } from './roles.ts';
-import type { NodeSigner, SigningOrder } from './signer.ts';
 import { issuingRoot } from './trusted-roots.ts';
 
 export interface NodeOrder extends Pick<SigningOrder, 'csrPem' | 'publicKeyDer' | 'replacesNotBeforeMs'> {

@@ -1,24 +1,12 @@
 /** Who signs the certificates of nodes: the managers by themselves, or authorities outside of the swarm. */
-import { certificateDigest, issueNodeCertificate, type NodeCertificateOrder } from '#certs/authority.ts';
+import { certificateDigest, issueNodeCertificate } from '#certs/authority.ts';
 import { certificatesPem, parseCertificates } from '#certs/certificate.ts';
 import type { Cluster, RootCa } from '#gen/swarm/v1/objects.ts';
 import type { ExternalCa } from '#gen/swarm/v1/specs.ts';
 import { ClusterAuthority, certificatesOf, rootCertificate } from './cluster-authority.ts';
 import type { ExternalAuthority } from './external/external-authority.ts';
+import type { NodeSigner, SigningOrder } from './node-signer.ts';
 import { type IssuingRoot, issuingRoot } from './trusted-roots.ts';
-
-export interface SigningOrder extends NodeCertificateOrder {
-  /** What the public key is from. */
-  readonly csrPem: Uint8Array;
-}
-
-export interface NodeSigner {
-  /**
-   * A node's certificate by the root that signs now, then what goes along with it; PEM.
-   * @throws SwarmError `no-certificate` when nobody signs
-   */
-  sign(cluster: Cluster, order: SigningOrder): Promise<string>;
-}
 
 export class ClusterSigner implements NodeSigner {
   readonly #authority = new ClusterAuthority();

@@ -5,7 +5,7 @@ import { CA_SERVER_NAME, certifiedIdentity, ROLE_UNITS } from '#certs/identity.t
 import { OIDS } from '#certs/oids.ts';
 import { verifyChain } from '#certs/verify-chain.ts';
 import { SwarmError } from '#common/errors.ts';
-import type { SigningOrder } from '../signer.ts';
+import type { SigningOrder } from '../node-signer.ts';
 
 /** When the certificate that is asked for begins and ends, as ms of the epoch. */
 export interface WantedTimes {

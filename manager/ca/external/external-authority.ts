@@ -10,7 +10,7 @@ import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { ExternalCa } from '#gen/swarm/v1/specs.ts';
-import type { SigningOrder } from '../signer.ts';
+import type { SigningOrder } from '../node-signer.ts';
 import { type CfsslOrder, cfsslSign } from './cfssl-request.ts';
 import { checkSigned, dnsNamesOf, type WantedTimes } from './check-signed.ts';
 import type { ExternalConfig } from './config.ts';

@@ -20,7 +20,7 @@ import {
   prepareRoot,
   settleExternalCas,
 } from '#manager/ca/index.ts';
-import type { SigningOrder } from '#manager/ca/signer.ts';
+import type { SigningOrder } from '#manager/ca/node-signer.ts';
 import { bootstrapFor } from '#src/swarmd/founding-root.ts';
 import { CLUSTER_ID, identity, testNode } from '#test/certs/fixtures.ts';
 import { rejects } from '#test/certs/rejects.ts';
