@@ -173,7 +173,10 @@ describe('identity store', () => {
       // A manager can renew its own by itself, when it has run out; not one that does not hold yet.
       const late = await open().load(Date.now() + 91 * DAY_MS, { expiredManager: true });
       assert.equal(late?.identity.role, 'manager');
-      await assert.rejects(open().load(Date.now() - DAY_MS, { expiredManager: true }), rejects('expired', /holds only/));
+      await assert.rejects(
+        open().load(Date.now() - DAY_MS, { expiredManager: true }),
+        rejects('expired', /holds only/),
+      );
     });
 
     it('files that others can read', async () => {
