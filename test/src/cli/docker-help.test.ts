@@ -44,6 +44,11 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
 
 /** What our help has and Docker's has not. */
 const OWN_FLAGS: readonly string[] = [
+  'manager-cleanup',
+  'manager-dead-after',
+  'manager-stabilization',
+  'node-prune-after',
+  'new-identity',
   'job-deadline',
   'job-history',
   'schedule',
