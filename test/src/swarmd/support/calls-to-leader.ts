@@ -83,7 +83,7 @@ export class CallsToLeader {
   calls: LeaderCalls;
   /** Writes that were run here. */
   ran = 0;
-  /** Connections that were made: the certificate is asked for at each. */
+  /** Connections that were made: the certificate is read for each. */
   connections = 0;
   readonly #others: OtherManager[] = [];
 
@@ -124,10 +124,15 @@ export class CallsToLeader {
     });
 
   #newCalls(config: LeaderCallsConfig, clock: Clock): LeaderCalls {
-    const tls = (): TestNode => {
-      this.connections++;
-      return SELF;
+    const counted = (): void => void this.connections++;
+    const shown: TestNode = {
+      ...SELF,
+      get certificatePem() {
+        counted();
+        return SELF.certificatePem;
+      },
     };
+    const tls = (): TestNode => shown;
     return new LeaderCalls({
       log: this.log,
       identity: { clusterId: CLUSTER_ID, tls },
