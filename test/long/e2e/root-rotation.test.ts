@@ -34,11 +34,6 @@ describe('long e2e: rotation of the root', function () {
     });
   });
 
-  after(async () => {
-    await cluster().removeAll();
-    await load?.remove();
-  });
-
   it('completes with the leader killed twice and a worker away: no request fails, no container restarts', async function () {
     this.timeout(600_000);
     assert.ok(load);
