@@ -1,9 +1,10 @@
 /** The user's contexts: a directory each, which nobody else may look into. */
 import { constants, type Stats } from 'node:fs';
-import { access, chmod, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, chmod, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SwarmError } from '#common/errors.ts';
 import { makePrivateDirectory, writeFileAtomic } from '#common/system/atomic-file.ts';
+import { readBounded } from '../bounded-file.ts';
 import { CliError } from '../cli-errors.ts';
 import { systemWords } from '../commands/image/open-error.ts';
 import { BUNDLE_BYTES_MAX, type ClientBundle, checkBundle, damaged, parseFacts } from './client-bundle.ts';
@@ -53,8 +54,9 @@ export async function readBundleDirectory(directory: string, what: string): Prom
   const read = async (file: string): Promise<string> => {
     const path = join(directory, file);
     try {
-      if ((await stat(path)).size > BUNDLE_BYTES_MAX) throw damaged(what, `${file} is too large`);
-      return await readFile(path, 'utf8');
+      const bytes = await readBounded(path, BUNDLE_BYTES_MAX);
+      if (bytes === undefined) throw damaged(what, `${file} is too large`);
+      return bytes.toString('utf8');
     } catch (thrown) {
       if (thrown instanceof CliError) throw thrown;
       throw damaged(what, `${file}: ${systemWords(thrown)}`);

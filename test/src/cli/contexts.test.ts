@@ -132,6 +132,20 @@ describe('cli: contexts', () => {
     await assert.rejects(stat(contexts));
   });
 
+  it('does not read files that never end', async () => {
+    const { exitCode, stderr } = await run(['context', 'import', 'prod', '/dev/zero']);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /the bundle \/dev\/zero is damaged: it is too large\nHint: /);
+  });
+
+  it('makes no directory of what is no name of a client', async () => {
+    for (const name of ['', '../../etc', '/etc', 'a/b']) {
+      const { exitCode, stderr } = await run(['client', 'create', name]);
+      assert.equal(exitCode, 1, name);
+      assert.match(stderr, /^name: name (must be provided|.* must be valid as a DNS name component)\nHint: /);
+    }
+  });
+
   it('refuses names that are no names, and never makes a path of them', async () => {
     for (const name of ['..', '../x', '/etc', '.hidden', 'a/b', '', '-x', 'a'.repeat(64), 'a\nb']) {
       const { exitCode, stderr } = await run(['context', 'import', '--', name, '-'], bundle());

@@ -1,3 +1,4 @@
+import { checkName } from '#common/names.ts';
 import { ClientRole } from '#gen/swarm/v1/objects.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
@@ -22,6 +23,9 @@ export const clientCreate: CommandImplementation = {
 };
 
 async function create({ context, flags, arguments: [name = ''] }: Invocation): Promise<void> {
+  // The name is a directory here, too, unless another one is given.
+  const badName = checkName('name', name);
+  if (badName !== undefined) throw new CliError(badName.message, { hint: badName.hint });
   const output = flags.value(BUNDLE_OUTPUT) ?? name;
   await checkOutput(context, output);
   const api = await context.api();

@@ -1,9 +1,10 @@
 /** Flags about the root of the swarm and who signs for it, which `init`, `update` and `ca` share. */
-import { open } from 'node:fs/promises';
 import { type ClusterSpec, ExternalCa, ExternalCaProtocol } from '#gen/swarm/v1/specs.ts';
+import { readBounded } from '../../bounded-file.ts';
 import { CliError } from '../../cli-errors.ts';
 import { type FlagValues, listFlag, stringFlag } from '../../flags.ts';
 import { externalCa } from '../../values/external-ca.ts';
+import { systemWords } from '../image/open-error.ts';
 
 export const CA_CERT = stringFlag({
   name: 'ca-cert',
@@ -57,20 +58,16 @@ export async function withExternalCas(flags: FlagValues, spec: ClusterSpec): Pro
 }
 
 async function readPem(what: string, path: string): Promise<Uint8Array> {
+  const failed = (why: string): CliError =>
+    new CliError(`${what}: open ${path}: ${why}`, { hint: 'give the path of a PEM file that you may read' });
+  let bytes: Buffer | undefined;
   try {
-    const file = await open(path);
-    try {
-      const { size } = await file.stat();
-      if (size > PEM_BYTES_MAX) throw new Error(`it is larger than ${PEM_BYTES_MAX} bytes`);
-      return new Uint8Array(await file.readFile());
-    } finally {
-      await file.close();
-    }
+    bytes = await readBounded(path, PEM_BYTES_MAX);
   } catch (thrown) {
-    const error = thrown as NodeJS.ErrnoException; // of the file system, or the one above
-    throw new CliError(
-      `${what}: open ${path}: ${error.code === 'ENOENT' ? 'no such file or directory' : error.message}`,
-      { hint: 'give the path of a PEM file that you may read' },
-    );
+    throw failed(systemWords(thrown));
   }
+  if (bytes === undefined) throw failed(`it is larger than ${PEM_BYTES_MAX} bytes`);
+  // To managers, nothing at all is a flag that was not given.
+  if (bytes.length === 0) throw failed('it is empty');
+  return new Uint8Array(bytes);
 }

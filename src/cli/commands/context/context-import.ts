@@ -1,4 +1,5 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { readBounded } from '../../bounded-file.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { type CliContext, printLine, printWarning } from '../../context.ts';
@@ -46,10 +47,10 @@ async function importContext({ context, flags, arguments: [name = '', source = '
 async function readSource(context: CliContext, source: string): Promise<ClientBundle> {
   if (source === '-') return readBundle(await readInput(context), 'the bundle');
   try {
-    const found = await stat(source);
-    if (found.isDirectory()) return await readBundleDirectory(source, `the bundle ${source}`);
-    if (found.size > BUNDLE_BYTES_MAX) throw damaged(`the bundle ${source}`, 'it is too large');
-    return readBundle(await readFile(source, 'utf8'), `the bundle ${source}`);
+    if ((await stat(source)).isDirectory()) return await readBundleDirectory(source, `the bundle ${source}`);
+    const bytes = await readBounded(source, BUNDLE_BYTES_MAX);
+    if (bytes === undefined) throw damaged(`the bundle ${source}`, 'it is too large');
+    return readBundle(bytes.toString('utf8'), `the bundle ${source}`);
   } catch (thrown) {
     if (thrown instanceof CliError) throw thrown;
     throw openError('open', source, thrown);
