@@ -1,3 +1,4 @@
+import type { SwarmError } from '#common/errors.ts';
 import {
   GetInfoResponse,
   InitSwarmResponse,
@@ -109,7 +110,7 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
     managers: agent.managers,
     connected: agent.session.connected,
     // A manager part that cannot come up, or has no leader, explains more than what its agent meets meanwhile.
-    error: (state.managerProblem ?? manager?.log.quorumProblem() ?? agent.session.lastError)?.message ?? '',
+    error: (state.managerProblem ?? manager?.log.quorumProblem())?.message ?? sessionProblem(agent.session.lastError),
     nodeCount: nodes.length,
     managerCount: nodes.filter((node) => node.role === NodeRole.MANAGER).length,
     cluster: cluster === undefined ? undefined : redactCluster(cluster, false),
@@ -126,12 +127,21 @@ function removalText(departure: Departure | undefined): string {
   return `this host was node ${nodeId} until ${new Date(atMs).toISOString()}: ${message}; join again with a token`;
 }
 
+/** What stands between this node and the managers, with the way out: whoever asks here may have no manager to ask. */
+function sessionProblem(problem: SwarmError | undefined): string {
+  return problem === undefined ? '' : withHint(problem);
+}
+
+function withHint({ message, hint }: SwarmError): string {
+  return hint === undefined ? message : `${message}; ${hint}`;
+}
+
 /** What needs somebody's attention, though the node does its work. */
 function warningsOf(manager: ManagerRole | undefined): readonly string[] {
   if (manager === undefined) return [];
   const problems = [manager.log.dispute(), manager.backups.status.problem].flatMap((problem) => {
     if (problem === undefined) return [];
-    return [problem.hint === undefined ? problem.message : `${problem.message}; ${problem.hint}`];
+    return [withHint(problem)];
   });
   return [...problems, ...authorityWarnings(manager.store.view(), Date.now())];
 }

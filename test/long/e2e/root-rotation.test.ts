@@ -76,7 +76,7 @@ describe('long e2e: rotation of the root', function () {
     await cluster().lab.start(AWAY);
     await cluster().until(
       () => cluster().mustOn(AWAY, ['info']),
-      (info) => /signed by a root of this swarm that has been replaced since/.test(info),
+      (info) => /signed by a root of this swarm that has been replaced since; .*swarm leave --force/.test(info),
       'the worker to know what has become of it',
       60_000,
     );

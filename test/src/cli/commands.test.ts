@@ -26,7 +26,7 @@ import {
   LocalNodeState,
 } from '#gen/swarm/v1/node.ts';
 import { NodeDataPath, NodeDescription, Service } from '#gen/swarm/v1/objects.ts';
-import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
+import { ExternalCa, NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { CallOptions } from '#proto/grpc/methods.ts';
 import type { SwarmApi } from '#src/cli/api.ts';
 import { fakeApi, NOW_MS, runCli } from './support/run-cli.ts';
@@ -173,6 +173,20 @@ describe('cli: about this node', () => {
     );
     const json = JSON.parse((await runCli(['system', 'info', '-o', 'json'])).stdout) as { Swarm: { NodeID: string } };
     assert.equal(json.Swarm.NodeID, NODE_IDS.alpha);
+  });
+
+  it('info names the authorities outside of the swarm that sign for it', async () => {
+    const { cluster } = await PLAIN.control.getCluster({});
+    assert.ok(cluster?.spec !== undefined);
+    const ca = { nodeCertExpiryMs: undefined, externalCas: [ExternalCa.create({ url: 'https://ca.example/sign' })] };
+    const active = GetInfoResponse.create({
+      state: LocalNodeState.ACTIVE,
+      role: NodeRole.MANAGER,
+      cluster: { ...cluster, spec: { ...cluster.spec, ca } },
+    });
+    const { stdout } = await runCli(['info'], withNode({ getInfo: async () => active }));
+    assert.match(stdout, /^ {3}External CAs:\n {5}cfssl: https:\/\/ca\.example\/sign\n {2}Autolock Managers/m);
+    assert.doesNotMatch((await runCli(['info'])).stdout, /External CAs/);
   });
 
   it('info has the drivers of networks, and where packets to other nodes leave the node', async () => {

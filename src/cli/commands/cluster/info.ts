@@ -4,7 +4,7 @@ import { binarySize } from '#common/size.ts';
 import { encodeJson } from '#common/template/encode-json.ts';
 import { printTime } from '#common/template/print-value.ts';
 import { type CertificateInfo, type GetInfoResponse, LocalNodeState } from '#gen/swarm/v1/node.ts';
-import { type ClusterPolicy, type LogConfig, type NodeConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
+import { type ClusterPolicy, type ExternalCa, type LogConfig, type NodeConfig, NodeRole } from '#gen/swarm/v1/specs.ts';
 import {
   LOCAL_NODE_STATES,
   LOG_DRIVERS,
@@ -150,9 +150,14 @@ function managerLines(answer: GetInfoResponse): readonly string[] {
     `   Heartbeat Period: ${periodText(spec.Dispatcher.HeartbeatPeriod)}`,
     '  CA Configuration:',
     `   Expiry Duration: ${humanDuration(spec.CAConfig.NodeCertExpiry)}`,
+    ...externalCaLines(cluster?.spec?.ca?.externalCas ?? []),
     `  Autolock Managers: ${cluster?.spec?.encryption?.autoLockManagers === true}`,
     `  Root Rotation In Progress: ${cluster?.rootCa?.rotation !== undefined}`,
   ];
+}
+
+function externalCaLines(authorities: readonly ExternalCa[]): readonly string[] {
+  return authorities.length === 0 ? [] : ['   External CAs:', ...authorities.map(({ url }) => `     cfssl: ${url}`)];
 }
 
 function policyLines(policy: ClusterPolicy | undefined): readonly string[] {
