@@ -250,6 +250,17 @@ describe('cli: node demote', () => {
     const { stdout, exitCode } = await daemon([WORKER_NODE], [{}]).run('node', 'demote', 'beta');
     assert.deepEqual([stdout, exitCode], [`Node ${WORKER_NODE.id} is already a worker.\n`, 0]);
   });
+
+  it('demotes the node that answers last, so that it can demote the others', async () => {
+    const nodes = [node('alpha', MANAGER, MEMBER), MANAGER_NODE, node('self', MANAGER, MEMBER)];
+    const { asked, run } = daemon(nodes, [{ role: WORKER }]);
+    const { stderr, exitCode } = await run('node', 'demote', '--detach', nodes[2]?.id ?? '', 'alpha', 'beta');
+    assert.equal(exitCode, 0, stderr);
+    assert.deepEqual(
+      asked.map(({ id }) => id.replace(/0+$/, '')),
+      ['alpha', 'beta', 'self'],
+    );
+  });
 });
 
 describe('cli: managers in lists', () => {

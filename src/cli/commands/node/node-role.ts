@@ -36,9 +36,10 @@ export type WantedRole = typeof NodeRole.MANAGER | typeof NodeRole.WORKER;
 const ATTEMPTS = 4;
 
 /** One node after the other, so that a quorum is never asked to give up two members at once. */
-async function changeRoles({ context, flags, arguments: references }: Invocation, role: WantedRole): Promise<void> {
+async function changeRoles({ context, flags, arguments: given }: Invocation, role: WantedRole): Promise<void> {
   const api = await context.api();
   const failures = collectFailures();
+  const references = role === NodeRole.WORKER ? await thisNodeLast(api, given) : given;
   let isInterrupted = false;
   for (const reference of references) {
     await failures.attempt(async () => {
@@ -59,6 +60,29 @@ async function changeRoles({ context, flags, arguments: references }: Invocation
   }
   if (isInterrupted) printWarning(context, 'Operation continuing in background.');
   failures.report();
+}
+
+/** A daemon that is no manager any more could not demote the others that were named. */
+async function thisNodeLast(api: SwarmApi, references: readonly string[]): Promise<readonly string[]> {
+  if (references.length < 2) return references;
+  const self = await idOf(api, 'self');
+  const others: string[] = [];
+  const own: string[] = [];
+  for (const reference of references) {
+    const isOwn = self !== undefined && (await idOf(api, reference)) === self;
+    (isOwn ? own : others).push(reference);
+  }
+  return [...others, ...own];
+}
+
+/** Undefined where that cannot be said: what is wrong is told when it is the node's turn. */
+async function idOf(api: SwarmApi, reference: string): Promise<string | undefined> {
+  try {
+    return (await api.control.getNode({ reference })).node?.id;
+  } catch (thrown) {
+    if (thrown instanceof SwarmError) return undefined;
+    throw thrown;
+  }
 }
 
 /** Nobody can tell when it comes back, or whether: waiting for it would only end in an error. */
