@@ -14,20 +14,21 @@ function notFound(kind: string, reference: string): SwarmError {
   });
 }
 
-function ambiguous(kind: string, reference: string, count: number): SwarmError {
+function ambiguous(kind: string, reference: string, count: number, isName: boolean): SwarmError {
   return new SwarmError({
     code: 'precondition',
     reason: 'ambiguous-prefix',
     field: kind,
     message: `${kind} ${reference} is ambiguous (${count} matches found)`,
-    hint: 'give more of the id',
+    hint: isName ? `several have this name: give the id that \`swarm ${kind} ls\` shows` : 'give more of the id',
   });
 }
 
-function one<T>(kind: string, reference: string, found: readonly T[]): T {
+/** `isName`: they were found by a name that several may have, not by the beginning of their ids. */
+function one<T>(kind: string, reference: string, found: readonly T[], isName = false): T {
   const [first] = found;
   if (first === undefined) throw notFound(kind, reference);
-  if (found.length > 1) throw ambiguous(kind, reference, found.length);
+  if (found.length > 1) throw ambiguous(kind, reference, found.length, isName);
   return first;
 }
 
@@ -94,6 +95,6 @@ export function findNode(view: StoreView, reference: string, self: string): Node
   const exact = view.get('node', reference === 'self' ? self : reference);
   if (exact !== undefined) return exact;
   const named = [...view.all('node')].filter((node) => node.description?.hostname === reference);
-  if (named.length > 0) return one('node', reference, named);
+  if (named.length > 0) return one('node', reference, named, true);
   return one('node', reference, view.byIdPrefix('node', reference, MATCHES_MAX));
 }

@@ -341,6 +341,17 @@ describe('control API: nodes, tasks, cluster', () => {
     assert.equal(view.cluster()?.removedNodes[0]?.nodeId, 'n1');
   });
 
+  it('of several nodes of one name the id is asked for, not more of the name', async () => {
+    const { api, view } = setUp();
+    const node = withNode(view, NodeState.READY);
+    view.commit([{ kind: 'create', table: 'node', object: { ...node, id: 'n2' } }]);
+    await assert.rejects(api.getNode(caller, { reference: 'host-1' }), {
+      message: 'node host-1 is ambiguous (2 matches found)',
+      hint: 'several have this name: give the id that `swarm node ls` shows',
+    });
+    await assert.rejects(api.getNode(caller, { reference: 'n' }), { hint: 'give more of the id' });
+  });
+
   it('a manager cannot be removed', async () => {
     const { api, view } = setUp();
     withNode(view, NodeState.DOWN, NodeRole.MANAGER);
