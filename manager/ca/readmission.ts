@@ -10,7 +10,7 @@ import { verifyChain } from '#certs/verify-chain.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { IssueNodeCertificateRequest } from '#gen/swarm/v1/ca.ts';
 import { type Cluster, type Node, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
-import { NodeAvailability, NodeSpec } from '#gen/swarm/v1/specs.ts';
+import { NodeAvailability, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { certificateTimes, orphanChanges } from '#manager/membership/index.ts';
 import { IDENTITY_LEVEL } from '#manager/scheduler/index.ts';
 import type { Change } from '#manager/store/index.ts';
@@ -148,12 +148,13 @@ export function readmissionChanges(
 export function namesakeWarnings(view: CaView, nodeId: string, hostname: string): readonly string[] {
   if (hostname === '') return [];
   const warnings: string[] = [];
-  for (const { id, status, description } of view.all('node')) {
+  for (const { id, status, description, role } of view.all('node')) {
     const isAway = status?.state === NodeState.DOWN || status?.state === NodeState.DISCONNECTED;
     if (id === nodeId || !isAway || description?.hostname !== hostname) continue;
-    warnings.push(
-      `node ${id}, which is down, has this host's name, too: if it was this host, run \`swarm node rm ${id}\``,
-    );
+    const removal = `run \`swarm node rm ${id}\``;
+    // It still counts for the quorum, and a manager is not removed.
+    const wayOut = role === NodeRole.MANAGER ? `run \`swarm node demote ${id}\`, then ${removal}` : removal;
+    warnings.push(`node ${id}, which is down, has this host's name, too: if it was this host, ${wayOut}`);
     if (warnings.length === NAMESAKES_TOLD) break;
   }
   return warnings;

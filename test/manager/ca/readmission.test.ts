@@ -203,11 +203,18 @@ describe('certificate authority: hosts that join again', () => {
     assert.equal(setup.store.nodes().length, before);
   });
 
+  it('is told to demote another node of its name first that is a manager', async () => {
+    const lost = await setup.join(setup.token('manager'), generateKeyPair());
+    await setState(lost.nodeId, NodeState.DOWN);
+    const { warnings } = await setup.join(setup.token('worker'), generateKeyPair());
+    assert.match(warnings.join(), new RegExp(`run .swarm node demote ${lost.nodeId}., then run .swarm node rm`));
+  });
+
   it('is told of another node of its name that is down', async () => {
     await setState(host.nodeId, NodeState.DOWN);
     const { warnings, nodeId } = await setup.join(setup.token('worker'), generateKeyPair());
     assert.equal(warnings.length, 1);
-    assert.match(warnings[0] ?? '', new RegExp(`swarm node rm ${host.nodeId}`));
+    assert.match(warnings[0] ?? '', new RegExp(`this host, run .swarm node rm ${host.nodeId}`));
     await setState(host.nodeId, NodeState.READY);
     await setState(nodeId, NodeState.READY);
     assert.deepEqual((await setup.join(setup.token('worker'), generateKeyPair())).warnings, []);
