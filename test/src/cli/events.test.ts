@@ -155,6 +155,7 @@ describe('swarm events', () => {
   it('says what is wrong before anything is asked', async () => {
     for (const [words, message] of [
       [['events', '--since', 'yesterday'], /invalid value for "since"/],
+      [['events', '--since', 'v-1'], /invalid value for "since"[^]*, or v1234\n/],
       [['events', '--since', 'v99999999999999999999'], /no version/],
       [['events', '--follow', '--no-follow'], /cannot be used together/],
       [['events', '--filter', 'colour=red'], /invalid filter/],

@@ -30,7 +30,7 @@ export function eventRequest(flags: FlagValues, nowMs: number): ListEventsReques
   const follow = !flags.isSet(NO_FOLLOW) && (untilMs === 0 || untilMs > nowMs);
   return ListEventsRequest.create({
     afterVersion: version ?? 0,
-    sinceMs: version === undefined ? momentOf('since', since, nowMs) : 0,
+    sinceMs: version === undefined ? sinceMsOf(since, nowMs) : 0,
     untilMs,
     follow,
     // Docker's: without a beginning, what comes from now on.
@@ -48,6 +48,16 @@ function versionOf(text: string): number | undefined {
   const version = Number(text.slice(1));
   if (Number.isSafeInteger(version)) return version;
   throw new CliError(`invalid value for "since": ${text} is no version of a swarm`, { hint: 'write v1234' });
+}
+
+/** A moment; who wanted a version is told how one is written. */
+function sinceMsOf(text: string | undefined, nowMs: number): number {
+  try {
+    return momentOf('since', text, nowMs);
+  } catch (thrown) {
+    if (thrown instanceof CliError) throw new CliError(thrown.message, { hint: `${thrown.hint ?? ''}, or v1234` });
+    throw thrown;
+  }
 }
 
 /** In milliseconds; 0 where nothing was given. */
