@@ -69,16 +69,15 @@ export async function leaveTheCluster(
     abort.abort();
     const error = SwarmError.from(thrown);
     logger.warn('the managers still count on this node', { error: error.message });
-    return [ghostWarning(identity.nodeId, error)];
+    return [ghostWarning(identity, error)];
   }
 }
 
-/** Where the managers' list still has the node. */
-function ghostWarning(nodeId: string, error: SwarmError): string {
-  const commands =
-    error.reason === 'in-use'
-      ? `\`swarm node demote ${nodeId}\`, then \`swarm node rm ${nodeId}\``
-      : `\`swarm node rm ${nodeId}\``;
+/** Where the managers' list still has the node. Who was a manager may still count for the quorum, and is not removed then. */
+export function ghostWarning({ nodeId, role }: Pick<NodeIdentity, 'nodeId' | 'role'>, error: SwarmError): string {
+  const isManager = error.reason === 'in-use' || role === 'manager';
+  const removal = `\`swarm node rm ${nodeId}\``;
+  const commands = isManager ? `\`swarm node demote ${nodeId}\`, then ${removal}` : removal;
   return `the managers could not be told that this node has left (${error.message}): run ${commands} on a manager`;
 }
 
