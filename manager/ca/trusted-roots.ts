@@ -37,13 +37,19 @@ export function isRetiredIssuer(cluster: Cluster | undefined, issuerKeyId: strin
   return cluster?.rootCa?.retiredKeyIds.includes(issuerKeyId) === true;
 }
 
+const WAYS_OUT = {
+  node: 'a node that was left behind has to leave and join again (`swarm leave --force` on it, then `swarm join` with a new token)',
+  client:
+    'a client needs a new certificate: `swarm client renew NAME --output -` on a manager, then `swarm context import --force CONTEXT -` here',
+} as const;
+
 /** The answer to whoever shows a certificate of a root that was replaced. */
-export function retiredIssuerError(who: string): SwarmError {
+export function retiredIssuerError(kind: keyof typeof WAYS_OUT, who: string): SwarmError {
   return new SwarmError({
     code: 'unauthenticated',
     reason: 'wrong-cluster',
     message: `the certificate of ${who} was signed by a root of this swarm that has been replaced since`,
-    hint: 'a node that was left behind has to leave and join again (`swarm leave --force` on it, then `swarm join` with a new token); a client needs a new certificate',
+    hint: WAYS_OUT[kind],
   });
 }
 

@@ -4,6 +4,8 @@ import type { SwarmClient } from '../client/swarm-client.ts';
 export type SwarmApi = SwarmServices & {
   /** Of managers elsewhere: after a command that went well, renews what is old in the context. Never fails. */
   readonly settle?: () => Promise<void>;
+  /** Of managers elsewhere, while the root is being replaced: a certificate of the new one, so that calls go on. Never fails. */
+  readonly followRoot?: () => Promise<void>;
 };
 
 type SwarmServices = Pick<

@@ -99,6 +99,11 @@ export class ManagersTransport implements Transport {
     this.#now?.transport.close();
   }
 
+  /** Calls from now on show the identity of now; those under way come to their end. */
+  reconnect(): void {
+    if (this.#now !== undefined) this.#leave(this.#now);
+  }
+
   /** Where calls go now; undefined before the first. */
   get connectedAddress(): string | undefined {
     return this.#now?.address;

@@ -38,7 +38,8 @@ export function refuseRevoked(view: StoreView, { caller }: Pick<CallContext, 'ca
 }
 
 function clientProblem(view: StoreView, caller: ClientIdentity): SwarmError | undefined {
-  if (isRetiredIssuer(view.cluster(), caller.issuerKeyId)) return retiredIssuerError(`client ${caller.clientId}`);
+  if (isRetiredIssuer(view.cluster(), caller.issuerKeyId))
+    return retiredIssuerError('client', `client ${caller.clientId}`);
   const client = view.get('client', caller.clientId);
   if (client === undefined || client.role !== ROLES[caller.role]) return revoked(caller);
   if (caller.serial === client.serial) return undefined;

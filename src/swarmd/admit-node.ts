@@ -54,7 +54,7 @@ export function strangerProblem(manager: JudgingAccess, caller: PeerIdentity): S
 /** Why a certificate counts no more that was good when its connection was made: its root was replaced. */
 function retirementOf(role: ReturnType<JudgingAccess>, caller: PeerIdentity): SwarmError | undefined {
   const isRetired = isRetiredIssuer(role.store.view().cluster(), caller.issuerKeyId);
-  return isRetired ? retiredIssuerError(`node ${caller.nodeId}`) : undefined;
+  return isRetired ? retiredIssuerError('node', `node ${caller.nodeId}`) : undefined;
 }
 
 function removalOf(role: ReturnType<JudgingAccess>, { nodeId, notBeforeMs }: PeerIdentity): SwarmError | undefined {

@@ -34,13 +34,17 @@ export async function connectContext(name: string, environment: CliEnvironment):
   const bundle = await readContext(paths, name);
   const identity = bundleIdentity(bundle, `context ${name}`);
   checkTime(name, bundle, identity, environment);
-  const { rootsPem, certificatePem, keyPem } = bundle;
+  let shown = bundle;
   const transport = new ManagersTransport({
     name: `context ${name}`,
     addresses: bundle.facts.addresses,
     trust: {
       kind: 'member',
-      identity: () => ({ rootsPem, certificatePem, privateKeyPem: keyPem }),
+      identity: () => ({
+        rootsPem: shown.rootsPem,
+        certificatePem: shown.certificatePem,
+        privateKeyPem: shown.keyPem,
+      }),
       expect: { role: 'manager', clusterId: bundle.facts.clusterId },
     },
   });
@@ -54,17 +58,32 @@ export async function connectContext(name: string, environment: CliEnvironment):
       if (!(thrown instanceof SwarmError || thrown instanceof CliError)) throw thrown;
     });
   };
-  return apiOf(client, name, settle);
+  const followRoot = async (): Promise<void> => {
+    try {
+      if (bundle.facts.fixed) throw new CliError('its certificate is not to be renewed');
+      shown = await renewContext(client, paths, name);
+      transport.reconnect();
+    } catch (thrown) {
+      // The rotation goes on all the same.
+      const why = thrown instanceof CliError ? thrown.message : SwarmError.from(thrown).message;
+      const after = `on a manager: swarm client renew ${bundle.facts.clientName} --output - ; here: swarm context import --force ${name} -`;
+      printWarning(
+        environment,
+        `WARNING: context ${name} will be refused once the root is replaced (${why}); then, ${after}`,
+      );
+    }
+  };
+  return apiOf(client, name, { settle, followRoot });
 }
 
-function apiOf(client: SwarmClient, name: string, settle: () => Promise<void>): SwarmApi {
+function apiOf(client: SwarmClient, name: string, upkeep: Pick<SwarmApi, 'settle' | 'followRoot'>): SwarmApi {
   const node = {
     ...localOnly(NodeService, name, 'it is about the daemon of one machine'),
     getInfo: () => managerInfo(client),
   };
   const own = {
     node,
-    settle,
+    ...upkeep,
     audit: localOnly(AuditService, name, 'every manager has an audit log of its own, on its disk'),
     images: localOnly(ImageService, name, 'every machine has images of its own, and pulls those of services by itself'),
     containers: localOnly(ContainerService, name, 'containers of `swarm run` belong to one machine'),

@@ -178,6 +178,23 @@ describe('clients from outside: on real managers', function () {
     await must(there(['--context', 'brief', 'service', 'ls']));
   });
 
+  it('an administrator replaces the root from elsewhere, and is not shut out by that', async () => {
+    const boss = join(home, 'boss');
+    await must(swarm(daemon(0), ['client', 'create', 'boss', '--role', 'admin', '--output', boss]));
+    await must(there(['context', 'import', 'boss', boss]));
+    const before = await must(there(['--context', 'boss', 'ca']));
+    const rotated = await there(['--context', 'boss', 'ca', '--rotate', '--quiet']);
+    assert.deepEqual([rotated.exitCode, rotated.stderr.includes('boss')], [0, false], rotated.stderr);
+    assert.notEqual(rotated.stdout, before);
+    assert.equal(await must(there(['--context', 'boss', 'ca'])), rotated.stdout);
+    // Who was not there meanwhile is told what a client can do, and nothing about nodes.
+    const stranger = await there(['node', 'ls']);
+    assert.match(stranger.stderr, /has been replaced since\nHint: .*swarm client renew/);
+    assert.doesNotMatch(stranger.stderr, /swarm leave/);
+    const renewed = await must(swarm(daemon(0), ['client', 'renew', 'ci', '--output', '-']));
+    await must(there(['context', 'import', '--force', 'prod', '-'], renewed));
+  });
+
   it('refuses a context that others can read, and one that is damaged', async () => {
     const key = join(home, 'config/starling/contexts/prod/key.pem');
     await chmod(key, 0o644);

@@ -76,6 +76,7 @@ async function rotate(context: CliContext, flags: FlagValues): Promise<void> {
 }
 
 async function follow(context: CliContext, flags: FlagValues, digest: string): Promise<void> {
+  await (await context.api()).followRoot?.();
   if (flags.isSet(DETACH)) {
     if (!flags.isSet(QUIET))
       printWarning(context, 'The rotation of the root has begun. Use `swarm ca --follow` to check progress.');
