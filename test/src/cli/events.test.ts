@@ -190,6 +190,17 @@ describe('swarm audit', () => {
     assert.equal(stdout, '{"number":1}\n{"number":2}\n');
   });
 
+  it('says so where there are none', async () => {
+    const none = async function* () {
+      yield ReadAuditResponse.create({ lines: [] });
+    };
+    const audit = scriptedClient(AuditService, { readAudit: none });
+    const { stdout, stderr, exitCode } = await runCli(['audit'], { api: { audit } });
+    assert.deepEqual([stdout, exitCode], ['', 0]);
+    assert.match(stderr, /^This node has no lines of that time: managers keep the record/);
+    assert.equal((await runCli(['audit'], { api: api('') })).stderr, '');
+  });
+
   it('says whether they are as they were written', async () => {
     const good = await runCli(['audit', 'verify'], { api: api('') });
     assert.match(good.stdout, /^2 lines are as they were written\. The last one has hash abcd/);

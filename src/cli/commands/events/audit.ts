@@ -2,7 +2,7 @@
 import { linesOfPath, type Verification, verifyLines } from '#manager/audit/index.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
-import { printLine } from '../../context.ts';
+import { printLine, printWarning } from '../../context.ts';
 import { stringFlag } from '../../flags.ts';
 import { momentOf } from './event-request.ts';
 
@@ -33,7 +33,17 @@ async function show({ context, flags }: Invocation): Promise<void> {
     untilMs: momentOf('until', flags.value(UNTIL), nowMs),
   };
   const api = await context.api();
-  for await (const { lines } of api.audit.readAudit(request)) for (const line of lines) printLine(context, line);
+  let count = 0;
+  for await (const { lines } of api.audit.readAudit(request)) {
+    count += lines.length;
+    for (const line of lines) printLine(context, line);
+  }
+  // Beside the record, not in it: nothing at all looks like a swarm in which nothing was done.
+  if (count === 0)
+    printWarning(
+      context,
+      'This node has no lines of that time: managers keep the record, from the moment that they are ones.',
+    );
 }
 
 async function verify({ context, flags }: Invocation, file: string | undefined): Promise<void> {
