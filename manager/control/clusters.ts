@@ -1,4 +1,5 @@
 /** What may happen to the cluster object. */
+import { formatDuration, NANOS_PER_MS } from '#common/duration.ts';
 import { invalidField, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { UpdateClusterRequest } from '#gen/swarm/v1/control.ts';
@@ -40,20 +41,25 @@ export function validateClusterSpec(spec: ClusterSpec): void {
   if (heartbeatMs !== undefined && (heartbeatMs < 100 || heartbeatMs > 600_000))
     throw invalidField(
       'dispatcher-heartbeat',
-      `dispatcher-heartbeat: ${heartbeatMs} ms is out of range`,
+      `dispatcher-heartbeat: ${inWords(heartbeatMs)} is out of range`,
       'use 100ms to 10m',
     );
   const replaceAfterMs = spec.dispatcher?.replaceAfterMs;
   if (replaceAfterMs !== undefined && (replaceAfterMs < 0 || replaceAfterMs > LIMITS.MAX_GRACE_MS))
     throw invalidField(
       'replace-after',
-      `replace-after: ${replaceAfterMs} ms is out of range`,
+      `replace-after: ${inWords(replaceAfterMs)} is out of range`,
       `use up to ${LIMITS.MAX_GRACE_MS / 3_600_000}h, or 0s for as soon as a node is down`,
     );
   if (spec.log?.snapshotInterval === 0)
     throw invalidField('snapshot-interval', 'snapshot-interval: 0 would never end', 'use 1 or more');
   if (spec.log !== undefined) validateSaves(spec.log);
   if (spec.nodes !== undefined) validateNodeConfig(spec.nodes);
+}
+
+/** As the flags take it: 36h0m0s. */
+function inWords(ms: number): string {
+  return formatDuration(ms * NANOS_PER_MS);
 }
 
 function validateSaves({ snapshotsKept = 0, saveIntervalMs = 0, savesKept = 1 }: LogConfig): void {
@@ -66,7 +72,7 @@ function validateSaves({ snapshotsKept = 0, saveIntervalMs = 0, savesKept = 1 }:
   if (saveIntervalMs !== 0 && saveIntervalMs < LIMITS.MIN_SAVE_INTERVAL_MS)
     throw invalidField(
       'snapshot-save-interval',
-      `snapshot-save-interval: ${saveIntervalMs} ms is too short`,
+      `snapshot-save-interval: ${inWords(saveIntervalMs)} is too short`,
       `use ${LIMITS.MIN_SAVE_INTERVAL_MS / 1000}s or more, or 0s for never`,
     );
   if (savesKept < 1 || savesKept > LIMITS.SAVES_KEPT)

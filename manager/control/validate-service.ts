@@ -1,5 +1,6 @@
 /** The rules for a service's spec, beyond those for its container. */
 import { isIP } from 'node:net';
+import { formatDuration, NANOS_PER_MS } from '#common/duration.ts';
 import { invalidField, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import { checkName } from '#common/names.ts';
@@ -89,7 +90,7 @@ function validateStopAfterDisconnect(limitMs: number | undefined): void {
   const [least, most] = [LIMITS.MIN_STOP_AFTER_DISCONNECT_MS / 1000, LIMITS.MAX_GRACE_MS / 3_600_000];
   throw invalidField(
     'stop-after-disconnect',
-    `stop-after-disconnect: ${limitMs} ms is out of range: a change of leader must not stop tasks`,
+    `stop-after-disconnect: ${formatDuration(limitMs * NANOS_PER_MS)} is out of range: a change of leader must not stop tasks`,
     `use ${least}s to ${most}h, or none for tasks that go on`,
   );
 }
