@@ -1,5 +1,6 @@
 /** What a host does, step by step, as its daemon does it: between two steps it may die. */
 
+import assert from 'node:assert/strict';
 import { proveFormer } from '#certs/former-proof.ts';
 import { generateKeyPair } from '#certs/key.ts';
 import { SwarmError } from '#common/errors.ts';
@@ -36,7 +37,14 @@ export async function join(
     proof = FormerNode.create({ certificatePem: former.certificatePem, signature, replace: newIdentity });
   }
   const request = IssueNodeCertificateRequest.create({ csrPem, token, hostname: host.name, former: proof });
+  const memberBefore = former && world.log.has(former.nodeId) ? world.view.get('node', former.nodeId) : undefined;
   const answer = await world.authority.issueNodeCertificate(request, { identity: undefined, address: ADDRESS });
+  if (memberBefore !== undefined)
+    assert.equal(
+      world.view.get('node', memberBefore.id),
+      memberBefore,
+      'the entry of a member of the log is taken over',
+    );
   world.ghosts.delete(answer.nodeId);
   if (newIdentity && former !== undefined) world.ghosts.delete(former.nodeId);
   // Until it is installed nobody knows whether the host ever comes.
@@ -52,11 +60,12 @@ export async function join(
   world.trace(`${host.name} has joined as a ${role}${former?.nodeId === answer.nodeId ? ' again' : ''}`);
 }
 
-/** `swarm leave --force`. */
+/** `swarm leave --force`: also without being let go. */
 export async function leave(world: MembershipWorld, host: SimHost): Promise<void> {
   const { identity } = host.disk;
   if (identity === undefined) return;
-  if (host.disk.raftId !== undefined && host.isConnected) releaseFromLog(world, identity.nodeId);
+  if (host.disk.raftId !== undefined && host.isConnected)
+    await world.act(host, 'is to be let go', async () => releaseFromLog(world, identity.nodeId));
   host.point();
   host.disk.departure = { removed: false };
   host.point();
@@ -168,9 +177,7 @@ async function followRole(world: MembershipWorld, host: SimHost, identity: SimId
 function joinLog(world: MembershipWorld, host: SimHost, nodeId: string): void {
   const node = world.view.get('node', nodeId);
   if (node?.role !== NodeRole.MANAGER || node.spec?.desiredRole !== NodeRole.MANAGER) return;
-  const raftId = world.log.add(nodeId);
-  host.point();
-  host.disk.raftId = raftId;
+  world.askForMembership(host, nodeId);
 }
 
 /** Why any call of the node is refused; undefined when it is not. */

@@ -25,6 +25,18 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'other.id !== node.id && other.role === NodeRole.MANAGER;',
   },
   {
+    name: 'member-of-the-log-is-removed',
+    file: 'manager/control/nodes.ts',
+    find: 'if (node.role !== NodeRole.MANAGER && !members.some(({ nodeId }) => nodeId === node.id)) return undefined;',
+    replace: 'if (node.role !== NodeRole.MANAGER) return undefined;',
+  },
+  {
+    name: 'former-manager-still-in-the-log',
+    file: READMISSION,
+    find: 'if (isMember(nodeId))',
+    replace: "if (nodeId === '')",
+  },
+  {
     name: 'readmitted-and-still-refused',
     file: READMISSION,
     find: 'const removedNodes = cluster.removedNodes.filter(({ nodeId }) => nodeId !== fresh.id);',

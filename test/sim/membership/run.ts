@@ -61,7 +61,7 @@ async function peace(world: MembershipWorld): Promise<void> {
 async function happen(world: MembershipWorld): Promise<void> {
   const host = world.pick(world.hosts);
   if (host === undefined) return;
-  switch (randomInt(world.random, 11)) {
+  switch (randomInt(world.random, 14)) {
     case 0:
     case 1:
     case 2:
@@ -69,16 +69,24 @@ async function happen(world: MembershipWorld): Promise<void> {
     case 3:
       return leave_(world, host);
     case 4:
-      return remove(world);
+      return remove(world, anyNode(world), world.chance(1, 2));
     case 5:
-      return setRole(world, NodeRole.MANAGER);
+      return setRole(world, anyNode(world, NodeRole.WORKER), NodeRole.MANAGER);
     case 6:
-      return setRole(world, NodeRole.WORKER);
+      setRole(world, anyNode(world, NodeRole.MANAGER), NodeRole.WORKER);
+      // A fault may be faster than the leader.
+      if (world.chance(1, 2)) fail(world, host);
+      return;
     case 7:
     case 8:
       return fail(world, host);
     case 9:
       return loseDisk(world, host);
+    case 10:
+    case 11:
+      return reconsider(world);
+    case 12:
+      return startOver(world, host);
     default:
       return restart(world, host);
   }
@@ -101,71 +109,91 @@ async function join_(world: MembershipWorld, host: SimHost): Promise<void> {
 async function leave_(world: MembershipWorld, host: SimHost): Promise<void> {
   const { disk } = host;
   if (!host.isRunning || disk.identity === undefined || disk.departure !== undefined) return;
-  if (costsQuorum(world, host, disk.identity.nodeId)) return;
+  if (world.log.has(disk.identity.nodeId) && !isDemotable(world, host) && !world.survivesLossOf(host)) return;
   doom(world, host);
   await world.act(host, 'leaves', () => leave(world, host));
 }
 
-/** Who forces a manager out that the others need, or that cannot tell them, has it so: not the swarm's own doing. */
-function costsQuorum(world: MembershipWorld, host: SimHost, nodeId: string): boolean {
-  const members = world.log.view();
-  const member = members.find((one) => one.nodeId === nodeId);
-  if (member === undefined) return false;
-  const node = world.view.get('node', nodeId);
-  if (!host.isConnected || !world.log.hasQuorum || node === undefined) return true;
+/** Who cannot, or will not, be let go leaves by force, and joins again. */
+async function startOver(world: MembershipWorld, host: SimHost): Promise<void> {
+  host.isRunning = true;
+  if (world.chance(1, 2)) fail(world, host, true);
+  await leave_(world, host);
+  restart(world, host);
+  await pass(world, world.pick([0, 4, 8, 20]) ?? 0);
+  await join_(world, host);
+}
+
+/** The last managers do not force themselves out: the quorum would be lost, and not by the swarm's own doing. */
+function isDemotable(world: MembershipWorld, host: SimHost): boolean {
+  const node = world.view.get('node', host.disk.identity?.nodeId ?? '');
+  if (!host.isConnected || !world.log.hasQuorum || node === undefined) return false;
   try {
     checkRoleChange(world.view, node, NodeRole.WORKER, managerMembers(world));
-    return false;
-  } catch {
     return true;
+  } catch {
+    return false;
   }
 }
 
-function remove(world: MembershipWorld): void {
-  const node = world.pick([...world.view.all('node')]);
+function anyNode(world: MembershipWorld, desired?: NodeRole): Node | undefined {
+  const nodes = [...world.view.all('node')];
+  return world.pick(nodes.filter(({ spec }) => desired === undefined || spec?.desiredRole === desired));
+}
+
+function remove(world: MembershipWorld, node: Node | undefined, force: boolean): void {
   if (node === undefined || !world.log.hasQuorum) return;
-  const force = world.chance(1, 2);
-  const isManager = node.role === NodeRole.MANAGER || world.log.has(node.id);
-  const isThere = node.status?.state === NodeState.READY || node.status?.state === NodeState.UNKNOWN;
+  const { id, role, status, description } = node;
+  const isDescribed = status?.state === NodeState.UNKNOWN && description?.engine !== undefined;
+  const isThere = status?.state === NodeState.READY || isDescribed;
+  const reasons: string[] = [];
+  if (role === NodeRole.MANAGER || world.log.has(id)) reasons.push('in-use');
+  else if (isThere && !force) reasons.push('needs-force');
   const done = world.ask(
-    `rm ${world.nameOf(node.id)}${force ? ' --force' : ''}`,
-    () => {
-      const request = { reference: node.id, force };
-      return removeNode(world.view, request, '', world.clock.now(), managerMembers(world)).changes;
-    },
-    ({ reason }) => (isManager ? reason === 'in-use' : reason === 'needs-force' && isThere && !force),
+    `rm ${world.nameOf(id)}${force ? ' --force' : ''}`,
+    () => removeNode(world.view, { reference: id, force }, '', world.clock.now(), managerMembers(world)).changes,
+    reasons,
   );
-  if (done) world.ghosts.delete(node.id);
+  if (done) world.ghosts.delete(id);
 }
 
-function setRole(world: MembershipWorld, desiredRole: typeof NodeRole.MANAGER | typeof NodeRole.WORKER): void {
-  const node = world.pick([...world.view.all('node')].filter(({ spec }) => spec?.desiredRole !== desiredRole));
-  if (node?.spec === undefined || !world.log.hasQuorum) return;
+function setRole(world: MembershipWorld, node: Node | undefined, desiredRole: NodeRole): void {
+  if (node?.spec === undefined || node.spec.desiredRole === desiredRole || !world.log.hasQuorum) return;
   const { id, version, spec } = node;
-  const name = world.nameOf(id);
+  const isPromotion = desiredRole === NodeRole.MANAGER;
   world.ask(
-    `${desiredRole === NodeRole.MANAGER ? 'promote' : 'demote'} ${name}`,
+    `${isPromotion ? 'promote' : 'demote'} ${world.nameOf(id)}`,
     () => updateNode(world.view, { id, version, spec: { ...spec, desiredRole } }, managerMembers(world)).changes,
-    ({ reason }) => desiredRole === NodeRole.WORKER && isDemotionRisky(world, node, reason),
+    isPromotion ? [] : demotionRisks(world, node),
   );
 }
 
-/** Whether the refusal says what is so, found by another way than the API's. */
-function isDemotionRisky(world: MembershipWorld, node: Node, reason: string): boolean {
+/** Why the node has to stay a manager. */
+function demotionRisks(world: MembershipWorld, { id }: Node): readonly string[] {
   const stay = [...world.view.all('node')].filter(
-    (other) => other.id !== node.id && other.spec?.desiredRole === NodeRole.MANAGER,
+    (other) => other.id !== id && other.spec?.desiredRole === NodeRole.MANAGER,
   );
-  if (reason === 'in-use') return !stay.some((other) => other.role === NodeRole.MANAGER);
-  const ids = new Set(stay.map(({ id }) => id));
+  if (!stay.some((other) => other.role === NodeRole.MANAGER)) return ['in-use'];
+  if (!world.log.all.some(({ voter, nodeId }) => voter && nodeId === id)) return [];
+  const ids = new Set(stay.map((other) => other.id));
   const left = world.log.all.filter(({ voter, nodeId }) => voter && ids.has(nodeId));
   const connected = left.filter(({ nodeId }) => world.memberHost(nodeId)?.isConnected === true);
-  return reason === 'no-quorum' && connected.length * 2 <= left.length;
+  return connected.length * 2 <= left.length ? ['no-quorum'] : [];
+}
+
+/** Who promotes a node, thinks again at once, and may remove it. */
+async function reconsider(world: MembershipWorld): Promise<void> {
+  const id = anyNode(world, NodeRole.WORKER)?.id ?? '';
+  setRole(world, world.view.get('node', id), NodeRole.MANAGER);
+  await pass(world, 1 + randomInt(world.random, 4));
+  setRole(world, world.view.get('node', id), NodeRole.WORKER);
+  await pass(world, randomInt(world.random, 3));
+  if (world.chance(1, 2)) remove(world, world.view.get('node', id), true);
 }
 
 /** A fault never takes the quorum by itself: what is lost then is not the swarm's own doing. */
-function fail(world: MembershipWorld, host: SimHost): void {
+function fail(world: MembershipWorld, host: SimHost, isCut = world.chance(1, 2)): void {
   if (!host.isConnected) return;
-  const isCut = world.chance(1, 2);
   if (isCut) host.isCut = true;
   else host.isRunning = false;
   if (world.log.hasQuorum) {
@@ -180,13 +208,9 @@ function fail(world: MembershipWorld, host: SimHost): void {
 function loseDisk(world: MembershipWorld, host: SimHost): void {
   const { disk } = host;
   if (disk.identity === undefined || disk.departure !== undefined || !world.chance(1, 4)) return;
-  const { identity, raftId } = disk;
-  disk.raftId = undefined;
-  if (!world.log.hasQuorum) {
-    disk.raftId = raftId;
-    return;
-  }
-  Object.assign(disk, { identity: undefined, former: undefined, pending: undefined });
+  if (!world.survivesLossOf(host)) return;
+  const { identity } = disk;
+  Object.assign(disk, { raftId: undefined, identity: undefined, former: undefined, pending: undefined });
   world.ghosts.add(identity.nodeId);
   world.trace(`${host.name} is another machine`);
 }

@@ -22,6 +22,15 @@ import { SimLog } from './sim-log.ts';
 export const DOWN_AFTER_MS = 5_000;
 const HOSTS = 7;
 const SECOND_MS = 1_000;
+/** Between the leader's last look at a manager that joins the log and the change of the members. */
+const ADMISSION_MAX_S = 3;
+
+interface Admission {
+  readonly host: SimHost;
+  readonly nodeId: string;
+  /** Monotonic. */
+  readonly dueMs: number;
+}
 
 export interface WorldOptions {
   readonly seed: number;
@@ -42,6 +51,7 @@ export class MembershipWorld {
   readonly #heardMs = new Map<string, number>();
   #presence = new Presence(0);
   #leader: string | undefined;
+  #admissions: Admission[] = [];
 
   constructor({ seed, onTrace }: WorldOptions) {
     this.random = new SeededRandom(seed + 7_000_000);
@@ -114,24 +124,41 @@ export class MembershipWorld {
     return this.hosts.find(({ disk }) => disk.raftId !== undefined && disk.raftId === raftId);
   }
 
+  /** Whether the others are a quorum if the log on this host's disk is lost. */
+  survivesLossOf({ disk }: SimHost): boolean {
+    const { raftId } = disk;
+    disk.raftId = undefined;
+    const isQuorum = this.log.hasQuorum;
+    disk.raftId = raftId;
+    return isQuorum;
+  }
+
   /** What every write needs. @throws SwarmError `no-quorum` */
   commit(changes: readonly Change[]): void {
     if (!this.log.hasQuorum) throw new SwarmError({ code: 'unavailable', reason: 'no-quorum', message: 'no leader' });
     this.view.commit(changes);
   }
 
-  /** An operator's request, or a node's; a refusal is an answer, and is checked to be right. */
-  ask(what: string, decide: () => readonly Change[], isRight: (error: SwarmError) => boolean): boolean {
+  /** An operator's request. `reasons`: why it has to be refused, found by another way than the API's; none: it has to be done. */
+  ask(what: string, decide: () => readonly Change[], reasons: readonly string[]): boolean {
     try {
       this.commit(decide());
-      this.trace(what);
-      return true;
     } catch (thrown) {
       if (!(thrown instanceof SwarmError)) throw thrown;
       this.trace(`${what}: refused, ${thrown.reason}: ${thrown.message}`);
-      assert.ok(isRight(thrown), `${what} was refused without reason: ${thrown.message}`);
+      assert.ok(reasons.includes(thrown.reason), `${what} was refused without reason: ${thrown.message}`);
       return false;
     }
+    this.trace(what);
+    assert.deepEqual(reasons, [], `${what} was to be refused`);
+    return true;
+  }
+
+  /** A manager that the leader has looked at asks to be a member; it is one when the log has agreed, whatever it is then. */
+  askForMembership(host: SimHost, nodeId: string): void {
+    if (this.#admissions.some((admission) => admission.nodeId === nodeId)) return;
+    const dueMs = this.clock.monotonic() + randomInt(this.random, ADMISSION_MAX_S + 1) * SECOND_MS;
+    this.#admissions.push({ host, nodeId, dueMs });
   }
 
   /** Steps of a host; a crash ends them, a refusal too. */
@@ -175,6 +202,21 @@ export class MembershipWorld {
     }
     this.#reconcileRoles();
     this.#cleanUp();
+    this.#admit();
+  }
+
+  /** As the log does with members that were proposed. The answer may be lost. */
+  #admit(): void {
+    const isDue = ({ dueMs }: Admission): boolean => dueMs <= this.clock.monotonic();
+    const due = this.#admissions.filter(isDue);
+    this.#admissions = this.#admissions.filter((admission) => !isDue(admission));
+    for (const { host, nodeId } of due) {
+      if (!this.log.hasQuorum) continue;
+      const raftId = this.log.add(nodeId);
+      this.trace(`${this.nameOf(nodeId)} is a learner`);
+      const isHeard = host.isConnected && host.disk.identity?.nodeId === nodeId && this.chance(7, 8);
+      if (isHeard) host.disk.raftId = raftId;
+    }
   }
 
   #setState(node: Node, state: NodeState): void {
@@ -216,7 +258,11 @@ export class MembershipWorld {
     const seen = this.#presence.seen(nowMs);
     const nodes = this.view.all('node');
     const step = decideCleanup({ nodes, members, settings, seen, nowMs: this.clock.now() });
-    if (step === undefined) return;
+    if (step === undefined) {
+      const left = [...nodes].find((node) => node.cleanedUp && !this.log.has(node.id));
+      assert.equal(left && this.nameOf(left.id), undefined, 'a dead manager is out of the log, and its entry stays');
+      return;
+    }
     this.trace(`cleanup: ${step.kind} ${this.nameOf(step.node.id)}`);
     this.commit(cleanupChanges(this.view, step, this.clock.now()));
     if (step.kind === 'remove') this.ghosts.delete(step.node.id);
@@ -260,6 +306,7 @@ export class MembershipWorld {
       if (host === undefined) {
         assert.ok(this.ghosts.has(node.id), `${name} is a ghost that nobody was told of`);
         assert.equal(node.status?.state, NodeState.DOWN, `the ghost ${name} is down`);
+        assert.ok(!this.log.has(node.id), `the ghost ${name} still counts for the quorum`);
         continue;
       }
       const isManager = node.role === NodeRole.MANAGER;
