@@ -201,6 +201,7 @@ describe('cli: about this node', () => {
       stdout,
       /^ {2}Data Path Address: 192\.168\.0\.1 \(MTU 1500\)\n {2}Data Path Encryption: not possible: no WireGuard$/m,
     );
+    assert.doesNotMatch(stdout, /Node Address/, 'the fixture advertises none');
     assert.doesNotMatch((await runCli(['info'])).stdout, /Data Path Address/);
     const json = await runCli(['info', '--format', '{{join .Plugins.Network ","}}']);
     assert.equal(json.stdout, 'bridge,host,ipvlan,macvlan,null,overlay\n');

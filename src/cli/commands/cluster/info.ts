@@ -104,7 +104,8 @@ function swarmLines(answer: GetInfoResponse): readonly string[] {
   lines.push(`  Is Manager: ${isManager}`);
   if (isManager && answer.cluster !== undefined) lines.push(...managerLines(answer));
   else lines.push(`  Connected: ${answer.connected}`);
-  lines.push(`  Node Address: ${withoutPort(answer.advertiseAddress)}`);
+  // A worker that advertises none has the address that managers see, which they alone know.
+  if (answer.advertiseAddress !== '') lines.push(`  Node Address: ${withoutPort(answer.advertiseAddress)}`);
   lines.push(...dataPathLines('  ', answer.description?.dataPath));
   lines.push(...certificateLines(answer.certificate));
   const addresses = answer.managers.map((peer) => peer.address).toSorted();
