@@ -25,16 +25,26 @@ export interface AuditWriterOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly config: AuditConfig;
+  /**
+   * Resolves when the state is what the swarm has committed, in bounded time. After `kill -9` a manager knows less of that
+   * than its file does, which is not a state that was put back.
+   */
+  readonly caughtUp?: () => Promise<unknown>;
 }
 
 export class AuditWriter {
   readonly #options: AuditWriterOptions;
   readonly #closing = new AbortController();
+  /** Who closes does not wait for a leader. */
+  readonly #closed = new Promise<void>((resolve) => {
+    this.#closing.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
   readonly #refusals: RefusalBudget;
   #log: AuditLog | undefined;
   #stream: CommitStream | undefined;
   #running: Promise<void> | undefined;
   #failures = 0;
+  #isCaughtUp = false;
   #wake: (() => void) | undefined;
 
   constructor(options: AuditWriterOptions) {
@@ -87,6 +97,7 @@ export class AuditWriter {
   async #follow(): Promise<void> {
     const { directory, store, config } = this.#options;
     this.#log ??= await AuditLog.open(directory, config);
+    await this.#whenCaughtUp();
     if (this.#closing.signal.aborted) return;
     const { view, commits } = store.viewAndWatch({ filter: isNews });
     this.#stream = commits;
@@ -125,6 +136,21 @@ export class AuditWriter {
     } finally {
       commits.close();
     }
+  }
+
+  /** Without a quorum nothing is committed that the file could lack. */
+  async #whenCaughtUp(): Promise<void> {
+    const { caughtUp = () => Promise.resolve(), config, random } = this.#options;
+    while (!this.#isCaughtUp && !this.#closing.signal.aborted) {
+      const attempt = caughtUp().then(
+        () => true,
+        () => false,
+      );
+      this.#isCaughtUp = await Promise.race([attempt, this.#closed.then(() => false)]);
+      if (!this.#isCaughtUp && !this.#closing.signal.aborted)
+        await this.#pause(backoffDelay(config.retry, this.#failures++, random));
+    }
+    this.#failures = 0;
   }
 
   /** What the table has and the file has not. */

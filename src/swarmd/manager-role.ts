@@ -142,6 +142,7 @@ export class ManagerRole {
       random,
       logger: logger.with({ part: 'audit' }),
       config: DEFAULT_AUDIT_CONFIG,
+      caughtUp: () => store.readBarrier(),
     });
     this.#leaderParts = this.#makeLeaderParts();
   }

@@ -67,7 +67,7 @@ class World {
       );
   }
 
-  writer(store = this.leader, logger: Logger = silentLogger): AuditWriter {
+  writer(store = this.leader, logger: Logger = silentLogger, caughtUp = () => Promise.resolve()): AuditWriter {
     const writer = new AuditWriter({
       directory: this.directory,
       store,
@@ -75,6 +75,7 @@ class World {
       random: new SeededRandom(1),
       logger,
       config: CONFIG,
+      caughtUp,
     });
     this.writers.push(writer);
     writer.start();
@@ -203,6 +204,26 @@ describe('audit writer', () => {
     await eventually('the state put back', async () => (await back.told()).at(-1) === 's1');
     await third.close();
     assert.equal((await verifyLines(linesOfLog(directory))).problem, undefined);
+  });
+
+  it('does not take a state for put back that is behind the file after a restart', async () => {
+    await world.found();
+    const writer = world.writer();
+    await world.services(3);
+    await toldAre(names(3));
+    await writer.close();
+    const again = new World(directory, 10_000);
+    await again.found();
+    let attempts = 0;
+    const caughtUp = async (): Promise<void> => {
+      if (++attempts === 1) throw new Error('there is no leader');
+      await again.services(4);
+    };
+    again.writer(again.leader, silentLogger, caughtUp);
+    await eventually('the fourth', async () => (await again.told()).at(-1) === 's4');
+    assert.deepEqual(await again.told(), names(4));
+    assert.equal((await again.lines()).filter(({ kind }) => kind === 'begin').length, 1);
+    for (const open of again.writers) await open.close();
   });
 
   it('waits for a disk that does not take it, says so, and then lacks nothing', async () => {
