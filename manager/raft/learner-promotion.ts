@@ -25,11 +25,11 @@ export class LearnerPromotion {
     }
     const { progress } = node.status();
     let promoted: number | undefined;
+    // What the log itself has of who is active says nothing here: a leader forgets it at every look at its quorum.
     for (const raftId of learners) {
       const member = progress.get(raftId);
       const isReady =
         member?.isLearner === true &&
-        member.recentActive &&
         member.state === 'StateReplicate' &&
         member.match + limits.lagEntries >= node.committed &&
         isReachable(raftId);

@@ -27,6 +27,15 @@ describe('promotion of learners', () => {
     assert.equal(ask(leader(95), 1500), 7);
   });
 
+  it('comes also where the time is longer than a leader takes between two looks at its quorum', () => {
+    const limits = { ...LIMITS, stableMs: 3000 };
+    const asked = Array.from({ length: 32 }, (_, tick) =>
+      // At every tenth tick it has just forgotten who was active.
+      promotion.next(leader(95, { recentActive: tick % 10 !== 9 }), [7], limits, () => true, tick * 100),
+    );
+    assert.equal(asked.indexOf(7), 30);
+  });
+
   it('is at once where no time is asked for', () => {
     assert.equal(
       promotion.next(leader(95), [7], { ...LIMITS, stableMs: 0 }, () => true, 1000),
@@ -37,7 +46,6 @@ describe('promotion of learners', () => {
   for (const [what, node, reachable] of [
     ['lags behind', leader(89), true],
     ['cannot be reached', leader(95), false],
-    ['is silent in the log', leader(95, { recentActive: false }), true],
     ['is being sent a snapshot', leader(95, { state: 'StateSnapshot' }), true],
   ] as const)
     it(`begins anew when it ${what}`, () => {
