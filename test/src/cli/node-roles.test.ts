@@ -285,6 +285,7 @@ describe('cli: managers in lists', () => {
       /\nManager Status:\n Address:\t\t10\.0\.0\.2:2377\n Raft Status:\t\tReachable\n Leader:\t\tYes\n/,
     );
     assert.match(await show('c'), /\n Raft Status:\t\tUnreachable\n Leader:\t\tNo\n/);
+    assert.match(await show('d'), /\n Raft Status:\t\tLearner\n/);
     assert.doesNotMatch(await show('e'), /Manager Status/);
   });
 });

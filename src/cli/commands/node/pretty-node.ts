@@ -57,10 +57,11 @@ function tlsLines(tls: NodeTls | undefined, root: TrustRoot): readonly string[] 
 
 function manager({ managerStatus: status }: Node): readonly string[] {
   if (status === undefined) return [];
+  const member = status.learner ? 'Learner' : 'Reachable';
   return [
     'Manager Status:',
     ` Address:\t\t${status.address}`,
-    ` Raft Status:\t\t${status.reachable ? 'Reachable' : 'Unreachable'}`,
+    ` Raft Status:\t\t${status.reachable ? member : 'Unreachable'}`,
     ` Leader:\t\t${status.leader ? 'Yes' : 'No'}`,
   ];
 }
