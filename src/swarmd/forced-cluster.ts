@@ -5,11 +5,12 @@
  *   mark -> the log gets this member as its only one -> it leads -> the other managers become workers -> unmark
  */
 import { rm, stat } from 'node:fs/promises';
+import { writeAuthor } from '#common/author.ts';
 import { SwarmError } from '#common/errors.ts';
 import { writeFileAtomic } from '#common/system/atomic-file.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { RaftLog } from '#manager/raft/index.ts';
-import type { ReplicatedStore } from '#manager/replicated-store/index.ts';
+import type { ReplicatedStore, Transaction } from '#manager/replicated-store/index.ts';
 import type { Paths } from './paths.ts';
 
 export async function markForced(paths: Paths): Promise<void> {
@@ -27,9 +28,14 @@ export async function unmarkForced(paths: Paths): Promise<void> {
   await rm(paths.forced, { force: true });
 }
 
-/** The other managers are gone: who comes back becomes a worker, and can be removed or promoted. */
-export async function demoteOthers(store: Pick<ReplicatedStore, 'update'>, self: string): Promise<void> {
-  await store.update((transaction) => {
+/**
+ * The other managers are gone: who comes back becomes a worker, and can be removed or promoted. Only root of this node can
+ * have asked for it.
+ */
+export async function demoteOthers(store: Pick<ReplicatedStore, 'update' | 'view'>, self: string): Promise<void> {
+  const name = store.view().get('node', self)?.description?.hostname ?? '';
+  const author = writeAuthor({ kind: 'local', id: self, name, peer: '' });
+  const demote = (transaction: Transaction): void => {
     for (const node of transaction.view.all('node')) {
       if (node.spec === undefined) continue;
       const role = node.id === self ? NodeRole.MANAGER : NodeRole.WORKER;
@@ -38,7 +44,8 @@ export async function demoteOthers(store: Pick<ReplicatedStore, 'update'>, self:
       if (node.id === self || isManager)
         transaction.update('node', { ...node, role, spec: { ...node.spec, desiredRole: role } });
     }
-  });
+  };
+  await store.update(demote, { author });
 }
 
 /** Longer than a leader needs to notice that it has lost the others. */

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { issueNodeCertificate } from '#certs/authority.ts';
 import { parseCertificates } from '#certs/certificate.ts';
 import { certifiedIdentity } from '#certs/identity.ts';
+import { readAuthor } from '#common/author.ts';
 import { Cluster, Node, NodeCertificate, RemovedNode } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, LogConfig, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { updateClusterSpec } from '#manager/control/clusters.ts';
-import { Transaction } from '#manager/replicated-store/index.ts';
+import { Transaction, type WriteOptions } from '#manager/replicated-store/index.ts';
 import type { StoreState, StoreView } from '#manager/store/index.ts';
 import type { PeerIdentity } from '#proto/grpc/caller.ts';
 import { hostOf, replacedAddresses } from '#src/swarmd/addresses.ts';
@@ -216,9 +217,15 @@ describe('swarmd: what is left behind', () => {
       node('leaving', MANAGER, WORKER),
       node('worker', WORKER),
     ];
-    const transaction = new Transaction(after(EMPTY, ...before.map((one) => create('node', one))));
-    const update = <T>(change: (given: Transaction) => T): Promise<T> => Promise.resolve(change(transaction));
-    await demoteOthers({ update }, 'self');
+    const state = after(EMPTY, ...before.map((one) => create('node', one)));
+    const transaction = new Transaction(state);
+    let by: string | undefined;
+    const update = <T>(change: (given: Transaction) => T, { author }: WriteOptions = {}): Promise<T> => {
+      by = author;
+      return Promise.resolve(change(transaction));
+    };
+    await demoteOthers({ update, view: () => transaction.view }, 'self');
+    assert.equal(readAuthor(by ?? '')?.kind, 'local', 'root of this node has asked for it');
     const written = transaction
       .changes()
       .map(({ table, object }) => [object.id, table === 'node' && [object.role, object.spec?.desiredRole]] as const);
