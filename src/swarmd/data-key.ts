@@ -48,7 +48,10 @@ export function decodeDataKeys(text: string, path: string, unlockKey: Uint8Array
   if (header !== undefined && version !== undefined && locked !== undefined) {
     const lockVersion = Number(version);
     if (unlockKey === undefined) throw lockedError(lockVersion);
-    const opened = unlockBytes(unlockKey, bound(header), Buffer.from(locked, 'base64'));
+    const sealed = Buffer.from(locked, 'base64');
+    // Node takes base64 that is cut short or has stray bits at its end, too.
+    if (sealed.toString('base64') !== locked) throw damaged(path, 'is damaged');
+    const opened = unlockBytes(unlockKey, bound(header), sealed);
     if (opened === undefined) throw wrongKey(lockVersion);
     return { keys: keysOf(splitKeys(opened), path), lockVersion };
   }
