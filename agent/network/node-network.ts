@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '#common/clock.ts';
 import { assert, SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { FreshRuns } from '#common/system/fresh-runs.ts';
 import { Turns } from '#common/system/turns.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
 import { isNetworkNamespace, listNetworkNamespaces, removeNetworkNamespace } from '../kernel/netns.ts';
@@ -80,8 +81,8 @@ export class NodeNetwork implements TaskNetwork {
   readonly #numbers = new NamespaceNumbers();
   readonly #attached = new Map<string, AttachmentRecord>();
   readonly #lingering: LingeringLinks;
-  #reconciling: Promise<ReconcileReport> | undefined;
-  /** Repaired on events, since the last report. */
+  readonly #comparisons = new FreshRuns(() => this.#compare());
+  /** Repaired since the last report. */
   #repaired: readonly string[] = [];
   #closing = false;
   /** By task. */
@@ -210,10 +211,10 @@ export class NodeNetwork implements TaskNetwork {
   }
 
   async reconcile(): Promise<ReconcileReport> {
-    const { repaired, contested } = await this.#reconcile();
-    const before = this.#repaired;
+    await this.#comparisons.run();
+    const repaired = this.#repaired;
     this.#repaired = [];
-    return { repaired: [...before, ...repaired], contested };
+    return { repaired, contested: this.#need().publisher.contested() };
   }
 
   /** What differs of the gateway, the mesh and the host's tables, in words. Puts nothing right. */
@@ -223,19 +224,11 @@ export class NodeNetwork implements TaskNetwork {
     return [...(await mesh.survey()), ...(isWhole ? [] : [`nftables table ${this.#names.hostTable}`])];
   }
 
-  #reconcile(): Promise<ReconcileReport> {
-    this.#reconciling ??= this.#reconcileOnce().finally(() => {
-      this.#reconciling = undefined;
-    });
-    return this.#reconciling;
-  }
-
-  /** The kernel has told of damage. */
+  /** The kernel has told of damage, which a comparison that is under way may have come too early for. */
   async #repairSoon(): Promise<void> {
     if (this.#closing || this.#parts === undefined) return;
     try {
-      const { repaired } = await this.#reconcile();
-      this.#repaired = [...this.#repaired, ...repaired];
+      await this.#comparisons.run();
     } catch (error) {
       this.#options.logger.warn('the gateway network could not be repaired', { error: SwarmError.from(error).message });
     }
@@ -247,18 +240,18 @@ export class NodeNetwork implements TaskNetwork {
     return (await publisher.verify(await this.#tableFrame(gateway))) ? [`nftables table ${this.#names.hostTable}`] : [];
   }
 
-  async #reconcileOnce(): Promise<ReconcileReport> {
-    const { gateway, publisher, mesh } = this.#need();
+  async #compare(): Promise<void> {
+    const { gateway, mesh } = this.#need();
     const repaired = [...(await gateway.ensure())];
     repaired.push(...(await mesh.repair()));
     repaired.push(...(await this.repairTables()));
     repaired.push(...(await this.#repairTaskLinks()));
-    return { repaired, contested: publisher.contested() };
+    this.#repaired = [...this.#repaired, ...repaired];
   }
 
   async close(): Promise<void> {
     this.#closing = true;
-    await Promise.allSettled([this.#turns.over(), this.#reconciling]);
+    await Promise.allSettled([this.#turns.over(), this.#comparisons.over()]);
     const parts = this.#parts;
     this.#parts = undefined;
     await parts?.pool.close();

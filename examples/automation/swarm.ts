@@ -56,7 +56,7 @@ export function connect(bundle: string): Swarm {
       const { client, name } = methodOf(service, method);
       const deadline = Date.now() + 30_000;
       return new Promise((resolve, reject) => {
-        // grpc-js makes the methods of a client from the definition, which types cannot follow.
+        // Methods of a client that is made from a .proto file have no types: they come from it while the program runs.
         (client as never as Record<string, (...values: unknown[]) => void>)[name](
           request,
           new grpc.Metadata({ waitForReady: true }),
@@ -67,6 +67,7 @@ export function connect(bundle: string): Swarm {
     },
     async *stream(service, method, request = {}) {
       const { client, name } = methodOf(service, method);
+      // As above: known from the .proto file alone.
       const open = (client as never as Record<string, (request: Json) => grpc.ClientReadableStream<Json>>)[name];
       const answers = open.call(client, request);
       try {

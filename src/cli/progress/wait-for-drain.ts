@@ -1,5 +1,4 @@
 /** Waits until a drained node is empty, and shows how far it is. */
-import type { CancelTimer } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { type DrainStatus, type Node, TaskState } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
@@ -7,6 +6,7 @@ import type { SwarmApi } from '../api.ts';
 import { CliError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
 import { mayPass } from './passing-errors.ts';
+import { pause } from './pause.ts';
 import { progressLines } from './progress-lines.ts';
 
 export interface DrainWait {
@@ -48,21 +48,11 @@ export async function waitForDrain(wait: DrainWait): Promise<'done' | 'interrupt
       if (emptyLooks >= EMPTY_LOOKS) return 'done';
       if (timeoutMs !== undefined && context.clock.monotonic() - startMs >= timeoutMs)
         throw await tooLate(api, wait, timeoutMs, text);
-      if ((await pause(context, interrupt.promise)) === 'interrupted') return 'interrupted';
+      if ((await pause(context, interrupt.promise, POLL_MS)) === 'interrupted') return 'interrupted';
     }
   } finally {
     release();
   }
-}
-
-async function pause(context: CliContext, interrupted: Promise<'interrupted'>): Promise<'interrupted' | 'elapsed'> {
-  let cancel: CancelTimer = () => {};
-  const elapsed = new Promise<'elapsed'>((resolve) => {
-    cancel = context.clock.setTimer(POLL_MS, () => resolve('elapsed'));
-  });
-  const outcome = await Promise.race([interrupted, elapsed]);
-  cancel();
-  return outcome;
 }
 
 async function look(api: SwarmApi, nodeId: string, reference: string): Promise<Look> {

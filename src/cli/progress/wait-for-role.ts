@@ -1,5 +1,4 @@
 /** Waits until a node that was promoted has its vote, or one that was demoted is out of the log. */
-import type { CancelTimer } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
@@ -7,6 +6,7 @@ import type { SwarmApi } from '../api.ts';
 import { CliError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
 import { mayPass } from './passing-errors.ts';
+import { pause } from './pause.ts';
 import { progressLines } from './progress-lines.ts';
 
 export interface RoleWait {
@@ -35,21 +35,11 @@ export async function waitForRole({ context, node, reference, role }: RoleWait):
       if (waitsFor === undefined) return 'done';
       lines.show({ id: reference, text: waitsFor });
       if (clock.monotonic() - startMs >= TIMEOUT_MS) throw tooLate(reference, role, waitsFor);
-      if ((await pause(context, interrupt.promise)) === 'interrupted') return 'interrupted';
+      if ((await pause(context, interrupt.promise, POLL_MS)) === 'interrupted') return 'interrupted';
     }
   } finally {
     release();
   }
-}
-
-async function pause(context: CliContext, interrupted: Promise<'interrupted'>): Promise<'interrupted' | 'elapsed'> {
-  let cancel: CancelTimer = () => {};
-  const elapsed = new Promise<'elapsed'>((resolve) => {
-    cancel = context.clock.setTimer(POLL_MS, () => resolve('elapsed'));
-  });
-  const outcome = await Promise.race([interrupted, elapsed]);
-  cancel();
-  return outcome;
 }
 
 /** What is waited for; undefined when the node has its role. */

@@ -259,8 +259,7 @@ describe('events of what is declared', () => {
   it('every kind comes and goes', () => {
     for (const table of ['network', 'secret', 'config', 'volume', 'stack'] as const) {
       const object = (more: object = {}): never =>
-        // What is looked at is there in every kind alike.
-        ({ id: 'x', spec: { name: 'a' }, versions: [], nodeId: 'n', ...more }) as never;
+        ({ id: 'x', spec: { name: 'a' }, versions: [], nodeId: 'n', ...more }) as never; // what is looked at every kind has
       assert.deepEqual(said(events([made(table, object())])), [`${table} create`]);
       assert.deepEqual(said(events([gone(table, object())])), [`${table} remove`]);
       const other = object({ spec: { name: 'a', labels: { x: 'y' } } });

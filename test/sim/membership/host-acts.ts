@@ -183,8 +183,7 @@ function joinLog(world: MembershipWorld, host: SimHost, nodeId: string): void {
 /** Why any call of the node is refused; undefined when it is not. */
 export function admitted(world: MembershipWorld, identity: SimIdentity): SwarmError | undefined {
   const role: ReturnType<JudgingAccess> = {
-    // Of a store's view it reads what any view has.
-    store: { view: () => world.view as never },
+    store: { view: () => world.view as never }, // of a store's view it reads what any view has
     log: { leadership: () => ({ state: 'leader' as const }) },
   };
   const caller: PeerIdentity = { ...identity, clusterId: world.view.cluster()?.id ?? '', issuerKeyId: '' };

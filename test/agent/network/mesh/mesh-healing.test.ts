@@ -1,5 +1,6 @@
 /** Goal: what somebody deletes of the mesh is named without a change, and put right on the kernel's word. */
 import assert from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
 import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
 import type { KernelNamespace } from '#agent/network/overlay/kernel/network-kernel.ts';
 import type { Operation } from '#agent/network/overlay/kernel/operations.ts';
@@ -39,7 +40,7 @@ describe('network: damage of the mesh', function () {
   let hosts: MeshHosts;
 
   before(async () => {
-    hosts = await MeshHosts.make(2, (host) => ({ eventDelayMs: host === PATIENT ? 3_600_000 : 20 }));
+    hosts = await MeshHosts.make(2, (host) => ({ eventDelayMs: host === PATIENT ? 3_600_000 : 1 }));
     await hosts.publish('page', { publishedPort: 8080, targetPort: 80 });
     for (const host of [1, 2])
       await hosts.add({ id: `page${host}`, service: 'page', host, address: `10.0.0.1${host}` });
@@ -76,5 +77,22 @@ describe('network: damage of the mesh', function () {
     const { repaired } = await daemon.call('reconcile');
     for (const what of ['device of the mesh', 'routes of the mesh', 'nodes of the mesh'])
       assert.ok(repaired.includes(what), `${what}: ${repaired.join()}`);
+  });
+
+  it('is put right also when it is done while a comparison is under way that has looked there already', async () => {
+    const daemon = hosts.daemon(QUICK);
+    const path = hosts.gatewayPath(QUICK);
+    const [, route] = await pieces(path, '10.0.0.11');
+    assert.ok(route !== undefined);
+    for (let i = 0; i < 40; i++) {
+      // One comparison, met at another of its moments each time: the one that follows is asked for by the event alone.
+      const comparison = daemon.call('reconcile');
+      await inGateway(path, async (namespace) => {
+        await pause(i / 2);
+        await namespace.change([route]);
+      });
+      await comparison;
+      await eventually(`the route is back (${i})`, async () => (await daemon.call('surveyMesh')).length === 0);
+    }
   });
 });

@@ -82,8 +82,7 @@ export class GuardedManager {
       home: { kind: 'same', message: '' },
     });
     const guarded = Object.assign(a, { audit: { refused: () => {} } });
-    // What handlers need of a manager, and more than the guards ask for.
-    const manager = (): ManagerRole => guarded as unknown as ManagerRole;
+    const manager = (): ManagerRole => guarded as unknown as ManagerRole; // what handlers and guards need of one
     const server = await startClusterServer({ identity, manager, problem: () => undefined, logger: silentLogger });
     this.#server = server;
     this.#stopWatching = watchMemberships(
