@@ -7,7 +7,11 @@ export interface SessionConfig {
   readonly redirectsMax: number;
   /** An opened stream has to be welcomed within this; a manager may wait for the election of a leader meanwhile. */
   readonly welcomeTimeoutMs: number;
-  /** What that grows to, doubled with each manager in a row that does not answer in time. */
+  /** After this without a welcome the agent asks whether the manager's host is there at all, and leaves it if not. */
+  readonly doubtAfterMs: number;
+  /** So long that host has to answer. */
+  readonly reachTimeoutMs: number;
+  /** What the time for a welcome grows to, doubled with each manager in a row that does not answer in time. */
   readonly welcomeTimeoutMaxMs: number;
   /**
    * The same for a leader whose session has just broken. One that is there welcomes or refuses at once; on a host that
@@ -26,6 +30,8 @@ export const SESSION_DEFAULTS: SessionConfig = {
   reconnect: { baseMs: 100, maxMs: 1_000, factor: 2, jitter: 0.5 },
   redirectsMax: 3,
   welcomeTimeoutMs: 5_000,
+  doubtAfterMs: 500,
+  reachTimeoutMs: 1_000,
   // A thousand handshakes take that on a manager whose processors are busy with other things.
   welcomeTimeoutMaxMs: 40_000,
   returnTimeoutMs: 1_000,

@@ -9,6 +9,8 @@ export type ConversationEnd =
   | 'refused'
   /** It said that it does not lead. */
   | 'not-leader'
+  /** Its host does not answer at all. */
+  | 'unreachable'
   /** Nothing was heard any more: its machine, or the way to it, is gone. */
   | 'silent';
 
@@ -22,7 +24,7 @@ export class ManagerChoice {
   #redirect = false;
   #redirectsInARow = 0;
   /** Tried after all others: an attempt there costs a timeout. */
-  #silent: string | undefined;
+  readonly #silent = new Set<string>();
   #round: string[] = [];
   /** Attempts that had their full time, one after the other. */
   #silentInARow = 0;
@@ -62,7 +64,7 @@ export class ManagerChoice {
     }
     if (this.#round.length === 0) {
       const all = new Set(this.#leader === undefined ? known : [this.#leader, ...known]);
-      if (this.#silent !== undefined && all.delete(this.#silent)) all.add(this.#silent);
+      for (const address of this.#silent) if (all.delete(address)) all.add(address);
       this.#round = [...all];
     }
     return this.#round.shift();
@@ -74,7 +76,7 @@ export class ManagerChoice {
     this.#redirect = false;
     this.#redirectsInARow = 0;
     this.#silentInARow = 0;
-    this.#silent = undefined;
+    this.#silent.clear();
     this.#round = [];
   }
 
@@ -89,9 +91,11 @@ export class ManagerChoice {
   ended(address: string, how: ConversationEnd): void {
     if (how !== 'lost' && this.#leader === address) this.#leader = undefined;
     this.#wasLost = how === 'lost';
-    if (how === 'silent') this.#silent = address;
-    if (how !== 'silent') this.#silentInARow = 0;
-    else if (!this.#isReturn) this.#silentInARow++;
+    if (how === 'silent' || how === 'unreachable') this.#silent.add(address);
+    else this.#silent.delete(address);
+    // A host that is not there says nothing of how busy the others are.
+    if (how === 'silent' && !this.#isReturn) this.#silentInARow++;
+    else if (how !== 'silent' && how !== 'unreachable') this.#silentInARow = 0;
     if (how !== 'not-leader') this.#redirectsInARow = 0;
   }
 }

@@ -27,6 +27,7 @@ import type { ManagerPeer, Node, NodeDescription, TaskStatus } from '#gen/swarm/
 import type { SessionConfig } from './config.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { type ConversationEnd, ManagerChoice } from './manager-choice.ts';
+import { SilenceWatch } from './silence-watch.ts';
 import { StatusReporter } from './status-reporter.ts';
 
 /** One open stream to one manager. */
@@ -34,6 +35,8 @@ export interface DispatcherStream {
   /** Queues a message; the caller's rate is bounded by acknowledgements. */
   send(message: SessionRequest): void;
   readonly responses: AsyncIterable<SessionResponse>;
+  /** Whether the manager's host takes connections, within the time; undefined where that is no question. */
+  readonly isReachable?: (timeoutMs: number) => Promise<boolean>;
   /** Ends the stream; `responses` ends too. A connection that is broken is not used for another one. */
   close(connection?: 'broken'): void;
 }
@@ -91,9 +94,8 @@ export class Session {
   #link: { readonly address: string; readonly controller: AbortController } | undefined;
   /** How the conversation of the moment ended, as far as it is known. */
   #end: ConversationEnd = 'refused';
-  #lastHeardMs = 0;
   readonly #heart: Heartbeat;
-  #silence: CancelTimer | undefined;
+  #silence: SilenceWatch | undefined;
   #describing: CancelTimer | undefined;
   #attempt = 0;
   #closed = false;
@@ -195,7 +197,7 @@ export class Session {
       if (this.#closed) return;
       this.#stream = this.#options.dial(address);
       this.#description = JSON.stringify(description);
-      this.#watchSilence(welcomeMs);
+      this.#watchSilence(this.#stream, welcomeMs);
       this.#heart.helloSent();
       this.#send({
         message: {
@@ -209,7 +211,7 @@ export class Session {
       });
       const assignments = new AssignmentCollector();
       for await (const response of this.#stream.responses) {
-        this.#lastHeardMs = this.#options.clock.monotonic();
+        this.#silence?.heard();
         if (!(await this.#handle(response, assignments, address))) break;
       }
       if (this.#lastError === undefined || this.#lastError === errorBefore)
@@ -301,6 +303,7 @@ export class Session {
     this.#established = welcome;
     this.#link = { address, controller: new AbortController() };
     this.#end = 'lost';
+    this.#silence?.welcomed();
     this.#choice.established(address);
     this.#attempt = 0;
     this.#lastError = undefined;
@@ -346,22 +349,21 @@ export class Session {
     this.#stream?.send(message);
   }
 
-  /** Ends a stream on which nothing comes any more: the manager answers every heartbeat. */
-  #watchSilence(welcomeMs: number): void {
-    const { clock, config } = this.#options;
-    this.#lastHeardMs = clock.monotonic();
-    const check = (): void => {
-      const limitMs = this.#established === undefined ? welcomeMs : this.#heart.periodMs * config.silentPeriods;
-      const silentMs = clock.monotonic() - this.#lastHeardMs;
-      if (silentMs >= limitMs) {
-        this.#options.logger.warn('the manager is silent', { silentMs: Math.round(silentMs) });
-        this.#end = 'silent';
-        this.#stream?.close('broken');
-        return;
-      }
-      this.#silence = clock.setTimer(Math.max(10, limitMs - silentMs), check);
-    };
-    this.#silence = clock.setTimer(welcomeMs, check);
+  /** Ends a stream on which nothing comes any more. */
+  #watchSilence(stream: DispatcherStream, welcomeMs: number): void {
+    const { clock, config, logger } = this.#options;
+    this.#silence = new SilenceWatch({
+      welcomeMs,
+      limitMs: () => this.#heart.periodMs * config.silentPeriods,
+      isReachable: stream.isReachable,
+      onSilent: (how) => {
+        this.#end = how;
+        stream.close('broken');
+      },
+      clock,
+      logger,
+      config,
+    });
   }
 
   #describeLater(): void {
@@ -388,7 +390,7 @@ export class Session {
 
   #stopTimers(): void {
     this.#heart.stop();
-    this.#silence?.();
+    this.#silence?.stop();
     this.#describing?.();
   }
 }

@@ -4,11 +4,14 @@ import type { LoadedIdentity } from '#agent/identity/index.ts';
 import type { BrokerConnection } from '#agent/publisher/index.ts';
 import type { DispatcherStream } from '#agent/session/index.ts';
 import type { TlsIdentity } from '#certs/tls.ts';
+import { parseHostPort } from '#common/host-port.ts';
+import { hostAnswers } from '#common/system/socket-answers.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { DispatcherService, type SessionRequest, type SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
 import { LogBrokerService } from '#gen/swarm/v1/logs.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import type { Client } from '#proto/grpc/methods.ts';
+import { CLUSTER_PORT } from './addresses.ts';
 import { RenewingTransport } from './renewing-transport.ts';
 
 export class ManagerConnections {
@@ -30,6 +33,10 @@ export class ManagerConnections {
         call.write(message).catch(() => {}); // the end of the stream shows in its responses
       },
       responses: this.#watched(address, transport, call),
+      isReachable: async (timeoutMs) => {
+        const parsed = parseHostPort(address, CLUSTER_PORT);
+        return parsed === undefined || hostAnswers(parsed, timeoutMs);
+      },
       close: (connection) => {
         call.cancel();
         if (connection === 'broken') this.#drop(address, transport);

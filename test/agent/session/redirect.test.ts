@@ -55,6 +55,9 @@ const names =
 
 const silent: Manager = () => {};
 
+/** As silent, and its host does not answer either. */
+const gone: Manager = () => {};
+
 const refuses: Manager = (_request, queue) =>
   queue.fail(new SwarmError({ code: 'unavailable', reason: 'connection-failed', message: 'refused' }));
 
@@ -99,6 +102,11 @@ class Agent {
     return {
       send: (request) => this.managers[address]?.(request, queue),
       responses: queue,
+      isReachable: async (timeoutMs) => {
+        if (this.managers[address] !== gone) return true;
+        await new Promise<void>((resolve) => this.clock.setTimer(timeoutMs, resolve));
+        return false;
+      },
       close: (connection) => {
         if (connection === 'broken') this.broken.push(address);
         queue.end();
@@ -164,6 +172,38 @@ describe('an agent looking for the leader', () => {
     await agent.pass(50_000);
     assert.equal(agent.session.link?.address, 'b');
   }).timeout(60_000);
+
+  it('leaves hosts that are not there soon, and not later for having tried them often', async () => {
+    await start({ a: names(undefined), b: gone, c: gone });
+    await agent.pass(60_000);
+    agent.managers['a'] = leads;
+    await agent.pass(6_000);
+    assert.equal(agent.session.link?.address, 'a');
+    // They are tried after those that are there.
+    agent.dialled.length = 0;
+    agent.managers['a'] = names(undefined);
+    agent.managers['d'] = names(undefined);
+    agent.known = ['b', 'c', 'a', 'd'];
+    agent.queues.get('a')?.end();
+    await agent.pass(60_000);
+    assert.match(agent.dialled.slice(8).join(''), /^.{0,3}(?:(?:ad|da)(?:bc|cb)){5}/);
+  });
+
+  it('waits for one that is busy although others are not there', async () => {
+    await start({ a: silent, b: gone });
+    agent.broken.length = 0;
+    const waits: string[] = [];
+    for (let ms = 0; ms < 100_000; ms += 500) {
+      const before = agent.broken.length;
+      await agent.pass(500);
+      waits.push(
+        ...agent.broken.slice(before).map((address) => `${address}@${Math.round(agent.clock.monotonic() / 1000)}`),
+      );
+    }
+    const lastOfA = waits.filter((text) => text.startsWith('a')).map((text) => Number(text.slice(2)));
+    const gaps = lastOfA.map((at, place) => at - (lastOfA[place - 1] ?? 0));
+    assert.ok(gaps[0] === 5 && (gaps[1] ?? 0) >= 10 && (gaps[2] ?? 0) >= 20, gaps.join());
+  });
 
   it('does not follow managers that name each other, or themselves, for ever', async () => {
     await start({ a: names('b'), b: names('a') });

@@ -1,6 +1,5 @@
 /** Goal: what somebody deletes of the mesh is named without a change, and put right on the kernel's word. */
 import assert from 'node:assert/strict';
-import { setTimeout as pause } from 'node:timers/promises';
 import { NetlinkKernel } from '#agent/network/overlay/kernel/netlink-kernel.ts';
 import type { KernelNamespace } from '#agent/network/overlay/kernel/network-kernel.ts';
 import type { Operation } from '#agent/network/overlay/kernel/operations.ts';
@@ -88,7 +87,7 @@ describe('network: damage of the mesh', function () {
       // One comparison, met at another of its moments each time: the one that follows is asked for by the event alone.
       const comparison = daemon.call('reconcile');
       await inGateway(path, async (namespace) => {
-        await pause(i / 2);
+        for (let look = 0; look < i; look++) await namespace.links();
         await namespace.change([route]);
       });
       await comparison;
