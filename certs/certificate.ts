@@ -9,7 +9,8 @@ import { readPublicKey } from './key.ts';
 import { decodePem, encodePem } from './pem.ts';
 import { readAlgorithm, readSigned } from './signature.ts';
 
-export interface Certificate extends Extensions {
+/** What a certificate says, without the key as an object, which costs as much to make as all the rest. */
+export interface CertificateFacts extends Extensions {
   readonly der: Buffer;
   /** Hexadecimal. */
   readonly serial: string;
@@ -21,7 +22,6 @@ export interface Certificate extends Extensions {
   /** It holds from notBeforeMs to notAfterMs, both included. */
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  readonly publicKey: KeyObject;
   /** SubjectPublicKeyInfo. */
   readonly publicKeyDer: Buffer;
   /** The bytes that `signature` is over. */
@@ -29,8 +29,22 @@ export interface Certificate extends Extensions {
   readonly signature: Buffer;
 }
 
+export interface Certificate extends CertificateFacts {
+  readonly publicKey: KeyObject;
+}
+
 /** One certificate. `what` begins the error's message. Says nothing about who signed it: see `verifyChain`. */
 export function parseCertificate(der: Buffer, what = 'certificate'): Certificate {
+  const { publicKeyNode, ...facts } = readParts(der, what);
+  return { ...facts, publicKey: readPublicKey(publicKeyNode, what) };
+}
+
+/** The same of a certificate that TLS has verified: its key was used already. */
+export function parseVerifiedCertificate(der: Buffer, what: string): CertificateFacts {
+  return readParts(der, what);
+}
+
+function readParts(der: Buffer, what: string): CertificateFacts & { readonly publicKeyNode: DerNode } {
   if (der.length > CERTIFICATE_CONFIG.certificateMaxBytes)
     throw badCertificate(what, `is larger than ${CERTIFICATE_CONFIG.certificateMaxBytes} bytes`);
   const { part, signature } = readSigned(readDer(der, what), what);
@@ -57,7 +71,7 @@ export function parseCertificate(der: Buffer, what = 'certificate'): Certificate
     subjectDer: subject.raw,
     issuerDer: issuer.raw,
     ...readValidity(validity, what),
-    publicKey: readPublicKey(publicKey, what),
+    publicKeyNode: publicKey,
     publicKeyDer: publicKey.raw,
     signedPart: part.raw,
     signature,

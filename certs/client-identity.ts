@@ -1,6 +1,6 @@
 /** Who a client from outside of the swarm is, as its certificate says it: CN is the client id, OU the role, O the cluster. */
 import { isId } from '#common/ids.ts';
-import type { Certificate } from './certificate.ts';
+import type { CertificateFacts } from './certificate.ts';
 import { badCertificate } from './errors.ts';
 import { OIDS } from './oids.ts';
 
@@ -30,7 +30,7 @@ const ROLES = Object.keys(CLIENT_UNITS) as readonly ClientRoleName[];
 const WHAT = 'client certificate';
 
 /** Whether the certificate calls itself one of a client: then `certifiedClient` reads it. */
-export function isClientCertificate({ subject }: Pick<Certificate, 'subject'>): boolean {
+export function isClientCertificate({ subject }: Pick<CertificateFacts, 'subject'>): boolean {
   return roleOfUnit(subject.organizationalUnit) !== undefined;
 }
 
@@ -38,7 +38,7 @@ export function isClientCertificate({ subject }: Pick<Certificate, 'subject'>): 
  * The identity in a client's certificate. Refuses one that could be used as a server or that has names of hosts: the
  * cluster does not issue such. Says nothing about who signed it: see `verifyChain`.
  */
-export function certifiedClient(certificate: Certificate): CertifiedClient {
+export function certifiedClient(certificate: CertificateFacts): CertifiedClient {
   const { commonName, organization, organizationalUnit } = certificate.subject;
   if (certificate.isAuthority) throw badCertificate(WHAT, 'is the certificate of an authority, not of a client');
   if (commonName === undefined || !isId(commonName)) throw badCertificate(WHAT, 'names no client (CN is not an id)');

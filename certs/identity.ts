@@ -1,6 +1,6 @@
 /** Who a node is, as its certificate says it: CN is the node id, OU the role, O the cluster. */
 import { isId } from '#common/ids.ts';
-import type { Certificate } from './certificate.ts';
+import type { CertificateFacts } from './certificate.ts';
 import { badCertificate } from './errors.ts';
 
 export type NodeRoleName = 'manager' | 'worker';
@@ -31,7 +31,7 @@ export const ROLE_UNITS: { readonly [Role in NodeRoleName]: string } = {
 export const CA_SERVER_NAME = 'swarm-ca';
 
 /** The identity in a node certificate. Says nothing about who signed it: see `verifyChain`. */
-export function certifiedIdentity(certificate: Certificate): CertifiedIdentity {
+export function certifiedIdentity(certificate: CertificateFacts): CertifiedIdentity {
   const what = 'node certificate';
   const { commonName, organization, organizationalUnit } = certificate.subject;
   if (certificate.isAuthority) throw badCertificate(what, 'is the certificate of an authority, not of a node');

@@ -1,6 +1,6 @@
 /** Who is calling. */
 import { SwarmError } from '#common/errors.ts';
-import { parseCertificate } from './certificate.ts';
+import { parseVerifiedCertificate } from './certificate.ts';
 import { type CertifiedClient, certifiedClient, isClientCertificate } from './client-identity.ts';
 import { TLS_CONFIG } from './config.ts';
 import { type CertifiedIdentity, certifiedIdentity } from './identity.ts';
@@ -53,7 +53,7 @@ function expired(peer: CertifiedPeer): SwarmError {
 }
 
 function remember(certificate: ShownCertificate): CertifiedPeer {
-  const parsed = parseCertificate(certificate.raw, "caller's certificate");
+  const parsed = parseVerifiedCertificate(certificate.raw, "caller's certificate");
   const identity: CertifiedPeer = isClientCertificate(parsed)
     ? { kind: 'client', ...certifiedClient(parsed) }
     : { kind: 'node', ...certifiedIdentity(parsed) };

@@ -43,11 +43,17 @@ export class NodeChannelCredentials extends ChannelCredentials {
   readonly #handshakeTimeoutMs: number;
   /** Gives grpc-js the parts of a connector that have nothing to do with certificates. */
   readonly #plain = ChannelCredentials.createInsecure();
+  #hasReached = false;
 
   constructor(trust: ClientTrust, handshakeTimeoutMs: number = TLS_CONFIG.handshakeTimeoutMs) {
     super();
     this.#trust = trust;
     this.#handshakeTimeoutMs = handshakeTimeoutMs;
+  }
+
+  /** Whether a host was reached with these: its kernel has answered, the process there need not have. */
+  get hasReached(): boolean {
+    return this.#hasReached;
   }
 
   override _isSecure(): boolean {
@@ -64,7 +70,10 @@ export class NodeChannelCredentials extends ChannelCredentials {
     const timeoutMs = this.#handshakeTimeoutMs;
     const closed = new AbortController();
     return {
-      connect: async (socket) => ({ socket: await secure(socket, trust, timeoutMs, closed.signal), secure: true }),
+      connect: async (socket) => {
+        this.#hasReached = true;
+        return { socket: await secure(socket, trust, timeoutMs, closed.signal), secure: true };
+      },
       waitForReady: () => plain.waitForReady(),
       getCallCredentials: () => plain.getCallCredentials(),
       destroy: () => {

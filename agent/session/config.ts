@@ -7,9 +7,7 @@ export interface SessionConfig {
   readonly redirectsMax: number;
   /** An opened stream has to be welcomed within this; a manager may wait for the election of a leader meanwhile. */
   readonly welcomeTimeoutMs: number;
-  /** After this without a welcome the agent asks whether the manager's host is there at all, and leaves it if not. */
-  readonly doubtAfterMs: number;
-  /** So long that host has to answer. */
+  /** A manager whose host has not answered by then at all is left: it does not get the time of one that is busy. */
   readonly reachTimeoutMs: number;
   /** What the time for a welcome grows to, doubled with each manager in a row that does not answer in time. */
   readonly welcomeTimeoutMaxMs: number;
@@ -30,8 +28,8 @@ export const SESSION_DEFAULTS: SessionConfig = {
   reconnect: { baseMs: 100, maxMs: 1_000, factor: 2, jitter: 0.5 },
   redirectsMax: 3,
   welcomeTimeoutMs: 5_000,
-  doubtAfterMs: 500,
-  reachTimeoutMs: 1_000,
+  // A first packet that is lost is sent again after a second.
+  reachTimeoutMs: 1_500,
   // A thousand handshakes take that on a manager whose processors are busy with other things.
   welcomeTimeoutMaxMs: 40_000,
   returnTimeoutMs: 1_000,

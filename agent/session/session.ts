@@ -35,8 +35,8 @@ export interface DispatcherStream {
   /** Queues a message; the caller's rate is bounded by acknowledgements. */
   send(message: SessionRequest): void;
   readonly responses: AsyncIterable<SessionResponse>;
-  /** Whether the manager's host takes connections, within the time; undefined where that is no question. */
-  readonly isReachable?: (timeoutMs: number) => Promise<boolean>;
+  /** Whether the manager's host has answered by now, busy as the manager may be; undefined where that is no question. */
+  readonly hasReached?: () => Promise<boolean>;
   /** Ends the stream; `responses` ends too. A connection that is broken is not used for another one. */
   close(connection?: 'broken'): void;
 }
@@ -355,7 +355,7 @@ export class Session {
     this.#silence = new SilenceWatch({
       welcomeMs,
       limitMs: () => this.#heart.periodMs * config.silentPeriods,
-      isReachable: stream.isReachable,
+      hasReached: stream.hasReached,
       onSilent: (how) => {
         this.#end = how;
         stream.close('broken');

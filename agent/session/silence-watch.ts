@@ -9,8 +9,8 @@ export interface SilenceWatchOptions {
   readonly welcomeMs: number;
   /** So long it may say nothing afterwards, as of now: it answers every heartbeat. */
   readonly limitMs: () => number;
-  /** Whether its host takes connections, within the time; undefined where that is no question. */
-  readonly isReachable: ((timeoutMs: number) => Promise<boolean>) | undefined;
+  /** Whether its host has answered by now; undefined where that is no question. */
+  readonly hasReached: (() => Promise<boolean>) | undefined;
   /** Called once at most. */
   readonly onSilent: (how: Extract<ConversationEnd, 'silent' | 'unreachable'>) => void;
   readonly clock: Clock;
@@ -31,7 +31,7 @@ export class SilenceWatch {
     this.#options = options;
     this.#heardMs = clock.monotonic();
     this.#silence = clock.setTimer(welcomeMs, () => this.#check());
-    this.#doubt = clock.setTimer(config.doubtAfterMs, () => void this.#doubtIt());
+    this.#doubt = clock.setTimer(config.reachTimeoutMs, () => void this.#doubtIt());
   }
 
   heard(): void {
@@ -63,8 +63,8 @@ export class SilenceWatch {
 
   /** A host that is not there does not get the time of one that is busy. */
   async #doubtIt(): Promise<void> {
-    const { isReachable, config, logger } = this.#options;
-    if (isReachable === undefined || (await isReachable(config.reachTimeoutMs))) return;
+    const { hasReached, logger } = this.#options;
+    if (hasReached === undefined || (await hasReached())) return;
     if (this.#isOver || this.#isWelcome) return;
     logger.warn('the host of the manager does not answer');
     this.#end('unreachable');

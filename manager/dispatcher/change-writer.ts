@@ -2,7 +2,7 @@
  * Statuses of tasks and nodes on their way into the store: gathered from all sessions, committed in transactions of
  * bounded size, one at a time. A status that is out of date by the time it is written is dropped, never forced.
  */
-
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type ErrorCode, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
@@ -94,7 +94,7 @@ export class ChangeWriter {
 
   async #write(): Promise<void> {
     this.#writing = true;
-    await Promise.resolve(); // what arrives in the same turn of the loop goes along
+    await nextTurn(); // what arrives in the same turn of the loop goes along
     while (this.#queue.length > 0 && !this.#stopped) await this.#commit(this.#take());
     this.#writing = false;
   }

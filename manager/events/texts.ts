@@ -34,5 +34,6 @@ const RULES: FieldRules = {
 
 /** Paths of the fields that differ, none of their values: those may be secret. */
 export function changedFields(before: unknown, after: unknown): readonly string[] {
+  if (before === after) return [];
   return fieldDifferences(before, after, RULES).map(({ path }) => path);
 }

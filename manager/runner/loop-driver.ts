@@ -20,6 +20,8 @@ export interface LoopDriverOptions {
   readonly config: RunnerConfig;
   /** Gives way to the event loop for one turn. */
   readonly nextTurn: () => Promise<void>;
+  /** The same, for a turn that no other loop has for this: all of them start at the same moment. */
+  readonly ownTurn: () => Promise<void>;
 }
 
 /** Objects that others refer to come first. */
@@ -137,6 +139,8 @@ export class LoopDriver {
   /** Tells the loop of all objects as if each were just created, in slices: by its law that is a restore. */
   async #restore(): Promise<void> {
     const { loop, store, clock, config, observer, logger } = this.#options;
+    await this.#options.ownTurn();
+    if (this.#stopped) return;
     const beganMs = clock.monotonic();
     this.#queue.clear();
     const view = store.view();
@@ -146,7 +150,7 @@ export class LoopDriver {
     for (const event of creationsOf(view)) {
       loop.observe(event);
       if (++objects % EVENTS_PER_CLOCK !== 0 || clock.monotonic() - startMs < config.sliceMs) continue;
-      await this.#options.nextTurn();
+      await this.#options.ownTurn();
       if (this.#stopped || this.#queue.overflowed) return;
       startMs = clock.monotonic();
     }

@@ -49,7 +49,8 @@ export class Runner {
     if (this.#term !== undefined) return;
     const { loops, store, clock, logger, observer = {}, random = systemRandom } = this.#options;
     const config = { ...DEFAULT_RUNNER_CONFIG, ...this.#options.config };
-    const shared = { store, clock, random, logger, observer, config, nextTurn: this.#options.nextTurn ?? nextTurn };
+    const giveWay = this.#options.nextTurn ?? nextTurn;
+    const shared = { store, clock, random, logger, observer, config, nextTurn: giveWay, ownTurn: inLine(giveWay) };
     const drivers = loops.map((loop) => new LoopDriver({ ...shared, loop }));
     const unsubscribe = store.onCommit((commit) => {
       for (const driver of drivers) driver.offer(commit);
@@ -78,4 +79,13 @@ export class Runner {
       logger.warn('leader loops stopped with changes on their way', { error: SwarmError.from(thrown).message });
     }
   }
+}
+
+/** Whoever asks gets a turn of the loop alone, in the order in which they asked. */
+function inLine(giveWay: () => Promise<void>): () => Promise<void> {
+  let last = Promise.resolve();
+  return () => {
+    last = last.then(giveWay);
+    return last;
+  };
 }

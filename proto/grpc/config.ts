@@ -20,6 +20,10 @@ export const RPC_CONFIG = {
   writesAhead: 1024,
   /** Time that a closing server gives the calls in flight. */
   closeGraceMs: 2_000,
+  /** Of one turn of the loop, for first calls of connections. */
+  firstCallsSliceMs: 5,
+  /** Connections that the kernel keeps until they are accepted: the agents of a large swarm come at once. */
+  backlog: 4_096,
 } as const;
 
 /** Options of grpc-js that clients and servers share. */

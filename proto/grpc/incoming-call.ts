@@ -1,6 +1,8 @@
 /** gRPC on one HTTP/2 stream of a server: messages as bytes, both ways, and a status at the end. */
+
+import type { X509Certificate } from 'node:crypto';
 import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { type PeerCertificate, TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { SwarmError } from '#common/errors.ts';
 import { GRPC_ERROR_KEY, type GrpcError, toGrpcError } from '../grpc-error.ts';
 import { STATUS, tooLargeMessage } from './errors.ts';
@@ -22,7 +24,7 @@ export interface IncomingListener {
 
 export interface AuthContext {
   /** Present when TLS has verified it. */
-  readonly sslPeerCertificate?: PeerCertificate | undefined;
+  readonly sslPeerCertificate?: Pick<X509Certificate, 'raw' | 'fingerprint256'> | undefined;
   /** DER of one that TLS has not verified. Good for telling the caller why it is a stranger, and for nothing else. */
   readonly untrustedCertificate?: Buffer | undefined;
 }
@@ -80,6 +82,17 @@ export class IncomingCall {
     this.deadlineMs = Date.now() + timeoutMs;
     // The caller keeps the deadline too; this is for one that has vanished.
     this.#timer = setTimeout(() => this.#expired(), Math.min(timeoutMs, TIMER_MAX_MS));
+  }
+
+  /** Whether its connection has made calls before, so that who is at its other end is known. */
+  get isOfKnownConnection(): boolean {
+    const { session } = this.#stream;
+    return session !== undefined && connections.has(session);
+  }
+
+  /** Nobody waits for an answer any more. */
+  get isOver(): boolean {
+    return this.#status !== undefined || this.#stream.closed || this.#stream.destroyed;
   }
 
   get path(): string {
@@ -223,9 +236,8 @@ function factsOf({ socket }: Http2Session): ConnectionFacts {
   const { remoteAddress, remotePort } = socket;
   const peer = remoteAddress === undefined ? 'unknown' : `${remoteAddress}:${remotePort ?? 0}`;
   if (!(socket instanceof TLSSocket)) return { peer, authContext: {} };
-  const certificate = socket.getPeerCertificate();
-  const isGiven = (certificate.raw as Buffer | undefined) !== undefined;
-  if (!isGiven) return { peer, authContext: {} };
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return { peer, authContext: {} };
   return {
     peer,
     authContext: socket.authorized ? { sslPeerCertificate: certificate } : { untrustedCertificate: certificate.raw },

@@ -19,8 +19,10 @@ import {
 } from './caller.ts';
 import { messageOptions, RPC_CONFIG } from './config.ts';
 import { cancelledError, STATUS } from './errors.ts';
+import { FirstCalls } from './first-calls.ts';
 import { FORWARDED_KEY, readForwardedCall } from './forwarding.ts';
 import { type AuthContext, acceptCall, type IncomingCall } from './incoming-call.ts';
+import { useBacklog } from './listen-backlog.ts';
 import type { Handlers } from './methods.ts';
 import { type AnyHandler, type CallOrigin, ServerCall } from './server-call.ts';
 
@@ -91,6 +93,7 @@ export class RpcServer {
   readonly #server: Server;
   readonly #methods = new Map<string, ServedMethod>();
   readonly #calls = new Set<ServerCall>();
+  readonly #firstCalls = new FirstCalls(RPC_CONFIG.firstCallsSliceMs);
   #socketPath: string | undefined;
   #closing = false;
 
@@ -101,6 +104,7 @@ export class RpcServer {
       ...messageOptions(options.trust.kind === 'local'),
       'grpc.max_concurrent_streams': RPC_CONFIG.streamsPerConnection,
     });
+    useBacklog(this.#server, RPC_CONFIG.backlog);
     // grpc-js keeps listeners, connections and their signs of life; calls are served without it, at half the cost.
     // A private method to the types, which a subclass may not replace either.
     const streams = this.#server as unknown as StreamServer;
@@ -132,8 +136,17 @@ export class RpcServer {
     const incoming = acceptCall(stream, headers);
     if (incoming === undefined) return;
     const method = this.#methods.get(incoming.path);
-    if (method !== undefined) this.#accept(method, incoming);
+    if (method !== undefined) this.#acceptInTurn(method, incoming);
     else incoming.refuse({ code: STATUS.unimplemented, details: `no such method: ${incoming.path}`, extra: undefined });
+  }
+
+  #acceptInTurn(method: ServedMethod, incoming: IncomingCall): void {
+    if (this.#options.trust.kind === 'local' || incoming.isOfKnownConnection) this.#accept(method, incoming);
+    else
+      this.#firstCalls.add(() => {
+        if (incoming.isOver) incoming.end();
+        else this.#accept(method, incoming);
+      });
   }
 
   /** Begins the call, or refuses it. */

@@ -1,17 +1,14 @@
 /** Connections of this node's agent to managers elsewhere: one per address, opened on first use. */
-
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LoadedIdentity } from '#agent/identity/index.ts';
 import type { BrokerConnection } from '#agent/publisher/index.ts';
 import type { DispatcherStream } from '#agent/session/index.ts';
 import type { TlsIdentity } from '#certs/tls.ts';
-import { parseHostPort } from '#common/host-port.ts';
-import { hostAnswers } from '#common/system/socket-answers.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { DispatcherService, type SessionRequest, type SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
 import { LogBrokerService } from '#gen/swarm/v1/logs.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import type { Client } from '#proto/grpc/methods.ts';
-import { CLUSTER_PORT } from './addresses.ts';
 import { RenewingTransport } from './renewing-transport.ts';
 
 export class ManagerConnections {
@@ -33,9 +30,9 @@ export class ManagerConnections {
         call.write(message).catch(() => {}); // the end of the stream shows in its responses
       },
       responses: this.#watched(address, transport, call),
-      isReachable: async (timeoutMs) => {
-        const parsed = parseHostPort(address, CLUSTER_PORT);
-        return parsed === undefined || hostAnswers(parsed, timeoutMs);
+      hasReached: async () => {
+        await nextTurn(); // what has arrived while this process was busy counts: timers come before it
+        return transport.hasReached;
       },
       close: (connection) => {
         call.cancel();

@@ -9,6 +9,7 @@ export type MemberTrust = ClientTrust & { readonly kind: 'member' };
 interface Connection {
   readonly shown: TlsIdentity;
   readonly transport: GrpcTransport;
+  readonly credentials: NodeChannelCredentials;
 }
 
 /**
@@ -31,6 +32,11 @@ export class RenewingTransport implements Transport {
 
   connected(timeoutMs: number): Promise<void> {
     return this.#current().connected(timeoutMs);
+  }
+
+  /** Whether the other host has taken a connection, whatever has become of it. */
+  get hasReached(): boolean {
+    return this.#connection?.credentials.hasReached === true;
   }
 
   unary(
@@ -57,11 +63,9 @@ export class RenewingTransport implements Transport {
     const before = this.#connection;
     if (before !== undefined && (before.shown === shown || this.#closed)) return before.transport;
     if (before !== undefined) this.#retire(before.transport);
-    const transport = new GrpcTransport({
-      target: this.target,
-      credentials: new NodeChannelCredentials(this.#trust),
-    });
-    this.#connection = { shown, transport };
+    const credentials = new NodeChannelCredentials(this.#trust);
+    const transport = new GrpcTransport({ target: this.target, credentials });
+    this.#connection = { shown, transport, credentials };
     if (this.#closed) transport.close();
     return transport;
   }

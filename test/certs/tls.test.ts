@@ -20,6 +20,7 @@ import { peerIdentity } from '#certs/peer.ts';
 import { type ClientTrust, NodeChannelCredentials, NodeServerCredentials, type TlsIdentity } from '#certs/tls.ts';
 import { SwarmError } from '#common/errors.ts';
 import { withDeadline } from '#common/system/deadline.ts';
+import { eventually } from '#test/support/eventually.ts';
 import { CLUSTER_ID, type TestNode, testAuthority, testNode } from './fixtures.ts';
 
 const WAIT_MS = 5_000;
@@ -83,8 +84,10 @@ class TestClient {
   readonly #client: Client;
   stream: ClientDuplexStream<string, string> | undefined;
 
-  constructor(port: number, trust: ClientTrust, handshakeTimeoutMs?: number) {
-    this.#client = new Client(`127.0.0.1:${port}`, new NodeChannelCredentials(trust, handshakeTimeoutMs), {
+  constructor(port: number, trust: ClientTrust | NodeChannelCredentials, handshakeTimeoutMs?: number) {
+    const isMade = trust instanceof NodeChannelCredentials;
+    const credentials = isMade ? trust : new NodeChannelCredentials(trust, handshakeTimeoutMs);
+    this.#client = new Client(`127.0.0.1:${port}`, credentials, {
       'grpc.use_local_subchannel_pool': 1,
     });
   }
@@ -164,6 +167,29 @@ describe('TLS between nodes', () => {
       clients.push(made);
       return made;
     };
+
+    it('was reached; one that takes none was not', async () => {
+      const { port } = silent.address() as AddressInfo;
+      const reached = new NodeChannelCredentials(member(manager));
+      const asker = new TestClient(port, reached);
+      clients.push(asker);
+      assert.equal(reached.hasReached, false);
+      const asking = asker.ask();
+      await taken;
+      await eventually('the client to notice', () => reached.hasReached);
+      asker.close();
+      await assert.rejects(asking);
+      const unused = createServer();
+      unused.listen(0, '127.0.0.1');
+      await once(unused, 'listening');
+      const { port: nobodys } = unused.address() as AddressInfo;
+      unused.close();
+      const refused = new NodeChannelCredentials(member(manager));
+      const other = new TestClient(nobodys, refused);
+      clients.push(other);
+      await assert.rejects(other.ask());
+      assert.equal(refused.hasReached, false);
+    });
 
     it('the handshake has its time', async () => {
       await refusal(connect(50).ask(), /timed out after 50 ms waiting for the TLS handshake/);

@@ -102,11 +102,7 @@ class Agent {
     return {
       send: (request) => this.managers[address]?.(request, queue),
       responses: queue,
-      isReachable: async (timeoutMs) => {
-        if (this.managers[address] !== gone) return true;
-        await new Promise<void>((resolve) => this.clock.setTimer(timeoutMs, resolve));
-        return false;
-      },
+      hasReached: async () => this.managers[address] !== gone,
       close: (connection) => {
         if (connection === 'broken') this.broken.push(address);
         queue.end();

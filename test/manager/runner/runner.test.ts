@@ -191,12 +191,29 @@ describe('runner', () => {
       observe(event);
     };
     runner.start();
-    await turns(1);
+    await turns(2);
     assert.ok(loop.observed > 0 && loop.observed < 200, `${loop.observed} in a row`);
     assert.equal(loop.plans, 0);
     await turns(100);
     assert.equal(loop.observed, 1000);
     assert.equal(loop.plans, 1);
+  });
+
+  it('restores one loop in a turn, however many there are', async () => {
+    const loops = Array.from({ length: 5 }, () => new ProbeLoop());
+    const { store, runner } = bench(loops);
+    for (let i = 0; i < 20; i++) store.write(create('node', node(`n${i}`)));
+    runner.start();
+    for (let turn = 0; turn < 10; turn++) {
+      const before = loops.map(({ observed }) => observed);
+      await turns(1);
+      const grown = loops.filter(({ observed }, place) => observed > (before[place] ?? 0));
+      assert.ok(grown.length <= 1, `${grown.length} in turn ${turn}`);
+    }
+    assert.deepEqual(
+      loops.map(({ observed }) => observed),
+      loops.map(() => 20),
+    );
   });
 
   it('after a conflict plans again at once; conflicts in a row get pauses', async () => {
