@@ -2,6 +2,7 @@ export { ClusterNetworking, type ClusterNetworkingOptions } from './cluster/clus
 export type { ClusterMember } from './cluster/node-underlay.ts';
 export type { ClusterNetworks, TaskPlace } from './cluster-networks.ts';
 export { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from './config.ts';
+export { GATEWAY_NETWORK } from './describe-attachment.ts';
 export { DEFAULT_NETWORK_DOCTOR_CONFIG, type NetworkDoctorConfig } from './doctor/config.ts';
 export { type ExaminedNetworks, type KnownNetworks, NetworkDoctor } from './doctor/network-doctor.ts';
 export { RepairLog } from './doctor/repair-log.ts';
@@ -9,7 +10,7 @@ export { type InstanceNames, instanceNames } from './instance.ts';
 export { MemoryNetwork } from './memory-network.ts';
 export type { MeshTables } from './mesh/routing-mesh.ts';
 export { networksLeft } from './networks-left.ts';
-export { GATEWAY_NETWORK, NodeNetwork, type NodeNetworkOptions } from './node-network.ts';
+export { NodeNetwork, type NodeNetworkOptions } from './node-network.ts';
 export { DEFAULT_OVERLAY_CONFIG, type OverlayConfig } from './overlay/config.ts';
 export { CommandKernel } from './overlay/kernel/command-kernel.ts';
 export { NetlinkKernel } from './overlay/kernel/netlink-kernel.ts';

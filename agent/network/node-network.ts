@@ -6,7 +6,7 @@ import type { Logger } from '#common/log.ts';
 import { FreshRuns } from '#common/system/fresh-runs.ts';
 import { Turns } from '#common/system/turns.ts';
 import { NetlinkSocket } from '../kernel/netlink.ts';
-import { isNetworkNamespace, listNetworkNamespaces, removeNetworkNamespace } from '../kernel/netns.ts';
+import { listNetworkNamespaces, removeNetworkNamespace } from '../kernel/netns.ts';
 import {
   addressOf,
   answeringAddresses,
@@ -18,29 +18,24 @@ import {
 import { type AttachmentRecord, AttachmentRecords, checkTaskId } from './attachment-records.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import type { NetworkConfig } from './config.ts';
+import { describeAttachment } from './describe-attachment.ts';
 import { Gateway, gatewayNamespacePath } from './gateway.ts';
 import { readHostNameFiles } from './host-name-files.ts';
 import type { HostTableFrame } from './host-table.ts';
 import type { InstanceNames } from './instance.ts';
 import { instanceNames } from './instance.ts';
-import { formatAddress, formatPrefix, parsePrefix } from './ipv4.ts';
+import { formatAddress, parsePrefix } from './ipv4.ts';
 import { type MeshTables, RoutingMesh } from './mesh/routing-mesh.ts';
 import { nameFiles } from './name-files.ts';
 import { NamespacePool } from './namespace-pool.ts';
 import type { TouchedItems } from './overlay/network-view.ts';
 import { PortPublisher } from './port-publisher.ts';
-import { leaveLans, makeBareNamespace, makeGatewayNamespace, replugNamespace } from './task-cable.ts';
+import { dropObsoletePlan, hasNamespace, sweepNamespaces } from './recovery.ts';
+import { makeBareNamespace, makeGatewayNamespace, replugNamespace } from './task-cable.ts';
 import { LingeringLinks, repairLink, seeLinks } from './task-links.ts';
 import { TaskMembership } from './task-membership.ts';
 import { gatewayLinkName, NamespaceNumbers, numberOf, taskNamespacePath } from './task-namespace.ts';
-import type {
-  AttachedNetwork,
-  AttachRequest,
-  NetworkAttachment,
-  ReconcileReport,
-  RestoreReport,
-  TaskNetwork,
-} from './task-network.ts';
+import type { AttachRequest, NetworkAttachment, ReconcileReport, RestoreReport, TaskNetwork } from './task-network.ts';
 import type { ExpectedPorts } from './task-readiness.ts';
 import { drained, listensAt } from './task-traffic.ts';
 
@@ -51,9 +46,6 @@ interface Parts {
   readonly mesh: RoutingMesh;
   readonly hostSocket: NetlinkSocket;
 }
-
-/** What addresses on the gateway network are reported under. */
-export const GATEWAY_NETWORK = 'gateway';
 
 export interface NodeNetworkOptions {
   /** Tells daemons on one host apart; the same daemon keeps the same one. */
@@ -111,9 +103,11 @@ export class NodeNetwork implements TaskNetwork {
     await mkdir(join(this.#options.directory, 'ns'), { recursive: true, mode: 0o700 });
     const known = new Set(knownTaskIds);
     const records = await this.#records.readAll();
-    const alive = records.filter((record) => known.has(record.taskId) && this.#namespaceLives(record));
+    const { directory, config, logger } = this.#options;
+    const alive = records.filter((record) => known.has(record.taskId) && hasNamespace(directory, record));
     const removed = records.filter((record) => !known.has(record.taskId)).map((record) => record.taskId);
-    await this.#dropObsoletePlan(alive.length);
+    const pools = config.gatewayPools.map(parsePrefix).filter((pool) => pool !== undefined);
+    await dropObsoletePlan(this.#makeGateway(), { pools, isInUse: alive.length > 0, logger });
 
     const gateway = this.#makeGateway();
     const publisher = new PortPublisher({ names: this.#names, logger: this.#options.logger });
@@ -121,7 +115,7 @@ export class NodeNetwork implements TaskNetwork {
       await gateway.ensure();
       // A removed namespace takes a moment to go, and its device with it: the number cannot be used again at once.
       for (const name of (await gateway.taskLinks()).keys()) this.#numbers.giveOutAfter(numberOf(name));
-      await this.#sweep(alive);
+      await sweepNamespaces(directory, this.#records, alive);
       for (const record of alive) await this.#adopt(record, gateway, publisher);
       if (gateway.plan.ingress !== undefined) await publisher.adoptMesh();
       await gateway.shareForwarding(await publisher.sharedForwarding());
@@ -143,7 +137,7 @@ export class NodeNetwork implements TaskNetwork {
     await this.#repairTaskLinks();
     pool.start();
     return {
-      adopted: alive.map((record) => this.#describe(record)),
+      adopted: alive.map((record) => describeAttachment(directory, record, gateway)),
       absent: knownTaskIds.filter((taskId) => !this.#attached.has(taskId)),
       removed,
       contested: publisher.contested(),
@@ -346,39 +340,6 @@ export class NodeNetwork implements TaskNetwork {
     };
   }
 
-  #namespaceLives(record: AttachmentRecord): boolean {
-    if (record.number === undefined) return true;
-    return isNetworkNamespace(taskNamespacePath(this.#options.directory, record.number));
-  }
-
-  /** A pool that the operator has changed takes effect as soon as no task has an address of the old one. */
-  async #dropObsoletePlan(attachments: number): Promise<void> {
-    const gateway = this.#makeGateway();
-    const plan = await gateway.savedPlan();
-    const configured = this.#options.config.gatewayPools.map(parsePrefix);
-    const current = plan === undefined ? undefined : formatPrefix(plan.pool);
-    if (current === undefined || configured.some((pool) => pool && formatPrefix(pool) === current)) {
-      await gateway.close();
-    } else if (attachments > 0) {
-      await gateway.close();
-      this.#options.logger.warn('the gateway pool stays until no task of before is left', { pool: current });
-    } else await gateway.destroy(true);
-  }
-
-  /** Removes namespaces and records that belong to none of these attachments. */
-  async #sweep(alive: readonly AttachmentRecord[]): Promise<void> {
-    const directory = join(this.#options.directory, 'ns');
-    const numbers = new Set(alive.map((record) => String(record.number)));
-    for (const name of await listNetworkNamespaces(directory))
-      if (name !== 'gateway' && !numbers.has(name)) {
-        await leaveLans(join(directory, name));
-        removeNetworkNamespace(join(directory, name));
-      }
-    const tasks = new Set(alive.map((record) => record.taskId));
-    for (const record of await this.#records.readAll())
-      if (!tasks.has(record.taskId)) await this.#records.remove(record.taskId);
-  }
-
   async #adopt(record: AttachmentRecord, gateway: Gateway, publisher: PortPublisher): Promise<void> {
     if (record.number !== undefined) this.#numbers.reserve(record.number);
     this.#attached.set(record.taskId, record);
@@ -432,25 +393,6 @@ export class NodeNetwork implements TaskNetwork {
     await this.#records.remove(record.taskId);
   }
 
-  #describe(record: AttachmentRecord): AttachedNetwork {
-    const address = addressOf(record, this.#need().gateway);
-    return {
-      taskId: record.taskId,
-      mode: record.mode,
-      netnsPath: record.number === undefined ? undefined : taskNamespacePath(this.#options.directory, record.number),
-      addresses:
-        address === undefined
-          ? []
-          : [
-              { network: GATEWAY_NETWORK, address },
-              ...(record.networks ?? []).flatMap(({ networkId, addresses }) =>
-                addresses.map((one) => ({ network: networkId, address: one })),
-              ),
-            ],
-      ports: record.ports,
-    };
-  }
-
   async #withFiles(record: AttachmentRecord, request: AttachRequest): Promise<NetworkAttachment> {
     const { gateway } = this.#need();
     const files = nameFiles({
@@ -462,7 +404,7 @@ export class NodeNetwork implements TaskNetwork {
       fallbackNameservers: this.#options.config.fallbackNameservers,
       hasIpv6: gateway.ipv6 !== undefined,
     });
-    return { ...this.#describe(record), files };
+    return { ...describeAttachment(this.#options.directory, record, gateway), files };
   }
 
   /** Devices and routes in the gateway namespace: those of attachments and of ready namespaces, and no others. */
