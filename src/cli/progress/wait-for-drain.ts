@@ -4,9 +4,9 @@ import { type DrainStatus, type Node, TaskState } from '#gen/swarm/v1/objects.ts
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import type { SwarmApi } from '../api.ts';
 import { CliError } from '../cli-errors.ts';
+import { pause } from '../commands/shared/pause.ts';
 import type { CliContext } from '../context.ts';
 import { mayPass } from './passing-errors.ts';
-import { pause } from './pause.ts';
 import { progressLines } from './progress-lines.ts';
 
 export interface DrainWait {
@@ -36,8 +36,8 @@ export async function waitForDrain(wait: DrainWait): Promise<'done' | 'interrupt
   const { context, nodeId, reference, timeoutMs } = wait;
   const api = await context.api();
   const lines = progressLines(context.stderr, context);
-  const interrupt = Promise.withResolvers<'interrupted'>();
-  const release = context.onInterrupt(() => interrupt.resolve('interrupted'));
+  const interrupted = new AbortController();
+  const release = context.onInterrupt(() => interrupted.abort());
   const startMs = context.clock.monotonic();
   try {
     for (let emptyLooks = 0; ; ) {
@@ -48,7 +48,8 @@ export async function waitForDrain(wait: DrainWait): Promise<'done' | 'interrupt
       if (emptyLooks >= EMPTY_LOOKS) return 'done';
       if (timeoutMs !== undefined && context.clock.monotonic() - startMs >= timeoutMs)
         throw await tooLate(api, wait, timeoutMs, text);
-      if ((await pause(context, interrupt.promise, POLL_MS)) === 'interrupted') return 'interrupted';
+      await pause(context, POLL_MS, interrupted.signal);
+      if (interrupted.signal.aborted) return 'interrupted';
     }
   } finally {
     release();

@@ -4,9 +4,9 @@ import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { SwarmApi } from '../api.ts';
 import { CliError } from '../cli-errors.ts';
+import { pause } from '../commands/shared/pause.ts';
 import type { CliContext } from '../context.ts';
 import { mayPass } from './passing-errors.ts';
-import { pause } from './pause.ts';
 import { progressLines } from './progress-lines.ts';
 
 export interface RoleWait {
@@ -25,8 +25,8 @@ const TIMEOUT_MS = 60_000;
 export async function waitForRole({ context, node, reference, role }: RoleWait): Promise<'done' | 'interrupted'> {
   const api = await context.api();
   const lines = progressLines(context.stderr, context);
-  const interrupt = Promise.withResolvers<'interrupted'>();
-  const release = context.onInterrupt(() => interrupt.resolve('interrupted'));
+  const interrupted = new AbortController();
+  const release = context.onInterrupt(() => interrupted.abort());
   const { clock } = context;
   const startMs = clock.monotonic();
   try {
@@ -35,7 +35,8 @@ export async function waitForRole({ context, node, reference, role }: RoleWait):
       if (waitsFor === undefined) return 'done';
       lines.show({ id: reference, text: waitsFor });
       if (clock.monotonic() - startMs >= TIMEOUT_MS) throw tooLate(reference, role, waitsFor);
-      if ((await pause(context, interrupt.promise, POLL_MS)) === 'interrupted') return 'interrupted';
+      await pause(context, POLL_MS, interrupted.signal);
+      if (interrupted.signal.aborted) return 'interrupted';
     }
   } finally {
     release();

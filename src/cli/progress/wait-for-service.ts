@@ -1,10 +1,10 @@
 /** Waits until a service has converged and has stayed so, and shows how it gets there. */
-import type { CancelTimer } from '#common/clock.ts';
 import type { TaskView } from '#gen/swarm/v1/control.ts';
 import { type Node, type Service, UpdatePauseReason, UpdateState, type UpdateStatus } from '#gen/swarm/v1/objects.ts';
 import { DEFAULTS } from '../../docker-shape/from-specs.ts';
 import type { SwarmApi } from '../api.ts';
 import { CliError } from '../cli-errors.ts';
+import { pause } from '../commands/shared/pause.ts';
 import type { CliContext } from '../context.ts';
 import { ConvergenceWatcher } from './convergence.ts';
 import { type ProgressLines, progressLines } from './progress-lines.ts';
@@ -36,10 +36,10 @@ export async function waitForService(options: WaitOptions): Promise<void> {
   const { context, serviceId, reference, isQuiet } = options;
   const { service } = await (await context.api()).control.getService({ reference: serviceId });
   if (isJobService(service)) return waitForJob({ context, serviceId, reference, iteration: undefined, isQuiet });
-  const interrupt = Promise.withResolvers<'interrupted'>();
-  const release = context.onInterrupt(() => interrupt.resolve('interrupted'));
+  const interrupted = new AbortController();
+  const release = context.onInterrupt(() => interrupted.abort());
   try {
-    await new ServiceWait(options, await context.api()).run(interrupt.promise);
+    await new ServiceWait(options, await context.api()).run(interrupted.signal);
   } finally {
     release();
   }
@@ -65,29 +65,19 @@ class ServiceWait {
     this.#lines = options.isQuiet ? QUIET_LINES : progressLines(options.context.stdout, options.context);
   }
 
-  async run(interrupted: Promise<'interrupted'>): Promise<void> {
+  async run(interrupted: AbortSignal): Promise<void> {
     for (;;) {
       const { clock } = this.#options.context;
       const begun = clock.monotonic();
       const isDone = await this.#look();
       if (isDone) return;
       const took = clock.monotonic() - begun;
-      const outcome = await this.#pause(Math.max(POLL_MS, took * POLL_REST_FACTOR), interrupted);
-      if (outcome === 'interrupted') {
+      await pause(this.#options.context, Math.max(POLL_MS, took * POLL_REST_FACTOR), interrupted);
+      if (interrupted.aborted) {
         this.#sayGoodbye();
         return;
       }
     }
-  }
-
-  async #pause(delayMs: number, interrupted: Promise<'interrupted'>): Promise<'interrupted' | 'elapsed'> {
-    let cancel: CancelTimer = () => {};
-    const elapsed = new Promise<'elapsed'>((resolve) => {
-      cancel = this.#options.context.clock.setTimer(delayMs, () => resolve('elapsed'));
-    });
-    const outcome = await Promise.race([interrupted, elapsed]);
-    cancel();
-    return outcome;
   }
 
   #sayGoodbye(): void {

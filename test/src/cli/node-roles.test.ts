@@ -29,6 +29,8 @@ function node(name: string, role: NodeRole, managerStatus?: ManagerStatus, state
 
 interface Scripted {
   readonly asked: UpdateNodeRequest[];
+  /** Ctrl-C at the n-th pause of the next run, from 1. */
+  interruptAt(pause: number): void;
   run(...words: string[]): Promise<CliResult>;
 }
 
@@ -74,17 +76,29 @@ function daemon(
       await Promise.resolve();
     },
   };
+  let interruptAt = 0;
   return {
     asked,
+    interruptAt(pause) {
+      interruptAt = pause;
+    },
     async run(...words) {
-      const result = runCli(words, { api: { control }, clock });
+      let interrupt = (): void => {};
+      const onInterrupt = (callback: () => void): (() => void) => {
+        interrupt = callback;
+        return () => {};
+      };
+      let pauses = 0;
+      const result = runCli(words, { api: { control }, clock, onInterrupt });
       let isOver = false;
       void result.finally(() => {
         isOver = true;
       });
       while (!isOver) {
         await new Promise((resolve) => setImmediate(resolve));
-        if (clock.nextDue() !== undefined) clock.advance(200);
+        if (clock.nextDue() === undefined) continue;
+        if (++pauses === interruptAt) interrupt();
+        else clock.advance(200);
       }
       return result;
     },
@@ -125,6 +139,26 @@ describe('cli: node promote', () => {
   it('returns at once with --detach', async () => {
     const { stdout, stderr } = await daemon([WORKER_NODE], [{}]).run('node', 'promote', '--detach', 'beta');
     assert.deepEqual([stdout, stderr], ['Node beta promoted to a manager in the swarm.\n', '']);
+  });
+
+  it('that is interrupted says so, promises nothing, and tells no other node', async () => {
+    const { asked, run, interruptAt } = daemon([WORKER_NODE, node('gamma', WORKER), node('delta', WORKER)], [{}]);
+    interruptAt(2);
+    const { stdout, stderr, exitCode } = await run('node', 'promote', 'beta', 'gamma', 'delta');
+    assert.deepEqual([stdout, exitCode], ['', 130]);
+    assert.match(
+      stderr,
+      /Operation continuing in background: node beta is being promoted\.\nNot promoted: gamma, delta\.\n$/,
+    );
+    assert.equal(asked.length, 1);
+  });
+
+  it('that is interrupted reports what went wrong before, too', async () => {
+    const { run, interruptAt } = daemon([WORKER_NODE], [{}]);
+    interruptAt(1);
+    const { stderr, exitCode } = await run('node', 'promote', 'nope', 'beta');
+    assert.equal(exitCode, 130);
+    assert.match(stderr, /node beta is being promoted\.\nError response from daemon: node nope not found\n/);
   });
 
   it('says after a minute what is still missing', async () => {
@@ -244,6 +278,14 @@ describe('cli: node demote', () => {
     const gone = new SwarmError({ code: 'unavailable', reason: 'not-a-manager', message: 'not a manager' });
     const { stdout, exitCode } = await daemon([MANAGER_NODE], [{}, gone]).run('node', 'demote', 'beta');
     assert.deepEqual([stdout, exitCode], ['Manager beta demoted in the swarm.\n', 0]);
+  });
+
+  it('that is interrupted gives up no second manager', async () => {
+    const { asked, run, interruptAt } = daemon([MANAGER_NODE, node('gamma', MANAGER, MEMBER)], [{}]);
+    interruptAt(1);
+    const { stdout, stderr, exitCode } = await run('node', 'demote', 'beta', 'gamma');
+    assert.deepEqual([stdout, exitCode, asked.length], ['', 130, 1]);
+    assert.match(stderr, /node beta is being demoted\.\nNot demoted: gamma\.\n$/);
   });
 
   it('says so when there is nothing to do', async () => {

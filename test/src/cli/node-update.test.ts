@@ -36,6 +36,9 @@ interface Script {
 class Daemon {
   readonly asked: UpdateNodeRequest[] = [];
   readonly clock = new ManualClock(NOW_MS);
+  /** Ctrl-C as soon as the command waits. */
+  interrupts = false;
+  #interrupt: () => void = () => {};
   #node: Node;
   #looks = 0;
   readonly #script: Script;
@@ -67,14 +70,23 @@ class Daemon {
         await Promise.resolve();
       },
     };
-    const result = runCli(['node', 'update', ...words], { api: { control }, clock: this.clock });
+    const result = runCli(['node', 'update', ...words], {
+      api: { control },
+      clock: this.clock,
+      onInterrupt: (callback) => {
+        this.#interrupt = callback;
+        return () => {};
+      },
+    });
     let isOver = false;
     void result.finally(() => {
       isOver = true;
     });
     for (let turn = 0; turn < 20_000 && !isOver; turn++) {
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.asked.length > 0) this.clock.advance(250);
+      if (this.asked.length === 0) continue;
+      if (this.interrupts && this.clock.nextDue() !== undefined) this.#interrupt();
+      else this.clock.advance(250);
     }
     return result;
   }
@@ -200,6 +212,15 @@ describe('cli: node update', () => {
       'n1: all 3 tasks have left',
     ]);
     assert.deepEqual(daemon.spec.drain, DrainSpec.create({}), 'managers of an earlier release refuse this');
+  });
+
+  it('--wait that is interrupted does not look like a node that is empty; the drain goes on', async () => {
+    const daemon = new Daemon({ looks: [left(2)] });
+    daemon.interrupts = true;
+    const { exitCode: code, stdout, stderr } = await daemon.run('--availability', 'drain', '--wait', 'n1');
+    assert.deepEqual([code, stdout], [130, '']);
+    assert.match(stderr, /Operation continuing in background: node n1 is being drained\.\n$/u);
+    assert.equal(daemon.spec.availability, DRAIN);
   });
 
   it('--timeout gives up, names what is left and what to do; the drain goes on', async () => {

@@ -1,14 +1,15 @@
 /** `node promote` and `node demote`: Docker's words; unlike Docker's they wait until the node is what it was told. */
 import { SwarmError } from '#common/errors.ts';
 import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
-import { NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
+import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import type { SwarmApi } from '../../api.ts';
-import { CliError } from '../../cli-errors.ts';
+import { EXIT_INTERRUPTED, SilentExit } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { type CliContext, printLine, printWarning } from '../../context.ts';
 import { boolFlag } from '../../flags.ts';
 import { waitForRole } from '../../progress/wait-for-role.ts';
 import { collectFailures } from '../shared/each.ts';
+import { writeNodeSpec } from './write-node-spec.ts';
 
 const DETACH = boolFlag({
   name: 'detach',
@@ -32,34 +33,56 @@ export const nodeDemote: CommandImplementation = {
 
 export type WantedRole = typeof NodeRole.MANAGER | typeof NodeRole.WORKER;
 
-/** A change of the node in between is read again; more often than this somebody works against us. */
-const ATTEMPTS = 4;
-
 /** One node after the other, so that a quorum is never asked to give up two members at once. */
 async function changeRoles({ context, flags, arguments: given }: Invocation, role: WantedRole): Promise<void> {
   const api = await context.api();
   const failures = collectFailures();
   const references = role === NodeRole.WORKER ? await thisNodeLast(api, given) : given;
-  let isInterrupted = false;
-  for (const reference of references) {
+  for (const [index, reference] of references.entries()) {
+    let isInterrupted = false;
     await failures.attempt(async () => {
-      const node = await declareRole(context, api, reference, role);
-      if (node === undefined) return;
-      const state = node.status?.state;
-      const isAway = role === NodeRole.MANAGER && (state === NodeState.DOWN || state === NodeState.DISCONNECTED);
-      if (isAway) warnOfAbsence(context, reference);
-      const waits = !flags.isSet(DETACH) && !isInterrupted && !isAway;
-      if (waits) isInterrupted = (await waitForRole({ context, node, reference, role })) === 'interrupted';
-      printLine(
-        context,
-        role === NodeRole.MANAGER
-          ? `Node ${reference} promoted to a manager in the swarm.`
-          : `Manager ${reference} demoted in the swarm.`,
-      );
+      isInterrupted =
+        (await changeRole(context, api, { reference, role, detach: flags.isSet(DETACH) })) === 'interrupted';
     });
+    if (!isInterrupted) continue;
+    tellInterrupted(context, role, reference, references.slice(index + 1));
+    failures.report(EXIT_INTERRUPTED);
+    throw new SilentExit(EXIT_INTERRUPTED);
   }
-  if (isInterrupted) printWarning(context, 'Operation continuing in background.');
   failures.report();
+}
+
+interface RoleChange {
+  /** As the user calls the node, for messages. */
+  readonly reference: string;
+  readonly role: WantedRole;
+  /** Does not wait until the node has its role. */
+  readonly detach: boolean;
+}
+
+async function changeRole(context: CliContext, api: SwarmApi, change: RoleChange): Promise<'done' | 'interrupted'> {
+  const { reference, role, detach } = change;
+  const node = await declareRole(context, api, reference, role);
+  if (node === undefined) return 'done';
+  const state = node.status?.state;
+  const isAway = role === NodeRole.MANAGER && (state === NodeState.DOWN || state === NodeState.DISCONNECTED);
+  if (isAway) warnOfAbsence(context, reference);
+  if (!detach && !isAway && (await waitForRole({ context, node, reference, role })) === 'interrupted')
+    return 'interrupted';
+  printLine(
+    context,
+    role === NodeRole.MANAGER
+      ? `Node ${reference} promoted to a manager in the swarm.`
+      : `Manager ${reference} demoted in the swarm.`,
+  );
+  return 'done';
+}
+
+/** Nodes that come later are not told at all: without waiting, several of them would change at once. */
+function tellInterrupted(context: CliContext, role: WantedRole, reference: string, later: readonly string[]): void {
+  const word = role === NodeRole.MANAGER ? 'promoted' : 'demoted';
+  printWarning(context, `Operation continuing in background: node ${reference} is being ${word}.`);
+  if (later.length > 0) printWarning(context, `Not ${word}: ${later.join(', ')}.`);
 }
 
 /** A daemon that is no manager any more could not demote the others that were named. */
@@ -100,20 +123,10 @@ async function declareRole(
   reference: string,
   role: WantedRole,
 ): Promise<Node | undefined> {
-  for (let attempt = 1; ; attempt++) {
-    const { node } = await api.control.getNode({ reference });
-    if (node === undefined) throw new CliError(`the daemon did not say what ${reference} is`);
-    const spec = node.spec ?? NodeSpec.create({ desiredRole: node.role });
-    if (spec.desiredRole === role) {
-      printLine(context, `Node ${node.id} is already a ${role === NodeRole.MANAGER ? 'manager' : 'worker'}.`);
-      return undefined;
-    }
-    try {
-      await api.control.updateNode({ id: node.id, version: node.version, spec: { ...spec, desiredRole: role } });
-      return node;
-    } catch (thrown) {
-      const isStale = thrown instanceof SwarmError && thrown.reason === 'out-of-sequence';
-      if (!isStale || attempt >= ATTEMPTS) throw thrown;
-    }
-  }
+  const { node, isWritten } = await writeNodeSpec(api, reference, (spec) =>
+    spec.desiredRole === role ? undefined : { ...spec, desiredRole: role },
+  );
+  if (isWritten) return node;
+  printLine(context, `Node ${node.id} is already a ${role === NodeRole.MANAGER ? 'manager' : 'worker'}.`);
+  return undefined;
 }

@@ -1,7 +1,5 @@
-import { SwarmError } from '#common/errors.ts';
-import { NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
-import type { SwarmApi } from '../../api.ts';
-import { CliError } from '../../cli-errors.ts';
+import { NodeRole, type NodeSpec } from '#gen/swarm/v1/specs.ts';
+import { CliError, EXIT_INTERRUPTED, SilentExit } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
 import { type FlagValues, listFlag, valueFlag } from '../../flags.ts';
@@ -10,6 +8,7 @@ import { label, toRecord } from '../../values/key-values.ts';
 import { oneOf } from '../../values/scalars.ts';
 import { AVAILABILITIES } from './availabilities.ts';
 import { drainOf, PARALLEL, TIMEOUT, WAIT } from './drain-flags.ts';
+import { writeNodeSpec } from './write-node-spec.ts';
 
 const AVAILABILITY = valueFlag({
   name: 'availability',
@@ -42,34 +41,18 @@ export const nodeUpdate: CommandImplementation = {
   run: updateNode,
 };
 
-/** A change of the node in between is read again; more often than this somebody works against us. */
-const ATTEMPTS = 8;
-
 async function updateNode({ context, flags, arguments: [reference = ''] }: Invocation): Promise<void> {
-  const id = await writeSpec(await context.api(), reference, flags);
+  const { node } = await writeNodeSpec(await context.api(), reference, (spec) => changedSpec(spec, flags));
   if (flags.isSet(WAIT)) {
     const timeoutMs = flags.value(TIMEOUT);
-    const outcome = await waitForDrain({ context, nodeId: id, reference, timeoutMs });
-    if (outcome === 'interrupted')
+    const outcome = await waitForDrain({ context, nodeId: node.id, reference, timeoutMs });
+    if (outcome === 'interrupted') {
       printWarning(context, `Operation continuing in background: node ${reference} is being drained.`);
-  }
-  printLine(context, reference);
-}
-
-/** Everything at once or nothing: one write, decided on the node as it is then. */
-async function writeSpec(api: SwarmApi, reference: string, flags: FlagValues): Promise<string> {
-  for (let attempt = 1; ; attempt++) {
-    const { node } = await api.control.getNode({ reference });
-    if (node === undefined) throw new CliError(`the daemon did not say what ${reference} is`);
-    const spec = changedSpec(node.spec ?? NodeSpec.create({ desiredRole: node.role }), flags);
-    try {
-      await api.control.updateNode({ id: node.id, version: node.version, spec });
-      return node.id;
-    } catch (thrown) {
-      const isStale = thrown instanceof SwarmError && thrown.reason === 'out-of-sequence';
-      if (!isStale || attempt >= ATTEMPTS) throw thrown;
+      // The node's name and exit 0 say that it is empty, which a script believes.
+      throw new SilentExit(EXIT_INTERRUPTED);
     }
   }
+  printLine(context, reference);
 }
 
 function changedSpec(spec: NodeSpec, flags: FlagValues): NodeSpec {

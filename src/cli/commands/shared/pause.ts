@@ -9,7 +9,13 @@ export async function pause(
   if (signal?.aborted === true) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const cancel = clock.setTimer(delayMs, resolve);
-  signal?.addEventListener('abort', () => resolve());
-  await promise;
-  cancel();
+  const end = (): void => resolve();
+  signal?.addEventListener('abort', end);
+  try {
+    await promise;
+  } finally {
+    cancel();
+    // The signal lives on: of the many pauses of a long wait none may stay with it.
+    signal?.removeEventListener('abort', end);
+  }
 }
