@@ -22,6 +22,8 @@ export class Heartbeat {
   #periodMs = 0;
   #counts = false;
   #beating: CancelTimer | undefined;
+  /** On the monotonic clock. */
+  #lastBeatMs = 0;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
@@ -53,9 +55,9 @@ export class Heartbeat {
     this.#options.onSign(this.#provenMs);
   }
 
-  /** `periodMs`: with more nodes managers want to hear of each less often. */
+  /** `periodMs`: with more nodes managers want to hear of each less often, and an operator may change it either way. */
   answered(periodMs: number): void {
-    if (periodMs > 0) this.#periodMs = periodMs;
+    if (periodMs > 0) this.#adopt(periodMs);
     this.#provenMs = this.#unanswered.shift() ?? this.#provenMs;
     if (this.#counts) this.#options.onSign(this.#provenMs);
   }
@@ -65,11 +67,26 @@ export class Heartbeat {
     this.#beating = undefined;
   }
 
+  /** The next heartbeat comes sooner where the period has become shorter: the manager counts by that from now on. */
+  #adopt(periodMs: number): void {
+    const isShorter = periodMs < this.#periodMs;
+    this.#periodMs = periodMs;
+    if (isShorter && this.#beating !== undefined) this.#arm();
+  }
+
   #beat(): void {
-    const { clock, random, send } = this.#options;
-    this.#unanswered.push(clock.monotonic());
+    const { clock, send } = this.#options;
+    this.#lastBeatMs = clock.monotonic();
+    this.#unanswered.push(this.#lastBeatMs);
     send();
+    this.#arm();
+  }
+
+  #arm(): void {
+    const { clock, random } = this.#options;
+    this.#beating?.();
     // Up to a tenth early, so that nodes that joined together do not beat together.
-    this.#beating = clock.setTimer(this.#periodMs * (1 - 0.1 * random.next()), () => this.#beat());
+    const dueMs = this.#lastBeatMs + this.#periodMs * (1 - 0.1 * random.next());
+    this.#beating = clock.setTimer(Math.max(0, dueMs - clock.monotonic()), () => this.#beat());
   }
 }

@@ -147,7 +147,10 @@ export class Dispatcher {
 
   /** Takes note of a commit. `view` includes it. */
   observe(commit: CommitEvents, view: StoreView): void {
-    if (!this.#leading) return;
+    if (!this.#leading) {
+      if (commit.events.some(({ table }) => table === 'cluster')) this.#adoptConfig(view);
+      return;
+    }
     // By node: a commit of hundreds of tasks concerns hundreds of nodes, each with one or two of them.
     const affected = new Map<string, StoreEvent[]>();
     for (const event of commit.events) {
@@ -239,7 +242,7 @@ export class Dispatcher {
             sessionId: session.sessionId,
             clusterId: view.cluster()?.id ?? '',
             node: nodeAsTold(node),
-            heartbeatPeriodMs: Math.round(this.#nodes.periodMs),
+            heartbeatPeriodMs: this.#nodes.tellPeriod(nodeId, 'welcome'),
             managers,
             trustedRoots: trustedRootsOf(view),
           },
@@ -268,7 +271,10 @@ export class Dispatcher {
           SessionResponse.create({
             message: {
               kind: 'heartbeatAck',
-              value: { periodMs: Math.round(this.#nodes.periodMs), certExpiryMs: this.#certExpiryMs },
+              value: {
+                periodMs: this.#nodes.tellPeriod(session.nodeId, 'answer'),
+                certExpiryMs: this.#certExpiryMs,
+              },
             },
           }),
         );

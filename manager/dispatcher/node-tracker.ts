@@ -12,6 +12,19 @@ interface TrackedNode {
   readonly expected: boolean;
 }
 
+/** How often a node's agent wants to be heard of, as far as it was told. */
+interface ToldPeriod {
+  readonly toldMs: number;
+  /** Told before that: agents of earlier releases have their next heartbeat still come by it. */
+  readonly beforeMs: number;
+}
+
+export interface ExpectedNode {
+  readonly nodeId: string;
+  /** What it has had of the longer grace under leaders before this one. */
+  readonly hadMs: number;
+}
+
 export interface ExpiredNode {
   readonly nodeId: string;
   /** For so long nothing was surely heard of it. */
@@ -24,7 +37,11 @@ export type HeardElsewhere = (nodeId: string) => number | undefined;
 export class NodeTracker {
   readonly #config: DispatcherConfig;
   readonly #nodes = new Map<string, TrackedNode>();
+  /** Invariant: of tracked nodes only. */
+  readonly #told = new Map<string, ToldPeriod>();
   #clusterPeriodMs: number;
+  /** What the spec asked for before, while there may be nodes that have not been told of the change. */
+  #formerPeriod = { periodMs: 0, untilMs: -Infinity };
 
   constructor(config: DispatcherConfig) {
     this.#config = config;
@@ -32,8 +49,13 @@ export class NodeTracker {
   }
 
   /** The period that the cluster's spec asks for. */
-  setPeriod(periodMs: number | undefined): void {
-    this.#clusterPeriodMs = periodMs ?? this.#config.heartbeatPeriodMs;
+  setPeriod(wantedMs: number | undefined, nowMs: number): void {
+    const periodMs = wantedMs ?? this.#config.heartbeatPeriodMs;
+    if (periodMs === this.#clusterPeriodMs) return;
+    const formerMs = Math.max(this.#clusterPeriodMs, this.#formerPeriodMs(nowMs));
+    // By then every node that is there has been told.
+    this.#formerPeriod = { periodMs: formerMs, untilMs: nowMs + formerMs * this.#config.downAfterPeriods };
+    this.#clusterPeriodMs = periodMs;
   }
 
   /** The period that agents are told: grows with their number so that the manager is not drowned in heartbeats. */
@@ -41,25 +63,44 @@ export class NodeTracker {
     return Math.max(this.#clusterPeriodMs, (this.#nodes.size * 1000) / this.#config.heartbeatsPerSecondMax);
   }
 
-  /** How long a node may be silent. */
+  /** How long a node may be silent that beats as all are told to. */
   get graceMs(): number {
     return this.periodMs * this.#config.downAfterPeriods;
   }
 
-  /** A sign of life. */
+  /** A sign of life. How long it may be silent now goes by what it was told: it cannot know of what changed since. */
   heard(nodeId: string, nowMs: number): void {
-    this.#nodes.set(nodeId, { deadlineMs: nowMs + this.graceMs, heardMs: nowMs, expected: false });
+    const told = this.#told.get(nodeId);
+    const periodMs = Math.max(this.periodMs, told?.toldMs ?? 0, told?.beforeMs ?? 0);
+    const deadlineMs = nowMs + periodMs * this.#config.downAfterPeriods;
+    this.#nodes.set(nodeId, { deadlineMs, heardMs: nowMs, expected: false });
+  }
+
+  /** The period that the node is told now, in whole milliseconds; `welcomed`: its first heartbeat is still to come. */
+  tell(nodeId: string, welcomed: boolean): number {
+    const toldMs = Math.round(this.periodMs);
+    const beforeMs = welcomed ? toldMs : (this.#told.get(nodeId)?.toldMs ?? toldMs);
+    if (this.#nodes.has(nodeId)) this.#told.set(nodeId, { toldMs, beforeMs });
+    return toldMs;
   }
 
   /**
-   * A node that an earlier leader knew: it gets longer, to find this one. What it has had of that under leaders before
+   * Nodes that an earlier leader knew: they get longer, to find this one. What they have had of that under leaders before
    * this one is taken off, but for the time that any node has: where leaders follow each other quickly, one that is dead
    * is found all the same.
    */
-  expect(nodeId: string, nowMs: number, hadMs = 0): void {
-    const leftMs = Math.max(this.graceMs, this.periodMs * this.#config.unknownAfterPeriods - hadMs);
+  expect(nodes: readonly ExpectedNode[], nowMs: number): void {
+    // The period grows with their number: with that of all, or the first would get less time than the last.
+    for (const { nodeId } of nodes) this.#nodes.set(nodeId, { deadlineMs: Infinity, heardMs: nowMs, expected: true });
+    const { downAfterPeriods, unknownAfterPeriods } = this.#config;
+    const periodMs = this.#longestPeriodMs(nowMs);
+    const graceMs = periodMs * downAfterPeriods;
     // A leader that does not know yet that it is none any more may still be answering the node.
-    this.#nodes.set(nodeId, { deadlineMs: nowMs + leftMs, heardMs: nowMs + this.graceMs, expected: true });
+    const heardMs = nowMs + graceMs;
+    for (const { nodeId, hadMs } of nodes) {
+      const leftMs = Math.max(graceMs, periodMs * unknownAfterPeriods - hadMs);
+      this.#nodes.set(nodeId, { deadlineMs: nowMs + leftMs, heardMs, expected: true });
+    }
   }
 
   /** A node that has taken its leave, that long ago: so long it may be ending its tasks. */
@@ -70,10 +111,12 @@ export class NodeTracker {
 
   clear(): void {
     this.#nodes.clear();
+    this.#told.clear();
   }
 
   forget(nodeId: string): void {
     this.#nodes.delete(nodeId);
+    this.#told.delete(nodeId);
   }
 
   /**
@@ -82,12 +125,13 @@ export class NodeTracker {
    */
   expire(nowMs: number, heardElsewhere: HeardElsewhere = () => undefined): readonly ExpiredNode[] {
     const expired: ExpiredNode[] = [];
+    const graceMs = this.#longestPeriodMs(nowMs) * this.#config.downAfterPeriods;
     for (const [nodeId, { deadlineMs, heardMs: heardHereMs, expected }] of this.#nodes) {
       const heardMs = expected ? heardElsewhere(nodeId) : undefined;
-      if (deadlineMs <= nowMs || (heardMs !== undefined && heardMs + this.graceMs <= nowMs))
+      if (deadlineMs <= nowMs || (heardMs !== undefined && heardMs + graceMs <= nowMs))
         expired.push({ nodeId, silentMs: Math.max(0, Math.floor(nowMs - heardHereMs)) });
     }
-    for (const { nodeId } of expired) this.#nodes.delete(nodeId);
+    for (const { nodeId } of expired) this.forget(nodeId);
     return expired;
   }
 
@@ -97,5 +141,14 @@ export class NodeTracker {
       node.deadlineMs += heldUpMs;
       node.heardMs += heldUpMs;
     }
+  }
+
+  #formerPeriodMs(nowMs: number): number {
+    return nowMs < this.#formerPeriod.untilMs ? this.#formerPeriod.periodMs : 0;
+  }
+
+  /** What a node that this leader has not told anything may be going by. */
+  #longestPeriodMs(nowMs: number): number {
+    return Math.max(this.periodMs, this.#formerPeriodMs(nowMs));
   }
 }

@@ -9,7 +9,7 @@ import { type Node, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import type { ChangeWriter, NodeEdit } from './change-writer.ts';
 import type { DispatcherConfig } from './config.ts';
-import { type HeardElsewhere, NodeTracker } from './node-tracker.ts';
+import { type ExpectedNode, type HeardElsewhere, NodeTracker } from './node-tracker.ts';
 import { isSilent, Silences } from './silences.ts';
 
 export interface NodeWatchOptions {
@@ -46,15 +46,17 @@ export class NodeWatch {
     this.#tracker.clear();
     this.#silences.clear();
     this.adoptConfig(view);
+    const expected: ExpectedNode[] = [];
     for (const node of view.all('node')) {
       this.#silences.set(node, now);
       const state = node.status?.state;
       if (state === NodeState.DISCONNECTED) this.#tracker.leaving(node.id, now, this.#sinceMs(node));
-      if (state === NodeState.UNKNOWN) this.#tracker.expect(node.id, now, this.#sinceMs(node));
+      if (state === NodeState.UNKNOWN) expected.push({ nodeId: node.id, hadMs: this.#sinceMs(node) });
       if (state !== NodeState.READY) continue;
-      this.#tracker.expect(node.id, now);
+      expected.push({ nodeId: node.id, hadMs: 0 });
       this.#setState(node.id, NodeState.UNKNOWN, 'the swarm has a new leader, which has not heard of the node yet');
     }
+    this.#tracker.expect(expected, now);
     this.#lastCheckMs = now;
     this.#armExpiry();
   }
@@ -64,13 +66,15 @@ export class NodeWatch {
     this.#expiry = undefined;
   }
 
+  /** Also while another manager leads: the next leader has to know what nodes may still be going by. */
   adoptConfig(view: StoreView): void {
-    this.#tracker.setPeriod(view.cluster()?.spec?.dispatcher?.heartbeatPeriodMs);
+    const periodMs = view.cluster()?.spec?.dispatcher?.heartbeatPeriodMs;
+    this.#tracker.setPeriod(periodMs, this.#options.clock.monotonic());
   }
 
-  /** The period that agents are told. */
-  get periodMs(): number {
-    return this.#tracker.periodMs;
+  /** How often the node is told to be heard of, in milliseconds; with its welcome, or in an answer. */
+  tellPeriod(nodeId: string, where: 'welcome' | 'answer'): number {
+    return this.#tracker.tell(nodeId, where === 'welcome');
   }
 
   /** A sign of life. */

@@ -70,4 +70,28 @@ describe('agent: heartbeats', () => {
     clock.advance(60_000);
     assert.ok(sent.length - before <= 3);
   });
+
+  it('come sooner at once when the manager wants them more often', () => {
+    heart.helloSent();
+    heart.begin(30_000);
+    clock.advance(200);
+    heart.answered(1000);
+    clock.advance(900);
+    assert.equal(sent.length, 2, 'within a period of the last one');
+    clock.advance(5000);
+    assert.ok(sent.length >= 7);
+    heart.answered(10);
+    const before = sent.length;
+    clock.advance(1);
+    assert.ok(sent.length > before, 'at once when it is overdue by the new period');
+  });
+
+  it('do not begin again by an answer that comes when the session is over', () => {
+    heart.helloSent();
+    heart.begin(30_000);
+    heart.stop();
+    heart.answered(1000);
+    clock.advance(60_000);
+    assert.equal(sent.length, 1);
+  });
 });
