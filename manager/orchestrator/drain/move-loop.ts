@@ -3,7 +3,7 @@
  * placed (`service rebalance`). It alone does, so that both together take no more of a service at a time than its updates
  * would. The orchestrator replaces what is told to leave; where to is decided then.
  */
-import type { Node, Task } from '#gen/swarm/v1/objects.ts';
+import type { Cluster, Node, Task } from '#gen/swarm/v1/objects.ts';
 import type { ChangeGroup, EventOf, Loop, Plan, StoreEvent, StoreView } from '#manager/store/index.ts';
 import type { OrchestratorConfig } from '../config.ts';
 import { isAssigned, isDrained, isHealthy, isWanted, updateTask } from '../task-facts.ts';
@@ -23,6 +23,8 @@ export class MoveLoop implements Loop {
   /** Those in which something may have changed. Invariant: every one of them is in `drains`. */
   readonly #dirtyNodes = new Set<string>();
   #featureLevel = 0;
+  /** For how long the swarm waits for nodes that are lost. */
+  #replaceAfterMs: number | undefined;
 
   constructor(config: OrchestratorConfig) {
     this.#config = config;
@@ -34,6 +36,7 @@ export class MoveLoop implements Loop {
     this.#drains.clear();
     this.#dirtyNodes.clear();
     this.#featureLevel = view.cluster()?.featureLevel ?? 0;
+    this.#replaceAfterMs = view.cluster()?.spec?.dispatcher?.replaceAfterMs;
     for (const node of view.all('node')) this.#setNode(node);
     for (const task of view.all('task')) this.#setTask(task);
   }
@@ -41,9 +44,7 @@ export class MoveLoop implements Loop {
   observe(event: StoreEvent): void {
     switch (event.table) {
       case 'cluster':
-        if (event.kind === 'remove' || event.object.featureLevel === this.#featureLevel) return;
-        this.#featureLevel = event.object.featureLevel;
-        this.#lookAtAllNodes();
+        this.#clusterChanged(event.object);
         return;
       case 'node':
         this.#nodeChanged(event);
@@ -82,6 +83,14 @@ export class MoveLoop implements Loop {
       if (changes.length === before) this.#dirtyServices.delete(serviceId);
     }
     return { changes, wakeAtMs: undefined };
+  }
+
+  #clusterChanged({ featureLevel, spec }: Cluster): void {
+    const replaceAfterMs = spec?.dispatcher?.replaceAfterMs;
+    if (featureLevel === this.#featureLevel && replaceAfterMs === this.#replaceAfterMs) return;
+    this.#featureLevel = featureLevel;
+    this.#replaceAfterMs = replaceAfterMs;
+    this.#lookAtAllNodes();
   }
 
   #nodeChanged(event: EventOf<'node'>): void {

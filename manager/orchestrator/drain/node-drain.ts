@@ -3,11 +3,13 @@
  * the store alone: whoever leads goes on where the last one was.
  *
  * Tasks of replicated services leave in pace; tasks of jobs run to their end; those of global services, which others may
- * rely on and which have nowhere else to be, stop when all others have left. Containers of `swarm run` stay.
+ * rely on and which have nowhere else to be, stop when all others have left. Containers of `swarm run` stay. On a node that
+ * is lost the same holds for what is wanted there still; what a job has there is given up as soon as nobody waits for it.
  */
 import { DrainStatus, type Node, type Service, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import type { ChangeGroup, StoreView } from '#manager/store/index.ts';
 import { isJob } from '../jobs/job-settings.ts';
+import { isGivenUp, ViewedLoss } from '../node-loss.ts';
 import { hasEnded, isAssigned, isHealthy, isLost, isWanted, stateOf, updateTask } from '../task-facts.ts';
 import { DRAIN_REASON } from './drain-rules.ts';
 import { isUpdating, type MoveRoom } from './move-room.ts';
@@ -36,6 +38,7 @@ interface Candidate {
 export class NodeDrain {
   readonly #node: Node;
   readonly #view: StoreView;
+  readonly #loss: ViewedLoss;
   readonly #room: MoveRoom;
   /** Tasks on their way at once. */
   readonly #parallelism: number;
@@ -53,6 +56,7 @@ export class NodeDrain {
   constructor(node: Node, view: StoreView, room: MoveRoom, parallelism: number) {
     this.#node = node;
     this.#view = view;
+    this.#loss = new ViewedLoss(view);
     this.#room = room;
     this.#parallelism = parallelism;
   }
@@ -63,8 +67,9 @@ export class NodeDrain {
       if (task.oneOff === undefined && isAssigned(task)) this.#sort(task);
     }
     // At once: each goes by itself, and nothing is told to.
-    if (this.#parallelism !== Number.POSITIVE_INFINITY && !isLost(this.#node)) {
-      this.#moveOn();
+    if (this.#parallelism !== Number.POSITIVE_INFINITY) {
+      // Where the node is lost, others take the place of its tasks as soon as nobody waits for them.
+      if (!isLost(this.#node)) this.#moveOn();
       if (this.#leftBeforeGlobals === 0) for (const task of this.#globals) this.#tell(task, false);
     }
     const before = this.#node.drain;
@@ -93,8 +98,14 @@ export class NodeDrain {
   /** What has begun its work ends it; the rest begins elsewhere. */
   #sortJob(task: Task, service: Service, isThere: boolean): void {
     if (!isThere || !isWanted(task)) return;
-    if (stateOf(task) === TaskState.RUNNING) this.#wait('job', task, service, 'a job, which runs to its end');
+    if (stateOf(task) === TaskState.RUNNING && !this.#isMissed(task))
+      this.#wait('job', task, service, 'a job, which runs to its end');
     else if (task.evictReason === '') this.#tell(task, false);
+  }
+
+  /** Bound to the node, so that nothing takes its place, and nobody waits for the node any longer. */
+  #isMissed(task: Task): boolean {
+    return task.slot === 0 && isLost(this.#node) && isGivenUp(task, this.#loss);
   }
 
   #sortMove(task: Task, service: Service): void {

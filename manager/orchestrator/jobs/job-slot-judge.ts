@@ -73,8 +73,7 @@ export class JobSlotJudge {
     const node = newest.nodeId === '' ? undefined : this.#help.nodeOf(newest.nodeId);
     if (facts.hasEnded(newest)) return this.#ended(newest, node);
     if (newest.nodeId !== '' && facts.isLost(node)) return this.#lost(newest, node);
-    const hasToLeave = newest.evictReason !== '' || (node !== undefined && this.#help.leavesAtOnce(node));
-    if (hasToLeave) return this.#leaving(newest);
+    if (this.#hasToLeave(newest, node)) return this.#leaving(newest, 'active');
     if (!facts.isWanted(newest)) return still('active'); // its end is waited for
     return this.#standing(newest);
   }
@@ -117,15 +116,19 @@ export class JobSlotJudge {
       return isGivenUp(task, this.#help)
         ? this.#replaceUncounted(task, node?.status?.message || 'its node is gone')
         : still('active');
-    // There is nowhere else to go: what is there is looked at when the node comes back.
-    if (node !== undefined) return still('absent');
+    // There is nowhere else to go: what is there is looked at when the node comes back, unless it has to leave.
+    if (node !== undefined) return this.#hasToLeave(task, node) ? this.#leaving(task, 'absent') : still('absent');
     return { ...still('absent'), changes: facts.clearSlot(this.#tasks, (one) => mayStillRun(one, this.#help)) };
   }
 
+  #hasToLeave(task: Task, node: Node | undefined): boolean {
+    return task.evictReason !== '' || (node !== undefined && this.#help.leavesAtOnce(node));
+  }
+
   /** The node is to be left: the task is stopped, and its end decides how the slot goes on. */
-  #leaving(task: Task): JobSlotJudgement {
+  #leaving(task: Task, outcome: SlotOutcome): JobSlotJudgement {
     const change = facts.retire(task);
-    return { outcome: 'active', changes: change === undefined ? [] : [change], wakeAtMs: undefined };
+    return { outcome, changes: change === undefined ? [] : [change], wakeAtMs: undefined };
   }
 
   #replaceUncounted(task: Task, reason: string): JobSlotJudgement {

@@ -1,6 +1,6 @@
 /** A swarm whose nodes are drained in pace, for tests of that. */
 import { type Node, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
-import { DrainSpec, NodeAvailability, NodeSpec } from '#gen/swarm/v1/specs.ts';
+import { DrainSpec, NodeAvailability, NodeSpec, type ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import { IDENTITY_LEVEL } from '#manager/scheduler/index.ts';
 import { LoopCluster, type LoopClusterOptions } from '#test/manager/loops/loop-cluster.ts';
 import {
@@ -21,6 +21,12 @@ export class DrainCluster extends LoopCluster {
 
   declare(name: string, options: SpecOptions): void {
     const declared = spec({ name, ...options });
+    this.create('service', service(name, declared));
+    this.create('revision', revision(name, 1, declared));
+  }
+
+  declareJob(name: string, mode: ServiceSpec['mode']): void {
+    const declared = { ...spec({ name }), mode };
     this.create('service', service(name, declared));
     this.create('revision', revision(name, 1, declared));
   }

@@ -1,19 +1,21 @@
 /**
  * Goal: however nodes are drained, paused and taken back, whoever leads and whoever writes in between: no service has
  * fewer healthy tasks than its updates would leave it, no node has more on their way than its drain says, and in the end
- * every drained node is empty, or says what keeps its tasks. Method: random histories in which nothing else goes wrong,
- * over all loops with agents that work at different speeds.
+ * every drained node is empty, or says what keeps its tasks. Method: random histories in which nothing else goes wrong
+ * (in those with lost nodes the end alone is looked at), over all loops with agents that work at different speeds.
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { randomInt, SeededRandom } from '#common/random.ts';
-import { TaskState } from '#gen/swarm/v1/objects.ts';
-import { UpdateConfig, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import { NodeState, TaskState } from '#gen/swarm/v1/objects.ts';
+import { GlobalJobMode, UpdateConfig, UpdateOrder } from '#gen/swarm/v1/specs.ts';
 import { DrainCluster } from './drain-cluster.ts';
 
 const NODES = ['n1', 'n2', 'n3', 'n4'] as const;
 /** Tasks of it may go at once, by node. */
 const PARALLELISM: Readonly<Record<string, number>> = { n1: 1, n2: 1, n3: 2, n4: 3 };
+/** How long a job is at work. */
+const SCANNED = { afterMs: 200_000, state: TaskState.COMPLETE };
 
 interface Declared {
   readonly replicas: number;
@@ -22,7 +24,7 @@ interface Declared {
 }
 
 type Step =
-  | { readonly kind: 'drain' | 'activate'; readonly node: (typeof NODES)[number] }
+  | { readonly kind: 'drain' | 'activate' | 'lose' | 'return'; readonly node: (typeof NODES)[number] }
   | { readonly kind: 'agents'; readonly fast: number }
   | { readonly kind: 'change-leader' | 'pass' | 'interfere' };
 
@@ -38,6 +40,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('change-leader', 'pass', 'interfere') }) },
 );
 
+const faultyStep: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: step },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('lose', 'return'), node: fc.constantFrom(...NODES) }) },
+);
+
 class History {
   readonly cluster: DrainCluster;
   readonly #services: readonly Declared[];
@@ -45,7 +52,7 @@ class History {
   #interferes = false;
 
   constructor(services: readonly Declared[], seed: number) {
-    this.cluster = new DrainCluster(4, { seed });
+    this.cluster = new DrainCluster(4, { seed, fate: ({ serviceId }) => (serviceId === 'scan' ? SCANNED : undefined) });
     this.#services = services;
     this.#random = new SeededRandom(seed);
     for (const [index, { replicas, order, parallelism }] of services.entries())
@@ -55,6 +62,18 @@ class History {
   }
 
   do(one: Step, isLimited = true): void {
+    this.#take(one);
+    this.cluster.settle();
+    this.check(isLimited);
+  }
+
+  /** While nodes are lost services have fewer tasks than any update would leave them. */
+  doFaulty(one: Step): void {
+    this.#take(one);
+    this.cluster.settle();
+  }
+
+  #take(one: Step): void {
     switch (one.kind) {
       case 'drain':
         this.cluster.drain(one.node, PARALLELISM[one.node]);
@@ -74,9 +93,13 @@ class History {
       case 'pass':
         this.cluster.nowMs += 1000;
         break;
+      case 'lose':
+        this.cluster.setNodeState(one.node, NodeState.DOWN);
+        break;
+      case 'return':
+        this.cluster.setNodeState(one.node, NodeState.READY);
+        break;
     }
-    this.cluster.settle();
-    this.check(isLimited);
   }
 
   check(isLimited = true): void {
@@ -129,6 +152,36 @@ describe('orchestrator: histories of drains', function () {
         history.finish();
         for (const { id, drain } of history.cluster.store.all('node'))
           if (drain !== undefined) assert.deepEqual([history.cluster.on(id), drain.left, drain.message], [0, 0, '']);
+      }),
+      { numRuns, endOnFailure: false },
+    );
+  });
+
+  it('nodes that are lost on the way and come back: every drain ends, with global services and jobs, too', () => {
+    fc.assert(
+      fc.property(services, fc.array(faultyStep, { maxLength: 60, size: 'max' }), fc.nat(), (made, steps, seed) => {
+        const history = new History(made, seed);
+        const { cluster } = history;
+        cluster.declare('agent', { global: true });
+        cluster.declareJob('scan', { kind: 'globalJob', value: GlobalJobMode.create() });
+        cluster.run(1000);
+        for (const one of steps) if (!('node' in one) || one.node !== 'n1') history.doFaulty(one);
+        cluster.interfere = undefined;
+        cluster.run(600_000);
+        const ended = (): void => {
+          for (const { id, drain, status } of cluster.store.all('node'))
+            if (drain !== undefined) {
+              assert.deepEqual([drain.left, drain.message], [0, ''], id);
+              if (status?.state === NodeState.READY) assert.equal(cluster.on(id), 0, id);
+            }
+        };
+        ended();
+        for (const id of NODES) cluster.setNodeState(id, NodeState.READY);
+        cluster.run(600_000);
+        ended();
+        for (const [index, { replicas }] of made.entries()) assert.equal(cluster.healthySlots(`s${index}`), replicas);
+        const active = [...cluster.store.all('node')].filter(({ drain }) => drain === undefined);
+        assert.equal(cluster.running('agent').length, active.length);
       }),
       { numRuns, endOnFailure: false },
     );

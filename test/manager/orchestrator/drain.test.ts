@@ -5,7 +5,10 @@
 import assert from 'node:assert/strict';
 import { NodeState, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import {
+  ClusterSpec,
+  DispatcherConfig,
   EndpointSpec,
+  GlobalJobMode,
   NetworkAttachmentSpec,
   ReplicatedJobMode,
   RestartCondition,
@@ -14,10 +17,12 @@ import {
   UpdateOrder,
 } from '#gen/swarm/v1/specs.ts';
 import { DEFAULT_ORCHESTRATOR_CONFIG } from '#manager/orchestrator/index.ts';
-import { hostPort, node, pendingTask, revision, service, spec } from '#test/manager/loops/objects.ts';
+import { hostPort, node, pendingTask, revision, spec } from '#test/manager/loops/objects.ts';
 import { DrainCluster } from './drain-cluster.ts';
 
 const STOP_FIRST = UpdateConfig.create({ order: UpdateOrder.STOP_FIRST });
+/** Of a job that is at work for an hour. */
+const LATE = { afterMs: 3_600_000, state: TaskState.COMPLETE };
 const START_FIRST = UpdateConfig.create({ order: UpdateOrder.START_FIRST });
 
 /** Loops and agents step by step, with a look after each, until nothing moves. */
@@ -224,13 +229,8 @@ describe('orchestrator: drains', () => {
   it('jobs run to their end; their tasks that have not begun begin elsewhere; with parallelism 0 they stop', () => {
     const job = (): DrainCluster => {
       const cluster = new DrainCluster(2, { fate: () => ({ afterMs: 60_000, state: TaskState.COMPLETE }) });
-      const mode = {
-        kind: 'replicatedJob',
-        value: ReplicatedJobMode.create({ totalCompletions: 4, maxConcurrent: 4 }),
-      } as const;
-      const declared = { ...spec({ name: 'backup' }), mode };
-      cluster.create('service', service('backup', declared));
-      cluster.create('revision', revision('backup', 1, declared));
+      const value = ReplicatedJobMode.create({ totalCompletions: 4, maxConcurrent: 4 });
+      cluster.declareJob('backup', { kind: 'replicatedJob', value });
       for (let round = 0; round < 12; round++) {
         cluster.settle();
         cluster.stepAgents();
@@ -296,6 +296,53 @@ describe('orchestrator: drains', () => {
     cluster.setNodeState('n1', NodeState.DOWN);
     cluster.run(60_000);
     assert.equal(cluster.healthySlots('web'), 6);
+    assert.equal(cluster.node('n1').drain?.left, 0);
+  });
+
+  it('a node that is dead, or dies on the way, ends its drain with tasks of global services and jobs, too', () => {
+    for (const parallelism of [undefined, 0])
+      for (const order of ['drained, then lost', 'lost, then drained'] as const) {
+        const cluster = new DrainCluster(3, { fate: ({ serviceId }) => (serviceId === 'scan' ? LATE : undefined) });
+        cluster.declare('web', { replicas: 6, update: STOP_FIRST });
+        cluster.declare('agent', { global: true });
+        cluster.declareJob('scan', { kind: 'globalJob', value: GlobalJobMode.create() });
+        cluster.run(10_000);
+        assert.equal(cluster.on('n1'), 4);
+        const steps = [() => cluster.drain('n1', parallelism), () => cluster.setNodeState('n1', NodeState.DOWN)];
+        for (const step of order === 'drained, then lost' ? steps : steps.toReversed()) {
+          step();
+          cluster.settle();
+        }
+        cluster.run(60_000);
+        const { drain } = cluster.node('n1');
+        assert.deepEqual([drain?.left, drain?.message, (drain?.completedAtMs ?? 0) > 0], [0, '', true], order);
+        assert.equal(cluster.healthySlots('web'), 6);
+        cluster.setNodeState('n1', NodeState.READY);
+        cluster.run(60_000);
+        assert.equal(cluster.on('n1'), 0, 'what was left behind is stopped when the node is back');
+        assert.equal(cluster.running('agent').length, 2);
+      }
+  });
+
+  it('a job of a drained node that is waited for runs on when the node is back in time', () => {
+    const cluster = new DrainCluster(2, { fate: () => LATE });
+    const dispatcher = DispatcherConfig.create({ replaceAfterMs: 30_000 });
+    cluster.edit('cluster', 'cluster', { spec: ClusterSpec.create({ dispatcher }) });
+    cluster.declareJob('scan', { kind: 'globalJob', value: GlobalJobMode.create() });
+    cluster.run(10_000);
+    cluster.drain('n1');
+    cluster.setNodeState('n1', NodeState.DOWN);
+    cluster.run(10_000);
+    assert.equal(cluster.node('n1').drain?.left, 1);
+    cluster.setNodeState('n1', NodeState.READY);
+    cluster.run(10_000);
+    assert.equal(cluster.running('scan').filter(({ nodeId }) => nodeId === 'n1').length, 1);
+    // Nobody waits any longer.
+    cluster.setNodeState('n1', NodeState.DOWN);
+    cluster.run(10_000);
+    assert.equal(cluster.node('n1').drain?.left, 1);
+    cluster.edit('cluster', 'cluster', { spec: ClusterSpec.create() });
+    cluster.run(10_000);
     assert.equal(cluster.node('n1').drain?.left, 0);
   });
 
