@@ -80,13 +80,24 @@ export class IdentityStore {
   readonly keys: KeyLocking;
   readonly #stateDirectory: string;
   readonly #readFacts: () => Promise<MachineFacts>;
+  readonly #write: typeof writeFileAtomic;
   /** One change of `state.json` at a time: each writes the whole file. */
   #stateTurn: Promise<unknown> = Promise.resolve();
 
-  constructor(stateDirectory: string, readFacts: () => Promise<MachineFacts> = readMachineFacts) {
+  constructor(
+    stateDirectory: string,
+    readFacts: () => Promise<MachineFacts> = readMachineFacts,
+    write = writeFileAtomic,
+  ) {
     this.#stateDirectory = stateDirectory;
     this.#readFacts = readFacts;
-    this.keys = new KeyLocking(this.#directory, stateDirectory);
+    this.#write = write;
+    this.keys = new KeyLocking({
+      directory: this.#directory,
+      stateDirectory,
+      write,
+      finishRenewal: () => this.#finishRenewal(),
+    });
   }
 
   get #directory(): string {
@@ -112,8 +123,7 @@ export class IdentityStore {
     const directory = await statOf(this.#directory);
     if (directory === undefined) return undefined;
     checkPrivate(this.#directory, directory, '0700');
-    await this.#finishRenewal();
-    await this.keys.finish();
+    await this.keys.settle();
     const keyPath = join(this.#directory, FILES.key);
     const keyStat = await statOf(keyPath);
     if (keyStat !== undefined) checkPrivate(keyPath, keyStat, '0600');
@@ -182,11 +192,12 @@ export class IdentityStore {
     /** Roots to be trusted from now on; undefined: those that are. */
     readonly rootsPem?: string | undefined;
   }): Promise<void> {
+    await this.keys.settle();
     const path = join(this.#directory, FILES.renewal);
     const { certificatePem: certificate, rootsPem: roots } = renewed;
     const key = await this.keys.encodeRenewed(renewed.privateKey, certificate);
-    await writeFileAtomic(path, encodeRenewal({ key, certificate, roots }), 0o600);
-    await this.#finishRenewal();
+    await this.#write(path, encodeRenewal({ key, certificate, roots }), 0o600);
+    await this.keys.settle();
   }
 
   /**
@@ -194,13 +205,13 @@ export class IdentityStore {
    * @throws SwarmError `bad-certificate`, `wrong-cluster` or `expired` for a set that does not vouch for this node itself
    */
   async replaceRoots(pem: Uint8Array | string, nowMs: number): Promise<boolean> {
-    await this.#finishRenewal();
+    await this.keys.settle();
     const path = join(this.#directory, FILES.root);
     const certificatePath = join(this.#directory, FILES.certificate);
     const chain = parseCertificates(await this.#read(FILES.certificate), certificatePath);
     const accepted = acceptRoots(pem, chain, nowMs);
     if (sameRoots(accepted.roots, parseCertificates(await this.#read(FILES.root), path))) return false;
-    await writeFileAtomic(path, accepted.pem, 0o644);
+    await this.#write(path, accepted.pem, 0o644);
     return true;
   }
 
@@ -285,9 +296,9 @@ export class IdentityStore {
     const path = join(this.#directory, FILES.renewal);
     if ((await statOf(path)) === undefined) return;
     const { key, certificate, roots } = decodeRenewal(await this.#read(FILES.renewal), path);
-    if (roots !== undefined) await writeFileAtomic(join(this.#directory, FILES.root), roots, 0o644);
-    await writeFileAtomic(join(this.#directory, FILES.key), key, 0o600);
-    await writeFileAtomic(join(this.#directory, FILES.certificate), certificate, 0o644);
+    if (roots !== undefined) await this.#write(join(this.#directory, FILES.root), roots, 0o644);
+    await this.#write(join(this.#directory, FILES.key), key, 0o600);
+    await this.#write(join(this.#directory, FILES.certificate), certificate, 0o644);
     await rm(path, { force: true });
     await syncDirectory(this.#directory);
   }

@@ -139,6 +139,7 @@ export class KeyLocker {
   /** One look; whether nothing is left to be done. */
   async #pass(): Promise<boolean> {
     const { keys, log, renew, logger } = this.#options;
+    if (!keys.isSettled) await this.#write(() => keys.settle());
     if (!this.#isAsWanted()) await this.#write(() => this.#relock());
     this.#tell();
     if (keys.former > 0) {
@@ -156,7 +157,9 @@ export class KeyLocker {
     const before = keys.dataKeys;
     const after = lock !== undefined && keys.former < config.formerKeys ? withNewKey(before) : before;
     if (!(await keys.relock(lock, after))) return;
+    // Durable by now, so the log may use them, and has to: what comes next drops keys that it does not name.
     if (after !== before) log.rekey(after);
+    await keys.settle();
     if (lock === undefined) logger.warn('the keys of this manager are in the clear: it is not locked any more');
     else logger.info('the keys of this manager are encrypted by the unlock key', { version: lock.version });
   }

@@ -22,9 +22,9 @@ export class ManagerKeys {
     this.#path = path;
   }
 
-  /** Whether both are encrypted by this unlock key, or in the clear where it is undefined. */
+  /** Whether both files are encrypted by this unlock key, or in the clear where it is undefined. */
   isLockedBy(lock: KeyLock | undefined): boolean {
-    return sameLock(this.#locking.current, lock) && this.#dataLockVersion === lock?.version;
+    return this.isSettled && sameLock(this.#locking.current, lock) && this.#dataLockVersion === lock?.version;
   }
 
   /** Whether anything is encrypted. */
@@ -45,6 +45,7 @@ export class ManagerKeys {
 
   /** The keys of a log that is there. @throws SwarmError `corrupt-state`, `locked`, `wrong-key` */
   async load(): Promise<DataKeys> {
+    await this.#locking.settle();
     const { keys, lockVersion } = await loadDataKeys(this.#path, this.#locking.current?.key).catch(
       (thrown: unknown) => {
         throw this.#ofAnotherTime(SwarmError.from(thrown));
@@ -57,6 +58,7 @@ export class ManagerKeys {
 
   /** The keys of a log that begins. */
   async create(): Promise<DataKeys> {
+    await this.#locking.settle();
     const lock = this.#locking.current;
     const keys = await createDataKey(this.#path, lock);
     this.#dataLockVersion = lock?.version;
@@ -64,7 +66,10 @@ export class ManagerKeys {
     return keys;
   }
 
-  /** Writes both under the lock, or in the clear. False, with nothing done, where this node is no manager any more. */
+  /**
+   * Decides that both are under the lock, or in the clear: from then on they are the keys, and the log has to be given
+   * them, whether or not `settle` succeeds. False, with nothing done, where this node is no manager any more.
+   */
   async relock(lock: KeyLock | undefined, keys: DataKeys): Promise<boolean> {
     if (!(await this.#locking.relock(lock, encodeDataKeys(keys, lock)))) return false;
     this.#dataLockVersion = lock?.version;
@@ -72,8 +77,19 @@ export class ManagerKeys {
     return true;
   }
 
+  /** Whether both files are in their places. */
+  get isSettled(): boolean {
+    return this.#locking.isSettled;
+  }
+
+  /** Puts both files in their places. */
+  settle(): Promise<void> {
+    return this.#locking.settle();
+  }
+
   /** No file of the log needs a key of before any more. */
   async dropFormer(): Promise<void> {
+    await this.#locking.settle();
     const { current } = this.dataKeys;
     await writeFileAtomic(this.#path, encodeDataKeys({ current }, this.#locking.current), 0o600);
     this.#dataKeys = { current };

@@ -1,7 +1,8 @@
 /**
  * Goal: the two key files of a manager always need the same unlock key, the one of before or the one of after, wherever the
- * power goes. Method: every state that a crash can leave is made by hand; and a real process that does nothing but change
- * the lock is killed at random moments.
+ * power goes, and a process that lives on after its disk failed knows which one. Method: every state that a crash can leave
+ * is made by hand; each write fails once, having been done or not; and a real process that does nothing but change the
+ * lock is killed at random moments.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -15,9 +16,12 @@ import { IdentityStore } from '#agent/identity/index.ts';
 import { decodeKeyFile, keyFileFacts } from '#certs/key-file.ts';
 import type { KeyLock } from '#certs/key-lock.ts';
 import { createUnlockKey } from '#certs/unlock-key.ts';
+import { SwarmError } from '#common/errors.ts';
+import { writeFileAtomic } from '#common/system/atomic-file.ts';
 import { type TestNode, testAuthority, testNode } from '#test/certs/fixtures.ts';
 
 const ONE: KeyLock = { key: createUnlockKey(), version: 1 };
+const FULL = new SwarmError({ code: 'exhausted', reason: 'disk-full', message: 'no space left on the disk' });
 const TWO: KeyLock = { key: createUnlockKey(), version: 2 };
 
 describe('keys of a manager on disk', function () {
@@ -28,15 +32,18 @@ describe('keys of a manager on disk', function () {
   const at = (...names: string[]): string => join(directory, ...names);
   const open = (): IdentityStore => new IdentityStore(directory);
 
-  beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'starling-locking-'));
-    await open().install({
+  const installed = (): Promise<void> =>
+    open().install({
       privateKey: createPrivateKey(manager.privateKeyPem),
       certificatePem: manager.certificatePem,
       rootPem: manager.rootsPem,
       managers: [],
       addresses: { listen: '', advertise: '', dataPath: '' },
     });
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'starling-locking-'));
+    await installed();
   });
   afterEach(() => rm(directory, { recursive: true }));
 
@@ -45,6 +52,7 @@ describe('keys of a manager on disk', function () {
     if (keyFileFacts(await readFile(at('node', 'node.key')), 'node.key').lockVersion !== undefined)
       await store.keys.unlock(ONE.key);
     assert.equal(await store.keys.relock(lock, log), true);
+    await store.keys.settle();
   }
 
   it('are locked and unlocked, and stay what they are', async () => {
@@ -59,6 +67,7 @@ describe('keys of a manager on disk', function () {
     assert.deepEqual((await store.load(Date.now()))?.tls, plain?.tls);
     assert.equal(await store.keys.isExposed(), true);
     assert.equal(await store.keys.relock(undefined, 'log keys 2'), true);
+    await store.keys.settle();
     assert.deepEqual((await open().load(Date.now()))?.tls, plain?.tls);
     assert.equal(await open().keys.isExposed(), false);
     await assert.rejects(open().keys.unlock(ONE.key), { message: 'swarm is not locked' });
@@ -110,6 +119,81 @@ describe('keys of a manager on disk', function () {
     assert.equal((await store.load(Date.now()))?.identity.role, 'worker');
     assert.equal(await store.keys.relock(ONE, 'log'), false, 'nobody could unlock a worker');
     assert.ok((await open().load(Date.now())) !== undefined);
+  });
+
+  /** A store of which one write, counted from 1, fails: before it was done, or when it was and could not be synced. */
+  function failing(at: number, isDone: boolean): { readonly store: IdentityStore; readonly wasReached: () => boolean } {
+    let writes = 0;
+    const store = new IdentityStore(directory, undefined, async (path, data, mode) => {
+      const fails = ++writes === at;
+      if (!fails || isDone) await writeFileAtomic(path, data, mode);
+      if (fails) throw FULL;
+    });
+    return { store, wasReached: () => writes >= at };
+  }
+
+  const another = (): TestNode => testNode(authority, 'manager', { identity: manager.identity });
+  const renew = (store: IdentityStore, { privateKeyPem, certificatePem }: TestNode): Promise<void> =>
+    store.replaceCertificate({
+      privateKey: createPrivateKey(privateKeyPem),
+      certificatePem,
+      rootsPem: manager.rootsPem,
+    });
+
+  /** Another process opens both files with this lock, and the certificate is this one. */
+  async function opensWith(lock: KeyLock, log: string, certificatePem: string, step: string): Promise<void> {
+    const store = open();
+    await store.keys.unlock(lock.key);
+    assert.equal((await store.load(Date.now()))?.tls.certificatePem, certificatePem, step);
+    assert.equal(await readFile(at('raft.key'), 'utf8'), log, step);
+    assert.deepEqual(
+      (await readdir(at('node'))).filter((name) => name.startsWith('re')),
+      [],
+      step,
+    );
+  }
+
+  it('are known to a process that goes on after its disk failed in the middle of a change of the lock', async () => {
+    for (const isDone of [false, true])
+      for (let write = 1; write <= 3; write++) {
+        const step = `write ${write}, ${isDone ? 'done' : 'not done'}`;
+        await rm(directory, { recursive: true });
+        await installed();
+        await lockedBy(ONE, 'one');
+        const { store, wasReached } = failing(write, isDone);
+        await store.keys.unlock(ONE.key);
+        const changed = store.keys.relock(TWO, 'two').then(() => store.keys.settle());
+        await assert.rejects(changed, { reason: 'disk-full' }, step);
+        assert.ok(wasReached());
+        assert.equal(store.keys.isSettled, false, step);
+        const isDecided = write > 1 || isDone;
+        const renewed = another();
+        await renew(store, renewed);
+        assert.equal(store.keys.isSettled, true, step);
+        const lock = isDecided ? TWO : ONE;
+        assert.deepEqual(store.keys.current, lock, step);
+        assert.equal((await store.load(Date.now()))?.tls.certificatePem, renewed.certificatePem, step);
+        await opensWith(lock, isDecided ? 'two' : 'one', renewed.certificatePem, step);
+      }
+  });
+
+  it('change together after the disk failed in the middle of a renewal', async () => {
+    for (const isDone of [false, true])
+      for (let write = 1; write <= 4; write++) {
+        const step = `write ${write}, ${isDone ? 'done' : 'not done'}`;
+        await rm(directory, { recursive: true });
+        await installed();
+        await lockedBy(ONE, 'one');
+        const { store, wasReached } = failing(write, isDone);
+        await store.keys.unlock(ONE.key);
+        const renewed = another();
+        await assert.rejects(renew(store, renewed), { reason: 'disk-full' }, step);
+        assert.ok(wasReached());
+        assert.equal(await store.keys.relock(TWO, 'two'), true);
+        // The process ends here, before anything is in its place.
+        const isDecided = write > 1 || isDone;
+        await opensWith(TWO, 'two', (isDecided ? renewed : manager).certificatePem, step);
+      }
   });
 
   it('leave nothing behind that an interrupted write may have left', async () => {

@@ -10,5 +10,6 @@ setInterval(() => {}, 60_000);
 for (let count = 0; ; count++) {
   const lock = locks[count % locks.length];
   await store.keys.relock(lock, `log keys under version ${lock?.version}`);
+  await store.keys.settle();
   if (count === 1) process.stdout.write('running\n');
 }

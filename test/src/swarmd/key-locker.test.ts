@@ -13,6 +13,7 @@ import { createUnlockKey } from '#certs/unlock-key.ts';
 import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
+import { writeFileAtomic } from '#common/system/atomic-file.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { Cluster, UnlockKey } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, EncryptionConfig } from '#gen/swarm/v1/specs.ts';
@@ -39,13 +40,21 @@ describe('the locker of keys', function () {
   let inFiles: Set<string>;
   let current: DataKeys;
   let renewed = 0;
+  /** Writes of keys, and which of them fails; 0 for none. */
+  let writes = 0;
+  let failsAt = 0;
   /** Under way now: until they are through, nobody else may complete what they have begun. */
   let renewing = 0;
   let fails: 'nothing' | 'reseal' | 'renew' = 'nothing';
 
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'starling-locker-'));
-    store = new IdentityStore(directory);
+    failsAt = 0;
+    writes = 0;
+    store = new IdentityStore(directory, undefined, async (path, data, mode) => {
+      if (++writes === failsAt) throw FULL;
+      await writeFileAtomic(path, data, mode);
+    });
     await store.install({
       privateKey: createPrivateKey(manager.privateKeyPem),
       certificatePem: manager.certificatePem,
@@ -168,6 +177,22 @@ describe('the locker of keys', function () {
     listener();
     await quiet();
     assert.equal((await onDisk()).previous, undefined);
+  });
+
+  it('knows what it has decided when the disk fails at any step', async () => {
+    want(1);
+    await locker.settled(10_000);
+    await quiet();
+    for (let step = 1; step <= 3; step++) {
+      failsAt = writes + step;
+      want(1 + step);
+      await locker.settled(10_000);
+      assert.ok(writes > failsAt, `write ${step} was reached, and made up for`);
+      assert.ok(isLockedBy(1 + step));
+      await quiet();
+      assert.deepEqual((await onDisk()).current, current.current, 'the log writes with the key that is on the disk');
+      assert.ok(inFiles.has(keyName(current.current)));
+    }
   });
 
   it('asks for another certificate until there is one', async () => {
