@@ -173,14 +173,17 @@ export class MoveLoop implements Loop {
   }
 }
 
-/** The node takes tasks again, or keeps those it has: what was told to leave and has no new place stays. */
+/**
+ * The node takes tasks again, or keeps those it has: what was told to leave and has no new place stays. The status goes
+ * when no task has to be told any more: each write may be refused by itself, and the status is what has it repeated.
+ */
 function endOfDrain(node: Node, view: StoreView): readonly ChangeGroup[] {
   const changes: ChangeGroup[] = [];
   for (const task of view.tasksOfNode(node.id)) {
     if (task.evictReason !== DRAIN_REASON || !isWanted(task) || !isAssigned(task)) continue;
     changes.push([updateTask({ ...task, evictReason: '', evictGently: false })]);
   }
-  return [...changes, [{ kind: 'update', table: 'node', object: { ...node, drain: undefined } }]];
+  return changes.length > 0 ? changes : [[{ kind: 'update', table: 'node', object: { ...node, drain: undefined } }]];
 }
 
 /** A task that is on its way out needs no mark. */

@@ -183,6 +183,33 @@ describe('orchestrator: drains', () => {
     }
   });
 
+  it('an end of a drain whose write meets another one is repeated: nothing leaves a node that takes tasks', () => {
+    for (const update of [STOP_FIRST, START_FIRST]) {
+      const cluster = new DrainCluster(2);
+      cluster.declare('pinned', { replicas: 2, constraints: ['node.hostname == n1'], update });
+      cluster.run(10_000);
+      const before = cluster.running('pinned').map(({ id }) => id);
+      cluster.drain('n1');
+      cluster.run(10_000);
+      assert.ok(cluster.leaving('n1').length > 0);
+      // The health of a task is told while the leader writes.
+      cluster.interfere = () => {
+        for (const { id } of cluster.leaving('n1')) cluster.edit('task', id, {});
+        if (cluster.conflicts > 2) cluster.interfere = undefined;
+      };
+      cluster.activate('n1');
+      cluster.run(10_000);
+      assert.ok(cluster.conflicts > 2);
+      assert.deepEqual([cluster.leaving('n1').length, cluster.node('n1').drain], [0, undefined]);
+      cluster.create('node', node('n3', { hostname: 'n1' }));
+      cluster.run(60_000);
+      assert.deepEqual(
+        cluster.running('pinned').map(({ id }) => id),
+        before,
+      );
+    }
+  });
+
   it('global services stop last, others before; containers of swarm run stay', () => {
     const cluster = new DrainCluster(2);
     cluster.declare('agent', { global: true });
