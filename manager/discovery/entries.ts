@@ -80,9 +80,9 @@ export function isLive(task: Task): boolean {
 
 /**
  * Gone from the swarm, or silent for so long that its connections are best given up: whether its tasks run on, nobody
- * knows, and others take their place.
+ * knows, and others take their place. Unlike for the orchestrator's `isLost`, one that takes its leave is not yet.
  */
-export function isLost(node: Node | undefined): boolean {
+export function isDown(node: Node | undefined): boolean {
   return node === undefined || node.status?.state === NodeState.DOWN;
 }
 
@@ -94,7 +94,7 @@ export function isLeaving(node: Node | undefined): boolean {
 /** New connections may go to it. */
 function isServing(task: Task, node: Node | undefined): boolean {
   const mayServe = isLive(task) && task.status?.state === TaskState.RUNNING && isReady(task);
-  return mayServe && isWanted(task) && !isLost(node) && !isLeaving(node);
+  return mayServe && isWanted(task) && !isDown(node) && !isLeaving(node);
 }
 
 /** Its checks say that it may be used; without any it may as soon as it runs. */
@@ -123,7 +123,7 @@ export interface EndpointContext {
 
 /** Undefined where the node is lost: nothing leads there any more, and who is connected learns it at once. */
 export function endpointEntry(task: Task, { attachment, node, spec }: EndpointContext): NetworkEndpoint | undefined {
-  if (isLost(node)) return undefined;
+  if (isDown(node)) return undefined;
   return NetworkEndpoint.create({
     taskId: task.id,
     serviceId: task.serviceId,

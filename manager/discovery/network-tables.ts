@@ -7,9 +7,9 @@ import type { NetworkAttachment, Node, Task } from '#gen/swarm/v1/objects.ts';
 import type { StoreEvent, StoreView } from '#manager/store/index.ts';
 import {
   endpointEntry,
+  isDown,
   isLeaving,
   isLive,
-  isLost,
   isReady,
   networksOfService,
   peerOf,
@@ -266,7 +266,7 @@ function sameNode(old: Node, node: Node): boolean {
 
 /** What becomes of the endpoints on the node is the same. */
 function sameReach(old: Node, node: Node): boolean {
-  return isLost(old) === isLost(node) && isLeaving(old) === isLeaving(node);
+  return isDown(old) === isDown(node) && isLeaving(old) === isLeaving(node);
 }
 
 function endpointOf(task: Task, attachment: NetworkAttachment, view: StoreView): NetworkEndpoint | undefined {

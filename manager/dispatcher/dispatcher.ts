@@ -19,7 +19,8 @@ import {
 import type { NetworkCheck, NetworkCheckReport } from '#gen/swarm/v1/doctor.ts';
 import { type ManagerPeer, type Node, type NodeDescription } from '#gen/swarm/v1/objects.ts';
 import { nodeLifetimeMs } from '#manager/ca/index.ts';
-import { isLost, NetworkTables } from '#manager/discovery/index.ts';
+import { NetworkTables } from '#manager/discovery/index.ts';
+import { isLost } from '#manager/orchestrator/index.ts';
 import type { CommitEvents, StoreEvent, StoreView } from '#manager/store/index.ts';
 import { ChangeWriter, type DispatcherStore, type NodeEdit } from './change-writer.ts';
 import type { DispatcherConfig } from './config.ts';
@@ -230,7 +231,8 @@ export class Dispatcher {
         committed: () => this.#begins.push(session),
         failed: () => this.#notWritten(session),
       });
-    // What a lost host ran counts as running until its agent has said what became of it.
+    // What a lost host ran counts as running until its agent has said what became of it; also one that took its leave:
+    // its tasks end after that.
     if (isLost(node)) this.#returning.set(session, show);
     else show();
     const managers = ManagerList.create({ managers: this.#options.managers() });

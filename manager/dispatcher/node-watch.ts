@@ -6,11 +6,12 @@
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import type { Logger } from '#common/log.ts';
 import { type Node, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
+import { isLost } from '#manager/orchestrator/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import type { ChangeWriter, NodeEdit } from './change-writer.ts';
 import type { DispatcherConfig } from './config.ts';
 import { type ExpectedNode, type HeardElsewhere, NodeTracker } from './node-tracker.ts';
-import { isSilent, Silences } from './silences.ts';
+import { Silences } from './silences.ts';
 
 export interface NodeWatchOptions {
   readonly view: () => StoreView;
@@ -117,7 +118,7 @@ export class NodeWatch {
     const status = NodeStatus.create({ state, message, address, sinceMs });
     if (state !== NodeState.DOWN && state !== NodeState.DISCONNECTED) return status;
     if (!this.#writesSilence()) return status;
-    if (isSilent(node) && before !== undefined)
+    if (isLost(node) && before !== undefined)
       return { ...status, silentMs: Math.max(before.silentMs, silentMs), lastHeardMs: before.lastHeardMs };
     return { ...status, silentMs, lastHeardMs: now - silentMs };
   }
@@ -179,7 +180,7 @@ export class NodeWatch {
   /** What is not written is due again at the next look. */
   #silentFor(nodeId: string, silentMs: number): void {
     const edit: NodeEdit = (node) =>
-      node.status === undefined || !isSilent(node) ? undefined : { ...node, status: { ...node.status, silentMs } };
+      node.status === undefined || !isLost(node) ? undefined : { ...node, status: { ...node.status, silentMs } };
     this.#writer?.editNode(nodeId, edit, { failed: () => {} });
   }
 }

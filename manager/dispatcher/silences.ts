@@ -5,7 +5,7 @@
  * The next leader goes on from what is written: the time between, it leaves out.
  */
 import { type Node, NodeState, TaskState } from '#gen/swarm/v1/objects.ts';
-import { fenceMs, replacedAfterMs, ViewedLoss } from '#manager/orchestrator/index.ts';
+import { fenceMs, isLost, replacedAfterMs, ViewedLoss } from '#manager/orchestrator/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 
 interface Silence {
@@ -20,17 +20,12 @@ export interface DueSilence {
   readonly silentMs: number;
 }
 
-/** What a node's tasks are waited for after. */
-export function isSilent(node: Node): boolean {
-  return node.status?.state === NodeState.DOWN || node.status?.state === NodeState.DISCONNECTED;
-}
-
 export class Silences {
   readonly #nodes = new Map<string, Silence>();
 
   /** As the store has it. */
   set(node: Node, nowMs: number): void {
-    if (!isSilent(node)) this.#nodes.delete(node.id);
+    if (!isLost(node)) this.#nodes.delete(node.id);
     else if (!this.#nodes.has(node.id))
       this.#nodes.set(node.id, { fromMs: nowMs, knownMs: node.status?.silentMs ?? 0 });
   }

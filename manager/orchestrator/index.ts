@@ -21,7 +21,7 @@ export { ServiceLoop } from './service-loop.ts';
 export type { ServiceMode } from './service-mode.ts';
 export { type RestartRules, replicasOf, restartRules, type UpdateRules, updateRules } from './service-settings.ts';
 export { StackLoop } from './stacks/stack-loop.ts';
-export { isHealthy } from './task-facts.ts';
+export { isHealthy, isLost } from './task-facts.ts';
 export { TaskReaper } from './task-reaper.ts';
 export { returnPoint } from './update/kept-revisions.ts';
 export { asReturn, type Return, specReturnedTo } from './update/return-service.ts';

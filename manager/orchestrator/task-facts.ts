@@ -47,7 +47,7 @@ export function isAssigned(task: Task): boolean {
   return task.nodeId !== '' && stateOf(task) >= TaskState.ASSIGNED;
 }
 
-/** Cannot be relied upon: gone, silent, or left. What ran there may or may not run on. */
+/** Cannot be relied upon: removed, down, or taking its leave. Its tasks are replaced; they may or may not run on. */
 export function isLost(node: Node | undefined): boolean {
   const state = node?.status?.state;
   return node === undefined || state === NodeState.DOWN || state === NodeState.DISCONNECTED;

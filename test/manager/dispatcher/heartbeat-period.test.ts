@@ -91,7 +91,7 @@ describe('dispatcher: a heartbeat period that changes', () => {
   }
 
   /** Time passes, in which the agent hears what it is told; says how the node was meanwhile. */
-  async function pass(durationMs: number): Promise<ReadonlySet<NodeState | undefined>> {
+  async function pass(durationMs: number): Promise<Set<NodeState | undefined>> {
     const states = new Set<NodeState | undefined>();
     for (let passedMs = 0; passedMs < durationMs; passedMs += STEP_MS) {
       await swarm.pass(STEP_MS);

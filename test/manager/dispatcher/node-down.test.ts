@@ -158,6 +158,20 @@ describe('dispatcher: nodes that are down', () => {
     assert.equal(swarm.serving('n2', 't1'), undefined);
   });
 
+  it('one that took its leave and comes back serves with nothing that has ended meanwhile', async () => {
+    const [n1] = [await swarm.open('n1'), await swarm.open('n2')];
+    await leave(n1, false);
+    const before = swarm.heard.get('n2')?.length ?? 0;
+    const again = await swarm.greet('n1');
+    assert.equal(swarm.state('n1'), NodeState.DISCONNECTED, 'until it has said how its tasks are');
+    swarm.dispatcher.closed(again);
+    await swarm.open('n1', { t1: TaskState.SHUTDOWN });
+    assert.equal(swarm.state('n1'), NodeState.READY);
+    const told = (swarm.heard.get('n2') ?? []).slice(before);
+    assert.doesNotMatch(JSON.stringify(told), /"taskId":"t1"[^}]*"serving":true/, 'nobody was led to it in between');
+    assert.equal(swarm.serving('n2', 't1'), undefined);
+  });
+
   it('one that leaves the swarm for good is down at once', async () => {
     const [n1] = [await swarm.open('n1'), await swarm.open('n2')];
     await leave(n1, true);
