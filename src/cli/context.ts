@@ -1,4 +1,5 @@
 /** What every command works with. */
+import { visibleText } from '#common/readable-text.ts';
 import type { SwarmApi } from './api.ts';
 import type { Endpoint } from './contexts/choose-endpoint.ts';
 import type { CliEnvironment } from './environment.ts';
@@ -12,12 +13,12 @@ export interface CliContext extends CliEnvironment {
   api(): Promise<SwarmApi>;
 }
 
-/** One line on standard output. */
+/** One line on standard output, for people: others' names and messages may be in it. */
 export function printLine(context: CliEnvironment, text: string): void {
-  context.stdout.write(`${text}\n`);
+  context.stdout.write(`${visibleText(text)}\n`);
 }
 
-/** One line on standard error. */
+/** One line on standard error, for people. */
 export function printWarning(context: CliEnvironment, text: string): void {
-  context.stderr.write(`${text}\n`);
+  context.stderr.write(`${visibleText(text)}\n`);
 }

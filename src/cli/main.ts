@@ -1,6 +1,7 @@
 /** The program `swarm`: the commands in a real process. */
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { visibleText } from '#common/readable-text.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { connectEndpoint } from './contexts/connect-endpoint.ts';
 import type { CliEnvironment, OutputStream } from './environment.ts';
@@ -57,7 +58,7 @@ function endOnBrokenPipe(): void {
 /** Last resort: whatever escapes is one line, without a stack. */
 function endOnEscapedError(): void {
   process.on('uncaughtException', (error) => {
-    writeSync(2, `Error: ${error instanceof Error ? error.message : String(error)}\n`);
+    writeSync(2, `Error: ${visibleText(error instanceof Error ? error.message : String(error))}\n`);
     process.exit(1);
   });
 }

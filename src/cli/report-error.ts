@@ -1,5 +1,6 @@
 /** Errors as a user sees them: never a stack trace, always the way out where one is known. */
 import { SwarmError } from '#common/errors.ts';
+import { visibleText } from '#common/readable-text.ts';
 import { CliError, EXIT_FAILURE, EXIT_USAGE, SilentExit, UsageError } from './cli-errors.ts';
 
 export interface ErrorReport {
@@ -14,7 +15,8 @@ export function reportError(thrown: unknown, debug: boolean): ErrorReport {
   const lines = [message];
   if (hint !== undefined && hint !== '') lines.push(`Hint: ${hint}`);
   if (debug) lines.push(...debugLines(thrown));
-  return { text: `${lines.join('\n')}\n`, exitCode };
+  // Names of others may be in it, and output of their programs.
+  return { text: `${visibleText(lines.join('\n'))}\n`, exitCode };
 }
 
 interface Description {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { invalidField } from '#common/errors.ts';
-import { readableText } from '#common/readable-text.ts';
+import { readableText, visibleLine, visibleText } from '#common/readable-text.ts';
 
 describe('readable text', () => {
   it('leaves plain text alone, in any language, with its lines', () => {
@@ -12,6 +12,12 @@ describe('readable text', () => {
 
   it('shows what plays tricks on a terminal as escapes', () => {
     assert.equal(readableText('\u001b[2J\0\u202e\ud800x'), '\\u001b[2J\\u0000\\u202e\\ud800x');
+  });
+
+  it('is shown whole, as lines or on one line', () => {
+    const text = `${'x'.repeat(5000)}\u001b[2J\n\ta\u2028b\r`;
+    assert.equal(visibleText(text), `${'x'.repeat(5000)}\\u001b[2J\n\ta\\u2028b\\u000d`);
+    assert.equal(visibleLine(text), `${'x'.repeat(5000)}\\u001b[2J\\u000a\\u0009a\\u2028b\\u000d`);
   });
 
   it('keeps both ends of what is too long: the rule stands behind the value', () => {

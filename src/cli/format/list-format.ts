@@ -1,5 +1,6 @@
 /** `--format` of the commands that list: table, json, raw or a template, over the columns that Docker has. */
 
+import { visibleLine } from '#common/readable-text.ts';
 import { HEADER_FUNCTIONS } from '#common/template/functions.ts';
 import { type GoType, type GoValue, STRING, STRING_MAP, struct } from '#common/template/go-types.ts';
 import { Template } from '#common/template/template.ts';
@@ -42,9 +43,11 @@ export interface ListFormatOptions {
 
 /** The text of the list. Throws a CliError for a template that cannot be used. */
 export function formatList<Row>(view: ListView<Row>, rows: readonly Row[], options: ListFormatOptions): string {
-  const values = rows.map((row) => rowValue(view, row));
-  if (options.asArray === true) return `${new Template('{{json .}}').render(arrayOf(values))}\n`;
+  if (options.asArray === true)
+    return `${new Template('{{json .}}').render(arrayOf(rows.map((row) => rowValue(view, row))))}\n`;
   const { isTable, source } = resolveFormat(view, options);
+  const shown = isTable ? inCells(view) : view;
+  const values = rows.map((row) => rowValue(shown, row));
   return withDockerErrors(() => {
     const template = new Template(source);
     const body = values.map((value) => `${template.render(value)}\n`).join('');
@@ -77,6 +80,25 @@ function resolveFormat<Row>(view: ListView<Row>, options: ListFormatOptions): Re
   const isTable = format.startsWith('table');
   const source = (isTable ? format.slice('table'.length) : format).trim();
   return { isTable, source: source.replaceAll('\\t', '\t').replaceAll('\\n', '\n') };
+}
+
+/**
+ * The same for a table, which people read: whatever a node or a user has called itself stays in its cell. Scripts, which
+ * ask for JSON or give a template, get what there is.
+ */
+function inCells<Row>(view: ListView<Row>): ListView<Row> {
+  const inCell = (value: unknown): unknown => (typeof value === 'string' ? visibleLine(value) : value);
+  const columns = Object.entries(view.columns).map(
+    ([name, column]) => [name, { ...column, value: (row: Row) => inCell(column.value(row)) }] as const,
+  );
+  const methods = Object.entries(view.methods ?? {}).map(
+    ([name, method]) => [name, (row: Row, argument: string) => visibleLine(method(row, argument))] as const,
+  );
+  return {
+    ...view,
+    columns: Object.fromEntries(columns),
+    ...(view.methods === undefined ? {} : { methods: Object.fromEntries(methods) }),
+  };
 }
 
 function rowValue<Row>(view: ListView<Row>, row: Row): GoValue {

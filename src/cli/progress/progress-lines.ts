@@ -1,4 +1,5 @@
 /** Lines that change in place: `overall progress: 2 out of 3 tasks`. */
+import { visibleLine, visibleText } from '#common/readable-text.ts';
 import { type CliEnvironment, mayDraw, type OutputStream } from '../environment.ts';
 
 export interface ProgressLine {
@@ -21,7 +22,12 @@ const BAR_COLUMNS = 50;
 
 /** On a terminal lines are drawn over; elsewhere a line is written when its text has changed, and bars not at all. */
 export function progressLines(stream: OutputStream, environment: CliEnvironment): ProgressLines {
-  return mayDraw(stream, environment) ? new DrawnLines(stream) : new WrittenLines(stream);
+  const lines = mayDraw(stream, environment) ? new DrawnLines(stream) : new WrittenLines(stream);
+  // Names of nodes and what they say are in the lines: they move no cursor, and take no line of another.
+  return {
+    show: (line) => lines.show({ ...line, id: visibleLine(line.id), text: visibleLine(line.text) }),
+    message: (text) => lines.message(visibleText(text)),
+  };
 }
 
 class WrittenLines implements ProgressLines {

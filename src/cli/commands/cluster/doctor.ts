@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { SwarmError } from '#common/errors.ts';
+import { visibleText } from '#common/readable-text.ts';
 import { NetworkCheckSummary, NetworkFinding } from '#gen/swarm/v1/doctor.ts';
 import { type DoctorFinding, DoctorOutcome, LocalNodeState } from '#gen/swarm/v1/node.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
@@ -57,13 +58,13 @@ async function examineHost(context: CliContext, isJson: boolean): Promise<number
     printWarning(context, `${thrown.message}: looking at this host without it`);
     return examineWithoutDaemon(isJson);
   }
-  if (!isJson) context.stdout.write(formatReport(findings));
+  if (!isJson) context.stdout.write(visibleText(formatReport(findings)));
   const networks = (await isManager(api)) ? await checkAll(api) : undefined;
   if (isJson) {
     const objects = [...reportObjects(findings), ...networkReportObjects(networks?.findings ?? [])];
     context.stdout.write(`${JSON.stringify(objects)}\n`);
   } else if (networks !== undefined)
-    context.stdout.write(`\n${formatNetworkReport(networks.findings, networks.summary)}`);
+    context.stdout.write(visibleText(`\n${formatNetworkReport(networks.findings, networks.summary)}`));
   return Math.max(reportExitCode(findings), networkExitCode(networks?.findings ?? []));
 }
 
@@ -105,7 +106,7 @@ async function examineNetwork(context: CliContext, network: string, isJson: bool
     const { findings, summary } = await check(api, network);
     const text = isJson
       ? `${JSON.stringify(networkReportObjects(findings))}\n`
-      : formatNetworkReport(findings, summary);
+      : visibleText(formatNetworkReport(findings, summary));
     context.stdout.write(text);
     return networkExitCode(findings);
   } catch (thrown) {
@@ -124,7 +125,7 @@ async function examineOwnNetworks(context: CliContext, api: SwarmApi, isJson: bo
   );
   const all = (await api.node.runDoctor({})).findings;
   const findings = all.filter((finding) => finding.check === NETWORKS_CHECK);
-  context.stdout.write(isJson ? `${JSON.stringify(reportObjects(findings))}\n` : formatReport(findings));
+  context.stdout.write(isJson ? `${JSON.stringify(reportObjects(findings))}\n` : visibleText(formatReport(findings)));
   return reportExitCode(findings);
 }
 

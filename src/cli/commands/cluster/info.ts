@@ -1,5 +1,6 @@
 import { formatDuration, humanDuration, NANOS_PER_MS } from '#common/duration.ts';
 import { DEFAULT_SAVES_KEPT } from '#common/limits.ts';
+import { visibleText } from '#common/readable-text.ts';
 import { binarySize } from '#common/size.ts';
 import { encodeJson } from '#common/template/encode-json.ts';
 import { printTime } from '#common/template/print-value.ts';
@@ -43,7 +44,7 @@ async function showInfo({ context, flags }: Invocation): Promise<void> {
     context.stdout.write(output.text());
     return;
   }
-  context.stdout.write(`${infoText(answer)}\n`);
+  context.stdout.write(`${visibleText(infoText(answer))}\n`);
   for (const warning of answer.warnings) printWarning(context, `WARNING: ${warning}`);
 }
 

@@ -95,12 +95,15 @@ export const init: CommandImplementation = {
   run: initSwarm,
 };
 
+/** The daemon waits 20 s for its manager, asks the others for 5 s, and waits 20 s for the manager that is alone. */
+const FORCE_TIMEOUT_MS = 60_000;
+
 async function initSwarm({ context, flags }: Invocation): Promise<void> {
   const availability = availabilityOf(flags);
   const forceNewCluster = flags.isSet(FORCE_NEW_CLUSTER);
   if (forceNewCluster) refuseSettings(flags);
   const api = await context.api();
-  const response = await api.node.initSwarm({
+  const request = {
     listenAddress: flags.value(LISTEN_ADDR) ?? '',
     advertiseAddress: flags.value(ADVERTISE_ADDR) ?? '',
     dataPathAddress: flags.value(DATA_PATH_ADDR) ?? '',
@@ -114,7 +117,8 @@ async function initSwarm({ context, flags }: Invocation): Promise<void> {
     skipPreflight: flags.isSet(SKIP_PREFLIGHT),
     caCertPem: await pemOf(flags, CA_CERT),
     caKeyPem: await pemOf(flags, CA_KEY),
-  });
+  };
+  const response = await api.node.initSwarm(request, forceNewCluster ? { timeoutMs: FORCE_TIMEOUT_MS } : {});
   for (const warning of response.warnings) printWarning(context, `warning: ${warning}`);
   printLine(context, `Swarm initialized: current node (${response.nodeId}) is now a manager.\n`);
   printLine(context, joinText('worker', response.workerToken, response.managerAddress));

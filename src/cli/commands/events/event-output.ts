@@ -1,4 +1,5 @@
 /** How events are printed: a line each, as Docker has them. */
+import { visibleLine } from '#common/readable-text.ts';
 import { encodeJson } from '#common/template/encode-json.ts';
 import { Template } from '#common/template/template.ts';
 import type { Event } from '#gen/swarm/v1/objects.ts';
@@ -26,5 +27,8 @@ function plainLine(event: Event): string {
   const details = [...known, ['by', eventAuthor(event)], ['version', String(version)]]
     .map(([key, value]) => `${key}=${value}`)
     .join(', ');
-  return [time, type, action, subjectId, `(${details})`].filter((word) => word !== '').join(' ');
+  return [time, type, action, subjectId, `(${details})`]
+    .filter((word) => word !== '')
+    .map(visibleLine)
+    .join(' ');
 }

@@ -110,7 +110,7 @@ async function run(context: CliContext, options: BuildOptions, build: BuildConte
     for await (const { event } of api.images.buildImage(sending.requests())) {
       if (event?.kind === 'imageId') return event.value;
       if (event?.kind !== 'line') continue;
-      if (!isQuiet) printLine(context, event.value);
+      if (!isQuiet) context.stdout.write(`${event.value}\n`);
       else if (kept.push(event.value) > LINES_KEPT) kept.shift();
     }
   } catch (thrown) {

@@ -1,4 +1,5 @@
-/** `node inspect --pretty`: Docker's page about a node. */
+/** `node inspect --pretty`: Docker's page about a node. What the node says of itself stays on its lines. */
+import { visibleLine } from '#common/readable-text.ts';
 import { binarySize } from '#common/size.ts';
 import { printTime } from '#common/template/print-value.ts';
 import { type DrainStatus, type Node, NodeState, type NodeTls } from '#gen/swarm/v1/objects.ts';
@@ -10,16 +11,16 @@ import { dataPathLines } from '../shared/data-path-lines.ts';
 export function prettyNode(node: Node, root: TrustRoot): string {
   const { spec, status, description } = node;
   const lines = [`ID:\t\t\t${node.id}`];
-  if (spec !== undefined && spec.name !== '') lines.push(`Name:\t\t\t${spec.name}`);
+  if (spec !== undefined && spec.name !== '') lines.push(`Name:\t\t\t${visibleLine(spec.name)}`);
   lines.push(...labels('Labels:', spec?.labels ?? {}));
-  lines.push(`Hostname:              \t${description?.hostname ?? ''}`);
+  lines.push(`Hostname:              \t${visibleLine(description?.hostname ?? '')}`);
   lines.push(`Joined at:             \t${printTime(node.createdAtMs).toLowerCase()}`);
   lines.push('Status:', ` State:\t\t\t${capitalised(NODE_STATES[status?.state ?? NodeState.UNKNOWN])}`);
   if (status !== undefined && status.message !== '')
-    lines.push(` Message:              \t${capitalised(status.message)}`);
+    lines.push(` Message:              \t${visibleLine(capitalised(status.message))}`);
   lines.push(` Availability:         \t${capitalised(NODE_AVAILABILITIES[spec?.availability ?? 0])}`);
   if (node.drain !== undefined) lines.push(...drainLines(node.drain));
-  if (status !== undefined && status.address !== '') lines.push(` Address:\t\t${status.address}`);
+  if (status !== undefined && status.address !== '') lines.push(` Address:\t\t${visibleLine(status.address)}`);
   lines.push(...manager(node), ...machine(node), ...dataPathLines('', description?.dataPath));
   lines.push(...labels('Engine Labels:', description?.engine?.labels ?? {}));
   lines.push(...tlsLines(description?.tls, root));
@@ -29,7 +30,7 @@ export function prettyNode(node: Node, root: TrustRoot): string {
 function labels(title: string, map: Readonly<Record<string, string>>): readonly string[] {
   const entries = Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1));
   if (entries.length === 0) return [];
-  return [title, ...entries.map(([key, value]) => ` - ${key}${value === '' ? '' : `=${value}`}`)];
+  return [title, ...entries.map(([key, value]) => visibleLine(` - ${key}${value === '' ? '' : `=${value}`}`))];
 }
 
 /** Not Docker's: its nodes are emptied at once. */
@@ -38,7 +39,7 @@ function drainLines({ total, left, message, startedAtMs, completedAtMs }: DrainS
   const time = printTime(isOver ? completedAtMs : startedAtMs).toLowerCase();
   return [
     ` Drain:\t\t\t${isOver ? `complete since ${time}` : `${left} of ${total} tasks left, since ${time}`}`,
-    ...(message === '' ? [] : [` Waits for:\t\t${message}`]),
+    ...(message === '' ? [] : [` Waits for:\t\t${visibleLine(message)}`]),
   ];
 }
 
@@ -60,7 +61,7 @@ function manager({ managerStatus: status }: Node): readonly string[] {
   const member = status.learner ? 'Learner' : 'Reachable';
   return [
     'Manager Status:',
-    ` Address:\t\t${status.address}`,
+    ` Address:\t\t${visibleLine(status.address)}`,
     ` Raft Status:\t\t${status.reachable ? member : 'Unreachable'}`,
     ` Leader:\t\t${status.leader ? 'Yes' : 'No'}`,
   ];
@@ -69,14 +70,14 @@ function manager({ managerStatus: status }: Node): readonly string[] {
 function machine({ description }: Node): readonly string[] {
   return [
     'Platform:',
-    ` Operating System:\t${description?.platform?.os ?? ''}`,
-    ` Architecture:\t\t${description?.platform?.architecture ?? ''}`,
+    ` Operating System:\t${visibleLine(description?.platform?.os ?? '')}`,
+    ` Architecture:\t\t${visibleLine(description?.platform?.architecture ?? '')}`,
     'Resources:',
     ` CPUs:\t\t\t${Math.trunc((description?.resources?.cpuNanos ?? 0) / 1e9)}`,
     ` Memory:\t\t${binarySize(description?.resources?.memoryBytes ?? 0)}`,
     'Plugins:',
     ' Log:\t\tjson-file',
     ' Volume:\t\tlocal',
-    `Engine Version:\t\t${description?.engine?.version ?? ''}`,
+    `Engine Version:\t\t${visibleLine(description?.engine?.version ?? '')}`,
   ];
 }

@@ -1,3 +1,4 @@
+import { visibleText } from '#common/readable-text.ts';
 import { type Service, type Task, TaskState, UpdatePauseReason, UpdateState } from '#gen/swarm/v1/objects.ts';
 import { PAUSE_REASONS, UPDATE_STATES } from '../../../docker-shape/from-objects.ts';
 import { CliError } from '../../cli-errors.ts';
@@ -31,7 +32,7 @@ async function showStatus({ context, flags, arguments: [reference = ''] }: Invoc
     for (const { task } of page.tasks) if (task !== undefined) tasks.push(task);
   const progress = progressOf(await revisionsAlike(api, service), tasks);
   if (wantsDocument(flags)) printLine(context, JSON.stringify(documentOf(service, progress), null, 2));
-  else context.stdout.write(textOf(service, progress, context.clock.now()));
+  else context.stdout.write(visibleText(textOf(service, progress, context.clock.now())));
 }
 
 function progressOf(alike: ReadonlySet<number>, tasks: readonly Task[]): Progress {

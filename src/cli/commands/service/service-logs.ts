@@ -1,3 +1,4 @@
+import { visibleLine } from '#common/readable-text.ts';
 import type { TaskView } from '#gen/swarm/v1/control.ts';
 import { type LogMessage, LogStream, type SubscribeLogsRequest } from '#gen/swarm/v1/logs.ts';
 import type { Service, Task } from '#gen/swarm/v1/objects.ts';
@@ -138,8 +139,9 @@ class LogNames {
     const slot = view?.task?.slot ?? 0;
     const id = this.#flags.isSet(NO_TRUNC) ? taskId : shortId(taskId);
     const taskText = this.#flags.isSet(NO_TASK_IDS) ? '' : `.${id}`;
+    const name = visibleLine(`${service}.${slot}${taskText}@${node}`);
     const padding = ' '.repeat(Math.max(0, this.#slotDigits - String(slot).length));
-    return `${service}.${slot}${taskText}@${node}${padding}`;
+    return `${name}${padding}`;
   }
 
   /** A task may have been reaped since it wrote; then its ids are its name. */

@@ -1,4 +1,5 @@
 import type { SwarmError } from '#common/errors.ts';
+import { visibleText } from '#common/readable-text.ts';
 import type { GoValue } from '#common/template/go-types.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CliContext } from '../../context.ts';
@@ -47,7 +48,7 @@ async function showPretty<T>(inspection: Inspection<T>, pretty: (object: T) => s
   let text = '';
   for (const reference of references) {
     await failures.attempt(async () => {
-      text += `${pretty(await find(reference))}\n`;
+      text += `${visibleText(pretty(await find(reference)))}\n`;
     }, inspection.notFound && wordsFor(inspection, reference));
     failures.report();
   }

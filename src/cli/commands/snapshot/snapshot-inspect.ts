@@ -1,4 +1,5 @@
 import { SwarmError } from '#common/errors.ts';
+import { visibleText } from '#common/readable-text.ts';
 import { decimalSize } from '#common/size.ts';
 import { encodeJson } from '#common/template/encode-json.ts';
 import { BOOL, INT, list, pointer, STRING, struct, TIME, UINT } from '#common/template/go-types.ts';
@@ -76,7 +77,7 @@ async function inspect({ context, flags, arguments: [path = ''] }: Invocation): 
     const output = inspectFormat(format);
     output.add({ type: SAVED, data });
     context.stdout.write(output.text());
-  } else context.stdout.write(page(data));
+  } else context.stdout.write(visibleText(page(data)));
 
   async function verified(): Promise<Saved> {
     const key = parseSnapshotKey(keyText ?? '');
