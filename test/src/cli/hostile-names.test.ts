@@ -31,7 +31,6 @@ import { swarmFixture } from './swarm-fixture.ts';
 /** Clears the screen, forges a line and a cell, sets the title, turns the direction of writing. */
 const HOSTILE = 'evil\u001b[2J\u009b1;1H\nroot ok\tReady\r\u0007\u202e';
 const SHOWN = 'evil\\u001b[2J\\u009b1;1H\\u000aroot ok\\u0009Ready\\u000d\\u0007\\u202e';
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
 const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u202e]/;
 
 const NODE = Node.create({
