@@ -16,6 +16,7 @@ import type { CommitEvents, StoreEvent, StoreView } from '#manager/store/index.t
 import type { AuditEntry } from './audit-entry.ts';
 import { AuditLog } from './audit-log.ts';
 import type { AuditConfig } from './config.ts';
+import { EntryQueue } from './entry-queue.ts';
 import { type Refusal, RefusalBudget } from './refusals.ts';
 
 export interface AuditWriterOptions {
@@ -95,46 +96,38 @@ export class AuditWriter {
   }
 
   async #follow(): Promise<void> {
-    const { directory, store, config } = this.#options;
+    const { directory, store, clock, config } = this.#options;
     this.#log ??= await AuditLog.open(directory, config);
     await this.#whenCaughtUp();
     if (this.#closing.signal.aborted) return;
     const { view, commits } = store.viewAndWatch({ filter: isNews });
     this.#stream = commits;
+    const queue = new EntryQueue({
+      log: this.#log,
+      clock,
+      config,
+      onWritten: () => {
+        this.#failures = 0;
+      },
+      onFailed: () => commits.close(),
+    });
     try {
       await this.#catchUp(this.#log, view);
-      let waiting: AuditEntry[] = [];
-      let writing: Promise<void> | undefined;
-      let failed: SwarmError | undefined;
-      let hasBegun = view.cluster() !== undefined;
-      const flush = (log: AuditLog): void => {
-        const entries = waiting;
-        waiting = [];
-        writing = log.append(entries).then(
-          () => {
-            writing = undefined;
-            this.#failures = 0;
-            if (waiting.length > 0) flush(log);
-          },
-          (thrown: unknown) => {
-            writing = undefined;
-            failed = SwarmError.from(thrown);
-            commits.close();
-          },
-        );
-      };
+      let cluster = view.cluster()?.id ?? '';
       for await (const commit of commits) {
-        const cluster = clusterOf(commit) ?? view.cluster()?.id ?? this.#log.position.cluster;
-        if (!hasBegun) waiting.push(begin(cluster, commit.timeMs));
-        hasBegun = true;
-        for (const event of createdIn(commit)) waiting.push({ kind: 'event', cluster, event });
-        if (waiting.length > 0 && writing === undefined) flush(this.#log);
-        if (waiting.length >= config.waiting) await writing;
+        if (cluster === '') {
+          cluster = clusterOf(commit) ?? '';
+          if (cluster === '') continue; // there is no swarm yet, and nothing that happened to it
+          queue.add([begin(cluster, commit.timeMs)]);
+        }
+        queue.add(createdIn(commit).map((event) => ({ kind: 'event', cluster, event })));
+        await queue.room();
       }
-      while (writing !== undefined) await writing;
-      if (failed !== undefined) throw failed;
+      await queue.finish();
     } finally {
       commits.close();
+      // Whoever begins again asks the log where it is, and the table for everything after that.
+      await queue.drop();
     }
   }
 

@@ -8,6 +8,8 @@ export interface AuditConfig {
   readonly files: number;
   /** Entries that may wait to be written; beyond, who writes waits. */
   readonly waiting: number;
+  /** How long an event waits for others, to be written with them. */
+  readonly gatherMs: number;
   /** After the disk failed. */
   readonly retry: BackoffOptions;
   /** Refused calls that are noted: so many a second, and so many at once. */
@@ -22,6 +24,9 @@ export const DEFAULT_AUDIT_CONFIG: AuditConfig = {
   files: 10,
   // A big transaction; what waits longer is in the table of events anyway.
   waiting: 1000,
+  // Four flushes a second at most, whatever happens; whoever looks into the log after what they did finds it there. What a
+  // crash takes away within that time is written at the next start.
+  gatherMs: 250,
   // A full disk is emptied by people.
   retry: { baseMs: 1000, maxMs: 60_000, factor: 2, jitter: 0.5 },
   // Somebody who tries tokens must not push the record of what was done off the disk: a day of it is 864,000 entries at ten

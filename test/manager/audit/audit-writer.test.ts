@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from '#common/log.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
@@ -13,10 +14,11 @@ import { systemClock } from '#common/system/clock.ts';
 import { Cluster } from '#gen/swarm/v1/objects.ts';
 import { AuditWriter, DEFAULT_AUDIT_CONFIG, linesOfLog, verifyLines } from '#manager/audit/index.ts';
 import { eventRecorder } from '#manager/events/index.ts';
-import { ReplicatedStore } from '#manager/replicated-store/index.ts';
+import { ReplicatedStore, type StoreConfig } from '#manager/replicated-store/index.ts';
 import { type Member, SimulatedCluster } from '#test/manager/replicated-store/simulated-log.ts';
 import { service } from '#test/manager/store/support.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { interceptFlushes } from './disk-flushes.ts';
 
 interface Line {
   readonly kind: string;
@@ -27,7 +29,12 @@ interface Line {
   readonly more?: number;
 }
 
-const CONFIG = { ...DEFAULT_AUDIT_CONFIG, waiting: 3, retry: { baseMs: 5, maxMs: 20, factor: 2, jitter: 0 } };
+const CONFIG = {
+  ...DEFAULT_AUDIT_CONFIG,
+  waiting: 3,
+  gatherMs: 1,
+  retry: { baseMs: 5, maxMs: 20, factor: 2, jitter: 0 },
+};
 
 class World {
   readonly cluster = new SimulatedCluster(2);
@@ -36,7 +43,7 @@ class World {
   readonly writers: AuditWriter[] = [];
   #names = 0;
 
-  constructor(directory: string, kept: number) {
+  constructor(directory: string, kept: number, config: Partial<StoreConfig> = {}) {
     this.directory = directory;
     this.stores = this.cluster.members.map(
       (log, index) =>
@@ -45,6 +52,7 @@ class World {
           logger: silentLogger,
           random: new SeededRandom(index),
           recorder: eventRecorder(kept),
+          config,
         }),
     );
   }
@@ -184,6 +192,69 @@ describe('audit writer', () => {
     world.applyAll(follower);
     await toldAre(names(5));
     assert.ok(!(await world.lines()).some(({ kind }) => kind === 'gap'));
+  });
+
+  it('writes nothing twice and nothing out of order when the state is replaced while a write is under way', async () => {
+    await world.found();
+    const [leader, follower] = world.cluster.members as [Member, Member];
+    world.applyAll(follower);
+    world.writer(world.stores[1]);
+    await world.services(1);
+    world.applyAll(follower);
+    await toldAre(names(1));
+    let release = (): void => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const flushes = await interceptFlushes(() => released);
+    try {
+      await world.services(1);
+      world.applyAll(follower);
+      await eventually('the second to be on its way to the disk', () => flushes.count === 1);
+      await world.services(1);
+      world.applyAll(follower);
+      await world.services(1);
+      await follower.installSnapshotOf(leader);
+      await world.services(1);
+      world.applyAll(follower);
+      // Whoever would begin again without the write has begun by then.
+      for (let turn = 0; turn < 20; turn++) await nextTurn();
+      release();
+      await world.services(1);
+      world.applyAll(follower);
+      await toldAre(names(6));
+    } finally {
+      release();
+      flushes.restore();
+    }
+    await world.writers[0]?.close();
+    assert.deepEqual(await world.told(), names(6));
+  });
+
+  it('writes nothing twice when it was too slow for the stream while a write is under way', async () => {
+    world = new World(directory, 10_000, { historyEvents: 2, watcherEvents: 2 });
+    await world.found();
+    world.writer();
+    await world.services(1);
+    await toldAre(names(1));
+    let release = (): void => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const flushes = await interceptFlushes(() => released);
+    try {
+      await world.services(1);
+      await eventually('the second to be on its way to the disk', () => flushes.count === 1);
+      // Three wait with the writer, two in the stream; the next ends it.
+      await world.services(8);
+      for (let turn = 0; turn < 20; turn++) await nextTurn();
+      release();
+      await world.services(1);
+      await toldAre(names(11));
+    } finally {
+      release();
+      flushes.restore();
+    }
   });
 
   it('begins anew in another swarm, and when the state was put back', async () => {
