@@ -42,7 +42,7 @@ import {
   type NodeAddresses,
   type NodeState,
 } from './node-state.ts';
-import { decodeRenewal, encodeRenewal } from './renewal-file.ts';
+import { decodeRenewal, encodeRenewal, type Renewal } from './renewal-file.ts';
 import { acceptRoots, sameRoots } from './trusted-roots.ts';
 
 export interface NewIdentity {
@@ -124,14 +124,38 @@ export class IdentityStore {
     if (directory === undefined) return undefined;
     checkPrivate(this.#directory, directory, '0700');
     await this.keys.settle();
+    return this.#checked(directory, {}, nowMs, expiredManager);
+  }
+
+  /**
+   * The same for whoever only looks: nothing on the disk changes. What a renewal or a change of the lock has decided, and
+   * the next start will complete, counts as being in its place. Errors: as those of `load`.
+   */
+  async inspect(nowMs: number): Promise<LoadedIdentity | undefined> {
+    const directory = await statOf(this.#directory);
+    if (directory === undefined) return undefined;
+    checkPrivate(this.#directory, directory, '0700');
+    const renewal = await this.#pendingRenewal();
+    const relock = await this.keys.pending();
+    const decided = relock === undefined ? { ...renewal } : { ...renewal, key: relock.key };
+    return this.#checked(directory, decided, nowMs, false);
+  }
+
+  /** `decided`: what counts in the place of the files that are there. */
+  async #checked(
+    directory: FileStat,
+    decided: Partial<Renewal>,
+    nowMs: number,
+    expiredManager: boolean,
+  ): Promise<LoadedIdentity> {
     const keyPath = join(this.#directory, FILES.key);
     const keyStat = await statOf(keyPath);
     if (keyStat !== undefined) checkPrivate(keyPath, keyStat, '0600');
 
     const state = decodeNodeState(await this.#read(FILES.state), join(this.#directory, FILES.state));
-    const rootPem = await this.#read(FILES.root);
-    const certificatePem = await this.#read(FILES.certificate);
-    const key = this.keys.decode(Buffer.from(await this.#read(FILES.key)));
+    const rootPem = decided.roots ?? (await this.#read(FILES.root));
+    const certificatePem = decided.certificate ?? (await this.#read(FILES.certificate));
+    const key = this.keys.decode(Buffer.from(decided.key ?? (await this.#read(FILES.key))));
 
     const roots = parseCertificates(rootPem, join(this.#directory, FILES.root));
     const chain = parseCertificates(certificatePem, join(this.#directory, FILES.certificate));
@@ -293,14 +317,24 @@ export class IdentityStore {
 
   /** Completes a renewal of which the first step was taken. */
   async #finishRenewal(): Promise<void> {
-    const path = join(this.#directory, FILES.renewal);
-    if ((await statOf(path)) === undefined) return;
-    const { key, certificate, roots } = decodeRenewal(await this.#read(FILES.renewal), path);
+    const pending = await this.#pendingRenewal();
+    if (pending === undefined) return;
+    const { key, certificate, roots } = pending;
     if (roots !== undefined) await this.#write(join(this.#directory, FILES.root), roots, 0o644);
     await this.#write(join(this.#directory, FILES.key), key, 0o600);
     await this.#write(join(this.#directory, FILES.certificate), certificate, 0o644);
-    await rm(path, { force: true });
+    await rm(join(this.#directory, FILES.renewal), { force: true });
     await syncDirectory(this.#directory);
+  }
+
+  async #pendingRenewal(): Promise<Renewal | undefined> {
+    const path = join(this.#directory, FILES.renewal);
+    try {
+      return decodeRenewal(await readFile(path, 'utf8'), path);
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return undefined;
+      throw fileError(error, `read ${path}`);
+    }
   }
 
   #changeState(change: (state: NodeState) => NodeState): Promise<void> {

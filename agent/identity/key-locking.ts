@@ -1,8 +1,8 @@
 /**
  * The keys of a manager on its disk, in the clear or encrypted by the unlock key of the cluster: `node.key`, and beside
  * `node` the keys of its log (`raft.key`), whose content this file does not look at. Both change together: what is to be
- * is written down first, in `relock.json`, and whatever writes a key next completes it, at the latest the next start. So whenever the power goes, one unlock key
- * opens both, the one of before or the one of after.
+ * is written down first, in `relock.json`, and whatever writes a key next completes it, at the latest the next start. So
+ * whenever the power goes, one unlock key opens both, the one of before or the one of after.
  */
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
 /** A check of one host: small, independent of the others, each with a finding and a way out. */
+import type { LoadedIdentity } from '#agent/identity/index.ts';
 import type { HostPort } from '#common/host-port.ts';
 import type { Host } from './host.ts';
 
@@ -25,6 +26,8 @@ export interface DoctorContext {
   readonly host: Host;
   readonly nowMs: number;
   readonly stateDirectory: string;
+  /** Of the daemon that looks, while it takes part in a swarm; undefined: what the state directory has is looked at. */
+  readonly identity: LoadedIdentity | undefined;
   /** Where cluster RPC is served, or will be on a manager. */
   readonly listen: HostPort;
   /** UDP port of the overlay networks. */

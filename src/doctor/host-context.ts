@@ -10,6 +10,7 @@ export function hostContext(
     purpose: 'doctor',
     host: systemHost,
     nowMs: Date.now(),
+    identity: undefined,
     dataPathPort: CLUSTER_DEFAULTS.dataPathPort,
     ownNetworksLeft: async () => Promise.resolve(false),
     serving: false,

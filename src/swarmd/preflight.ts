@@ -52,6 +52,7 @@ export class Preflight {
     const cluster = active?.manager?.store.view().cluster();
     const context = this.#context({
       purpose: 'doctor',
+      identity: active?.identity,
       listen: listenAddress(active?.identity.addresses.listen ?? ''),
       serving: active?.serving === true,
       manager: active === undefined ? undefined : active.managerPart !== undefined,

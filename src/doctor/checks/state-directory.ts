@@ -3,16 +3,24 @@ import { SwarmError } from '#common/errors.ts';
 import { type Check, EVERYWHERE, fail, ok, warn } from '../check.ts';
 import { DOCTOR_CONFIG } from '../config.ts';
 
-/** The identity in the state directory: whole, closed to others, and made on this machine. */
+/**
+ * The identity in the state directory: whole, closed to others, and made on this machine. A daemon that takes part has
+ * checked its own when it loaded it, and may be replacing the files just now.
+ */
 export const identity: Check = {
   name: 'identity',
   purposes: ['doctor'],
-  run: async ({ stateDirectory, nowMs }) => {
+  run: async ({ identity: own, stateDirectory, nowMs }) => {
     try {
-      const loaded = await new IdentityStore(stateDirectory).load(nowMs);
+      const loaded = own ?? (await new IdentityStore(stateDirectory).inspect(nowMs));
       if (loaded === undefined) return ok('this host is in no swarm');
       const { identity: who, home } = loaded;
       const until = new Date(who.notAfterMs).toISOString().slice(0, 10);
+      if (who.notAfterMs <= nowMs)
+        return fail(
+          `the certificate of node ${who.nodeId} has run out (${until})`,
+          'look at the clock, and at `swarm info`; where it stays like that, run `swarm leave --force` and join again',
+        );
       switch (home.kind) {
         case 'same':
           return ok(`${who.role} ${who.nodeId}, certified until ${until}`);

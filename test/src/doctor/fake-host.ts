@@ -42,6 +42,7 @@ export function contextOf(host: Host, more: Partial<DoctorContext> = {}): Doctor
     purpose: 'init',
     host,
     nowMs: Date.UTC(2030, 0, 1),
+    identity: undefined,
     stateDirectory: '/nonexistent/starling',
     listen: { host: '0.0.0.0', port: 2377 },
     dataPathPort: 4789,

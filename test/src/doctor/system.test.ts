@@ -6,14 +6,15 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { cp, mkdtemp, readdir, readlink, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { IdentityStore } from '#agent/identity/index.ts';
-import { decodeKeyFile } from '#certs/key-file.ts';
+import { decodeKeyFile, encodeKeyFile } from '#certs/key-file.ts';
+import { createUnlockKey } from '#certs/unlock-key.ts';
 import { parseHostPort } from '#common/host-port.ts';
 import { CHECKS, type DoctorContext, type Host, runChecks, systemHost } from '#src/doctor/index.ts';
 import { parseDockerInfo } from '#src/doctor/system-host.ts';
@@ -135,6 +136,45 @@ describe('doctor: this machine', () => {
     }
     await rm(join(directory, 'node', 'node.key'));
     assert.match((await look()) ?? '', /^FAIL .*node.key is missing -> restore it/);
+  });
+
+  it('looks at a state directory beside whoever is changing it, and changes nothing', async () => {
+    const authority = testAuthority();
+    const node = testNode(authority, 'manager');
+    const store = new IdentityStore(directory);
+    const keyOf = (pem: string) => decodeKeyFile(Buffer.from(pem), 'key').privateKey;
+    await store.install({
+      privateKey: keyOf(node.privateKeyPem),
+      certificatePem: node.certificatePem,
+      rootPem: node.rootsPem,
+      managers: [],
+      addresses: { listen: '', advertise: '', dataPath: '' },
+    });
+    const at = (name: string): string => join(directory, 'node', name);
+    const look = (more: Partial<DoctorContext> = {}): Promise<string | undefined> =>
+      say('identity', context({ purpose: 'doctor', ...more }));
+    const everything = async (): Promise<readonly string[]> =>
+      Promise.all((await readdir(join(directory, 'node'))).sort().map((name) => readFile(at(name), 'utf8')));
+    const fine = new RegExp(`^OK manager ${node.identity.nodeId}, certified`);
+
+    const renewed = testNode(authority, 'manager', { identity: node.identity });
+    const key = encodeKeyFile({ privateKey: keyOf(renewed.privateKeyPem), headers: new Map() });
+    await writeFile(at('renewal.json'), JSON.stringify({ format: 1, key, certificate: renewed.certificatePem }));
+    // A renewal has got as far as the key.
+    await writeFile(at('node.key'), key);
+    const found = await everything();
+    assert.match((await look()) ?? '', fine);
+    assert.deepEqual(await everything(), found);
+
+    await store.load(Date.now());
+    await store.keys.relock({ key: createUnlockKey(), version: 1 }, 'log keys');
+    const decided = await everything();
+    assert.match((await look()) ?? '', /^OK a manager whose keys are encrypted/);
+    const identity = await store.load(Date.now());
+    assert.match((await look({ identity })) ?? '', fine, 'the daemon itself has the keys');
+    const late = { identity, nowMs: (identity?.identity.notAfterMs ?? 0) + 1 };
+    assert.match((await look(late)) ?? '', /^FAIL the certificate of node \w+ has run out/);
+    assert.notDeepEqual(await everything(), decided, 'it is the daemon that completes what it has decided');
   });
 
   it('understands what a Docker engine says of itself', async () => {
