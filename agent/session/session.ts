@@ -32,7 +32,7 @@ import { StatusReporter } from './status-reporter.ts';
 
 /** One open stream to one manager. */
 export interface DispatcherStream {
-  /** Queues a message; the caller's rate is bounded by acknowledgements. */
+  /** Queues a message, in order. The caller waits for acknowledgements, but for what a session begins with. */
   send(message: SessionRequest): void;
   readonly responses: AsyncIterable<SessionResponse>;
   /** Whether the manager's host has answered by now, busy as the manager may be; undefined where that is no question. */
@@ -312,7 +312,8 @@ export class Session {
     if (welcome.trustedRoots !== undefined) this.#options.onTrustedRoots?.(welcome.trustedRoots.certificatesPem);
     if (welcome.node !== undefined) this.#options.onNode(welcome.node);
     for (const { taskId, status } of this.#options.statuses()) this.#reporter.put(taskId, status);
-    this.#flush();
+    // All of them before the first heartbeat: with that the node counts as ready, and what it has not said serves as before.
+    for (const value of this.#reporter.all()) this.#send({ message: { kind: 'statuses', value } });
     this.#heart.begin(welcome.heartbeatPeriodMs);
     this.#describeLater();
     this.#stopVolumes = this.#options.reportVolumes?.((value) => this.#send({ message: { kind: 'volumes', value } }));

@@ -224,7 +224,10 @@ export class Dispatcher {
     this.#volumes.forget(nodeId);
     this.#nodes.heard(nodeId);
     const ready: NodeEdit = (current) =>
-      this.#nodes.ready(this.#described(current, hello.description), hello.advertiseAddress || address);
+      // What it said of its tasks could not be kept: it says it again in its next session, and is lost until then.
+      session.ended && isLost(current)
+        ? undefined
+        : this.#nodes.ready(this.#described(current, hello.description), hello.advertiseAddress || address);
     const show = (): void =>
       this.#writer.editNode(nodeId, ready, {
         // The tables know that the node is there.

@@ -383,6 +383,31 @@ describe('session between agent and dispatcher', () => {
     await world.killAgent();
   });
 
+  for (const failingCommits of [0, 1])
+    it(`of 1,200 tasks that ended while it was away none serves again, ${failingCommits} commits failing`, async () => {
+      const world = new World();
+      await world.startAgent();
+      const ids = Array.from({ length: 1200 }, (_, index) => `t${index}`);
+      for (const id of ids) world.assign(id);
+      await world.pass(200);
+      await world.killAgent();
+      for (const id of ids) world.executor.end(id, 1);
+      await world.pass(6500);
+      assert.equal(world.nodeState(), NodeState.DOWN);
+      let serving = 0;
+      world.view.onCommit((_commit, view) => {
+        if (world.nodeState() !== NodeState.READY) return;
+        const running = [...view.all('task')].filter(({ status }) => status?.state === TaskState.RUNNING);
+        serving = Math.max(serving, running.length);
+      });
+      world.failingCommits = failingCommits;
+      await world.startAgent();
+      await world.pass(1000);
+      assert.equal(world.nodeState(), NodeState.READY);
+      assert.equal(serving, 0);
+      await world.killAgent();
+    }).timeout(10_000);
+
   it('moby#41289: 500 dead tasks of a worker keep it from nothing, and go when they are taken from it', async () => {
     const world = new World();
     await world.startAgent();
