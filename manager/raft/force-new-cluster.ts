@@ -32,6 +32,11 @@ export interface ForceNewClusterOptions {
   readonly nodeId: string;
   readonly address: string;
   readonly featureLevel: number;
+  /**
+   * Awaited once nothing but the disk can refuse any more, before the first byte is written: from then on the log may be
+   * this member's alone. Also where it is already.
+   */
+  readonly committing?: () => Promise<void>;
 }
 
 /**
@@ -75,7 +80,7 @@ export async function forceNewCluster(options: ForceNewClusterOptions): Promise<
 }
 
 async function takeOver(
-  { address, featureLevel, logger }: ForceNewClusterOptions,
+  { address, featureLevel, logger, committing }: ForceNewClusterOptions,
   { wal, snapshot, entries, hardState }: Recovered,
   { raftId, nodeId }: RaftIdentity,
   header: SnapshotHeader,
@@ -91,6 +96,7 @@ async function takeOver(
     const index = snapshot.index + all.length + 1;
     all.push({ type: 'EntryConfChangeV2', index, term, data: encodeConfChange(change) });
   }
+  await committing?.();
   const added = all.slice(entries.length);
   if (added.length === 0) return;
   const commit = snapshot.index + all.length;

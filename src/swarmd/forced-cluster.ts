@@ -2,29 +2,46 @@
  * `swarm init --force-new-cluster`: one manager goes on alone after the others are lost. Marked on disk from the
  * beginning to the end, so that a daemon that dies in between finishes it at its next start.
  *
- *   mark -> the log gets this member as its only one -> it leads -> the other managers become workers -> unmark
+ *   asked -> decided: the log gets this member as its only one -> it leads -> the other managers become workers -> unmark
+ *     |         from here on there is no way back: whatever fails is tried again until it is done
+ *     +-> unmark, where it could not be decided
  */
-import { rm, stat } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
+import type { LoadedIdentity } from '#agent/identity/index.ts';
 import { writeAuthor } from '#common/author.ts';
 import { SwarmError } from '#common/errors.ts';
 import { writeFileAtomic } from '#common/system/atomic-file.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
-import type { RaftLog } from '#manager/raft/index.ts';
 import type { ReplicatedStore, Transaction } from '#manager/replicated-store/index.ts';
+import type { ActiveNode } from './active-node.ts';
+import { notAManager } from './handlers/manager-access.ts';
+import type { ManagerRole } from './manager-role.ts';
 import type { Paths } from './paths.ts';
 
-export async function markForced(paths: Paths): Promise<void> {
-  await writeFileAtomic(paths.forced, 'format: 1\n', 0o600);
+/** `decided`: the log may be this member's alone. */
+export type ForcedPhase = 'asked' | 'decided';
+
+const DECIDED = 'phase: decided';
+
+/** Undefined where nothing is being forced. @throws the error of the file system */
+export async function forcedPhase({ forced }: Pick<Paths, 'forced'>): Promise<ForcedPhase | undefined> {
+  try {
+    const lines = (await readFile(forced, 'utf8')).split('\n');
+    return lines.includes(DECIDED) ? 'decided' : 'asked';
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw thrown;
+  }
 }
 
-export async function isForced(paths: Paths): Promise<boolean> {
-  return stat(paths.forced).then(
-    () => true,
-    () => false,
-  );
+/** Nothing happens where it is so far already: what was decided stays decided. */
+export async function markForced(paths: Pick<Paths, 'forced'>, phase: ForcedPhase): Promise<void> {
+  const before = await forcedPhase(paths);
+  if (before === 'decided' || before === phase) return;
+  await writeFileAtomic(paths.forced, phase === 'decided' ? `format: 1\n${DECIDED}\n` : 'format: 1\n', 0o600);
 }
 
-export async function unmarkForced(paths: Paths): Promise<void> {
+export async function unmarkForced(paths: Pick<Paths, 'forced'>): Promise<void> {
   await rm(paths.forced, { force: true });
 }
 
@@ -48,27 +65,55 @@ export async function demoteOthers(store: Pick<ReplicatedStore, 'update' | 'view
   await store.update(demote, { author });
 }
 
-/** Longer than a leader needs to notice that it has lost the others. */
-const QUORUM_TIMEOUT_MS = 5_000;
+/** What of an active node is replaced while it goes on alone. */
+export type ForcedNode = Pick<ActiveNode, 'stopManager' | 'startManager' | 'manager' | 'nodeIdentity'>;
+
+export interface GoingOnAlone {
+  readonly paths: Pick<Paths, 'forced'>;
+  /** The identity as it is on the disk now, with the addresses that are wanted. */
+  readonly load: () => Promise<LoadedIdentity>;
+  /** How long the manager may take to serve; it goes on in the background after that. */
+  readonly patienceMs: number;
+}
 
 /**
- * Beside managers that go on, one that is made alone would be a second swarm with the same nodes: both would give them
- * tasks. A read that is answered proves that there is a quorum.
- * @throws SwarmError `in-use`
+ * Makes the manager of this node the only one. Whatever happens, the node has a manager part afterwards.
+ * @throws SwarmError why it does not serve: nothing has changed then, or the message says that it goes on
  */
-export async function refuseWithQuorum(log: Pick<RaftLog, 'members' | 'readBarrier'> | undefined): Promise<void> {
-  const others = log?.members().filter(({ voter, self }) => voter && !self) ?? [];
-  if (log === undefined || others.length === 0) return;
-  const answered = log.readBarrier({ timeoutMs: QUORUM_TIMEOUT_MS }).then(
-    () => true,
-    () => false,
-  );
-  if (!(await answered)) return;
-  const addresses = others.map(({ address }) => address).sort();
-  throw new SwarmError({
-    code: 'precondition',
-    reason: 'in-use',
-    message: `The swarm has a leader and a quorum: going on alone beside the other managers (${addresses.join(', ')}) would make two swarms of it`,
-    hint: 'demote the managers that are not wanted: `swarm node demote NODE`',
+export async function goOnAlone(active: ForcedNode, { paths, load, patienceMs }: GoingOnAlone): Promise<ManagerRole> {
+  await active.stopManager();
+  try {
+    active.nodeIdentity.replace(await load());
+    await markForced(paths, 'asked');
+    const problem = await active.startManager().settled(patienceMs);
+    if (active.manager === undefined) throw problem ?? notAManager(true);
+    return active.manager;
+  } catch (thrown) {
+    const error = SwarmError.from(thrown);
+    throw (await takenBack(active, paths)) ? error : goesOn(error);
+  }
+}
+
+/** What cannot be done now must not be done by surprise later, unless it is half done. Resolves with whether it is not. */
+async function takenBack(active: ForcedNode, paths: Pick<Paths, 'forced'>): Promise<boolean> {
+  try {
+    if ((await forcedPhase(paths)) === 'decided') return false;
+    // It may be decided until the manager part has stopped.
+    await active.stopManager();
+    if ((await forcedPhase(paths)) === 'decided') return false;
+    await unmarkForced(paths);
+    return true;
+  } finally {
+    active.startManager();
+  }
+}
+
+function goesOn(error: SwarmError): SwarmError {
+  return new SwarmError({
+    code: error.code,
+    reason: error.reason,
+    message: `this manager is the only one of its swarm from now on, but does not serve yet: ${error.message}`,
+    hint: `${error.hint ?? 'mend that'}; it goes on by itself, also after a restart (see \`swarm info\`)`,
+    cause: error,
   });
 }

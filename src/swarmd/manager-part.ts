@@ -81,6 +81,11 @@ export class ManagerPart {
     return this.#state.kind === 'failed' || this.#state.kind === 'starting' ? this.#state.error : undefined;
   }
 
+  /** Why it will never serve, as long as this process runs; undefined while it may. */
+  get failure(): SwarmError | undefined {
+    return this.#state.kind === 'failed' ? this.#state.error : undefined;
+  }
+
   /** @throws SwarmError why this manager does not serve */
   manager(): ManagerRole {
     const state = this.#state;
@@ -245,7 +250,7 @@ export class ManagerPart {
     return startClusterServer({
       identity,
       manager: () => this.manager(),
-      problem: () => (this.#state.kind === 'failed' ? this.#state.error.message : undefined),
+      problem: () => this.failure?.message,
       logger: parts.logger,
     });
   }

@@ -3,7 +3,7 @@ import type { SwarmError } from '#common/errors.ts';
 import type { DataKeys } from '#manager/log/index.ts';
 import { forceNewCluster, type JoinedAs, type PeerTransport, type RaftLogOptions } from '#manager/raft/index.ts';
 import type { DaemonParts } from './daemon-parts.ts';
-import { demoteOthers, isForced, unmarkForced } from './forced-cluster.ts';
+import { demoteOthers, forcedPhase, markForced, unmarkForced } from './forced-cluster.ts';
 import { hasLog, sweepForgotten } from './forget-log.ts';
 import { joinLog } from './join-log.ts';
 import type { ManagerKeys } from './manager-keys.ts';
@@ -31,7 +31,7 @@ export async function makeManager(start: ManagerStart): Promise<ManagerRole> {
   const { paths, clock, random, logger } = parts;
   await sweepForgotten(paths);
   const keys = await dataKeysOf(start);
-  if (await isForced(paths))
+  if ((await forcedPhase(paths)) !== undefined)
     await forceNewCluster({
       directory: paths.log,
       keys,
@@ -40,6 +40,7 @@ export async function makeManager(start: ManagerStart): Promise<ManagerRole> {
       nodeId: identity.nodeId,
       address: identity.addresses.advertise,
       featureLevel: FEATURE_LEVEL,
+      committing: () => markForced(paths, 'decided'),
     });
   return new ManagerRole({
     logDirectory: paths.log,
@@ -60,7 +61,7 @@ export async function makeManager(start: ManagerStart): Promise<ManagerRole> {
 
 /** The last step of a swarm that was forced to go on with this manager alone; nothing otherwise. */
 export async function finishForced(role: ManagerRole, { paths, logger }: DaemonParts): Promise<void> {
-  if (!(await isForced(paths))) return;
+  if ((await forcedPhase(paths)) === undefined) return;
   await demoteOthers(role.store, role.nodeId);
   await unmarkForced(paths);
   logger.warn('this manager goes on alone; the other managers are workers now', { nodeId: role.nodeId });

@@ -26,7 +26,7 @@ import { DAEMON_CONFIG, type DaemonConfig } from './config.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import type { Departure } from './departure.ts';
 import { Departures } from './departures.ts';
-import { markForced, refuseWithQuorum, unmarkForced } from './forced-cluster.ts';
+import { goOnAlone } from './forced-cluster.ts';
 import { foundCluster } from './found-cluster.ts';
 import { joinSwarm } from './join-swarm.ts';
 import { forgetMembership } from './leave-swarm.ts';
@@ -39,6 +39,7 @@ import {
   refuseClone,
 } from './membership-errors.ts';
 import type { MembershipState } from './membership-state.ts';
+import { refuseBesideOthers } from './other-managers.ts';
 import { type PassingProblem, passingProblem } from './passing-problem.ts';
 import { readSaved, restoreCluster } from './restore-cluster.ts';
 import { changeRole, toldRole } from './role-change.ts';
@@ -217,20 +218,11 @@ export class Membership {
       const active = this.#state;
       if (active.kind !== 'active' || active.managerPart === undefined) throw notForcible(active);
       const { listenAddress: listen, advertiseAddress: advertise } = request;
-      await refuseWithQuorum(active.manager?.log);
+      const { managerPatienceMs: patienceMs } = this.#config;
+      await refuseBesideOthers(active, patienceMs);
       await this.#replaceAddresses(active.identity, { listen, advertise });
-      await active.stopManager();
-      active.nodeIdentity.replace(await this.#loadIdentity());
-      await markForced(this.#parts.paths);
-      const problem = await active.startManager().settled(this.#config.managerPatienceMs);
-      const { manager } = active;
-      if (manager === undefined) {
-        // What cannot be done now must not be done by surprise later.
-        await active.stopManager();
-        await unmarkForced(this.#parts.paths);
-        active.startManager();
-        throw problem ?? this.#parts.notAManager(true);
-      }
+      const { paths } = this.#parts;
+      const manager = await goOnAlone(active, { paths, load: () => this.#loadIdentity(), patienceMs });
       const cluster = manager.store.view().cluster();
       return {
         nodeId: manager.nodeId,

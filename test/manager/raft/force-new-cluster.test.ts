@@ -51,6 +51,26 @@ describe('manager/raft: force-new-cluster', function () {
     assert.equal(again.log.members().length, 3);
   });
 
+  it('says that there is no way back before it writes, each time, and not where it refuses', async () => {
+    const { b } = await lost();
+    let said = 0;
+    const count = (): Promise<void> => Promise.resolve(void said++);
+    await assert.rejects(force(b.disk, 'c', 'c', count), { message: /log of node b/ });
+    assert.equal(said, 0);
+    await assert.rejects(
+      force(b.disk, 'b', 'b', () => Promise.reject(new Error('nowhere to write it'))),
+      /nowhere to write it/,
+    );
+    const before = members.begin('b', { disk: b.disk });
+    await until(() => before.log.members().length === 3, 'the others are members as before');
+    await before.log.close();
+    members.forget(before);
+    for (let times = 1; times <= 2; times++) {
+      await force(b.disk, 'b', 'b', count);
+      assert.equal(said, times);
+    }
+  });
+
   it('refuses a directory that holds no state, is another node’s, or is in use', async () => {
     await assert.rejects(force(new MemoryDisk({ random: new SeededRandom(1) })), { reason: 'corrupt-state' });
     const a = await members.found('a');

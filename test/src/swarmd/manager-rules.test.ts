@@ -15,7 +15,7 @@ import type { StoreState, StoreView } from '#manager/store/index.ts';
 import type { PeerIdentity } from '#proto/grpc/caller.ts';
 import { hostOf, replacedAddresses } from '#src/swarmd/addresses.ts';
 import { admitNode, type JudgingAccess, roleOfNode, strangerProblem } from '#src/swarmd/admit-node.ts';
-import { demoteOthers, isForced, markForced, unmarkForced } from '#src/swarmd/forced-cluster.ts';
+import { demoteOthers } from '#src/swarmd/forced-cluster.ts';
 import { forgetLog, hasLog } from '#src/swarmd/forget-log.ts';
 import { reachableAddress } from '#src/swarmd/log-admission.ts';
 import { pathsOf } from '#src/swarmd/paths.ts';
@@ -196,17 +196,6 @@ describe('swarmd: what is left behind', () => {
       await forgetLog(paths);
       assert.deepEqual(await readdir(state), []);
     }
-  });
-
-  it('the mark of a forced swarm stays until it is taken away', async () => {
-    const paths = pathsOf(state, state);
-    assert.equal(await isForced(paths), false);
-    await markForced(paths);
-    await markForced(paths);
-    assert.equal(await isForced(paths), true);
-    await unmarkForced(paths);
-    await unmarkForced(paths);
-    assert.equal(await isForced(paths), false);
   });
 
   it('the other managers of a forced swarm become workers, this one stays what it is', async () => {

@@ -1,6 +1,8 @@
 /** Several managers in real daemons: joining, roles, dying and coming back, going on alone. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { LocalNodeState } from '#gen/swarm/v1/node.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
@@ -213,6 +215,35 @@ swarm('one that goes on alone', (managers) => {
     for (const name of three) await assert.rejects(managers().named(name).init(forced), /has a leader and a quorum/);
     await one.write('before');
     await managers().voters(one, three);
+  });
+
+  it('is not what a manager can do that does not serve, as long as the others do', async () => {
+    const [one, , third] = three.map((name) => managers().named(name));
+    assert.ok(one !== undefined && third !== undefined);
+    await third.stop();
+    // Another program has its port.
+    const [host, port] = third.address.split(':');
+    const blocker = createServer().listen(Number(port), host);
+    await once(blocker, 'listening');
+    try {
+      await third.start();
+      await until('three to be in trouble', SOON_MS, async () => assert.match((await third.info()).error, /in use/));
+      await assert.rejects(third.init(forced), /has a leader and a quorum/);
+    } finally {
+      blocker.close();
+    }
+    await managers().voters(one, three);
+    await third.stop();
+    const level = await one.clusterLevel();
+    third.featureLevel = level - 1;
+    await third.start();
+    await until('three to be too old', SOON_MS, async () => assert.match((await third.info()).error, /feature level/));
+    await assert.rejects(third.init(forced), /understands/);
+    await third.stop();
+    third.featureLevel = undefined;
+    await third.start();
+    await managers().voters(one, three);
+    assert.equal(await third.has('force-new-cluster'), false);
   });
 
   it('keeps the state, and makes workers of those that come back', async () => {

@@ -9,7 +9,12 @@ import { MemoryDisk } from '#manager/log/index.ts';
 import { forceNewCluster } from '#manager/raft/index.ts';
 import { bytes, DIRECTORY, KEYS, Members, WAIT } from './members.ts';
 
-export function force(disk: MemoryDisk, nodeId = 'b', address = nodeId): Promise<void> {
+export function force(
+  disk: MemoryDisk,
+  nodeId = 'b',
+  address = nodeId,
+  committing = (): Promise<void> => Promise.resolve(),
+): Promise<void> {
   return forceNewCluster({
     directory: DIRECTORY,
     keys: KEYS,
@@ -18,6 +23,7 @@ export function force(disk: MemoryDisk, nodeId = 'b', address = nodeId): Promise
     nodeId,
     address,
     featureLevel: 1,
+    committing,
   });
 }
 
