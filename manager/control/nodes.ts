@@ -1,14 +1,17 @@
 /** What may happen to nodes by request. */
+import { formatDuration } from '#common/duration.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { RemoveNodeRequest, UpdateNodeRequest } from '#gen/swarm/v1/control.ts';
 import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { removalChanges } from '#manager/membership/index.ts';
+import { type Overhang, overhang } from '#manager/orchestrator/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import type { Decision } from './decision.ts';
 import { withNodeSpec } from './node-drains.ts';
 import { checkRoleChange, type ManagerMember } from './node-roles.ts';
 import { findNode } from './references.ts';
+import { taskName } from './tasks.ts';
 import { validateLabels } from './validate-labels.ts';
 
 export function updateNode(
@@ -49,7 +52,7 @@ export function removeNode(
   members: readonly ManagerMember[],
 ): Decision<Node> {
   const node = findNode(view, request.reference, self);
-  const refusal = managerRefusal(node, members) ?? (request.force ? undefined : presenceRefusal(node));
+  const refusal = managerRefusal(node, members) ?? (request.force ? undefined : softRefusal(view, node, nowMs));
   if (refusal !== undefined) throw refusal;
   return { result: node, changes: removalChanges(view, node, nowMs) };
 }
@@ -89,6 +92,31 @@ function managerRefusal(node: Node, members: readonly ManagerMember[]): SwarmErr
     message: `node ${node.id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`,
     hint: `demote it first: \`swarm node demote ${node.id}\`; to end the whole swarm: swarm leave --force`,
   });
+}
+
+/** What stands against a removal that does not have to be. */
+function softRefusal(view: StoreView, node: Node, nowMs: number): SwarmError | undefined {
+  return presenceRefusal(node) ?? overhangRefusal(view, node, nowMs);
+}
+
+/** What has to have stopped before anything takes its place would be replaced at once. */
+function overhangRefusal(view: StoreView, node: Node, nowMs: number): SwarmError | undefined {
+  const last = overhang(node, view);
+  if (last === undefined) return undefined;
+  const name = taskName(view, last.task);
+  return new SwarmError({
+    code: 'precondition',
+    reason: 'needs-force',
+    message: `node ${node.id} is down and may still run ${name}, which stops without managers (--stop-after-disconnect) and must not run twice: it has surely stopped in ${timeLeft(node, last, nowMs)}`,
+    hint: 'try again then, run `swarm leave` on the node, or add --force if it is certain that the node does not run',
+  });
+}
+
+/** By the wall clock, which only says so; that the time is over is decided by what leaders have measured. */
+function timeLeft({ status }: Node, { fenceMs }: Overhang, nowMs: number): string {
+  const heardMs = status?.lastHeardMs || status?.sinceMs || nowMs;
+  const leftMs = Math.min(fenceMs - (status?.silentMs ?? 0), heardMs + fenceMs - nowMs);
+  return formatDuration(Math.max(1, Math.ceil(leftMs / 1000)) * 1e9);
 }
 
 /** Why the node may be there and would be surprised; undefined for one that is away. */

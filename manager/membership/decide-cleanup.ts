@@ -2,9 +2,12 @@
  * Which node that does not come back the leader cleans up next. Pure. Every step leaves a state from which the next
  * decision goes on, by this leader or another:
  *
- *   worker, down for too long                                                   -> removed
- *   manager, dead   -> to be a worker, marked -(role reconciler)-> worker, marked -> removed
- *                      marked, and heard of again -> a manager, as it was
+ *   worker, down for too long -> removed
+ *   manager, dead             -> to be a worker, marked -(role reconciler)-> worker, marked -> removed
+ *                                marked, and heard of again -> a manager, as it was
+ *
+ * An entry goes when this leader has missed the node for a while, whoever has begun it, and nothing runs there any more
+ * that must not run twice.
  */
 import { type Node, NodeState } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
@@ -37,6 +40,8 @@ export interface CleanupFacts {
   readonly members: readonly RoleMember[];
   readonly settings: CleanupSettings;
   readonly seen: Seen;
+  /** Whether the node, which is away, may run something yet that must not run twice: it is replaced when the entry goes. */
+  mayStillRun(node: Node): boolean;
   /** Wall clock, as it stands in the nodes' statuses. */
   readonly nowMs: number;
 }
@@ -53,9 +58,12 @@ export function decideCleanup(facts: CleanupFacts): CleanupStep | undefined {
   const marked = nodes.filter(({ cleanedUp }) => cleanedUp);
   for (const node of marked) {
     if (isSpared(node, facts)) return { kind: 'spare', node };
-    if (node.role === NodeRole.WORKER && !isMember(node, facts)) return { kind: 'remove', node };
+    if (isOutOfLog(node, facts) && isMissed(node, facts.settings.deadManagerAfterMs, facts) && !facts.mayStillRun(node))
+      return { kind: 'remove', node };
   }
-  const dead = marked.length > 0 ? undefined : nodes.find((node) => isDeadManager(node, facts));
+  // One at a time; whose entry alone is left counts for no quorum.
+  const isUnderWay = marked.some((node) => !isOutOfLog(node, facts));
+  const dead = isUnderWay ? undefined : nodes.find((node) => isDeadManager(node, facts));
   if (dead !== undefined) return { kind: 'demote', node: dead };
   const lost = nodes.find((node) => isLostWorker(node, facts));
   return lost === undefined ? undefined : { kind: 'prune', node: lost };
@@ -79,16 +87,19 @@ function isDeadManager(node: Node, { members, settings, seen }: CleanupFacts): b
   return removalProblem(members, member) === undefined;
 }
 
-function isLostWorker(node: Node, { members, settings, seen, nowMs }: CleanupFacts): boolean {
-  const { pruneDownAfterMs: afterMs } = settings;
+function isLostWorker(node: Node, facts: CleanupFacts): boolean {
+  const { pruneDownAfterMs: afterMs } = facts.settings;
   if (afterMs === undefined || !isAway(node) || node.cleanedUp) return false;
-  if (node.role !== NodeRole.WORKER || node.spec?.desiredRole !== NodeRole.WORKER) return false;
-  if (members.some(({ nodeId }) => nodeId === node.id)) return false;
+  if (node.spec?.desiredRole !== NodeRole.WORKER || !isOutOfLog(node, facts)) return false;
   const sinceMs = node.status?.sinceMs ?? 0;
-  if (sinceMs === 0 || sinceMs + afterMs > nowMs) return false;
-  // The wall clock may have jumped; this leader has to have missed the node, too.
-  const seenMs = seen.awaySinceMs.get(node.id);
-  return seenMs !== undefined && seenMs + Math.min(afterMs, settings.pruneSeenMs) <= seen.nowMs;
+  if (sinceMs === 0 || sinceMs + afterMs > facts.nowMs) return false;
+  return isMissed(node, afterMs, facts) && !facts.mayStillRun(node);
+}
+
+/** This leader has missed it, too, whatever wall clocks and leaders of before say. `afterMs`: nobody wants it any longer. */
+function isMissed(node: Node, afterMs: number, { settings, seen }: CleanupFacts): boolean {
+  const sinceMs = isAway(node) ? seen.awaySinceMs.get(node.id) : undefined;
+  return sinceMs !== undefined && sinceMs + Math.min(afterMs, settings.pruneSeenMs) <= seen.nowMs;
 }
 
 /** Down, or admitted and never heard of. */
@@ -96,6 +107,7 @@ export function isAway({ status, description }: Node): boolean {
   return status?.state === NodeState.DOWN || (status?.state === NodeState.UNKNOWN && description?.engine === undefined);
 }
 
-function isMember(node: Node, { members }: CleanupFacts): boolean {
-  return members.some(({ nodeId }) => nodeId === node.id);
+/** Nobody counts on it any more. */
+function isOutOfLog(node: Node, { members }: CleanupFacts): boolean {
+  return node.role === NodeRole.WORKER && !members.some(({ nodeId }) => nodeId === node.id);
 }

@@ -7,7 +7,9 @@ import type { CancelTimer, Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
+import type { Node } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import { overhang } from '#manager/orchestrator/index.ts';
 import type { RoleMember, RoleStore } from '#manager/roles/index.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { cleanupSettings } from './cleanup-settings.ts';
@@ -118,7 +120,8 @@ class JanitorTerm {
     const settings = cleanupSettings(view.cluster(), config);
     const members = log.members();
     const seen = this.#presence.seen(clock.monotonic());
-    return decideCleanup({ nodes: view.all('node'), members, settings, seen, nowMs: clock.now() });
+    const mayStillRun = (node: Node): boolean => overhang(node, view) !== undefined;
+    return decideCleanup({ nodes: view.all('node'), members, settings, seen, mayStillRun, nowMs: clock.now() });
   }
 
   #tell({ kind, node }: CleanupStep): void {

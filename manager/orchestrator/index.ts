@@ -12,7 +12,7 @@ export { globalMode } from './global-mode.ts';
 export { JobLoop } from './jobs/job-loop.ts';
 export { activeRun, endedRun, lastRun, queuedRun, queueRun, withRun } from './jobs/job-runs.ts';
 export { isJob, type JobRules, type JobShape, jobRules, jobShape } from './jobs/job-settings.ts';
-export { fenceMs, mayStillRun, replacedAfterMs, ViewedLoss } from './node-loss.ts';
+export { fenceMs, mayStillRun, type Overhang, overhang, replacedAfterMs, ViewedLoss } from './node-loss.ts';
 export { replicatedMode } from './replicated-mode.ts';
 export { describeEnd, isCrashLooping } from './restart-policy.ts';
 export { type NewRevision, reviseService, revisionOf } from './revise-service.ts';

@@ -63,6 +63,27 @@ export function mayStillRun(task: Task, rules: LossRules): boolean {
   return !isLost(node) || (node.status?.silentMs ?? 0) < fenceMs(rules.specOf(task));
 }
 
+/** A task that a lost node may run still, though it has no managers. */
+export interface Overhang {
+  readonly task: Task;
+  /** The node has surely stopped it when it was silent for this long. */
+  readonly fenceMs: number;
+}
+
+/**
+ * The task that a lost node stops last, of those that it may run still and that never run twice: as long as there is one
+ * the node's entry must not go, since nobody would wait for it any longer. Undefined when there is none.
+ */
+export function overhang(node: Node, view: StoreView): Overhang | undefined {
+  const loss = new ViewedLoss(view);
+  let last: Overhang | undefined;
+  for (const task of view.tasksOfNode(node.id)) {
+    const afterMs = fenceMs(loss.specOf(task));
+    if (afterMs > (last?.fenceMs ?? 0) && mayStillRun(task, loss)) last = { task, fenceMs: afterMs };
+  }
+  return last;
+}
+
 /** The nodes that are lost are to be looked at again when somebody changes for how long nodes are waited for. */
 export class LostNodes {
   #affected = false;

@@ -51,10 +51,18 @@ function facts(
   members: readonly RoleMember[] = [member('a')],
   forMs = 10 * HOUR_MS,
   settings: Partial<CleanupSettings> = {},
+  mayStillRun = false,
 ): CleanupFacts {
   const presence = new Presence(0);
   presence.look(nodes, members, 0);
-  return { nodes, members, settings: { ...SETTINGS, ...settings }, seen: presence.seen(forMs), nowMs: WALL_MS };
+  return {
+    nodes,
+    members,
+    settings: { ...SETTINGS, ...settings },
+    seen: presence.seen(forMs),
+    mayStillRun: () => mayStillRun,
+    nowMs: WALL_MS,
+  };
 }
 
 function step(...args: Parameters<typeof facts>): string {
@@ -89,6 +97,12 @@ describe('cleanup: workers', () => {
     assert.equal(step(lost, undefined, 60_000), 'prune w');
   });
 
+  it('stay as long as they may run what must not run twice', () => {
+    const lost = [node('w', { state: DOWN, downForMs: HOUR_MS })];
+    assert.equal(step(lost, undefined, undefined, {}, true), 'nothing');
+    assert.equal(step(lost, undefined, undefined, {}, false), 'prune w');
+  });
+
   it('are no managers: neither those that are, nor those that are to be, nor members of the log', () => {
     const away = { state: DOWN, downForMs: 10 * HOUR_MS };
     assert.equal(step([node('b', { role: MANAGER, ...away })]), 'nothing');
@@ -117,6 +131,24 @@ describe('cleanup: managers', () => {
     assert.equal(step([alive('a'), alive('b'), dead('c')], three, undefined, off), 'nothing');
     const begun = node('c', { role: WORKER, state: DOWN, cleanedUp: true });
     assert.equal(step([alive('a'), begun], [member('a')], undefined, off), 'remove c');
+  });
+
+  it('are removed when this leader has missed them, and they run nothing that must not run twice', () => {
+    const marked = { role: WORKER, desiredRole: WORKER, cleanedUp: true };
+    const away = [alive('a'), node('c', { ...marked, state: DOWN })];
+    assert.equal(step(away, [member('a')], 59_999), 'nothing');
+    assert.equal(step(away, [member('a')], 60_000), 'remove c');
+    assert.equal(step(away, [member('a')], 20_000, { deadManagerAfterMs: 20_000 }), 'remove c');
+    assert.equal(step(away, [member('a')], undefined, {}, true), 'nothing');
+    // The leader of before has heard of it, this one not yet.
+    assert.equal(step([alive('a'), node('c', { ...marked, state: UNKNOWN })], [member('a')]), 'nothing');
+    assert.equal(step([alive('a'), node('c', { ...marked, state: NodeState.DISCONNECTED })], [member('a')]), 'nothing');
+  });
+
+  it('wait for no other one whose entry alone is left', () => {
+    const left = node('d', { role: WORKER, state: DOWN, cleanedUp: true });
+    const nodes = [alive('a'), alive('b'), dead('c'), left];
+    assert.equal(step(nodes, three, undefined, {}, true), 'demote c');
   });
 
   it('that are heard of stay, and become managers again', () => {
@@ -149,8 +181,7 @@ describe('cleanup: managers', () => {
     presence.look(nodes, three, 0);
     presence.look(nodes, [member('a'), member('b', { reachable: false }), three[2] ?? member('c')], 700_000);
     presence.look(nodes, three, 700_100);
-    const at = (nowMs: number): unknown =>
-      decideCleanup({ nodes, members: three, settings: SETTINGS, seen: presence.seen(nowMs), nowMs: WALL_MS })?.kind;
+    const at = (nowMs: number): unknown => decideCleanup({ ...facts(nodes, three), seen: presence.seen(nowMs) })?.kind;
     assert.equal(at(710_099), undefined);
     assert.equal(at(710_100), 'demote');
   });

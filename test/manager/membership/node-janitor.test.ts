@@ -4,8 +4,19 @@ import { ManualClock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
-import { Cluster, EngineDescription, Node, NodeDescription, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
-import { ClusterSpec, NodeConfig, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
+import {
+  Cluster,
+  EngineDescription,
+  Node,
+  NodeDescription,
+  NodeState,
+  NodeStatus,
+  Revision,
+  Task,
+  TaskState,
+  TaskStatus,
+} from '#gen/swarm/v1/objects.ts';
+import { ClusterSpec, NodeConfig, NodeRole, NodeSpec, ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
 import { CLEANUP_CONFIG, NodeJanitor } from '#manager/membership/index.ts';
 import type { RoleMember } from '#manager/roles/index.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
@@ -122,6 +133,43 @@ describe('the loop over nodes that do not come back', () => {
     put('c', WORKER, NodeState.DOWN);
     await pass(2_000);
     assert.equal(view.get('node', 'c'), undefined);
+  });
+
+  it('a new leader that has yet to hear of a manager on its way out does not remove it', async () => {
+    put('c', MANAGER, NodeState.DOWN);
+    setMembers({ a: true, b: true, c: false });
+    await pass(32_000);
+    setMembers({ a: true, b: true });
+    put('c', WORKER, NodeState.READY);
+    janitor.stop();
+    // Every node is unknown to the next leader, until it is heard of.
+    put('c', WORKER, NodeState.UNKNOWN);
+    janitor.start();
+    await pass(14_000);
+    assert.equal(view.get('node', 'c')?.cleanedUp, true);
+    put('c', WORKER, NodeState.READY);
+    await pass(2_000);
+    assert.equal(view.get('node', 'c')?.spec?.desiredRole, MANAGER);
+    assert.equal(view.get('node', 'c')?.cleanedUp, false);
+  });
+
+  it('a worker whose task must not run twice goes when it has surely stopped', async () => {
+    const declared = ServiceSpec.create({ task: TaskSpec.create({ stopAfterDisconnectMs: 3_600_000 }) });
+    const revision = Revision.create({ id: 'r', serviceId: 's', number: 1, spec: declared });
+    const status = TaskStatus.create({ state: TaskState.RUNNING });
+    const task = Task.create({ id: 't', serviceId: 's', revision: 1, slot: 1, nodeId: 'w', status });
+    put('w', WORKER, NodeState.DOWN);
+    view.commit([
+      { kind: 'create', table: 'revision', object: revision },
+      { kind: 'create', table: 'task', object: task },
+    ]);
+    await pass(600_000);
+    const node = view.get('node', 'w');
+    assert.ok(node);
+    const silent = NodeStatus.create({ ...node.status, silentMs: 5_000_000 });
+    view.commit([{ kind: 'update', table: 'node', object: { ...node, status: silent } }]);
+    await pass(2_000);
+    assert.equal(view.get('node', 'w'), undefined);
   });
 
   it('lets a manager be that comes back on the way', async () => {

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { Cluster, type Node, NodeState, NodeStatus, TaskState } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, DispatcherConfig, UpdateConfig, UpdateOrder } from '#gen/swarm/v1/specs.ts';
+import { removeNode } from '#manager/control/nodes.ts';
 import { fenceMs, replacedAfterMs } from '#manager/orchestrator/index.ts';
 import { LoopCluster } from '#test/manager/loops/loop-cluster.ts';
 import { node, revision, type SpecOptions, service, spec } from '#test/manager/loops/objects.ts';
@@ -157,6 +158,40 @@ describe('orchestrator: tasks that stop without managers', () => {
     cluster.report(task, TaskState.SHUTDOWN, { error: 'stopped: no manager for 20 s' });
     cluster.run(1000);
     assert.notEqual(cluster.wanted('web')[0]?.id, task.id);
+  });
+
+  it('node rm does not take the node away from under them, and says when it may', () => {
+    const cluster = new LossCluster(undefined, options);
+    const { host } = cluster;
+    const remove = (force: boolean): void =>
+      cluster.commit(...removeNode(cluster.store, { reference: host, force }, '', cluster.nowMs, []).changes);
+    for (const state of [NodeState.DISCONNECTED, NodeState.DOWN])
+      for (const silentMs of [0, 5000, fence - 1]) {
+        cluster.silent(host, silentMs, state);
+        assert.throws(() => remove(false), {
+          reason: 'needs-force',
+          message: /may still run web\.1, .* in \d+m?\d*s$/,
+        });
+        assert.equal(cluster.host, host);
+      }
+    cluster.silent(host, fence);
+    remove(false);
+    assert.equal(cluster.store.get('node', host), undefined);
+    assert.equal(cluster.running('web').length, 1);
+  });
+
+  it('by force, or once they have stopped, or where nothing is waited for, it does', () => {
+    const remove = (cluster: LossCluster, force: boolean): void => {
+      const reference = cluster.host;
+      cluster.silent(reference, 5000);
+      if (!force) for (const task of cluster.wanted('web')) cluster.report(task, TaskState.SHUTDOWN);
+      cluster.commit(...removeNode(cluster.store, { reference, force }, '', cluster.nowMs, []).changes);
+    };
+    for (const force of [true, false]) remove(new LossCluster(undefined, options), force);
+    const cluster = new LossCluster(GRACE_MS, { replicas: 1 });
+    cluster.silent(cluster.host, 5000);
+    const reference = cluster.host;
+    cluster.commit(...removeNode(cluster.store, { reference, force: false }, '', cluster.nowMs, []).changes);
   });
 
   it('an update, or a smaller number and a larger one again, brings none beside them', () => {
