@@ -9,6 +9,8 @@ export interface DispatcherConfig {
   readonly looksPerPeriod: number;
   /** After a change of leader nodes get this many periods to find the new one. */
   readonly unknownAfterPeriods: number;
+  /** So long a leader of before may still be answering nodes after another one leads. */
+  readonly staleLeaderMs: number;
   /**
    * A node that took its leave is down after this: until then its tasks keep the connections that they have. As long as
    * a host that goes down gives its tasks to end.
@@ -45,6 +47,8 @@ export const DISPATCHER_DEFAULTS: DispatcherConfig = {
   downAfterPeriods: 5,
   looksPerPeriod: 10,
   unknownAfterPeriods: 15,
+  // Two election timeouts of the log: after one without its followers a leader looks, after the next it steps down.
+  staleLeaderMs: 2_000,
   leavingMs: 60_000,
   assignmentDelayMs: 2,
   // As the slices of the leader's loops: heartbeats of the log come through in between.

@@ -92,11 +92,11 @@ export class NodeTracker {
   expect(nodes: readonly ExpectedNode[], nowMs: number): void {
     // The period grows with their number: with that of all, or the first would get less time than the last.
     for (const { nodeId } of nodes) this.#nodes.set(nodeId, { deadlineMs: Infinity, heardMs: nowMs, expected: true });
-    const { downAfterPeriods, unknownAfterPeriods } = this.#config;
+    const { downAfterPeriods, unknownAfterPeriods, staleLeaderMs } = this.#config;
     const periodMs = this.#longestPeriodMs(nowMs);
     const graceMs = periodMs * downAfterPeriods;
     // A leader that does not know yet that it is none any more may still be answering the node.
-    const heardMs = nowMs + graceMs;
+    const heardMs = nowMs + Math.max(graceMs, staleLeaderMs);
     for (const { nodeId, hadMs } of nodes) {
       const leftMs = Math.max(graceMs, periodMs * unknownAfterPeriods - hadMs);
       this.#nodes.set(nodeId, { deadlineMs: nowMs + leftMs, heardMs, expected: true });

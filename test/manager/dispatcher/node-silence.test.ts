@@ -9,6 +9,8 @@ import { Node, NodeState, NodeStatus, Revision } from '#gen/swarm/v1/objects.ts'
 import { ClusterSpec, ContainerSpec, DispatcherConfig, NodeSpec, ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
 import { DISPATCHER_DEFAULTS, type DispatcherSession } from '#manager/dispatcher/index.ts';
 import { fenceMs } from '#manager/orchestrator/index.ts';
+import { electionTimeoutMs } from '#manager/raft/config.ts';
+import { DEFAULT_RAFT_CONFIG } from '#manager/raft/index.ts';
 import { RecordedSwarm } from './recorded-swarm.ts';
 
 const { heartbeatPeriodMs: PERIOD_MS, downAfterPeriods, unknownAfterPeriods } = DISPATCHER_DEFAULTS;
@@ -26,11 +28,15 @@ describe('dispatcher: how long nodes are silent', () => {
   });
   afterEach(() => swarm.dispatcher.stop('the test is over'));
 
-  async function configure(options: { featureLevel: number; replaceAfterMs?: number }): Promise<void> {
+  async function configure(options: {
+    readonly featureLevel: number;
+    readonly replaceAfterMs?: number;
+    readonly heartbeatPeriodMs?: number;
+  }): Promise<void> {
     const cluster = swarm.view.cluster();
     assert.ok(cluster !== undefined);
-    const { featureLevel, replaceAfterMs } = options;
-    const spec = ClusterSpec.create({ dispatcher: DispatcherConfig.create({ replaceAfterMs }) });
+    const { featureLevel, replaceAfterMs, heartbeatPeriodMs } = options;
+    const spec = ClusterSpec.create({ dispatcher: DispatcherConfig.create({ replaceAfterMs, heartbeatPeriodMs }) });
     await swarm.update([{ kind: 'update', table: 'cluster', object: { ...cluster, featureLevel, spec } }]);
   }
 
@@ -99,6 +105,20 @@ describe('dispatcher: how long nodes are silent', () => {
     assert.equal(status().silentMs, downMs);
     await beat(3 * PERIOD_MS);
     assert.ok(status().silentMs >= GRACE_MS);
+  });
+
+  it('does not begin, short as heartbeats may be, before a leader of before can answer no more', async () => {
+    assert.ok(DISPATCHER_DEFAULTS.staleLeaderMs >= 2 * electionTimeoutMs(DEFAULT_RAFT_CONFIG));
+    await configure({ featureLevel: 5, heartbeatPeriodMs: PERIOD_MS / 10 });
+    await swarm.open('n1');
+    // What was before the change is over.
+    await beat(DOWN_MS, await swarm.open('n1'));
+    newLeader();
+    const beganMs = swarm.clock.monotonic();
+    while (status().state !== NodeState.DOWN && swarm.clock.monotonic() - beganMs < DOWN_MS) await beat(LOOK_MS);
+    assert.equal(status().state, NodeState.DOWN);
+    const mayKnowMs = Math.max(0, swarm.clock.monotonic() - beganMs - DISPATCHER_DEFAULTS.staleLeaderMs);
+    assert.ok(status().silentMs <= mayKnowMs, `${status().silentMs} ms of at most ${mayKnowMs} ms`);
   });
 
   it('is not counted while the manager itself stands still', async () => {
