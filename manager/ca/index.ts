@@ -22,7 +22,7 @@ export { CA_CONFIG, type CaConfig } from './config.ts';
 export { checkSignsFor, completeExternalCas } from './external/check-external.ts';
 export { EXTERNAL_CONFIG } from './external/config.ts';
 export { ExternalAuthority } from './external/external-authority.ts';
-export { settleExternalCas } from './external/settle-external.ts';
+export { externalsOfRotation, settleExternalCas } from './external/settle-external.ts';
 export { roleOfToken } from './join-token-check.ts';
 export { ROTATION_CONFIG, type RotationConfig } from './rotation/config.ts';
 export { decideRotation, type RotationDecision } from './rotation/decide-rotation.ts';

@@ -4,6 +4,7 @@ import { LIMITS } from '#common/limits.ts';
 import type { Cluster, RootCa } from '#gen/swarm/v1/objects.ts';
 import type * as api from '#gen/swarm/v1/rootca.ts';
 import {
+  externalsOfRotation,
   isManager,
   type PreparedRoot,
   rotationProgress,
@@ -151,9 +152,10 @@ function checkedRoot({ rootCa }: Cluster, prepared: PreparedRoot): RootCa {
   return rootCa;
 }
 
-function withCaSpec(cluster: Cluster, { externalCas }: PreparedRoot, expiryMs: number | undefined): Cluster {
+function withCaSpec(cluster: Cluster, prepared: PreparedRoot, expiryMs: number | undefined): Cluster {
   const { spec } = cluster;
   if (spec === undefined) return cluster;
+  const externalCas = externalsOfRotation(cluster, prepared);
   const nodeCertExpiryMs = expiryMs ?? spec.ca?.nodeCertExpiryMs;
   return { ...cluster, spec: { ...spec, ca: { ...spec.ca, nodeCertExpiryMs, externalCas: [...externalCas] } } };
 }

@@ -134,7 +134,7 @@ async function crossSigning(
           : 'the root cannot go from one external authority to another one: the first has to sign for the key of the second',
       hint:
         authorities.length === 0
-          ? 'name the authority that has the key: `swarm update --external-ca`'
+          ? 'name the authority that has the key: `swarm update --external-ca`, with the present root (`swarm ca`) as cacert'
           : 'rotate to a root of the swarm first (`swarm ca --rotate`), or give --ca-key as well',
     });
   const { privateKey } = readOwnAuthority(root.certificatePem, root.keyPem, nowMs);

@@ -1,28 +1,39 @@
 /** The root in the declarative API: what begins a rotation, what is refused, what is shown. */
 import assert from 'node:assert/strict';
-import { createRootAuthority } from '#certs/authority.ts';
-import { certificatesPem } from '#certs/certificate.ts';
+import { createRootAuthority, crossSign, loadAuthority } from '#certs/authority.ts';
+import { certificatesPem, parseCertificates } from '#certs/certificate.ts';
+import { parseCertificateRequest } from '#certs/certificate-request.ts';
 import { createJoinToken } from '#certs/join-token.ts';
-import { privateKeyPem } from '#certs/key-file.ts';
+import { keyIdentifier } from '#certs/key.ts';
+import { decodeKeyFile, privateKeyPem } from '#certs/key-file.ts';
 import { silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { Client, type Cluster, Node, NodeDescription } from '#gen/swarm/v1/objects.ts';
 import { LeaveNodesBehindRequest, RotateRootCaRequest } from '#gen/swarm/v1/rootca.ts';
-import { ExternalCa, ExternalCaProtocol, NodeAvailability, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
-import { bootstrapCluster, prepareRoot } from '#manager/ca/index.ts';
+import {
+  type ClusterSpec,
+  ExternalCa,
+  ExternalCaProtocol,
+  NodeAvailability,
+  NodeRole,
+  NodeSpec,
+} from '#gen/swarm/v1/specs.ts';
+import { bootstrapCluster, prepareRoot, settleExternalCas } from '#manager/ca/index.ts';
+import { finishChanges } from '#manager/ca/rotation/rotation-changes.ts';
 import { ControlApi, redactCluster } from '#manager/control/index.ts';
-import { rejects } from '#test/certs/rejects.ts';
+import { must, rejects } from '#test/certs/rejects.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
 
 const nowMs = Date.now();
 const BY = { author: 'test' };
-const outside = { crossSign: () => Promise.reject(new Error('nobody outside is asked')) };
+type Outside = Parameters<typeof prepareRoot>[2];
+const nobody: Outside = { crossSign: () => Promise.reject(new Error('nobody outside is asked')) };
 
 class Setup {
   readonly view = new MemoryView();
   readonly api: ControlApi;
 
-  constructor(featureLevel = 5) {
+  constructor(featureLevel = 5, outside = nobody) {
     const { cluster, node } = bootstrapCluster({
       nowMs,
       random: new SeededRandom(2),
@@ -113,6 +124,63 @@ describe('the root in the API', () => {
     assert.equal(setup.cluster, before);
     await setup.rotate({ caCertPem: certificate ?? rubbish, caKeyPem: key ?? rubbish });
     assert.notEqual(setup.cluster.rootCa?.rotation, undefined);
+  });
+
+  it('keeps the authorities of the present root, which alone can sign for another new one, until the end', async () => {
+    const asked: (readonly string[])[] = [];
+    let present = createRootAuthority(nowMs);
+    const setup = new Setup(5, {
+      crossSign: (authorities, _root, csrPem, accept) => {
+        asked.push(authorities.map(({ url }) => url));
+        const spki = parseCertificateRequest(csrPem).publicKeyDer;
+        const wanted = {
+          ...present.certificate,
+          publicKeyDer: spki,
+          subjectKeyId: keyIdentifier(spki).toString('hex'),
+        };
+        const signed = crossSign(present, wanted, nowMs);
+        accept(signed);
+        return Promise.resolve(certificatesPem([signed]));
+      },
+    });
+    const rootCa = must(setup.cluster.rootCa);
+    const { privateKey } = decodeKeyFile(rootCa.keyPem, 'root key');
+    present = loadAuthority(must(parseCertificates(rootCa.certificatePem)[0]), privateKey);
+    const named = (url: string, caCertPem: Uint8Array): ExternalCa =>
+      ExternalCa.create({ protocol: ExternalCaProtocol.CFSSL, url, caCertPem });
+    const specOf = (externalCas: ExternalCa[]): ClusterSpec => ({
+      ...must(setup.cluster.spec),
+      ca: { nodeCertExpiryMs: undefined, externalCas },
+    });
+    const own = named('https://present/', rootCa.certificatePem);
+    const outsideOnly = { ...setup.cluster, rootCa: { ...rootCa, keyPem: new Uint8Array() }, spec: specOf([own]) };
+    setup.view.commit([{ kind: 'update', table: 'cluster', object: outsideOnly }]);
+
+    await setup.rotate();
+    assert.deepEqual(setup.cluster.spec?.ca?.externalCas, [own]);
+    const first = must(setup.cluster.rootCa?.rotation).digest;
+    await setup.rotate();
+    assert.notEqual(setup.cluster.rootCa?.rotation?.digest, first, 'another one takes its place');
+    assert.deepEqual(asked, [['https://present/'], ['https://present/']]);
+
+    const rotation = must(setup.cluster.rootCa?.rotation);
+    const next = named('https://next/', new Uint8Array());
+    const settled = settleExternalCas(setup.cluster, specOf([own, next]), nowMs);
+    const filled = { ...next, caCertPem: rotation.certificatePem };
+    assert.deepEqual(settled.ca?.externalCas, [own, filled], 'either root is taken meanwhile');
+    const other = Buffer.from(certificatesPem([createRootAuthority(nowMs).certificate]));
+    assert.throws(
+      () => settleExternalCas(setup.cluster, specOf([named('https://other/', other)]), nowMs),
+      rejects('bad-field', /cacert is another root/),
+    );
+    const nobodys = { ...rootCa, rotation: { ...rotation, keyPem: new Uint8Array() } };
+    assert.throws(
+      () => settleExternalCas({ ...setup.cluster, spec: specOf([own, filled]), rootCa: nobodys }, specOf([own]), nowMs),
+      rejects('bad-field', /nobody would sign/),
+    );
+    const [finished] = finishChanges({ ...setup.cluster, spec: settled }, rootCa, rotation, [], createJoinToken);
+    assert.ok(finished?.kind === 'update' && finished.table === 'cluster');
+    assert.deepEqual(finished.object.spec?.ca?.externalCas, [filled], 'who signs for a root that is gone goes with it');
   });
 
   it('needs managers that all know what a rotation is', async () => {
