@@ -48,6 +48,10 @@ export interface RenewalConfig {
   /** Shares of what is left of the old certificate between which its session moves to a connection of the new one. */
   readonly moveEarliest: number;
   readonly moveLatest: number;
+  /** The session moves within so much, at a random time, when the new certificate is of another root. */
+  readonly moveSoonMs: number;
+  /** A session that is due and that no manager has welcomed yet is looked at again after so long. */
+  readonly moveAgainMs: number;
 }
 
 export const RENEWAL_CONFIG: RenewalConfig = {
@@ -67,6 +71,10 @@ export const RENEWAL_CONFIG: RenewalConfig = {
   clockSlackMs: 120_000,
   moveEarliest: 0.3,
   moveLatest: 0.8,
+  // Nodes renew 30 at a time when a root is replaced, and a manager makes so many handshakes in a tenth of a second. The
+  // rotation waits for the move, so a long time would make it slow.
+  moveSoonMs: 2_000,
+  moveAgainMs: 1_000,
 };
 
 /** Most manager addresses that one join tries, and that a node keeps. */

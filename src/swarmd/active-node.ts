@@ -1,6 +1,7 @@
 /** What runs on a host because it is a member of a swarm: the agent always, the manager part by role. */
 import { PatientDatabase, SqliteDatabase } from '#agent/database/index.ts';
 import { dialCa, type IdentityStore, type LoadedIdentity, RENEWAL_CONFIG } from '#agent/identity/index.ts';
+import type { DispatcherStream } from '#agent/session/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { ContainerService } from '#gen/swarm/v1/containers.ts';
 import type { Node } from '#gen/swarm/v1/objects.ts';
@@ -16,7 +17,7 @@ import { ManagerConnections } from './manager-connections.ts';
 import { ManagerKeys } from './manager-keys.ts';
 import { ManagerPart } from './manager-part.ts';
 import type { ManagerRole } from './manager-role.ts';
-import { NodeCertificate, tlsOf } from './node-certificate.ts';
+import { NodeCertificate } from './node-certificate.ts';
 import { NodeIdentity } from './node-identity.ts';
 import { sourceAddressTo } from './source-address.ts';
 
@@ -40,8 +41,6 @@ export class ActiveNode {
   readonly #identity: NodeIdentity;
   readonly #connections: ManagerConnections;
   #part: ManagerPart | undefined;
-  /** The session that stood when the certificate was last replaced. */
-  #linkBefore: AbortSignal | undefined;
 
   constructor(options: ActiveNodeOptions, loaded: LoadedIdentity) {
     this.#options = options;
@@ -171,19 +170,16 @@ export class ActiveNode {
     const before = this.#identity.current;
     this.#identity.replace(loaded);
     if (before.identity.role !== loaded.identity.role) this.#connections.roleChanged();
-    const { session } = this.agent;
-    this.#linkBefore = session.link?.ended;
-    this.certificate.replaced(before);
-    session.redescribe().catch((thrown: unknown) => {
+    this.certificate.replaced();
+    this.agent.session.redescribe().catch((thrown: unknown) => {
       this.#options.parts.logger.warn('the node cannot describe itself', { error: SwarmError.from(thrown).message });
     });
   }
 
-  /** The session goes on over a connection with the certificate of now, unless it does already. */
-  #moveSession(): void {
-    const { link } = this.agent.session;
-    if (link === undefined || link.ended !== this.#linkBefore || link.address === LOCAL_MANAGER) return;
-    this.agent.session.reopen();
+  #openSession(address: string): DispatcherStream {
+    const isHere = address === LOCAL_MANAGER;
+    this.certificate.sessionOpens(isHere ? 'here' : 'elsewhere');
+    return isHere ? openLocalSession(this.#ownManager, this.#identity.nodeId) : this.#connections.session(address);
   }
 
   /** Lets go of everything; containers stay. */
@@ -214,7 +210,7 @@ export class ActiveNode {
         address === LOCAL_MANAGER
           ? localAuthority(this.#ownManager, this.#identity.current.identity, parts.clock, signal)
           : dialCa(address, trust, signal),
-      moveSession: () => this.#moveSession(),
+      session: () => this.agent.session,
     });
   }
 
@@ -233,11 +229,11 @@ export class ActiveNode {
       networkDoctor,
       volumes,
       database: new PatientDatabase({ database: new SqliteDatabase(paths.database), clock, random, logger }),
-      describe: async () => ({ ...(await describe()), tls: tlsOf(identity.current) }),
+      describe: async () => ({ ...(await describe()), tls: this.certificate.described() }),
       advertiseAddress: () => hostOf(identity.addresses.advertise),
       managers: identity.current.managers,
       localManager: () => this.#part?.serving !== undefined,
-      dial: (address) => (address === LOCAL_MANAGER ? openLocalSession(own, nodeId) : connections.session(address)),
+      dial: (address) => this.#openSession(address),
       broker: (address) => (address === LOCAL_MANAGER ? localBroker(own, nodeId) : connections.broker(address)),
       onManagers: (managers) => {
         store.saveManagers(managers).catch((thrown: unknown) => {

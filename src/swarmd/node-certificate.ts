@@ -12,14 +12,15 @@ import {
   type RenewalStatus,
   renewCertificate,
 } from '#agent/identity/index.ts';
+import type { Session } from '#agent/session/index.ts';
 import { certificateDigest } from '#certs/authority.ts';
 import { parseCertificates } from '#certs/certificate.ts';
-import type { CancelTimer } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import { randomInt } from '#common/random.ts';
 import { CertificateInfo } from '#gen/swarm/v1/node.ts';
 import { type Node, NodeTls } from '#gen/swarm/v1/objects.ts';
 import type { DaemonParts } from './daemon-parts.ts';
+import { SessionMove } from './session-move.ts';
 
 export interface NodeCertificateOptions {
   readonly parts: Pick<DaemonParts, 'clock' | 'random' | 'logger'>;
@@ -33,15 +34,15 @@ export interface NodeCertificateOptions {
   /** Managers that can be asked for a certificate, this node's own first if it serves. */
   readonly managers: () => { readonly own: string | undefined; readonly others: readonly string[] };
   readonly dial: DialCa;
-  /** The session is to go on over a new connection. */
-  readonly moveSession: () => void;
+  /** The session of this node's agent. */
+  readonly session: () => Pick<Session, 'link' | 'reopen'>;
 }
 
 export class NodeCertificate {
   readonly #options: NodeCertificateOptions;
   readonly #renewer: CertificateRenewer;
   readonly #closing = new AbortController();
-  #cancelMove: CancelTimer | undefined;
+  readonly #move: SessionMove;
   /** Roots that a manager named and this node did not take. */
   #rootsProblem: SwarmError | undefined;
 
@@ -58,6 +59,13 @@ export class NodeCertificate {
       logger: logger.with({ part: 'certificate' }),
       config: options.config,
     });
+    this.#move = new SessionMove({
+      current: () => options.current().identity,
+      session: options.session,
+      clock,
+      random,
+      config: options.config,
+    });
   }
 
   start(): void {
@@ -70,7 +78,7 @@ export class NodeCertificate {
       new SwarmError({ code: 'cancelled', reason: 'cancelled', message: 'the node gives up its certificate' }),
     );
     this.#renewer.close();
-    this.#cancelMove?.();
+    this.#move.close();
   }
 
   get renewal(): RenewalStatus {
@@ -109,10 +117,20 @@ export class NodeCertificate {
     });
   }
 
-  /** The identity in use is another one. `old` is what connections that are open were made with. */
-  replaced(old: LoadedIdentity): void {
+  /** The identity in use is another one. */
+  replaced(): void {
     this.#renewer.replaced();
-    if (old.identity.serial !== this.#options.current().identity.serial) this.#moveLater(old.identity.notAfterMs);
+    this.#move.replaced();
+  }
+
+  /** A session is being opened, at a manager elsewhere or within this process. */
+  sessionOpens(where: 'elsewhere' | 'here'): void {
+    this.#move.opens(where);
+  }
+
+  /** What the node tells managers that it shows and trusts. */
+  described(): NodeTls {
+    return tlsOf({ identity: this.#move.shown, tls: this.#options.current().tls });
   }
 
   info(): CertificateInfo {
@@ -158,25 +176,13 @@ export class NodeCertificate {
     const { notAfterMs, role } = renewed.identity;
     logger.info('the certificate of this node was renewed', { role, until: new Date(notAfterMs).toISOString() });
   }
-
-  /**
-   * Streams live on with the certificate that they were opened with, until that ends: managers end them then. The session
-   * moves before, at a time of its own, so that nobody hears of a lost one.
-   */
-  #moveLater(oldEndsMs: number): void {
-    const { parts, config, moveSession } = this.#options;
-    this.#cancelMove?.();
-    const share = config.moveEarliest + (config.moveLatest - config.moveEarliest) * parts.random.next();
-    const delayMs = Math.max(0, (oldEndsMs - parts.clock.now()) * share);
-    this.#cancelMove = parts.clock.setTimer(delayMs, moveSession);
-  }
 }
 
 /** A renewal that has failed is everybody's business when less than this share of the lifetime is left. */
 const WARNED_SHARE = 0.2;
 
 /** What the node shows and trusts, for managers. */
-export function tlsOf({ identity, tls }: LoadedIdentity): NodeTls {
+export function tlsOf({ identity, tls }: Pick<LoadedIdentity, 'identity' | 'tls'>): NodeTls {
   const { issuerKeyId, serial, notBeforeMs, notAfterMs } = identity;
   const trustedRoots = parseCertificates(tls.rootsPem, 'trusted roots').map(certificateDigest);
   return NodeTls.create({ trustedRoots, issuerKeyId, serial, notBeforeMs, notAfterMs });

@@ -65,12 +65,15 @@ class FleetAgent {
     // Of a loaded identity, connections use the cluster alone.
     this.#certificate = new RenewingIdentity(identity, {
       managers: () => this.#managers,
-      moveSession: () => this.#session.reopen(),
+      session: () => this.#session,
       redescribe: () => void this.#session.redescribe(),
     });
     this.#connections = new ManagerConnections({ identity: { clusterId } } as LoadedIdentity, this.#certificate.tls);
     this.#session = new Session({
-      dial: (address) => this.#connections.session(address),
+      dial: (address) => {
+        this.#certificate.sessionOpens();
+        return this.#connections.session(address);
+      },
       managers: () => shuffled(this.#managers),
       addressOf: ({ address }: ManagerPeer) => address,
       describe: async () => ({ ...describe(identity), tls: this.#certificate.described }),

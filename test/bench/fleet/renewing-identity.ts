@@ -3,12 +3,13 @@ import { createPrivateKey } from 'node:crypto';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dialCa, IdentityStore, type LoadedIdentity, RENEWAL_CONFIG } from '#agent/identity/index.ts';
+import type { Session } from '#agent/session/index.ts';
 import type { TlsIdentity } from '#certs/tls.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { systemRandom } from '#common/system/random.ts';
 import { IssuanceState, NodeCertificate as Issued, Node, type NodeTls } from '#gen/swarm/v1/objects.ts';
-import { NodeCertificate, tlsOf } from '#src/swarmd/node-certificate.ts';
+import { NodeCertificate } from '#src/swarmd/node-certificate.ts';
 import type { AgentIdentity } from '../discovery/describe-agent.ts';
 
 /** A thousand nodes have a thousand disks, of which this machine has one: what they sync is no part of the measurement. */
@@ -18,7 +19,7 @@ const MOVE_SHARE = 30 / 86_400;
 
 export interface RenewalHooks {
   readonly managers: () => readonly string[];
-  readonly moveSession: () => void;
+  readonly session: () => Pick<Session, 'link' | 'reopen'>;
   readonly redescribe: () => void;
 }
 
@@ -40,7 +41,11 @@ export class RenewingIdentity {
   readonly tls = (): TlsIdentity => this.#loaded?.tls ?? this.#first;
 
   get described(): NodeTls | undefined {
-    return this.#loaded && tlsOf(this.#loaded);
+    return this.#certificate?.described();
+  }
+
+  sessionOpens(): void {
+    this.#certificate?.sessionOpens('elsewhere');
   }
 
   get failures(): number {
@@ -68,7 +73,7 @@ export class RenewingIdentity {
       addresses: { listen: '', advertise: '', dataPath: '' },
     });
     this.#loaded = await store.load(Date.now());
-    return new NodeCertificate({
+    const certificate = new NodeCertificate({
       parts: { clock: systemClock, random: systemRandom, logger: silentLogger },
       config: { ...RENEWAL_CONFIG, moveEarliest: 0, moveLatest: MOVE_SHARE },
       store,
@@ -81,15 +86,16 @@ export class RenewingIdentity {
       },
       managers: () => ({ own: undefined, others: this.#hooks.managers() }),
       dial: dialCa,
-      moveSession: this.#hooks.moveSession,
+      session: this.#hooks.session,
     });
+    certificate.sessionOpens('elsewhere'); // the one that stands was opened with the first certificate
+    return certificate;
   }
 
   #replace(next: LoadedIdentity): void {
-    const before = this.#loaded;
     this.#loaded = next;
     this.renewed++;
-    if (before !== undefined) this.#certificate?.replaced(before);
+    this.#certificate?.replaced();
     this.#hooks.redescribe();
   }
 }

@@ -26,7 +26,7 @@ import { IssuanceState, NodeCertificate as Issued, NodeDescription } from '#gen/
 import { NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { ManagerConnections } from '#src/swarmd/manager-connections.ts';
-import { NodeCertificate, tlsOf } from '#src/swarmd/node-certificate.ts';
+import { NodeCertificate } from '#src/swarmd/node-certificate.ts';
 import { NodeIdentity } from '#src/swarmd/node-identity.ts';
 import { RenewingTransport } from '#src/swarmd/renewing-transport.ts';
 import { type TestNode, testAuthority, testNode } from '#test/certs/fixtures.ts';
@@ -71,16 +71,23 @@ class Agent {
       },
       managers: () => ({ own: undefined, others: addresses }),
       dial: dialCa,
-      moveSession: () => {
-        this.moves++;
-        this.session.reopen();
+      session: () => {
+        const { session } = this;
+        const reopen = (): void => {
+          this.moves++;
+          session.reopen();
+        };
+        return { link: session.link, reopen };
       },
     });
     this.session = new Session({
-      dial: (address) => this.#connections.session(address),
+      dial: (address) => {
+        this.certificate.sessionOpens('elsewhere');
+        return this.#connections.session(address);
+      },
       managers: () => addresses,
       addressOf: ({ address }) => address,
-      describe: async () => ({ ...NodeDescription.create(), tls: tlsOf(this.identity.current) }),
+      describe: async () => ({ ...NodeDescription.create(), tls: this.certificate.described() }),
       advertiseAddress: () => '192.0.2.1',
       statuses: () => [],
       apply: async () => {},
@@ -99,10 +106,9 @@ class Agent {
   }
 
   #replace(next: LoadedIdentity): void {
-    const before = this.identity.current;
     this.identity.replace(next);
     this.used.push(next);
-    this.certificate.replaced(before);
+    this.certificate.replaced();
     this.session.redescribe().catch(() => {});
   }
 

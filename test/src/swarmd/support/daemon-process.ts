@@ -11,6 +11,7 @@ import { SwarmError } from '#common/errors.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import { type GetInfoResponse, InitSwarmRequest, JoinSwarmRequest, NodeService } from '#gen/swarm/v1/node.ts';
 import type { Node } from '#gen/swarm/v1/objects.ts';
+import { RootCaService } from '#gen/swarm/v1/rootca.ts';
 import type { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { NodeSpec } from '#gen/swarm/v1/specs.ts';
 import { createClient } from '#proto/grpc/client.ts';
@@ -136,6 +137,10 @@ export class DaemonProcess {
 
   get control() {
     return createClient(ControlService, this.#socket);
+  }
+
+  get rootCa() {
+    return createClient(RootCaService, this.#socket);
   }
 
   info(): Promise<GetInfoResponse> {
