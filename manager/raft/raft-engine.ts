@@ -391,7 +391,7 @@ export class RaftEngine {
     this.#sends.tick(this.pump.node, this.snapshots.newest.index);
     this.snapshots.maybeTake(this.#applier.applied);
     if (this.leadership.current.state !== 'leader') this.#promotion.forget();
-    else if (!this.changes.isBusy) this.#lookAfterMembers();
+    else this.#lookAfterMembers();
     this.reachabilityChanged();
     this.waiters.check();
   }
@@ -416,6 +416,8 @@ export class RaftEngine {
       (raftId) => this.peers.isReachable(raftId, this.pump.node),
       this.#options.clock.monotonic(),
     );
+    // Learners are watched meanwhile: one that goes away and returns has not been there all the time.
+    if (this.changes.isBusy) return;
     const claim = this.peers.claim();
     const change =
       learner !== undefined

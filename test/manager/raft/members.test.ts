@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { SwarmError } from '#common/errors.ts';
 import { SeededRandom } from '#common/random.ts';
 import { type Leadership, MemoryDisk } from '#manager/log/index.ts';
+import { must } from '#test/certs/rejects.ts';
 import { addressOf, bytes, type Member, Members, until, WAIT } from './support/members.ts';
 
 describe('manager/raft: members', function () {
@@ -167,6 +168,38 @@ describe('manager/raft: members', function () {
     assert.equal(joined[0], false, 'first a learner');
     assert.equal(joined.at(-1), true);
     assert.equal(b.log.self()?.raftId, a.log.members().find(({ nodeId }) => nodeId === 'b')?.raftId);
+  });
+
+  it('a learner that was away during another change of members waits anew for its vote', async () => {
+    const stableMs = 600;
+    const [a, c] = await members.swarm('a', 'c');
+    assert.ok(a !== undefined && c !== undefined);
+    a.log.tuneMembers({ learnerStableMs: stableMs });
+    const startMs = performance.now();
+    await members.start('b', { origin: { kind: 'join', join: () => members.add('b') } });
+    const seen = () => a.log.members().find(({ nodeId }) => nodeId === 'b');
+    await until(() => performance.now() - startMs > stableMs / 4, 'b is seen for a while');
+    assert.equal(seen()?.voter, false);
+    // The change waits for c to acknowledge it.
+    const from = c.log.self()?.raftId;
+    members.network.passes = (sender, _to, { type }) => sender !== from || type !== 'MsgAppResp';
+    let isDone = false;
+    const change = a.log.updateMember(must(a.log.self()), WAIT).then(() => {
+      isDone = true;
+    });
+    do {
+      members.network.isolate('b');
+      await until(() => seen()?.reachable === false, 'b is away');
+      members.network.heal();
+      await until(() => seen()?.reachable === true, 'b is back');
+    } while (performance.now() - startMs < stableMs);
+    const backMs = performance.now();
+    assert.equal(isDone, false, 'the change was under way all the time');
+    members.network.passes = () => true;
+    await change;
+    await until(() => seen()?.voter === true, 'b has a vote');
+    const waitedMs = performance.now() - backMs;
+    assert.ok(waitedMs > stableMs - 100, `b has a vote ${waitedMs} ms after it was back`);
   });
 
   it('a learner that never comes up does not count for the quorum, and is replaced when it asks again', async () => {
