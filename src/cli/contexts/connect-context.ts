@@ -6,7 +6,6 @@ import { AuditService } from '#gen/swarm/v1/audit.ts';
 import { ContainerService } from '#gen/swarm/v1/containers.ts';
 import { ImageService } from '#gen/swarm/v1/images.ts';
 import { NodeService } from '#gen/swarm/v1/node.ts';
-import type { RootCa } from '#gen/swarm/v1/objects.ts';
 import { SnapshotService } from '#gen/swarm/v1/snapshot.ts';
 import { ManagersTransport } from '../../client/managers-transport.ts';
 import { createSwarmClient, type SwarmClient } from '../../client/swarm-client.ts';
@@ -15,16 +14,15 @@ import { CliError } from '../cli-errors.ts';
 import { printWarning } from '../context.ts';
 import type { CliEnvironment } from '../environment.ts';
 import { bundleIdentity, type ClientBundle } from './client-bundle.ts';
-import { type ContextPaths, contextPaths } from './context-paths.ts';
-import { contextDirectory, lookedAtMs, readContext, writePublicParts } from './context-store.ts';
+import { contextPaths } from './context-paths.ts';
+import { readContext } from './context-store.ts';
+import { keepUsable } from './keep-usable.ts';
 import { localOnly } from './local-only.ts';
-import { collectNodes, managerInfo } from './manager-info.ts';
-import { renewalDue, renewContext, withAddresses } from './renew-context.ts';
+import { managerInfo } from './manager-info.ts';
+import { renewContext } from './renew-context.ts';
 
 /** What comes after the command must not be felt. */
 const SETTLE_TIMEOUT_MS = 2_000;
-/** How often managers are asked for their addresses and roots: sooner than either changes twice. */
-const LOOK_EVERY_MS = 60 * 60 * 1000;
 /** From then on a user is told, for the certificate could not be renewed. */
 const WARNED_BEFORE_MS = 7 * 24 * 60 * 60 * 1000;
 
@@ -53,10 +51,8 @@ export async function connectContext(name: string, environment: CliEnvironment):
     // The command made no call: it needs no second thought.
     if (transport.connectedAddress === undefined) return;
     const work = keepUsable(client, { paths, name, bundle, identity, nowMs: environment.clock.now() });
-    await withDeadline(work, SETTLE_TIMEOUT_MS, 'the managers').catch((thrown: unknown) => {
-      // Never in the way of what the user wanted: the next command tries again.
-      if (!(thrown instanceof SwarmError || thrown instanceof CliError)) throw thrown;
-    });
+    // Never in the way of what the user wanted, which is done: whatever goes wrong here, the next command tries again.
+    await withDeadline(work, SETTLE_TIMEOUT_MS, 'the managers').catch(() => {});
   };
   const followRoot = async (): Promise<void> => {
     try {
@@ -116,38 +112,4 @@ function checkTime(
   if (leftMs > Math.min(WARNED_BEFORE_MS, (notAfterMs - notBeforeMs) / 4)) return;
   const way = facts.fixed ? byAdministrator : `swarm context renew ${name}`;
   printWarning(environment, `WARNING: context ${name} expires at ${new Date(notAfterMs).toISOString()}: ${way}`);
-}
-
-interface Kept {
-  readonly paths: ContextPaths;
-  readonly name: string;
-  readonly bundle: ClientBundle;
-  readonly identity: CertifiedClient;
-  readonly nowMs: number;
-}
-
-async function keepUsable(client: SwarmClient, kept: Kept): Promise<void> {
-  const { paths, name, bundle, identity, nowMs } = kept;
-  const mayRenew = !bundle.facts.fixed;
-  if (mayRenew && renewalDue(identity, nowMs)) {
-    await renewContext(client, paths, name);
-    return;
-  }
-  if (Math.abs(nowMs - (await lookedAtMs(paths, name))) < LOOK_EVERY_MS) return;
-  const [{ cluster }, nodes] = await Promise.all([client.control.getCluster({}), collectNodes(client.control)]);
-  const roots = rootsOf(cluster?.rootCa);
-  if (mayRenew && !roots.every((root) => bundle.rootsPem.includes(root))) {
-    // The root is being replaced: what the one before has signed will end with it.
-    await renewContext(client, paths, name);
-    return;
-  }
-  const addresses = nodes.flatMap(({ managerStatus }) => managerStatus?.address || []);
-  // Also when nothing has changed: that it was looked at is kept as the time of the file.
-  await writePublicParts(contextDirectory(paths, name), withAddresses(bundle, addresses));
-}
-
-function rootsOf(rootCa: RootCa | undefined): readonly string[] {
-  return [rootCa?.certificatePem, rootCa?.rotation?.certificatePem].flatMap((pem) =>
-    pem === undefined || pem.length === 0 ? [] : Buffer.from(pem).toString().trim(),
-  );
 }

@@ -1,6 +1,6 @@
 /** The user's contexts: a directory each, which nobody else may look into. */
 import { constants, type Stats } from 'node:fs';
-import { access, chmod, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { access, chmod, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SwarmError } from '#common/errors.ts';
 import { makePrivateDirectory, writeFileAtomic } from '#common/system/atomic-file.ts';
@@ -85,24 +85,53 @@ export async function bundleMayBeWritten(directory: string): Promise<void> {
 /** Writes the files into a new directory, whole or not at all. @throws CliError when something is there already */
 export async function writeBundleDirectory(directory: string, bundle: ClientBundle): Promise<void> {
   if (await exists(directory)) throw inTheWay(directory);
+  await placeBundle(directory, bundle, (temporary) => rename(temporary, directory));
+}
+
+/** Writes the files beside the directory; `place` puts them there once they are whole. */
+async function placeBundle(
+  directory: string,
+  bundle: ClientBundle,
+  place: (temporary: string) => Promise<void>,
+): Promise<void> {
   const temporary = join(dirname(directory), `.${process.pid}-${Math.floor(performance.now() * 1000)}.tmp`);
   try {
     await mkdir(temporary, { mode: 0o700 });
     await chmod(temporary, 0o700); // whatever the umask is
     await writeFileAtomic(join(temporary, FILES.key), bundle.keyPem, 0o600);
     await writePublicParts(temporary, bundle);
-    await rename(temporary, directory);
+    await place(temporary);
   } catch (thrown) {
     await rm(temporary, { recursive: true, force: true });
     const { code } = thrown as NodeJS.ErrnoException;
     if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') throw inTheWay(directory);
-    if (thrown instanceof SwarmError) throw thrown;
+    // No daemon has said it.
+    if (thrown instanceof SwarmError) throw new CliError(thrown.message, { hint: thrown.hint });
     throw new CliError(`cannot write ${directory}: ${systemWords(thrown)}`);
   }
 }
 
+/**
+ * Writes what `change` makes of the context as it is now. Another command may have written it since it was read, and
+ * `context import --force` may have put another key there, to which none of this belongs.
+ * @throws CliError where the context has another key than this, or is gone
+ */
+export async function updateContext(
+  paths: ContextPaths,
+  name: string,
+  keyPem: string,
+  change: (now: ClientBundle) => ClientBundle,
+): Promise<ClientBundle> {
+  const now = await readContext(paths, name);
+  if (now.keyPem !== keyPem)
+    throw new CliError(`context ${name} was replaced in the meantime`, { hint: 'repeat the command' });
+  const changed = change(now);
+  await writePublicParts(contextDirectory(paths, name), changed);
+  return changed;
+}
+
 /** What may change under the same key. The certificate is last: the others are as good with the one before. */
-export async function writePublicParts(directory: string, bundle: ClientBundle): Promise<void> {
+async function writePublicParts(directory: string, bundle: ClientBundle): Promise<void> {
   await writeFileAtomic(join(directory, FILES.roots), bundle.rootsPem, 0o600);
   await writeFileAtomic(join(directory, FILES.facts), `${JSON.stringify(bundle.facts, undefined, 2)}\n`, 0o600);
   await writeFileAtomic(join(directory, FILES.certificate), bundle.certificatePem, 0o600);
@@ -127,6 +156,7 @@ export async function addContext(
   if (name === DEFAULT_CONTEXT)
     throw new CliError('"default" is a reserved context name', { hint: 'it is the daemon of this machine' });
   await makePrivateDirectory(paths.contexts);
+  await clearLeftovers(paths);
   if (await exists(directory)) {
     if (!mayReplace)
       throw new CliError(`context ${JSON.stringify(name)} already exists`, {
@@ -138,18 +168,49 @@ export async function addContext(
   await writeBundleDirectory(directory, bundle);
 }
 
-/** The one before is there until the new one is. */
+/**
+ * The new one is whole before the one of before goes out of its way. Between the two renames there is none under this name:
+ * whoever is ended just then finds the one of before with the next import.
+ */
 async function replaceContext(paths: ContextPaths, name: string, bundle: ClientBundle): Promise<void> {
   const directory = contextDirectory(paths, name);
   const before = join(paths.contexts, `.${name}.${process.pid}.old`);
-  await rename(directory, before);
-  try {
-    await writeBundleDirectory(directory, bundle);
-  } catch (thrown) {
-    await rename(before, directory);
-    throw thrown;
+  await placeBundle(directory, bundle, async (temporary) => {
+    await rename(directory, before);
+    try {
+      await rename(temporary, directory);
+    } catch (thrown) {
+      await rename(before, directory);
+      throw thrown;
+    }
+  });
+  await rm(before, { recursive: true, force: true });
+}
+
+/** A bundle that was being written, or a context that was being replaced, by the process of that number. */
+const LEFTOVER = /^\.(?:(?<writer>\d+)-\d+\.tmp|(?<name>[a-zA-Z0-9][a-zA-Z0-9_.+-]*)\.(?<replacer>\d+)\.old)$/;
+
+/** Private keys are in what a command leaves that was ended while it wrote: they are not to lie around for ever. */
+async function clearLeftovers(paths: ContextPaths): Promise<void> {
+  for (const entry of await readdir(paths.contexts)) {
+    const { writer, name, replacer } = LEFTOVER.exec(entry)?.groups ?? {};
+    const pid = Number(writer ?? replacer ?? 0);
+    if (pid === 0 || isAlive(pid)) continue;
+    const path = join(paths.contexts, entry);
+    const directory = name === undefined ? undefined : contextDirectory(paths, name);
+    const isWanted = directory !== undefined && !(await exists(directory));
+    // What cannot be taken away is not in the way of the command.
+    await (isWanted ? rename(path, directory) : rm(path, { recursive: true, force: true })).catch(() => {});
   }
-  await rm(before, { recursive: true });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (thrown) {
+    // It is there, and another user's.
+    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 export async function contextExists(paths: ContextPaths, name: string): Promise<boolean> {
@@ -157,6 +218,8 @@ export async function contextExists(paths: ContextPaths, name: string): Promise<
 }
 
 export async function removeContext(paths: ContextPaths, name: string): Promise<void> {
+  // While it is there: what an import has left of an earlier one would be taken for it afterwards.
+  await clearLeftovers(paths);
   await rm(contextDirectory(paths, name), { recursive: true });
 }
 

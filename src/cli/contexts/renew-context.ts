@@ -7,7 +7,7 @@ import type { ClientBundle as IssuedBundle } from '#gen/swarm/v1/clients.ts';
 import type { SwarmClient } from '../../client/swarm-client.ts';
 import { bundleIdentity, type ClientBundle, checkBundle } from './client-bundle.ts';
 import type { ContextPaths } from './context-paths.ts';
-import { contextDirectory, readContext, writePublicParts } from './context-store.ts';
+import { readContext, updateContext } from './context-store.ts';
 
 /** How much of its life a certificate has left when it is renewed. */
 const RENEWED_AT = 1 / 3;
@@ -29,9 +29,7 @@ export async function renewContext(
   const { privateKey } = decodeKeyFile(Buffer.from(before.keyPem), 'key');
   const csrPem = Buffer.from(createCertificateRequest(keyPairOf(privateKey)));
   const { bundle } = await api.clients.renewClient({ csrPem });
-  const after = renewedBundle(before, bundle, name);
-  await writePublicParts(contextDirectory(paths, name), after);
-  return after;
+  return updateContext(paths, name, before.keyPem, (now) => renewedBundle(now, bundle, name));
 }
 
 function renewedBundle(before: ClientBundle, issued: IssuedBundle | undefined, name: string): ClientBundle {

@@ -8,6 +8,7 @@ const WORDS: Readonly<Record<string, string>> = {
   EISDIR: 'is a directory',
   ENOTDIR: 'not a directory',
   ENAMETOOLONG: 'file name too long',
+  ENOSPC: 'no space left on device',
   EROFS: 'read-only file system',
   ELOOP: 'too many levels of symbolic links',
   EIO: 'input/output error',
