@@ -38,7 +38,45 @@ export async function checkOutput(context: CliContext, output: string): Promise<
   await bundleMayBeWritten(resolve(output));
 }
 
-export function bundleOf(client: Client, issued: IssuedBundle | undefined, keyPem: string): ClientBundle {
+export interface GivenClient {
+  /** As the user calls it. */
+  readonly name: string;
+  readonly keyPem: string;
+  readonly verb: 'created' | 'renewed';
+  readonly answer: { readonly client?: Client | undefined; readonly bundle?: IssuedBundle | undefined };
+}
+
+/**
+ * Writes the bundle to where it was asked for, and says what to do with it. The client is there by now, whatever happens to
+ * the bundle: who is left without it is told so.
+ */
+export async function giveBundle(context: CliContext, given: GivenClient, output: string): Promise<void> {
+  const bundle = await written(context, given, output).catch((thrown: unknown) => {
+    throw keyLost(given, thrown);
+  });
+  const { role, clientName, expiresAt } = bundle.facts;
+  const done = given.verb === 'created' ? 'Created' : 'Renewed, with a new key,';
+  const what = `${done} client ${clientName} (role ${role}, until ${expiresAt})`;
+  if (output === '-') {
+    printWarning(context, `${what}. Take the bundle in with: swarm context import NAME -`);
+    return;
+  }
+  printLine(context, `${what}.`);
+  printLine(context, `Its bundle, with its key, is in ${resolve(output)}: keep it secret.`);
+  printLine(context, `\nTo use it, copy it to another machine and run there:\n`);
+  printLine(context, `    swarm context import ${clientName} ${output}`);
+  printLine(context, `    swarm --context ${clientName} node ls`);
+}
+
+async function written(context: CliContext, given: GivenClient, output: string): Promise<ClientBundle> {
+  const bundle = bundleOf(given);
+  if (output === '-') context.stdout.write(writeBundle(bundle));
+  else await writeBundleDirectory(resolve(output), bundle);
+  return bundle;
+}
+
+function bundleOf({ answer: { client, bundle: issued }, keyPem }: GivenClient): ClientBundle {
+  if (client === undefined) throw new CliError('the manager did not say which client it is');
   return checkBundle(
     {
       facts: {
@@ -60,25 +98,10 @@ export function bundleOf(client: Client, issued: IssuedBundle | undefined, keyPe
   );
 }
 
-/** Writes the bundle to where it was asked for, and says what to do with it. */
-export async function giveBundle(
-  context: CliContext,
-  bundle: ClientBundle,
-  output: string,
-  done: string,
-): Promise<void> {
-  const { role, clientName, expiresAt } = bundle.facts;
-  const what = `${done} client ${clientName} (role ${role}, until ${expiresAt})`;
-  if (output === '-') {
-    context.stdout.write(writeBundle(bundle));
-    printWarning(context, `${what}. Take the bundle in with: swarm context import NAME -`);
-    return;
-  }
-  const directory = resolve(output);
-  await writeBundleDirectory(directory, bundle);
-  printLine(context, `${what}.`);
-  printLine(context, `Its bundle, with its key, is in ${directory}: keep it secret.`);
-  printLine(context, `\nTo use it, copy it to another machine and run there:\n`);
-  printLine(context, `    swarm context import ${clientName} ${output}`);
-  printLine(context, `    swarm --context ${clientName} node ls`);
+function keyLost({ name, verb }: GivenClient, thrown: unknown): CliError {
+  const why = thrown instanceof Error ? thrown.message : String(thrown);
+  const also = verb === 'renewed' ? '; the bundle that it had is refused from now on' : '';
+  return new CliError(`client ${name} was ${verb}, and its key is lost: ${why}${also}`, {
+    hint: `let it have another key: swarm client renew ${name} --output DIRECTORY`,
+  });
 }

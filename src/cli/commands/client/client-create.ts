@@ -3,7 +3,7 @@ import { ClientRole } from '#gen/swarm/v1/objects.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { boolFlag } from '../../flags.ts';
-import { bundleOf, checkOutput, giveBundle, newKey } from './bundle-output.ts';
+import { checkOutput, giveBundle, newKey } from './bundle-output.ts';
 import { BUNDLE_OUTPUT, EXPIRY, ROLE } from './client-flags.ts';
 
 const NO_RENEWAL = boolFlag({
@@ -30,13 +30,12 @@ async function create({ context, flags, arguments: [name = ''] }: Invocation): P
   await checkOutput(context, output);
   const api = await context.api();
   const { keyPem, csrPem } = newKey();
-  const { client, bundle } = await api.clients.createClient({
+  const answer = await api.clients.createClient({
     name,
     role: flags.value(ROLE) ?? ClientRole.VIEWER,
     csrPem,
     expiryMs: flags.value(EXPIRY) ?? 0,
     fixed: flags.isSet(NO_RENEWAL),
   });
-  if (client === undefined) throw new CliError('the manager did not say which client it has made');
-  await giveBundle(context, bundleOf(client, bundle, keyPem), output, 'Created');
+  await giveBundle(context, { name, keyPem, verb: 'created', answer }, output);
 }

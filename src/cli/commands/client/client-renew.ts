@@ -1,6 +1,5 @@
-import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
-import { bundleOf, checkOutput, giveBundle, newKey } from './bundle-output.ts';
+import { checkOutput, giveBundle, newKey } from './bundle-output.ts';
 import { BUNDLE_OUTPUT, EXPIRY } from './client-flags.ts';
 
 export const clientRenew: CommandImplementation = {
@@ -20,7 +19,6 @@ async function renew({ context, flags, arguments: [reference = ''] }: Invocation
   const api = await context.api();
   const { keyPem, csrPem } = newKey();
   const request = { reference, csrPem, expiryMs: flags.value(EXPIRY) ?? 0 };
-  const { client, bundle } = await api.clients.renewClient(request);
-  if (client === undefined) throw new CliError('the manager did not say which client it has renewed');
-  await giveBundle(context, bundleOf(client, bundle, keyPem), output, 'Renewed, with a new key,');
+  const answer = await api.clients.renewClient(request);
+  await giveBundle(context, { name: reference, keyPem, verb: 'renewed', answer }, output);
 }
