@@ -224,6 +224,10 @@ describe('cli: contexts', () => {
     assert.match(late.stderr, /certificate of context prod expired at .*\nHint: .*swarm client renew ci/);
     assert.match((await connecting(words, Date.now() - 2 * DAY_MS)).stderr, /holds only from .*\nHint: set the clock/);
     assert.match((await connecting(words, Date.now() + 88 * DAY_MS)).stderr, /WARNING: context prod expires at/);
+    const version = await connecting(['--context', 'other', 'version']);
+    assert.equal(version.exitCode, 1);
+    assert.match(version.stdout, /^Client: Starling\n/);
+    assert.match(version.stderr, /"other": context not found\nHint: /);
     // It is whole: only nobody is there.
     const away = await connecting(words);
     assert.match(away.stderr, /127\.0\.0\.1:1 refused the connection/);

@@ -110,7 +110,7 @@ function tellNext(context: CliContext, progress: RotationProgress | undefined): 
   if (clients.length > 0)
     printWarning(
       context,
-      `Clients with certificates of the former root are refused now: ${clients.join(', ')}. \`swarm client\` makes them new ones.`,
+      `Clients with certificates of the former root are refused now: ${clients.join(', ')}. \`swarm client renew NAME\` on a manager makes new ones.`,
     );
   if (leftBehind > 0)
     printWarning(

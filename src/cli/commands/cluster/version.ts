@@ -2,7 +2,7 @@ import { SwarmError } from '#common/errors.ts';
 import { encodeJson } from '#common/template/encode-json.ts';
 import { INT, pointer, STRING, struct } from '#common/template/go-types.ts';
 import { VERSION } from '../../../swarmd/version.ts';
-import { EXIT_FAILURE, SilentExit } from '../../cli-errors.ts';
+import { CliError, EXIT_FAILURE, SilentExit } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printWarning } from '../../context.ts';
 import { inspectFormat } from '../../format/inspect-format.ts';
@@ -44,12 +44,13 @@ async function showVersion(invocation: Invocation): Promise<void> {
     Os: process.platform,
     Arch: process.arch === 'x64' ? 'amd64' : process.arch,
   };
-  let failure: SwarmError | undefined;
+  let failure: SwarmError | CliError | undefined;
   let server: Side | undefined;
   try {
     server = await serverSide(invocation);
   } catch (thrown) {
-    if (!(thrown instanceof SwarmError)) throw thrown;
+    // Also of a context that cannot be used.
+    if (!(thrown instanceof SwarmError || thrown instanceof CliError)) throw thrown;
     failure = thrown;
   }
   const value = { type: VERSIONS, data: { Client: client, Server: server } };
