@@ -54,4 +54,10 @@ export const MUTANTS: readonly Mutant[] = [
     find: "return { kind: 'remove', node };",
     replace: 'continue;',
   },
+  {
+    name: 'removed-by-a-leader-that-has-not-missed-it',
+    file: 'manager/membership/decide-cleanup.ts',
+    find: 'if (isOutOfLog(node, facts) && isMissed(node, facts.settings.deadManagerAfterMs, facts) && !facts.mayStillRun(node))',
+    replace: 'if (isOutOfLog(node, facts) && !facts.mayStillRun(node))',
+  },
 ];

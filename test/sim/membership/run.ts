@@ -12,6 +12,8 @@ import { MembershipWorld } from './world.ts';
 const STEPS = 200;
 /** Longer than anything takes: a dead manager counts as one after a minute. */
 const PEACE_S = 300;
+/** A dead manager is out of the log by then. */
+const CLEANED_UP_S = 100;
 
 export interface MembershipFailure {
   readonly timeMs: number;
@@ -61,6 +63,8 @@ async function peace(world: MembershipWorld): Promise<void> {
 async function happen(world: MembershipWorld): Promise<void> {
   const host = world.pick(world.hosts);
   if (host === undefined) return;
+  // What takes minutes is rarer.
+  if (world.chance(1, 30)) return returnUnderNewLeader(world, host);
   switch (randomInt(world.random, 14)) {
     case 0:
     case 1:
@@ -122,6 +126,19 @@ async function startOver(world: MembershipWorld, host: SimHost): Promise<void> {
   restart(world, host);
   await pass(world, world.pick([0, 4, 8, 20]) ?? 0);
   await join_(world, host);
+}
+
+/** A manager that is being cleaned up comes back at the moment in which another one begins to lead. */
+async function returnUnderNewLeader(world: MembershipWorld, host: SimHost): Promise<void> {
+  const nodeId = host.disk.identity?.nodeId ?? '';
+  if (!world.log.has(nodeId)) return;
+  fail(world, host);
+  const isGone = (): boolean => world.view.get('node', nodeId)?.cleanedUp === true && !world.log.has(nodeId);
+  for (let second = 0; second < CLEANED_UP_S && !host.isConnected && !isGone(); second++) await pass(world, 1);
+  restart(world, host);
+  for (const one of world.hosts) if (one.isRunning) await world.act(one, 'lives', () => live(world, one));
+  if (world.log.hasQuorum) world.log.handOver();
+  await pass(world, 2);
 }
 
 /** The last managers do not force themselves out: the quorum would be lost, and not by the swarm's own doing. */

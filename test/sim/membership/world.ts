@@ -20,10 +20,18 @@ import { Crash, SimHost } from './sim-host.ts';
 import { SimLog } from './sim-log.ts';
 
 export const DOWN_AFTER_MS = 5_000;
+/** What a node has that the leader before has heard of. */
+const UNKNOWN_FOR_MS = 15_000;
+/** A manager that was silent for this long counts as dead. */
+const DEAD_AFTER_MS = 60_000;
 const HOSTS = 7;
 const SECOND_MS = 1_000;
 /** Between the leader's last look at a manager that joins the log and the change of the members. */
 const ADMISSION_MAX_S = 3;
+
+function isDown({ status }: Node): boolean {
+  return status?.state === NodeState.DOWN;
+}
 
 interface Admission {
   readonly host: SimHost;
@@ -48,7 +56,12 @@ export class MembershipWorld {
   readonly ghosts = new Set<string>();
   readonly #onTrace: ((line: string) => void) | undefined;
   readonly #startMs: number;
+  /** When each node was heard of, or a leader began to wait for it. */
   readonly #heardMs = new Map<string, number>();
+  /** When each node was heard of, by whichever leader. */
+  readonly #spokeMs = new Map<string, number>();
+  /** Since when the entry of a dead manager is all that is left of it. */
+  readonly #leftSinceMs = new Map<string, number>();
   #presence = new Presence(0);
   #leader: string | undefined;
   #admissions: Admission[] = [];
@@ -79,7 +92,11 @@ export class MembershipWorld {
   }
 
   #found(): void {
-    const nodes = NodeConfig.create({ cleanupDeadManagers: true, deadManagerAfterMs: 60_000, stabilizationMs: 5_000 });
+    const nodes = NodeConfig.create({
+      cleanupDeadManagers: true,
+      deadManagerAfterMs: DEAD_AFTER_MS,
+      stabilizationMs: 5_000,
+    });
     const { cluster, node, identity } = bootstrapCluster({
       nowMs: this.clock.now(),
       random: this.random,
@@ -174,6 +191,7 @@ export class MembershipWorld {
 
   heard(nodeId: string): void {
     this.#heardMs.set(nodeId, this.clock.monotonic());
+    this.#spokeMs.set(nodeId, this.clock.monotonic());
     const node = this.view.get('node', nodeId);
     if (node === undefined || node.status?.state === NodeState.READY) return;
     this.#setState(node, NodeState.READY);
@@ -181,28 +199,41 @@ export class MembershipWorld {
 
   gone(nodeId: string): void {
     const node = this.view.get('node', nodeId);
-    if (node !== undefined && node.status?.state === NodeState.READY) this.#setState(node, NodeState.DOWN);
+    if (node !== undefined && node.status?.state !== NodeState.DOWN) this.#setState(node, NodeState.DOWN);
   }
 
   /** The leader's side of a second; hosts are stepped by the caller. */
   lead(): void {
     this.clock.advance(SECOND_MS);
     const { leader } = this.log;
-    if (leader !== this.#leader) {
-      this.#leader = leader;
-      this.#presence = new Presence(this.clock.monotonic());
-      for (const { id } of this.view.all('node')) this.#heardMs.set(id, this.clock.monotonic());
-    }
+    if (leader !== this.#leader) this.#takeOver(leader);
     if (leader === undefined) return;
     for (const node of this.view.all('node')) {
       const heardMs = this.#heardMs.get(node.id) ?? this.clock.monotonic();
       this.#heardMs.set(node.id, heardMs);
-      const isAway = node.status?.state === NodeState.READY || node.status?.state === NodeState.UNKNOWN;
-      if (isAway && heardMs + DOWN_AFTER_MS <= this.clock.monotonic()) this.#setState(node, NodeState.DOWN);
+      if (heardMs + this.#graceMs(node) <= this.clock.monotonic()) this.#setState(node, NodeState.DOWN);
     }
-    this.#reconcileRoles();
     this.#cleanUp();
+    this.#reconcileRoles();
     this.#admit();
+  }
+
+  /** A new leader knows of nobody that it has not heard of. */
+  #takeOver(leader: string | undefined): void {
+    this.#leader = leader;
+    this.#presence = new Presence(this.clock.monotonic());
+    this.#leftSinceMs.clear();
+    for (const node of this.view.all('node')) {
+      this.#heardMs.set(node.id, this.clock.monotonic());
+      if (node.status?.state === NodeState.READY) this.#setState(node, NodeState.UNKNOWN);
+    }
+  }
+
+  /** How long the node may be silent; Infinity for one that is down. */
+  #graceMs({ status, description }: Node): number {
+    if (status?.state === NodeState.READY) return DOWN_AFTER_MS;
+    if (status?.state !== NodeState.UNKNOWN) return Number.POSITIVE_INFINITY;
+    return description?.engine === undefined ? DOWN_AFTER_MS : UNKNOWN_FOR_MS;
   }
 
   /** As the log does with members that were proposed. The answer may be lost. */
@@ -257,15 +288,40 @@ export class MembershipWorld {
     const settings = cleanupSettings(this.view.cluster(), CLEANUP_CONFIG);
     const seen = this.#presence.seen(nowMs);
     const nodes = this.view.all('node');
-    const step = decideCleanup({ nodes, members, settings, seen, mayStillRun: () => false, nowMs: this.clock.now() });
+    const step = decideCleanup({
+      nodes,
+      members,
+      settings,
+      seen,
+      mayStillRun: () => false,
+      nowMs: this.clock.now(),
+    });
     if (step === undefined) {
-      const left = [...nodes].find((node) => node.cleanedUp && !this.log.has(node.id));
-      assert.equal(left && this.nameOf(left.id), undefined, 'a dead manager is out of the log, and its entry stays');
+      this.#checkLeftEntries(nodes);
       return;
     }
     this.trace(`cleanup: ${step.kind} ${this.nameOf(step.node.id)}`);
+    if (step.kind === 'remove') {
+      const silentMs = nowMs - (this.#spokeMs.get(step.node.id) ?? 0);
+      assert.ok(
+        silentMs >= DEAD_AFTER_MS,
+        `${this.nameOf(step.node.id)} was heard of ${silentMs} ms before its removal`,
+      );
+      this.ghosts.delete(step.node.id);
+    }
     this.commit(cleanupChanges(this.view, step, this.clock.now()));
-    if (step.kind === 'remove') this.ghosts.delete(step.node.id);
+  }
+
+  /** A dead manager that is out of the log is removed when this leader has missed it. */
+  #checkLeftEntries(nodes: Iterable<Node>): void {
+    const nowMs = this.clock.monotonic();
+    const left = [...nodes].filter((node) => node.cleanedUp && !this.log.has(node.id) && isDown(node));
+    for (const id of this.#leftSinceMs.keys()) if (!left.some((node) => node.id === id)) this.#leftSinceMs.delete(id);
+    for (const { id } of left) {
+      const sinceMs = this.#leftSinceMs.get(id) ?? nowMs;
+      this.#leftSinceMs.set(id, sinceMs);
+      assert.ok(sinceMs + DEAD_AFTER_MS >= nowMs, `${this.nameOf(id)} is out of the log, and its entry stays`);
+    }
   }
 
   /** Nothing that the swarm does by itself takes its quorum. */
