@@ -176,8 +176,13 @@ describe('cli: upkeep of contexts', () => {
 
   it('a context is replaced by one that is whole, or not at all', async () => {
     const first = await imported();
-    const broken = { ...bundle(), keyPem: undefined as never };
-    await assert.rejects(addContext(paths(), NAME, broken, true));
+    const broken = {
+      ...bundle(),
+      get keyPem(): string {
+        throw new Error('the disk is full');
+      },
+    };
+    await assert.rejects(addContext(paths(), NAME, broken, true), /the disk is full/);
     assert.deepEqual(await readContext(paths(), NAME), first);
     assert.deepEqual(await readdir(contexts), [NAME]);
   });
