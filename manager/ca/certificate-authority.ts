@@ -31,7 +31,7 @@ import { ExternalAuthority } from './external/external-authority.ts';
 import { IssuanceWaiters } from './issuance-waiters.ts';
 import { Issuing } from './issuing.ts';
 import { roleOfToken } from './join-token-check.ts';
-import { isCertified, withCertificateTimes } from './node-certificates.ts';
+import { isCertified, isCurrent, withCertificateTimes } from './node-certificates.ts';
 import { nodeIdOfKey } from './node-id.ts';
 import { type Former, formerRefusal, namesakeWarnings, provenFormer, readmissionChanges } from './readmission.ts';
 import { NODE_ROLES, roleName } from './roles.ts';
@@ -179,7 +179,7 @@ export class CertificateAuthority {
     }
   }
 
-  /** The write that makes the node a member; empty when it is one already, its last answer having been lost. */
+  /** The write that makes the node a member; empty when it is one already and has a certificate that it can use. */
   async #admission(
     request: IssueNodeCertificateRequest,
     csr: CertificateRequest,
@@ -193,7 +193,7 @@ export class CertificateAuthority {
     checkNotRemoved(cluster, nodeId);
     const existing = store.view().get('node', nodeId);
     if (existing !== undefined) {
-      if (existing.role === role) return { nodeId, changes: [] };
+      if (existing.role === role) return { nodeId, changes: await this.#repeated(request, csr, existing) };
       throw new SwarmError({
         code: 'denied',
         reason: 'wrong-role',
@@ -209,6 +209,20 @@ export class CertificateAuthority {
     return { nodeId, changes };
   }
 
+  /**
+   * A host asks again, its last answer having been lost. The certificate that was meant for it may be of no use by now: it
+   * has run out, or the root was replaced. What is for another key than the one of the request stays as it is.
+   */
+  async #repeated(
+    request: IssueNodeCertificateRequest,
+    csr: CertificateRequest,
+    node: Node,
+  ): Promise<readonly Change[]> {
+    const cluster = this.#cluster();
+    if (!isCertified(node, csr) || isCurrent(node, cluster, this.#options.clock.now())) return [];
+    return [await this.#renewal(request, csr, node, cluster)];
+  }
+
   /** The host is again the node that it was. */
   async #readmission(
     request: IssueNodeCertificateRequest,
@@ -219,7 +233,8 @@ export class CertificateAuthority {
     const { store, clock } = this.#options;
     const { nodeId } = former;
     const present = store.view().get('node', nodeId);
-    if (present?.role === role && isCertified(present, csr)) return { nodeId, changes: [] };
+    const isDone = present?.role === role && isCertified(present, csr);
+    if (isDone && isCurrent(present, this.#cluster(), clock.now())) return { nodeId, changes: [] };
     const entry = this.#formerEntry(former);
     if (entry === undefined) this.#checkRoom();
     const fresh = await this.#certifiedNode(request, csr, nodeId, role, former);
@@ -285,20 +300,25 @@ export class CertificateAuthority {
       if (node === undefined || cluster.id !== identity.clusterId) throw removed(nodeId);
       if (identity.notBeforeMs < node.certificatesFromMs) throw removed(nodeId);
       role = node.role;
-      const replacesNotBeforeMs = startOf(node.certificate);
-      const order = { csrPem: request.csrPem, publicKeyDer: csr.publicKeyDer, replacesNotBeforeMs };
-      const certificatePem = Buffer.from(await this.#issuing.signAgain(node, order));
-      const certificate = NodeCertificate.create({
-        role,
-        state: IssuanceState.ISSUED,
-        csrPem: request.csrPem,
-        certificatePem,
-      });
-      const renewed = withCertificateTimes({ ...node, certificate }, node, cluster, false);
-      return [{ kind: 'update', table: 'node', object: renewed }];
+      return [await this.#renewal(request, csr, node, cluster)];
     }, author);
     logger.info('renewed the certificate of a node', { nodeId, role: roleName(role) });
     return IssueNodeCertificateResponse.create({ nodeId, role });
+  }
+
+  /** Another certificate for a node that is there. */
+  async #renewal(
+    { csrPem }: IssueNodeCertificateRequest,
+    { publicKeyDer }: CertificateRequest,
+    node: Node,
+    cluster: Cluster,
+  ): Promise<Change> {
+    const order = { csrPem, publicKeyDer, replacesNotBeforeMs: startOf(node.certificate) };
+    const certificatePem = Buffer.from(await this.#issuing.signAgain(node, order));
+    const state = IssuanceState.ISSUED;
+    const certificate = NodeCertificate.create({ role: node.role, state, csrPem, certificatePem });
+    const object = withCertificateTimes({ ...node, certificate }, node, cluster, false);
+    return { kind: 'update', table: 'node', object };
   }
 
   /** Decides on the newest view and commits, again after another write was faster. */

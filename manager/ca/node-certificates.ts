@@ -1,9 +1,12 @@
 /** What a node's entry tells of its certificates. */
 import { parseCertificates } from '#certs/certificate.ts';
 import type { CertificateRequest } from '#certs/certificate-request.ts';
-import type { Cluster, Node } from '#gen/swarm/v1/objects.ts';
+import { verifyChain } from '#certs/verify-chain.ts';
+import { type Cluster, IssuanceState, type Node } from '#gen/swarm/v1/objects.ts';
 import { certificateTimes } from '#manager/membership/index.ts';
 import { IDENTITY_LEVEL } from '#manager/scheduler/index.ts';
+import { rootCertificate } from './cluster-authority.ts';
+import { issuingRoot } from './trusted-roots.ts';
 
 /**
  * The node, which has got a certificate, with how long any of its certificates may hold, and, for one that begins another
@@ -23,6 +26,17 @@ export function withCertificateTimes(
     certificatesFromMs: beginsAnew ? times.notBeforeMs : node.certificatesFromMs,
     certificatesUntilMs: Math.max(node.certificatesUntilMs, earlierMs, times.notAfterMs),
   };
+}
+
+/** Whether the node's certificate is one to be handed out: issued, by the root that signs now, and it holds. */
+export function isCurrent({ certificate }: Node, { rootCa }: Cluster, nowMs: number): boolean {
+  if (rootCa === undefined || certificate?.state !== IssuanceState.ISSUED) return false;
+  try {
+    const root = rootCertificate(issuingRoot(rootCa).certificatePem);
+    return verifyChain(parseCertificates(certificate.certificatePem), [root], nowMs) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether the node's certificate is for the key of the request. */

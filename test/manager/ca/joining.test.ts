@@ -3,16 +3,18 @@
  * requests.
  */
 import assert from 'node:assert/strict';
-import { certificateDigest } from '#certs/authority.ts';
-import { parseCertificates } from '#certs/certificate.ts';
+import { certificateDigest, createRootAuthority } from '#certs/authority.ts';
+import { certificatesPem, parseCertificates } from '#certs/certificate.ts';
 import { createCertificateRequest } from '#certs/certificate-request.ts';
 import { createJoinToken } from '#certs/join-token.ts';
 import { generateKeyPair, type KeyPair, keysMatch } from '#certs/key.ts';
+import { privateKeyPem } from '#certs/key-file.ts';
 import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
+import { IssuanceState } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
 import { CA_CONFIG } from '#manager/ca/index.ts';
-import { rejects } from '#test/certs/rejects.ts';
+import { must, rejects } from '#test/certs/rejects.ts';
 import { csrOf, DAY_MS, Setup } from './authority-setup.ts';
 
 describe('certificate authority: joining', () => {
@@ -75,6 +77,53 @@ describe('certificate authority: joining', () => {
     assert.equal(setup.store.view().get('node', first.nodeId), before);
     assert.equal(setup.store.nodes().length, 2);
     assert.notEqual((await setup.join(setup.token('worker'), generateKeyPair())).nodeId, first.nodeId);
+  });
+
+  describe('gives a joiner whose answer was lost another certificate for the same key', () => {
+    const again = async (nodeId: string): Promise<void> => {
+      const before = setup.store.view().get('node', nodeId)?.certificate?.certificatePem;
+      assert.equal((await setup.join(setup.token('worker'), keys)).nodeId, nodeId);
+      const { notBeforeMs } = await setup.certified(nodeId);
+      const after = setup.store.view().get('node', nodeId)?.certificate?.certificatePem ?? '';
+      const [certificate] = parseCertificates(after);
+      assert.ok(certificate && keysMatch(keys.privateKey, certificate.publicKeyDer));
+      assert.ok(notBeforeMs > (parseCertificates(before ?? '')[0]?.notBeforeMs ?? 0));
+      assert.equal(setup.store.nodes().length, 2);
+    };
+
+    it('when the one that was meant for it has run out', async () => {
+      const { nodeId } = await setup.join(setup.token('worker'), keys);
+      setup.clock.advance(91 * DAY_MS);
+      await again(nodeId);
+    });
+
+    it('when the root was replaced meanwhile, and the node left behind', async () => {
+      const { nodeId } = await setup.join(setup.token('worker'), keys);
+      const node = must(setup.store.view().get('node', nodeId));
+      const certificate = { ...must(node.certificate), state: IssuanceState.FAILED, error: 'was left behind' };
+      await setup.store.commit([{ kind: 'update', table: 'node', object: { ...node, certificate } }]);
+      const root = createRootAuthority(setup.clock.now());
+      const digest = certificateDigest(root.certificate);
+      const rootCa = {
+        ...must(setup.cluster.rootCa),
+        digest,
+        certificatePem: Buffer.from(certificatesPem([root.certificate])),
+        keyPem: Buffer.from(privateKeyPem(root.privateKey)),
+        joinTokens: { worker: createJoinToken(digest), manager: createJoinToken(digest) },
+      };
+      await setup.change((cluster) => ({ ...cluster, rootCa }));
+      await again(nodeId);
+    });
+
+    it('but not to whoever has a key that the node does not use any more', async () => {
+      const { nodeId } = await setup.join(setup.token('worker'), keys);
+      const caller = { identity: await setup.certified(nodeId), address: '192.0.2.1' };
+      await setup.issue({ csrPem: csrOf(generateKeyPair()) }, caller);
+      setup.clock.advance(91 * DAY_MS);
+      const before = setup.store.view().get('node', nodeId);
+      await setup.join(setup.token('worker'), keys);
+      assert.equal(setup.store.view().get('node', nodeId), before);
+    });
   });
 
   it('gives one node to a joiner that asks twice at once', async () => {

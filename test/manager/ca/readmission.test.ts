@@ -135,6 +135,15 @@ describe('certificate authority: hosts that join again', () => {
     assert.equal(nodeOf(host.nodeId), before);
   });
 
+  it('asks again after its certificate has run out, too', async () => {
+    await remove(host.nodeId);
+    const keys = generateKeyPair();
+    await joinAgain(host, { keys });
+    setup.clock.advance(91 * DAY_MS);
+    assert.equal((await joinAgain(host, { keys })).nodeId, host.nodeId);
+    await setup.certified(host.nodeId);
+  });
+
   it('is another node where it wants to be, and its former entry goes', async () => {
     await setState(host.nodeId, NodeState.DOWN);
     const { nodeId } = await joinAgain(host, { replace: true });
