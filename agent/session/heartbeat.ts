@@ -6,18 +6,26 @@
 import type { CancelTimer, Clock } from '#common/clock.ts';
 import type { Random } from '#common/random.ts';
 
+/** Who wants to know when managers had heard of this node. */
+export interface ManagerSigns {
+  /** Of a clock that goes on while the host sleeps: an answer may be read after that. */
+  nowMs(): number;
+  /** A manager has surely heard of this node at this time of that clock, or later, and holds it for one that is there. */
+  heard(atMs: number): void;
+}
+
 export interface HeartbeatOptions {
   readonly send: () => void;
-  /** A manager has surely heard of this node at this time, or later; on the monotonic clock. */
-  readonly onSign: (atMs: number) => void;
+  readonly signs: ManagerSigns;
   readonly clock: Clock;
   readonly random: Random;
 }
 
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
-  /** When those were sent that have no answer, the oldest first. Invariant: a session ends when a few are missing. */
+  /** When those were sent that have no answer, the oldest first, on the clock of signs. Invariant: a session ends when a few are missing. */
   #unanswered: number[] = [];
+  /** On the same clock. */
   #provenMs = 0;
   #periodMs = 0;
   #counts = false;
@@ -34,7 +42,7 @@ export class Heartbeat {
     this.stop();
     this.#unanswered = [];
     this.#counts = false;
-    this.#provenMs = this.#options.clock.monotonic();
+    this.#provenMs = this.#options.signs.nowMs();
   }
 
   /** A manager has welcomed this node, and wants to hear of it so often. */
@@ -52,14 +60,14 @@ export class Heartbeat {
   counts(): void {
     if (this.#counts) return;
     this.#counts = true;
-    this.#options.onSign(this.#provenMs);
+    this.#options.signs.heard(this.#provenMs);
   }
 
   /** `periodMs`: with more nodes managers want to hear of each less often, and an operator may change it either way. */
   answered(periodMs: number): void {
     if (periodMs > 0) this.#adopt(periodMs);
     this.#provenMs = this.#unanswered.shift() ?? this.#provenMs;
-    if (this.#counts) this.#options.onSign(this.#provenMs);
+    if (this.#counts) this.#options.signs.heard(this.#provenMs);
   }
 
   stop(): void {
@@ -75,9 +83,9 @@ export class Heartbeat {
   }
 
   #beat(): void {
-    const { clock, send } = this.#options;
+    const { clock, send, signs } = this.#options;
     this.#lastBeatMs = clock.monotonic();
-    this.#unanswered.push(this.#lastBeatMs);
+    this.#unanswered.push(signs.nowMs());
     send();
     this.#arm();
   }

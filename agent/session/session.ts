@@ -25,7 +25,7 @@ import type { NetworkCheck, NetworkCheckReport } from '#gen/swarm/v1/doctor.ts';
 import type { AppliedNetworks, NetworkChanges } from '#gen/swarm/v1/networks.ts';
 import type { ManagerPeer, Node, NodeDescription, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { SessionConfig } from './config.ts';
-import { Heartbeat } from './heartbeat.ts';
+import { Heartbeat, type ManagerSigns } from './heartbeat.ts';
 import { type ConversationEnd, ManagerChoice } from './manager-choice.ts';
 import { SilenceWatch } from './silence-watch.ts';
 import { StatusReporter } from './status-reporter.ts';
@@ -64,8 +64,7 @@ export interface SessionOptions {
   readonly checkNetworks?: ((check: NetworkCheck) => Promise<NetworkCheckReport>) | undefined;
   /** A session stands: sends what the node has of volumes, then what changes, until the returned function is called. */
   readonly reportVolumes?: ((send: (report: VolumeReport) => void) => () => void) | undefined;
-  /** A manager had surely heard of this node at this time of the monotonic clock, and holds it for one that is there. */
-  readonly onSign?: (atMs: number) => void;
+  readonly signs?: ManagerSigns;
   /** A session stands. */
   readonly onEstablished: () => void;
   /** This node was removed from the cluster; the session ends for good. */
@@ -110,9 +109,9 @@ export class Session {
     this.#options = options;
     this.#choice = new ManagerChoice(options.config.redirectsMax);
     this.#reporter = new StatusReporter(options.config.statusBatch);
-    const { clock, random, onSign = () => {} } = options;
+    const { clock, random, signs = { nowMs: () => clock.monotonic(), heard: () => {} } } = options;
     const send = (): void => this.#send({ message: { kind: 'heartbeat', value: {} } });
-    this.#heart = new Heartbeat({ send, onSign, clock, random });
+    this.#heart = new Heartbeat({ send, signs, clock, random });
   }
 
   start(): void {

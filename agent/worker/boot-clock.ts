@@ -8,7 +8,12 @@ export interface BootClock {
   nowMs(): number;
 }
 
+/** Milliseconds since the host was started, those included in which it slept. */
+export function bootTimeMs(): number {
+  return uptime() * 1000;
+}
+
 export async function readBootClock(): Promise<BootClock> {
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'latin1')).trim();
-  return { bootId, nowMs: () => uptime() * 1000 };
+  return { bootId, nowMs: bootTimeMs };
 }

@@ -57,11 +57,9 @@ export class DisconnectGuard {
     this.#timer = undefined;
   }
 
-  /** A manager had heard of this node at this time of the monotonic clock. */
+  /** A manager had heard of this node at this time of the boot clock. */
   heard(atMs: number): void {
-    const { bootClock, clock } = this.#options;
-    const signMs = bootClock.nowMs() - (clock.monotonic() - atMs);
-    this.#signMs = Math.max(this.#signMs ?? signMs, signMs);
+    this.#signMs = Math.max(this.#signMs ?? atMs, atMs);
   }
 
   /** Why the task must not go on; undefined when it may. */

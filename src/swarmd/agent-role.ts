@@ -7,7 +7,7 @@ import type { NetworkDoctor } from '#agent/network/index.ts';
 import { type BrokerConnection, type BrokerLink, LogPublisher } from '#agent/publisher/index.ts';
 import { type DispatcherStream, SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
 import type { NodeVolumes } from '#agent/volumes/index.ts';
-import { DisconnectGuard, readBootClock, WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
+import { bootTimeMs, DisconnectGuard, readBootClock, WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
 import type { Clock } from '#common/clock.ts';
 import type { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
@@ -105,7 +105,7 @@ export class AgentRole {
       onNetworks: (changes) => this.discovery.receive(changes),
       checkNetworks: networkDoctor && ((check) => networkDoctor.examine(check, this.discovery)),
       reportVolumes: volumes && ((send) => volumes.begin(send)),
-      onSign: (atMs) => this.#guard?.heard(atMs),
+      signs: { nowMs: bootTimeMs, heard: (atMs) => this.#guard?.heard(atMs) },
       onEstablished: () => {
         this.discovery.sessionBegan();
         this.#publisher.connected();

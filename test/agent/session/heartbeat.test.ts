@@ -12,14 +12,17 @@ describe('agent: heartbeats', () => {
   let sent: number[];
   let signs: number[];
   let heart: Heartbeat;
+  /** Of the host, in which only one of its clocks goes on. */
+  let sleptMs: number;
 
   beforeEach(() => {
     clock = new ManualClock();
     sent = [];
     signs = [];
+    sleptMs = 0;
     heart = new Heartbeat({
       send: () => sent.push(clock.monotonic()),
-      onSign: (atMs) => signs.push(atMs),
+      signs: { nowMs: () => clock.monotonic() + sleptMs, heard: (atMs) => signs.push(atMs) },
       clock,
       random: new SeededRandom(1),
     });
@@ -55,6 +58,20 @@ describe('agent: heartbeats', () => {
     clock.advance(1000);
     heart.answered(1000);
     assert.equal(signs.length, 1, 'the next session has to count anew');
+  });
+
+  it('prove what was when they were sent, also when the host slept before the answer was read', () => {
+    heart.helloSent();
+    heart.begin(1000);
+    heart.counts();
+    const sentMs = clock.monotonic();
+    clock.advance(10);
+    sleptMs += 3_600_000;
+    heart.answered(1000);
+    assert.equal(signs.at(-1), sentMs);
+    clock.advance(1000);
+    heart.answered(1000);
+    assert.equal(signs.at(-1), (sent[1] ?? 0) + sleptMs);
   });
 
   it('come as often as the manager wants, which may change', () => {

@@ -29,6 +29,10 @@ class Agent {
   worker!: Worker;
   guard!: DisconnectGuard;
 
+  get bootNowMs(): number {
+    return this.clock.monotonic() - this.bootMs;
+  }
+
   async start(): Promise<void> {
     const { clock, database } = this;
     const executor = new SimulatedExecutor(clock, this.host);
@@ -49,7 +53,7 @@ class Agent {
       stop: (taskId, reason) => this.worker.stop(taskId, reason),
       database,
       clock,
-      bootClock: { bootId: this.bootId, nowMs: () => clock.monotonic() - this.bootMs },
+      bootClock: { bootId: this.bootId, nowMs: () => this.bootNowMs },
       logger: silentLogger,
       config: WORKER_DEFAULTS,
     });
@@ -71,7 +75,7 @@ class Agent {
   }
 
   async assign(): Promise<void> {
-    this.guard.heard(this.clock.monotonic());
+    this.guard.heard(this.bootNowMs);
     const revision = (number: number, stopAfterDisconnectMs: number | undefined): Revision => {
       const task = TaskSpec.create({ container: ContainerSpec.create({ image: 'x' }), stopAfterDisconnectMs });
       return Revision.create({
@@ -143,9 +147,15 @@ describe('agent: tasks that are not to go on without managers', () => {
   it('go on as long as managers are heard of', async () => {
     for (let round = 0; round < 5; round++) {
       await agent.pass(LIMIT_MS / 2);
-      agent.guard.heard(agent.clock.monotonic() - 1000);
+      agent.guard.heard(agent.bootNowMs - 1000);
     }
     assert.deepEqual(agent.states(), ['RUNNING', 'RUNNING']);
+  });
+
+  it('are stopped as soon as their host wakes up, when it slept for longer than their limit', async () => {
+    agent.bootMs -= LIMIT_MS;
+    await agent.pass(LOOK_MS + 100);
+    assert.deepEqual(agent.states(), ['SHUTDOWN', 'RUNNING']);
   });
 
   it('wall clocks that jump change nothing', async () => {
@@ -176,7 +186,7 @@ describe('agent: tasks that are not to go on without managers', () => {
     await agent.kill();
     agent.clock.advance(1000);
     await agent.start();
-    agent.guard.heard(agent.clock.monotonic());
+    agent.guard.heard(agent.bootNowMs);
     await agent.pass(1000);
     assert.deepEqual(agent.states(), ['SHUTDOWN', 'RUNNING']);
   });
@@ -189,7 +199,7 @@ describe('agent: tasks that are not to go on without managers', () => {
     await agent.kill();
     await settle();
     await agent.start();
-    agent.guard.heard(agent.clock.monotonic());
+    agent.guard.heard(agent.bootNowMs);
     await agent.pass(1000);
     assert.deepEqual(agent.states(), ['SHUTDOWN', 'RUNNING']);
   });

@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import type { LoadedIdentity } from '#agent/identity/index.ts';
 import { SESSION_DEFAULTS, Session } from '#agent/session/index.ts';
+import { bootTimeMs } from '#agent/worker/index.ts';
 import { silentLogger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { systemRandom } from '#common/system/random.ts';
@@ -89,7 +90,7 @@ class FleetAgent {
       onNetworks: ({ version, more }) => {
         if (!more) this.#session.confirmNetworks(AppliedNetworks.create({ version }));
       },
-      onSign: () => heartbeats++,
+      signs: { nowMs: bootTimeMs, heard: () => heartbeats++ },
       onEstablished: () => {
         if (this.#begunMs === 0) begun();
         this.#begunMs = Date.now();

@@ -84,7 +84,8 @@ describe('dispatcher: a heartbeat period that changes', () => {
       return;
     }
     const { clock } = swarm;
-    const heart = new Heartbeat({ send: beat, onSign: () => {}, clock, random: new SeededRandom(1) });
+    const signs = { nowMs: () => clock.monotonic(), heard: () => {} };
+    const heart = new Heartbeat({ send: beat, signs, clock, random: new SeededRandom(1) });
     heart.helloSent();
     heart.begin(LONG_MS);
     beating = heart;

@@ -56,6 +56,7 @@ export class SimAgent {
   #tasks = new Map<string, LocalTask>();
   readonly #revisions = new Map<string, Revision>();
   #bootId = 0;
+  #sleptMs = 0;
   #guard: DisconnectGuard | undefined;
   #heart: Heartbeat | undefined;
   #stream: SimStream | undefined;
@@ -89,14 +90,14 @@ export class SimAgent {
       database: this.#database,
       clock,
       // It goes on while the daemon is away.
-      bootClock: { bootId: String(this.#bootId), nowMs: () => clock.monotonic() + 1_000_000 },
+      bootClock: { bootId: String(this.#bootId), nowMs: () => this.#bootNowMs },
       logger: silentLogger,
       config: WORKER_DEFAULTS,
     });
     this.#guard.start((await this.#database.load()).settings);
     this.#heart = new Heartbeat({
       send: () => this.#say({ kind: 'heartbeat', value: {} }),
-      onSign: (atMs) => this.#guard?.heard(atMs),
+      signs: { nowMs: () => this.#bootNowMs, heard: (atMs) => this.#guard?.heard(atMs) },
       clock,
       random: this.#random,
     });
@@ -122,6 +123,15 @@ export class SimAgent {
     this.kill();
     this.containers.clear();
     this.#bootId++;
+  }
+
+  /** The host sleeps for so much true time: nothing on it goes on but its boot clock. */
+  sleep(trueMs: number): void {
+    this.#sleptMs += trueMs * this.clock.rate;
+  }
+
+  get #bootNowMs(): number {
+    return this.clock.monotonic() + this.#sleptMs + 1_000_000;
   }
 
   /** A container ends by itself. */

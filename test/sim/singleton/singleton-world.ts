@@ -1,8 +1,10 @@
 /**
  * A swarm of three managers and three nodes whose clocks go apart, with one service of one task that stops without
  * managers. Real: dispatchers, loops, heartbeats, guards. Simulated: the store (one for all, written by the leader only),
- * links that carry nothing in one direction or both, processes that are stopped, killed, or lose their power.
+ * links that carry nothing in one direction or both, processes that are stopped or killed, hosts that sleep or lose
+ * their power.
  */
+import { WORKER_DEFAULTS } from '#agent/worker/index.ts';
 import { SwarmError } from '#common/errors.ts';
 import { silentLogger } from '#common/log.ts';
 import { type Random, randomInt, SeededRandom } from '#common/random.ts';
@@ -23,6 +25,8 @@ const NODES = ['n1', 'n2', 'n3'];
 const MANAGERS = 3;
 /** A leader that lost its majority knows it after two election timeouts. */
 const STALE_MS = 2000;
+/** What a host that wakes up takes to stop what must not go on: a look of its guard, and the grace period. */
+const NOTICED_MS = (WORKER_DEFAULTS.guardLookMs + STOP_GRACE_MS + 500) * 1.06;
 /** Of what a message takes; less than this where it is delivered at all. */
 const DELAY_MS = 400;
 
@@ -62,6 +66,8 @@ export class SingletonWorld implements SimNetwork {
   readonly #cutFrom = new Map<string, number>();
   readonly #cutTo = new Map<string, number>();
   readonly #wakeMs = new Map<SimAgent, number>();
+  /** Until when hosts sleep, or slept, and what came for them meanwhile. */
+  readonly #sleepers = new Map<SimAgent, { untilMs: number; inbox: (() => void)[] }>();
   #changed = true;
   #revision = 1;
 
@@ -93,8 +99,10 @@ export class SingletonWorld implements SimNetwork {
     for (let passed = 0; passed < trueMs; passed += STEP_MS) await this.#step();
   }
 
+  /** Of hosts that sleep, or have just woken up, nothing counts: until their daemons have noticed, nobody can stop it. */
   get running(): number {
-    return this.agents.reduce((count, { containers }) => count + containers.size, 0);
+    const awake = this.agents.filter((agent) => this.nowMs >= (this.#sleepers.get(agent)?.untilMs ?? 0) + NOTICED_MS);
+    return awake.reduce((count, { containers }) => count + containers.size, 0);
   }
 
   /** One thing goes wrong, or is asked for. */
@@ -102,7 +110,8 @@ export class SingletonWorld implements SimNetwork {
     const { random } = this;
     const agent = this.agents[randomInt(random, NODES.length)] as SimAgent;
     const forMs = random.next() * random.next() * 120_000;
-    const what = randomInt(random, 11);
+    const what = randomInt(random, 12);
+    if (this.#isAsleep(agent) && what >= 6) return 'nothing';
     switch (what) {
       case 0:
       case 1:
@@ -138,6 +147,9 @@ export class SingletonWorld implements SimNetwork {
       case 9:
         agent.fail();
         return `fail ${agent.id}`;
+      case 10:
+        this.#sleepers.set(agent, { untilMs: this.nowMs + forMs, inbox: [] });
+        return `sleep ${agent.id} ${forMs}`;
       default:
         return this.#declare();
     }
@@ -147,6 +159,7 @@ export class SingletonWorld implements SimNetwork {
   heal(): void {
     this.#cutFrom.clear();
     this.#cutTo.clear();
+    for (const sleeper of this.#sleepers.values()) sleeper.untilMs = Math.min(sleeper.untilMs, this.nowMs);
     for (const agent of this.#wakeMs.keys()) this.#wakeMs.set(agent, this.nowMs);
     this.#declareSpec(this.#spec(1, 'image:last'));
   }
@@ -164,7 +177,11 @@ export class SingletonWorld implements SimNetwork {
     const toManager = this.#way(() => (this.#cutFrom.get(agent.id) ?? 0) > this.nowMs);
     const back = (message: SessionResponse): void =>
       toAgent(() => {
-        if (!closed && agent.isUp) hear(message);
+        const deliver = (): void => {
+          if (!closed && agent.isUp) hear(message);
+        };
+        if (this.#isAsleep(agent)) this.#sleepers.get(agent)?.inbox.push(deliver);
+        else deliver();
       });
     const receive = (request: SessionRequest): void => {
       if (closed) return;
@@ -227,6 +244,10 @@ export class SingletonWorld implements SimNetwork {
     };
   }
 
+  #isAsleep(agent: SimAgent): boolean {
+    return (this.#sleepers.get(agent)?.untilMs ?? 0) > this.nowMs;
+  }
+
   #isPaused({ pausedUntilMs }: Manager): boolean {
     return pausedUntilMs > this.nowMs;
   }
@@ -283,6 +304,12 @@ export class SingletonWorld implements SimNetwork {
     this.nowMs += STEP_MS;
     for (const manager of this.#managers) this.#passManager(manager);
     for (const agent of this.agents) {
+      if (this.#isAsleep(agent)) {
+        agent.sleep(STEP_MS);
+        continue;
+      }
+      // What had come is read before it is noticed how late it is.
+      for (const deliver of this.#sleepers.get(agent)?.inbox.splice(0) ?? []) deliver();
       agent.clock.pass(STEP_MS);
       const wakeMs = this.#wakeMs.get(agent);
       if (wakeMs !== undefined && wakeMs <= this.nowMs) {
