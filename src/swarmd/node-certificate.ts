@@ -21,6 +21,7 @@ import { CertificateInfo } from '#gen/swarm/v1/node.ts';
 import { type Node, NodeTls } from '#gen/swarm/v1/objects.ts';
 import type { DaemonParts } from './daemon-parts.ts';
 import { SessionMove } from './session-move.ts';
+import { ToldRoots } from './told-roots.ts';
 
 export interface NodeCertificateOptions {
   readonly parts: Pick<DaemonParts, 'clock' | 'random' | 'logger'>;
@@ -43,8 +44,7 @@ export class NodeCertificate {
   readonly #renewer: CertificateRenewer;
   readonly #closing = new AbortController();
   readonly #move: SessionMove;
-  /** Roots that a manager named and this node did not take. */
-  #rootsProblem: SwarmError | undefined;
+  readonly #roots: ToldRoots;
 
   constructor(options: NodeCertificateOptions) {
     this.#options = options;
@@ -66,6 +66,16 @@ export class NodeCertificate {
       random,
       config: options.config,
     });
+    this.#roots = new ToldRoots({
+      store: options.store,
+      current: options.current,
+      replace: options.replace,
+      turn: options.turn,
+      clock,
+      random,
+      logger,
+      retry: options.config.retry,
+    });
   }
 
   start(): void {
@@ -79,6 +89,7 @@ export class NodeCertificate {
     );
     this.#renewer.close();
     this.#move.close();
+    this.#roots.close();
   }
 
   get renewal(): RenewalStatus {
@@ -100,27 +111,14 @@ export class NodeCertificate {
 
   /** A manager, which has shown that it is one, names the roots that the node is to trust. */
   rootsTold(pem: Uint8Array): void {
-    if (pem.length === 0 || Buffer.from(pem).equals(Buffer.from(this.#options.current().tls.rootsPem))) return;
-    const { parts, store, turn, replace } = this.#options;
-    turn(async () => {
-      const nowMs = parts.clock.now();
-      const isChanged = await store.replaceRoots(pem, nowMs);
-      this.#rootsProblem = undefined;
-      if (!isChanged) return;
-      const loaded = await store.load(nowMs);
-      if (loaded === undefined) return;
-      replace(loaded);
-      parts.logger.info('this node trusts other roots', { roots: tlsOf(loaded).trustedRoots });
-    }).catch((thrown: unknown) => {
-      this.#rootsProblem = SwarmError.from(thrown);
-      parts.logger.error('the roots that a manager named are not trusted', { error: this.#rootsProblem.message });
-    });
+    this.#roots.told(pem);
   }
 
   /** The identity in use is another one. */
   replaced(): void {
     this.#renewer.replaced();
     this.#move.replaced();
+    this.#roots.replaced();
   }
 
   /** A session is being opened, at a manager elsewhere or within this process. */
@@ -139,7 +137,7 @@ export class NodeCertificate {
       tls: tlsOf(this.#options.current()),
       renewalMs: state === 'over' ? 0 : renewalMs,
       failures,
-      problem: (problem ?? this.#rootsProblem)?.message ?? '',
+      problem: (problem ?? this.#roots.problem)?.message ?? '',
     });
   }
 
