@@ -76,9 +76,13 @@ export class KeyLocker {
     return this.#problem;
   }
 
-  /** Resolves when both keys are encrypted as the cluster wants, or in the clear; or when the time is up. */
-  async settled(timeoutMs: number): Promise<void> {
-    if (this.#isAsWanted() || this.#closed) return;
+  /** Resolves when both keys are encrypted as the cluster wants, or in the clear; or, with why not, when the time is up. */
+  async settled(timeoutMs: number): Promise<SwarmError | undefined> {
+    if (!this.#isAsWanted() && !this.#closed) await this.#toldWithin(timeoutMs);
+    return this.#isAsWanted() ? undefined : (this.#problem ?? keysPending());
+  }
+
+  async #toldWithin(timeoutMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const done = (): void => {
         cancel();
@@ -119,8 +123,8 @@ export class KeyLocker {
       } catch (thrown) {
         if (this.#closed) return;
         this.#failures++;
-        this.#problem = SwarmError.from(thrown);
-        logger.warn('the keys of this manager are not as the swarm wants them', { error: this.#problem.message });
+        this.#problem = keysPending(SwarmError.from(thrown));
+        logger.warn(this.#problem.message, { failures: this.#failures });
       }
       if (this.#isDirty || this.#closed) continue;
       await new Promise<void>((resolve) => {
@@ -185,6 +189,18 @@ export function wantedLock(cluster: Cluster | undefined): KeyLock | undefined {
   if (cluster?.spec?.encryption?.autoLockManagers !== true || unlockKey?.key.length !== UNLOCK_KEY_BYTES)
     return undefined;
   return { key: unlockKey.key, version: unlockKey.version };
+}
+
+/** What an operator should know as long as the keys are not as they should be; `cause` is what keeps them from it. */
+export function keysPending(cause?: SwarmError): SwarmError {
+  const why = cause === undefined ? '' : `: ${cause.message}`;
+  return new SwarmError({
+    code: cause?.code ?? 'unavailable',
+    reason: cause?.reason ?? 'timeout',
+    message: `the keys on the disk of this manager are not as the swarm wants them yet${why}`,
+    hint: `${cause?.hint === undefined ? '' : `${cause.hint}; `}it goes on trying, and \`swarm info\` says so as long as it has to`,
+    cause,
+  });
 }
 
 function withNewKey({ current, previous = [] }: DataKeys): DataKeys {

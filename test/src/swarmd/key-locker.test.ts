@@ -43,6 +43,7 @@ describe('the locker of keys', function () {
   /** Writes of keys, and which of them fails; 0 for none. */
   let writes = 0;
   let failsAt = 0;
+  let isFull = false;
   /** Under way now: until they are through, nobody else may complete what they have begun. */
   let renewing = 0;
   let fails: 'nothing' | 'reseal' | 'renew' = 'nothing';
@@ -50,9 +51,10 @@ describe('the locker of keys', function () {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'starling-locker-'));
     failsAt = 0;
+    isFull = false;
     writes = 0;
     store = new IdentityStore(directory, undefined, async (path, data, mode) => {
-      if (++writes === failsAt) throw FULL;
+      if (++writes === failsAt || isFull) throw FULL;
       await writeFileAtomic(path, data, mode);
     });
     await store.install({
@@ -193,6 +195,17 @@ describe('the locker of keys', function () {
       assert.deepEqual((await onDisk()).current, current.current, 'the log writes with the key that is on the disk');
       assert.ok(inFiles.has(keyName(current.current)));
     }
+  });
+
+  it('says why the keys are not encrypted, for as long as they are not', async () => {
+    isFull = true;
+    want(1);
+    const problem = await locker.settled(200);
+    assert.match(problem?.message ?? '', /are not as the swarm wants them yet: no space left on the disk/);
+    assert.equal(locker.problem?.reason, 'disk-full');
+    isFull = false;
+    assert.equal(await locker.settled(10_000), undefined);
+    await quiet();
   });
 
   it('asks for another certificate until there is one', async () => {
