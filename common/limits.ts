@@ -45,6 +45,8 @@ export const LIMITS = {
   REPLICAS_PER_SERVICE: 100_000,
   SERVICES_PER_CLUSTER: 10_000,
   NODES_PER_CLUSTER: 10_000,
+  /** Removed nodes that are remembered, 45 bytes each: all of them are written with the next one. */
+  REMOVED_NODES: 5_000,
   /** Clients from outside of the swarm. */
   CLIENTS_PER_CLUSTER: 1_000,
   /** Named volumes of a node that the swarm knows of. */

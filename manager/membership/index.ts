@@ -10,3 +10,4 @@ export {
 export { cleanupChanges, NodeJanitor } from './node-janitor.ts';
 export { certificatesUntilMs, certificateTimes, orphanChanges, removalChanges } from './node-removal.ts';
 export { Presence } from './presence.ts';
+export { removedNodeIds } from './removed-nodes.ts';

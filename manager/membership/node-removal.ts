@@ -4,6 +4,7 @@ import { CERTIFICATE_CONFIG } from '#certs/config.ts';
 import { LIMITS } from '#common/limits.ts';
 import { type Cluster, type Node, type Task, TaskState } from '#gen/swarm/v1/objects.ts';
 import type { Change, StoreView } from '#manager/store/index.ts';
+import { withRemovedNode } from './removed-nodes.ts';
 
 /** A clock of another manager may be this far behind, and take a certificate for valid that has run out here. */
 const CLOCKS_DIFFER_MS = 7 * 24 * 60 * 60 * 1000;
@@ -43,16 +44,9 @@ export function orphanChanges(
 }
 
 /** The cluster with the node among those whose certificates are refused. */
-export function withRemoved(cluster: Cluster, node: Node, nowMs: number): Cluster {
-  const removedNodes = cluster.removedNodes.filter(
-    ({ nodeId, expiresAtMs }) => expiresAtMs > nowMs && nodeId !== node.id,
-  );
-  removedNodes.push({
-    nodeId: node.id,
-    removedAtMs: nowMs,
-    expiresAtMs: certificatesUntilMs(node, cluster, nowMs) + CLOCKS_DIFFER_MS,
-  });
-  return { ...cluster, removedNodes };
+function withRemoved(cluster: Cluster, node: Node, nowMs: number): Cluster {
+  const expiresAtMs = certificatesUntilMs(node, cluster, nowMs) + CLOCKS_DIFFER_MS;
+  return withRemovedNode(cluster, { nodeId: node.id, removedAtMs: nowMs, expiresAtMs }, nowMs);
 }
 
 /** Until when a certificate of the node may hold: those that it has, and those that were issued in a longer-lived time. */

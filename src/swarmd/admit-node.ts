@@ -6,6 +6,7 @@ import { SwarmError } from '#common/errors.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { isRetiredIssuer, retiredIssuerError } from '#manager/ca/index.ts';
 import type { Leadership } from '#manager/log/index.ts';
+import { removedNodeIds } from '#manager/membership/index.ts';
 import type { NodeRoleName, PeerIdentity } from '#proto/grpc/caller.ts';
 import type { ManagerRole } from './manager-role.ts';
 
@@ -59,7 +60,8 @@ function retirementOf(role: ReturnType<JudgingAccess>, caller: PeerIdentity): Sw
 
 function removalOf(role: ReturnType<JudgingAccess>, { nodeId, notBeforeMs }: PeerIdentity): SwarmError | undefined {
   const view = role.store.view();
-  const isRemoved = view.cluster()?.removedNodes.some((removed) => removed.nodeId === nodeId) === true;
+  const cluster = view.cluster();
+  const isRemoved = cluster !== undefined && removedNodeIds(cluster).has(nodeId);
   const node = view.get('node', nodeId);
   const isKnown = node !== undefined;
   if (isKnown && notBeforeMs < node.certificatesFromMs) return outdated(nodeId);

@@ -1,12 +1,14 @@
 /** Tells when nodes and clients may have lost their place in the swarm: streams outlive what they were opened with. */
 import type { CancelTimer, Clock } from '#common/clock.ts';
-import type { RemovedNode } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import { removedNodeIds } from '#manager/membership/index.ts';
 import type { StoreEvent } from '#manager/store/index.ts';
 import type { ManagerRole } from './manager-role.ts';
 
 /** Changes within this time are told together. Who was removed may go on for so long. */
 const GATHER_MS = 200;
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 /** Ids of nodes and of clients. */
 type Review = (isConcerned: (id: string) => boolean) => void;
@@ -71,10 +73,6 @@ function losers(event: StoreEvent): readonly string[] {
   }
   if (event.table === 'client') return event.kind === 'create' ? [] : [event.object.id];
   if (event.table !== 'cluster' || event.old?.removedNodes === event.object.removedNodes) return [];
-  const before = new Set(event.old?.removedNodes.map(idOf));
-  return event.object.removedNodes.map(idOf).filter((nodeId) => !before.has(nodeId));
-}
-
-function idOf({ nodeId }: RemovedNode): string {
-  return nodeId;
+  const before = event.old === undefined ? NOBODY : removedNodeIds(event.old);
+  return [...removedNodeIds(event.object)].filter((nodeId) => !before.has(nodeId));
 }

@@ -5,7 +5,7 @@ import { SeededRandom } from '#common/random.ts';
 import { type Cluster, type Node, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
 import { CaConfig, ClusterSpec, NodeAvailability } from '#gen/swarm/v1/specs.ts';
 import { bootstrapCluster } from '#manager/ca/index.ts';
-import { removalChanges } from '#manager/membership/index.ts';
+import { removalChanges, removedNodeIds } from '#manager/membership/index.ts';
 import { MemoryView } from '#test/fixtures/memory-view.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -69,6 +69,34 @@ describe('removed nodes', () => {
       view.cluster()?.removedNodes.map(({ nodeId }) => nodeId),
       [node.id],
     );
+  });
+
+  it('are remembered up to a number: first go those whose time is over, then those that went first', () => {
+    const { view, node, cluster } = made(90 * DAY_MS);
+    const gone = (index: number, expiresAtMs: number) => ({ nodeId: `n${index}`, removedAtMs: index, expiresAtMs });
+    const list = Array.from({ length: LIMITS.REMOVED_NODES }, (_, index) => gone(index, NOW_MS + DAY_MS));
+    const after = (removedNodes: Cluster['removedNodes']): readonly string[] => {
+      const version = view.cluster()?.version ?? 0;
+      view.commit([{ kind: 'update', table: 'cluster', object: { ...cluster, version, removedNodes } }]);
+      const change = removalChanges(view, node, NOW_MS).find(({ table }) => table === 'cluster');
+      assert.ok(change?.table === 'cluster' && change.kind === 'update');
+      assert.equal(change.object.removedNodes.length, LIMITS.REMOVED_NODES);
+      return change.object.removedNodes.map(({ nodeId }) => nodeId);
+    };
+    assert.deepEqual(after(list), [...list.slice(1).map(({ nodeId }) => nodeId), node.id]);
+    const over = list.with(7, gone(7, NOW_MS - 1));
+    const left = over.filter(({ nodeId }) => nodeId !== 'n7').map(({ nodeId }) => nodeId);
+    assert.deepEqual(after(over), [...left, node.id]);
+  });
+
+  it('are found without a look at all of them, as long as the list is the same', () => {
+    const { cluster } = made(90 * DAY_MS);
+    const removedNodes = [{ nodeId: 'a', removedAtMs: 1, expiresAtMs: NOW_MS }];
+    const ids = removedNodeIds({ ...cluster, removedNodes });
+    assert.deepEqual([...ids], ['a']);
+    assert.equal(removedNodeIds({ removedNodes }), ids, 'of another version of the cluster');
+    const another = [...removedNodes, { nodeId: 'b', removedAtMs: 2, expiresAtMs: NOW_MS }];
+    assert.deepEqual([...removedNodeIds({ ...cluster, removedNodes: another })], ['a', 'b']);
   });
 
   it('with more tasks than a transaction takes go all the same', () => {
