@@ -50,6 +50,9 @@ export interface AuditLine {
   readonly position: AuditPosition;
 }
 
+/** Of every line. */
+export const LINE_BEGINNING = '{"number":';
+
 export function auditLine(entry: AuditEntry, before: AuditPosition): AuditLine {
   const number = before.number + 1;
   const lastEvent = entry.kind === 'event' ? entry.event.id : entry.kind === 'begin' ? '' : before.lastEvent;

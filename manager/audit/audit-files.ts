@@ -1,6 +1,7 @@
 /** The files of the audit log, as whoever reads them finds them: `audit.log` and, before it, `audit.log.1`, `.2`, ... */
-import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import { SwarmError } from '#common/errors.ts';
 import { BEGINNING, positionAfter } from './audit-entry.ts';
 
 export const AUDIT_FILE = 'audit.log';
@@ -13,17 +14,62 @@ export interface FileLine {
   readonly line: number;
 }
 
-/** Every whole line of the log in a directory, oldest first. What is being written is left out. */
+/**
+ * Every whole line of the log in a directory, oldest first. What is being written is left out.
+ * @throws SwarmError `out-of-sequence` when files are put aside faster than they can be opened
+ */
 export async function* linesOfLog(directory: string): AsyncGenerator<FileLine> {
-  // All are opened before any is read: while they are, the writer may put one aside.
-  const files: { readonly name: string; readonly handle: FileHandle }[] = [];
+  const files = await openFiles(directory);
   try {
-    for (const name of await namesOfFiles(directory))
-      files.push({ name, handle: await open(`${directory}/${name}`, 'r') });
     for (const { name, handle } of files) yield* linesOfFile(name, handle);
   } finally {
-    await Promise.all(files.map(({ handle }) => handle.close()));
+    await closeFiles(files);
   }
+}
+
+interface OpenFile {
+  readonly name: string;
+  readonly handle: FileHandle;
+}
+
+/** A file is put aside every few hours at most: one further attempt is already much. */
+const ATTEMPTS = 10;
+
+/** All are opened before any is read, and none was put aside meanwhile. */
+async function openFiles(directory: string): Promise<readonly OpenFile[]> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const files: OpenFile[] = [];
+    let isTheLog = false;
+    try {
+      for (const name of await namesOfFiles(directory))
+        files.push({ name, handle: await open(`${directory}/${name}`, 'r') });
+      isTheLog = await areStillThere(directory, files);
+      if (isTheLog) return files;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    } finally {
+      if (!isTheLog) await closeFiles(files);
+    }
+  }
+  throw new SwarmError({
+    code: 'conflict',
+    reason: 'out-of-sequence',
+    message: `the files of ${directory} are put aside while they are opened`,
+    hint: 'try again',
+  });
+}
+
+/** Each under its name. When ten are kept the names are the same before and after one is put aside: the files are not. */
+async function areStillThere(directory: string, files: readonly OpenFile[]): Promise<boolean> {
+  const names = await namesOfFiles(directory);
+  if (names.join() !== files.map(({ name }) => name).join()) return false;
+  for (const { name, handle } of files)
+    if ((await stat(`${directory}/${name}`)).ino !== (await handle.stat()).ino) return false;
+  return true;
+}
+
+async function closeFiles(files: readonly OpenFile[]): Promise<void> {
+  await Promise.all(files.map(({ handle }) => handle.close()));
 }
 
 /** Every whole line of one file. */
@@ -63,8 +109,12 @@ export async function namesOfFiles(directory: string): Promise<readonly string[]
   return names.filter((name) => /^audit\.log(\.[1-9]\d{0,5})?$/.test(name)).sort((a, b) => ageOf(b) - ageOf(a));
 }
 
-/** 0 for the file that is written. */
-function ageOf(name: string): number {
+export function pathOfAge(directory: string, age: number): string {
+  return `${directory}/${AUDIT_FILE}${age === 0 ? '' : `.${age}`}`;
+}
+
+/** Of a file of the log by its name: 0 for the one that is written, 1 for the one before it. */
+export function ageOf(name: string): number {
   return Number(name.slice(AUDIT_FILE.length + 1) || 0);
 }
 

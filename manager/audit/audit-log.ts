@@ -1,14 +1,12 @@
 /** Writes the audit log: lines are only ever added, in the order in which they were given, many with one flush. */
-import { chmod, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
-import { assert, SwarmError } from '#common/errors.ts';
-import { type AuditEntry, type AuditPosition, auditLine, BEGINNING, positionAfter } from './audit-entry.ts';
-import { AUDIT_FILE, namesOfFiles } from './audit-files.ts';
+import type { FileHandle } from 'node:fs/promises';
+import { assert } from '#common/errors.ts';
+import { makePrivateDirectory, syncDirectory } from '#common/system/atomic-file.ts';
+import { type AuditEntry, type AuditPosition, auditLine, BEGINNING } from './audit-entry.ts';
+import { AUDIT_FILE, namesOfFiles, pathOfAge } from './audit-files.ts';
+import { type AuditTail, tailOf, tailOfPath } from './audit-tail.ts';
 import type { AuditConfig } from './config.ts';
-
-const MODE = 0o600;
-const DIRECTORY_MODE = 0o700;
-/** The longest line is some 3 KiB; what is behind the last line feed is shorter. */
-const TAIL_BYTES = 64 * 1024;
+import { beginNext, openCurrent } from './rotate-files.ts';
 
 /**
  * One writer for a directory. A line that was half written when the process died is cut off when it is opened, as is what a
@@ -20,6 +18,8 @@ export class AuditLog {
   #file: FileHandle;
   /** Of whole lines in the file: everything behind is cut off. */
   #bytes: number;
+  /** There may be something behind them: what a write left that failed, or was under way when the process died. */
+  #isLonger: boolean;
   #position: AuditPosition;
   #turn: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -27,27 +27,25 @@ export class AuditLog {
   private constructor(
     directory: string,
     config: Pick<AuditConfig, 'fileBytes' | 'files'>,
-    opened: { readonly file: FileHandle; readonly bytes: number; readonly position: AuditPosition },
+    opened: { readonly file: FileHandle; readonly tail: AuditTail; readonly position: AuditPosition },
   ) {
     this.#directory = directory;
     this.#config = config;
     this.#file = opened.file;
-    this.#bytes = opened.bytes;
+    this.#bytes = opened.tail.bytes;
+    this.#isLonger = opened.tail.size > opened.tail.bytes;
     this.#position = opened.position;
   }
 
-  /** @throws SwarmError `corrupt-state` where the last line is none: it was changed */
+  /** @throws SwarmError `corrupt-state` where the log ends with what its writer does not leave there: it was changed */
   static async open(directory: string, config: Pick<AuditConfig, 'fileBytes' | 'files'>): Promise<AuditLog> {
     assert(config.files >= 2, 'a file that is put aside is kept');
-    await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
-    await chmod(directory, DIRECTORY_MODE);
-    const file = await openFile(directory);
+    await makePrivateDirectory(directory);
+    const file = await openCurrent(directory);
     try {
-      const tail = await wholeLines(file);
-      const last = tail.last ?? (await lastLineBefore(directory));
-      const position = last === undefined ? BEGINNING : positionAfter(last);
-      if (position === undefined) throw damaged(directory);
-      return new AuditLog(directory, config, { file, bytes: tail.bytes, position });
+      const tail = await tailOf(file, pathOfAge(directory, 0));
+      const position = tail.position ?? (await positionBefore(directory)) ?? BEGINNING;
+      return new AuditLog(directory, config, { file, tail, position });
     } catch (thrown) {
       await file.close();
       throw thrown;
@@ -89,72 +87,35 @@ export class AuditLog {
     }
     const data = Buffer.from(`${lines.join('\n')}\n`);
     if (this.#bytes > 0 && this.#bytes + data.length > this.#config.fileBytes) await this.#putAside();
-    // What an attempt before left behind the last whole line goes first.
-    if ((await this.#file.stat()).size !== this.#bytes) await this.#file.truncate(this.#bytes);
+    await this.#cutOff();
+    this.#isLonger = true;
     await this.#file.writeFile(data);
     await this.#file.datasync();
+    this.#isLonger = false;
     this.#bytes += data.length;
     this.#position = position;
   }
 
-  /** `audit.log` becomes `audit.log.1`, that one `.2`, and so on; the oldest goes. */
-  async #putAside(): Promise<void> {
-    const path = (age: number): string => `${this.#directory}/${AUDIT_FILE}${age === 0 ? '' : `.${age}`}`;
+  /** What an attempt before left behind the last whole line. */
+  async #cutOff(): Promise<void> {
+    if (!this.#isLonger) return;
     await this.#file.truncate(this.#bytes);
-    await rm(path(this.#config.files - 1), { force: true });
-    for (let age = this.#config.files - 2; age >= 0; age--)
-      await rename(path(age), path(age + 1)).catch((error: unknown) => {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      });
-    const file = await openFile(this.#directory);
-    await this.#file.close();
+    this.#isLonger = false;
+  }
+
+  async #putAside(): Promise<void> {
+    await this.#cutOff();
+    const file = await beginNext(this.#directory, this.#config.files);
+    const before = this.#file;
     this.#file = file;
     this.#bytes = 0;
+    await before.close();
+    await syncDirectory(this.#directory);
   }
 }
 
-async function openFile(directory: string): Promise<FileHandle> {
-  // Appending: whatever the position, nothing that is there is written over.
-  const file = await open(`${directory}/${AUDIT_FILE}`, 'a+', MODE);
-  await file.chmod(MODE);
-  return file;
-}
-
-interface Tail {
-  /** Up to and with the last line feed. */
-  readonly bytes: number;
-  /** The last whole line; undefined where there is none. */
-  readonly last: string | undefined;
-}
-
-async function wholeLines(file: FileHandle): Promise<Tail> {
-  const { size } = await file.stat();
-  const start = Math.max(0, size - TAIL_BYTES);
-  const buffer = Buffer.alloc(size - start);
-  await file.read(buffer, 0, buffer.length, start);
-  const end = buffer.lastIndexOf('\n');
-  if (end < 0) return { bytes: 0, last: undefined };
-  const begin = buffer.lastIndexOf('\n', end - 1) + 1;
-  return { bytes: start + end + 1, last: buffer.toString('utf8', end === 0 ? 0 : begin, end) };
-}
-
-/** Of the file that was put aside last: the daemon died before it wrote to the new one. */
-async function lastLineBefore(directory: string): Promise<string | undefined> {
+/** After the last line of the file that was put aside last: the daemon died before it wrote to the new one. */
+async function positionBefore(directory: string): Promise<AuditPosition | undefined> {
   const name = (await namesOfFiles(directory)).findLast((one) => one !== AUDIT_FILE);
-  if (name === undefined) return undefined;
-  const file = await open(`${directory}/${name}`, 'r');
-  try {
-    return (await wholeLines(file)).last;
-  } finally {
-    await file.close();
-  }
-}
-
-function damaged(directory: string): SwarmError {
-  return new SwarmError({
-    code: 'data-loss',
-    reason: 'corrupt-state',
-    message: `the last line of ${directory}/${AUDIT_FILE} is none of the audit log: it was changed`,
-    hint: 'put the file aside for whoever looks into it, then restart the daemon: it begins another one',
-  });
+  return name === undefined ? undefined : (await tailOfPath(`${directory}/${name}`)).position;
 }

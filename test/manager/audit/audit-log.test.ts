@@ -3,13 +3,14 @@
  * that is full leave no line half written. Method: real files, cut, changed and filled at every place.
  */
 import assert from 'node:assert/strict';
-import { appendFile, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { Event } from '#gen/swarm/v1/objects.ts';
 import { AuditLog, linesOfLog, verifyLines } from '#manager/audit/index.ts';
 import { eventId } from '#manager/events/index.ts';
+import { interceptFirstOpen, interceptFlushes } from './intercept-files.ts';
 
 const CONFIG = { fileBytes: 1_000_000, files: 3 };
 
@@ -134,15 +135,127 @@ describe('audit log', () => {
     await log.close();
   });
 
+  it('takes no file away for one that cannot be begun, however often it is tried', async () => {
+    const small = { fileBytes: 1500, files: 3 };
+    await written(20, small);
+    const before = await versions();
+    const log = await AuditLog.open(directory, small);
+    // Nothing can be opened under that name.
+    await mkdir(join(directory, 'audit.log.next', 'in-the-way'), { recursive: true });
+    let version = 20;
+    for (let failures = 0; failures < 5 && version < 40; )
+      await log.append([entry(version + 1)]).then(
+        () => version++,
+        () => failures++,
+      );
+    const during = await versions();
+    assert.deepEqual(during.slice(0, before.length), before);
+    assert.equal((await verified()).problem, undefined);
+    await rm(join(directory, 'audit.log.next'), { recursive: true });
+    await log.append([entry(version + 1)]);
+    await log.close();
+    assert.equal((await versions()).at(-1), version + 1);
+    assert.equal((await verified()).problem, undefined);
+    assert.deepEqual((await readdir(directory)).sort(), ['audit.log', 'audit.log.1', 'audit.log.2']);
+  });
+
+  it('goes on where an attempt to put files aside ended halfway, with nothing lost', async () => {
+    const small = { fileBytes: 1500, files: 4 };
+    await written(10, small);
+    assert.deepEqual((await readdir(directory)).sort(), ['audit.log', 'audit.log.1', 'audit.log.2']);
+    await rename(join(directory, 'audit.log.2'), join(directory, 'audit.log.3'));
+    await rename(join(directory, 'audit.log.1'), join(directory, 'audit.log.2'));
+    await writeFile(join(directory, 'audit.log.next'), '');
+    const log = await AuditLog.open(directory, small);
+    assert.ok(!(await readdir(directory)).includes('audit.log.next'));
+    for (let version = 11; !(await readdir(directory)).includes('audit.log.1'); version++)
+      await log.append([entry(version)]);
+    assert.equal((await versions())[0], 1, 'the oldest was not in the way');
+    assert.equal((await verified()).problem, undefined);
+    // The same where the one that was written had made way already.
+    await rename(join(directory, 'audit.log.3'), join(directory, 'oldest'));
+    for (const age of [2, 1])
+      await rename(join(directory, `audit.log.${age}`), join(directory, `audit.log.${age + 1}`));
+    await rename(file(), join(directory, 'audit.log.1'));
+    const kept = await versions();
+    while (!(await readdir(directory)).includes('audit.log')) await log.append([entry((kept.at(-1) ?? 0) + 1)]);
+    assert.deepEqual((await versions()).slice(0, kept.length), kept);
+    await log.close();
+  });
+
+  it('is read as one log when a file is put aside while they are opened', async () => {
+    const small = { fileBytes: 1500, files: 4 };
+    for (const count of [5, 30]) {
+      await written(count, small);
+      const before = await readdir(directory);
+      const log = await AuditLog.open(directory, small);
+      let version = count;
+      const current = async () => (await stat(file())).ino;
+      const opening = interceptFirstOpen(async () => {
+        const first = await current();
+        while ((await current()) === first) await log.append([entry(++version)]);
+      });
+      try {
+        const { lines, problem } = await verified();
+        assert.equal(problem, undefined);
+        assert.ok(version > count, 'a file was put aside');
+        assert.equal(lines, (await versions()).length);
+        assert.equal((await versions()).at(-1), version);
+        assert.equal((await readdir(directory)).length, Math.min(before.length + 1, small.files));
+      } finally {
+        opening.restore();
+        await log.close();
+      }
+      for (const name of await readdir(directory)) await rm(join(directory, name));
+    }
+  });
+
   it('leaves nothing of what could not be written', async () => {
     await written(2);
     const log = await AuditLog.open(directory, CONFIG);
-    // As a full disk leaves it: the beginning of a line.
-    await appendFile(file(), '{"number":3,"time":"20');
+    const flushes = await interceptFlushes(() => Promise.reject(new Error('the disk does not answer')));
+    try {
+      await assert.rejects(log.append([entry(8), entry(9)]), /does not answer/);
+      assert.equal(log.position.number, 2);
+    } finally {
+      flushes.restore();
+    }
     await log.append([entry(3)]);
     await log.close();
     assert.deepEqual(await versions(), [1, 2, 3]);
     assert.equal((await verified()).problem, undefined);
+  });
+
+  it('goes on where it was when the power failed and zeros are behind the last line, or behind half of one', async () => {
+    await written(2);
+    const whole = await readFile(file());
+    for (const behind of ['', '{', '{"number":3,"time":"20'])
+      for (const zeros of [1, 4096, 64 * 1024, 1_000_000]) {
+        await writeFile(file(), Buffer.concat([whole, Buffer.from(behind), Buffer.alloc(zeros)]));
+        const log = await AuditLog.open(directory, CONFIG);
+        await log.append([entry(3)]);
+        await log.close();
+        assert.deepEqual(await versions(), [1, 2, 3], `${behind} and ${zeros} zeros`);
+        assert.equal((await verified()).problem, undefined);
+      }
+    await writeFile(file(), Buffer.alloc(100_000));
+    const log = await AuditLog.open(directory, CONFIG);
+    assert.equal(log.position.number, 0, 'there never was a line');
+    await log.close();
+  });
+
+  it('keeps everything, and is not written on, when something else is behind the last line', async () => {
+    await written(2);
+    const whole = await readFile(file());
+    const others = ['x', `x${'\0'.repeat(70_000)}`, 'x'.repeat(70_000), `${'\0'.repeat(70_000)}x`, '{"numbers":'];
+    for (const other of others) {
+      const changed = Buffer.concat([whole, Buffer.from(other)]);
+      await writeFile(file(), changed);
+      await assert.rejects(AuditLog.open(directory, CONFIG), { reason: 'corrupt-state' });
+      assert.ok((await readFile(file())).equals(changed));
+    }
+    await writeFile(file(), 'not a log');
+    await assert.rejects(AuditLog.open(directory, CONFIG), { reason: 'corrupt-state' });
   });
 
   it('is not written on when its last line is none', async () => {

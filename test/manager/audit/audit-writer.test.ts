@@ -18,7 +18,7 @@ import { ReplicatedStore, type StoreConfig } from '#manager/replicated-store/ind
 import { type Member, SimulatedCluster } from '#test/manager/replicated-store/simulated-log.ts';
 import { service } from '#test/manager/store/support.ts';
 import { eventually } from '#test/support/eventually.ts';
-import { interceptFlushes } from './disk-flushes.ts';
+import { interceptFlushes } from './intercept-files.ts';
 
 interface Line {
   readonly kind: string;
