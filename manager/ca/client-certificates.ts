@@ -45,6 +45,11 @@ export class ClientCertificates {
     return Promise.resolve({ certificatePem, serial, notBeforeMs, notAfterMs, issuerKeyId });
   }
 
+  /** The end of the root that signs now. @throws as `issue` does */
+  notAfterMs(): number {
+    return this.#authority.of(this.#cluster()).certificate.notAfterMs;
+  }
+
   trustedRootsPem(): Uint8Array {
     const { rootCa } = this.#cluster();
     if (rootCa === undefined) throw noCertificate();

@@ -10,9 +10,9 @@ import type { Random } from '#common/random.ts';
 import type * as api from '#gen/swarm/v1/clients.ts';
 import { Client, ClientRole } from '#gen/swarm/v1/objects.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import { checkCertificateLifetime, checkRootOutlives } from './certificate-lifetime.ts';
 import {
   type ClientCertificate,
-  checkExpiry,
   checkNewClient,
   checkOwnRenewal,
   clientsMatching,
@@ -45,6 +45,8 @@ export interface IssuedClientCertificate {
 /** Signs certificates of clients in the cluster's name, and knows what clients need beside them. */
 export interface ClientIssuer {
   issue(order: ClientOrder): Promise<IssuedClientCertificate>;
+  /** The end of the root that signs, which no certificate outlives. */
+  notAfterMs(): number;
   /** PEM: all of them during a rotation. */
   trustedRootsPem(): Uint8Array;
   /** host:port of managers. */
@@ -77,6 +79,7 @@ export class ClientApi {
     const { writes, view, random, now } = this.#options;
     // Before anything is signed: a certificate that is of no use is not to exist.
     checkNewClient(view(), request);
+    this.#checkWithinRoot(request.expiryMs);
     const csr = parseCertificateRequest(request.csrPem);
     const { name, role, fixed } = request;
     const id = newId(random);
@@ -113,7 +116,8 @@ export class ClientApi {
   async renew(caller: ControlCaller, request: api.RenewClientRequest): Promise<api.RenewClientResponse> {
     const own = this.#ownRenewal(caller, request);
     const { writes, view } = this.#options;
-    checkExpiry(request.expiryMs);
+    checkCertificateLifetime('expiry', request.expiryMs === 0 ? undefined : request.expiryMs);
+    this.#checkWithinRoot(request.expiryMs);
     const client = findClient(view(), own?.clientId ?? request.reference);
     const before = client.notAfterMs - client.notBeforeMs - CERTIFICATE_CONFIG.backdateMs;
     const lifetimeMs = Math.max(LIMITS.MIN_CERT_EXPIRY_MS, before);
@@ -131,6 +135,11 @@ export class ClientApi {
       own === undefined ? replaceCertificate(current, client.id, issued) : renewCertificate(current, own, issued),
     );
     return this.#answer(written.view.get('client', client.id) ?? written.result);
+  }
+
+  /** 0: nothing was asked for, and what is given then is as long as the root allows. */
+  #checkWithinRoot(expiryMs: number): void {
+    if (expiryMs !== 0) checkRootOutlives('expiry', expiryMs, this.#options.now(), this.#issuer.notAfterMs());
   }
 
   /** The caller, when it means itself. @throws SwarmError for who has no certificate to renew, or means another one's */

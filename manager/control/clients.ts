@@ -5,6 +5,7 @@ import { checkName } from '#common/names.ts';
 import type { CreateClientRequest, ListClientsRequest } from '#gen/swarm/v1/clients.ts';
 import { type Client, ClientRole } from '#gen/swarm/v1/objects.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import { checkCertificateLifetime } from './certificate-lifetime.ts';
 import type { Decision } from './decision.ts';
 import { requireIdentity } from './feature-gates.ts';
 import { anyContained, anyOf } from './filters.ts';
@@ -25,7 +26,7 @@ export function checkNewClient(view: StoreView, { name, role, expiryMs }: Create
   const badName = checkName('name', name);
   if (badName !== undefined) throw badName;
   if (!ROLES.has(role)) throw invalidField('role', 'role: must be admin, operator or viewer', 'use --role');
-  checkExpiry(expiryMs);
+  checkCertificateLifetime('expiry', expiryMs === 0 ? undefined : expiryMs);
   if (view.find('client', 'name', name.toLowerCase()) !== undefined)
     throw new SwarmError({
       code: 'exists',
@@ -42,13 +43,6 @@ export function checkNewClient(view: StoreView, { name, role, expiryMs }: Create
       message: `the swarm has ${LIMITS.CLIENTS_PER_CLUSTER} clients, the limit (CLIENTS_PER_CLUSTER)`,
       hint: 'revoke those that are not used any more: `swarm client revoke`',
     });
-}
-
-/** 0 means that nothing was asked for. */
-export function checkExpiry(expiryMs: number): void {
-  if (expiryMs === 0) return;
-  if (!Number.isSafeInteger(expiryMs) || expiryMs < LIMITS.MIN_CERT_EXPIRY_MS)
-    throw invalidField('expiry', `expiry: ${expiryMs / 1000}s is too short`, 'use 1h or more');
 }
 
 export function createClient(view: StoreView, request: CreateClientRequest, client: Client): Decision<Client> {

@@ -7,6 +7,7 @@ import type { Cluster } from '#gen/swarm/v1/objects.ts';
 import type { ClusterSpec, LogConfig } from '#gen/swarm/v1/specs.ts';
 import { settleExternalCas } from '#manager/ca/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import { checkCertificateLifetime } from './certificate-lifetime.ts';
 import { checkClusterFeatures } from './feature-gates.ts';
 import { validateLabels } from './validate-labels.ts';
 import { validateNodeConfig } from './validate-nodes.ts';
@@ -34,9 +35,7 @@ export function updateClusterSpec(view: StoreView, request: UpdateClusterRequest
 /** @throws SwarmError for the first rule that the spec breaks. */
 export function validateClusterSpec(spec: ClusterSpec): void {
   validateLabels('labels', spec.labels);
-  const expiryMs = spec.ca?.nodeCertExpiryMs;
-  if (expiryMs !== undefined && expiryMs < LIMITS.MIN_CERT_EXPIRY_MS)
-    throw invalidField('cert-expiry', `cert-expiry: ${expiryMs / 1000}s is too short`, 'use 1h or more');
+  checkCertificateLifetime('cert-expiry', spec.ca?.nodeCertExpiryMs);
   const heartbeatMs = spec.dispatcher?.heartbeatPeriodMs;
   if (heartbeatMs !== undefined && (heartbeatMs < 100 || heartbeatMs > 600_000))
     throw invalidField(

@@ -13,6 +13,7 @@ import {
   withRotation,
 } from '#manager/ca/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import { checkCertificateLifetime } from './certificate-lifetime.ts';
 import { requireIdentity } from './feature-gates.ts';
 import { redactCluster } from './redact.ts';
 import { findNode } from './references.ts';
@@ -50,7 +51,7 @@ export class RootCaApi {
     const { prepare, view, writes, now } = this.#options;
     const cluster = clusterOf(view());
     requireIdentity(view(), 'rotate');
-    checkExpiry(request.nodeCertExpiryMs);
+    checkCertificateLifetime('cert-expiry', request.nodeCertExpiryMs);
     this.#leftBehind(view(), request.leaveBehind);
     if (prepare === undefined)
       throw new SwarmError({
@@ -158,9 +159,4 @@ function withCaSpec(cluster: Cluster, prepared: PreparedRoot, expiryMs: number |
   const externalCas = externalsOfRotation(cluster, prepared);
   const nodeCertExpiryMs = expiryMs ?? spec.ca?.nodeCertExpiryMs;
   return { ...cluster, spec: { ...spec, ca: { ...spec.ca, nodeCertExpiryMs, externalCas: [...externalCas] } } };
-}
-
-function checkExpiry(expiryMs: number | undefined): void {
-  if (expiryMs !== undefined && expiryMs < LIMITS.MIN_CERT_EXPIRY_MS)
-    throw invalidField('cert-expiry', `cert-expiry: ${expiryMs / 1000}s is too short`, 'use 1h or more');
 }

@@ -12,6 +12,13 @@ export function durationMs(text: string): number {
   return parsed.ns / NANOS_PER_MS;
 }
 
+/** The same, of which there has to be some. */
+export function positiveMs(text: string): number {
+  const ms = durationMs(text);
+  if (ms <= 0) throw new FlagValueError(`duration ${text} is not positive`, 'write a duration such as 30s or 10m');
+  return ms;
+}
+
 /** Bytes of a size such as `64m`. */
 export function sizeBytes(text: string): number {
   const parsed = parseSize(text);
@@ -33,6 +40,14 @@ export function cpuNanos(text: string): number {
 /** A whole number that is not negative; also 0x10 and 0b1. */
 export function unsigned(text: string): number {
   return whole(text, 'ParseUint', /^(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|\d+)$/);
+}
+
+/** A whole number that has room in 32 bits. */
+export function unsigned32(text: string): number {
+  const value = unsigned(text);
+  if (value > 0xffff_ffff)
+    throw new FlagValueError(`strconv.ParseUint: parsing ${JSON.stringify(text)}: value out of range`);
+  return value;
 }
 
 export function integer(text: string): number {

@@ -91,6 +91,28 @@ describe('control API: clients', () => {
     assert.ok(Math.abs(must(client).notAfterMs - clock.now() - LIMITS.CLIENT_EXPIRY_MS) < 2_000);
   });
 
+  it('gives no less than it was asked for: what the root does not outlive is refused, naming its end', async () => {
+    const { clients, clock, cluster, view } = setUp();
+    const rootEndMs = must(parseCertificates(must(cluster.rootCa).certificatePem)[0]).notAfterMs;
+    const tooLong = rootEndMs - clock.now() + 1;
+    const { client } = await clients.create(LOCAL, order({ name: 'whole', expiryMs: tooLong - 1 }));
+    assert.equal(client?.notAfterMs, rootEndMs);
+    const answers = [
+      clients.create(LOCAL, order({ expiryMs: tooLong })),
+      clients.create(LOCAL, order({ expiryMs: Number.MAX_SAFE_INTEGER })),
+      clients.renew(LOCAL, renewal({ reference: 'whole', csrPem: csrOf(generateKeyPair()), expiryMs: tooLong })),
+    ];
+    for (const answer of answers) {
+      const error = await failure(answer);
+      assert.deepEqual([error.code, error.field], ['invalid', 'expiry']);
+      assert.ok(error.message.endsWith(`ends at ${new Date(rootEndMs).toISOString()}`), error.message);
+    }
+    assert.equal(view.count('client'), 1);
+    // A year was not asked for.
+    clock.advance(rootEndMs - clock.now() - 2 * HOUR_MS);
+    assert.equal((await clients.create(LOCAL, order())).client?.notAfterMs, rootEndMs);
+  });
+
   it('refuses rubbish, and nothing of it is there afterwards', async () => {
     const { clients, view } = setUp();
     const cases: readonly [Partial<CreateClientRequest>, string][] = [

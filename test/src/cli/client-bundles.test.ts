@@ -76,6 +76,17 @@ describe('cli: bundles of clients', () => {
     assert.deepEqual((await readdir(output)).toSorted(), ['ca.pem', 'cert.pem', 'context.json', 'key.pem']);
   });
 
+  it('--expiry: no time at all is refused, and not a year', async () => {
+    for (const expiry of ['0s', '0', '-1h'])
+      for (const verb of ['create', 'renew']) {
+        const { stderr, exitCode } = await run([verb, 'ci', `--expiry=${expiry}`, '--output', output], async () => {});
+        assert.equal(exitCode, 125, `${verb} ${expiry}`);
+        assert.match(stderr, /duration .* is not positive/);
+      }
+    await run(['create', 'ci', '--expiry', '24h', '--output', output], async () => {});
+    assert.deepEqual(asked, [24 * 60 * 60 * 1000]);
+  });
+
   for (const [words, message] of CASES) {
     it(`${words[0]}: that cannot be written leave a client whose key is lost, and say so`, async () => {
       const taken = await run([...words, '--output', output], () => mkdir(output));

@@ -1,7 +1,7 @@
 /** What the commands of clients have in common. */
 import { ClientRole } from '#gen/swarm/v1/objects.ts';
 import { stringFlag, valueFlag } from '../../flags.ts';
-import { durationMs, oneOf } from '../../values/scalars.ts';
+import { oneOf, positiveMs } from '../../values/scalars.ts';
 
 export const ROLE_NAMES: Readonly<Record<string, ClientRole>> = {
   admin: ClientRole.ADMIN,
@@ -22,7 +22,8 @@ export const EXPIRY = valueFlag({
   name: 'expiry',
   type: 'duration',
   usage: 'How long the certificate holds (8760h for a year)',
-  parse: durationMs,
+  // 0 would be taken for nothing said, which is a year.
+  parse: positiveMs,
 });
 
 export const BUNDLE_OUTPUT = stringFlag({

@@ -3,7 +3,7 @@ import { CliError, FlagValueError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
 import { boolFlag, type FlagValues, listFlag, valueFlag } from '../../flags.ts';
-import { unsigned } from '../../values/scalars.ts';
+import { unsigned32 } from '../../values/scalars.ts';
 import { AUTOLOCK, CLUSTER_FLAGS, clusterSpecOf } from './cluster-flags.ts';
 import {
   ADVERTISE_ADDR,
@@ -15,15 +15,6 @@ import {
 } from './node-flags.ts';
 import { CA_CERT, CA_KEY, pemOf, withExternalCas } from './root-flags.ts';
 import { unlockText } from './unlock-text.ts';
-
-const UINT32_MAX = 2 ** 32 - 1;
-
-function uint32(text: string): number {
-  const value = unsigned(text);
-  if (value > UINT32_MAX)
-    throw new FlagValueError(`strconv.ParseUint: parsing ${JSON.stringify(text)}: value out of range`);
-  return value;
-}
 
 /** `10.10.0.0/16,10.20.0.0/16`. */
 function addressPools(text: string): readonly string[] {
@@ -42,7 +33,7 @@ const DATA_PATH_PORT = valueFlag({
   type: 'uint32',
   usage:
     'Port number to use for data path traffic (1024 - 49151). If no value is set or is set to 0, the default port (4789) is used.',
-  parse: uint32,
+  parse: unsigned32,
 });
 const DEFAULT_ADDR_POOL = listFlag({
   name: 'default-addr-pool',
@@ -56,7 +47,7 @@ const DEFAULT_ADDR_POOL_MASK_LENGTH = valueFlag({
   type: 'uint32',
   usage: 'default address pool subnet mask length',
   shownDefault: '24',
-  parse: uint32,
+  parse: unsigned32,
 });
 
 /** The flag of `update`, in the words that Docker has for it here. */

@@ -1,14 +1,14 @@
 /** Flags of `node update` about drains. Docker has none of them: its nodes are emptied at once. */
 import { DrainSpec, NodeAvailability, type NodeSpec } from '#gen/swarm/v1/specs.ts';
-import { CliError, FlagValueError } from '../../cli-errors.ts';
+import { CliError } from '../../cli-errors.ts';
 import { boolFlag, type FlagValues, valueFlag } from '../../flags.ts';
-import { durationMs, unsigned } from '../../values/scalars.ts';
+import { positiveMs, unsigned32 } from '../../values/scalars.ts';
 
 export const PARALLEL = valueFlag({
   name: 'parallel',
   type: 'uint',
   usage: 'Tasks of a drained node that may be on their way at once (0 to stop all of them at once, default 4)',
-  parse: atMost32Bits,
+  parse: unsigned32,
 });
 export const WAIT = boolFlag({ name: 'wait', usage: 'Wait until a drained node is empty' });
 export const TIMEOUT = valueFlag({
@@ -17,19 +17,6 @@ export const TIMEOUT = valueFlag({
   usage: 'With --wait: give up waiting after this time; the drain goes on',
   parse: positiveMs,
 });
-
-function atMost32Bits(text: string): number {
-  const value = unsigned(text);
-  if (value > 0xffff_ffff)
-    throw new FlagValueError(`strconv.ParseUint: parsing ${JSON.stringify(text)}: value out of range`);
-  return value;
-}
-
-function positiveMs(text: string): number {
-  const ms = durationMs(text);
-  if (ms <= 0) throw new FlagValueError(`duration ${text} is not positive`, 'write a duration such as 30s or 10m');
-  return ms;
-}
 
 /** What the flags make of the spec. @throws CliError for flags that say nothing together */
 export function drainOf(flags: FlagValues, availability: NodeAvailability, before: NodeSpec): DrainSpec | undefined {
