@@ -1,6 +1,7 @@
 /** Goal: an unlock key comes from a terminal without being shown or from a pipe, never from an argument, in Docker's words. */
 import assert from 'node:assert/strict';
-import { NodeService } from '#gen/swarm/v1/node.ts';
+import { GetInfoResponse, LocalNodeState, NodeService } from '#gen/swarm/v1/node.ts';
+import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { UnlockKeyService } from '#gen/swarm/v1/unlock.ts';
 import { type CliOptions, type CliResult, runCli, scriptedClient } from './support/run-cli.ts';
 
@@ -13,8 +14,9 @@ describe('cli: unlock', () => {
     given = [];
   });
 
-  function unlock(options: CliOptions): Promise<CliResult> {
+  function unlock(options: CliOptions, info: Partial<GetInfoResponse> = {}): Promise<CliResult> {
     const node = scriptedClient(NodeService, {
+      getInfo: async () => Promise.resolve(GetInfoResponse.create({ state: LocalNodeState.LOCKED, ...info })),
       unlockSwarm: async ({ unlockKey = '' }) => {
         given.push(unlockKey);
         return {};
@@ -35,6 +37,39 @@ describe('cli: unlock', () => {
     assert.equal(exitCode, 1);
     assert.match(stderr, /no unlock key was given/);
     assert.deepEqual(given, []);
+  });
+
+  it('asks no key of a node that is not locked, and says what it is', async () => {
+    const stdin = (function* (): Generator<Uint8Array> {
+      assert.fail('the key was asked for');
+    })();
+    const { ACTIVE, PENDING, INACTIVE, ERROR } = LocalNodeState;
+    const cases: readonly [Partial<GetInfoResponse>, RegExp][] = [
+      [{ state: INACTIVE }, /^Error: This node is not part of a swarm\nHint: .*swarm info/],
+      [{ state: ACTIVE, role: NodeRole.MANAGER }, /^Error: swarm is not locked\nHint: .* at work as a manager\n$/],
+      [{ state: ACTIVE, role: NodeRole.WORKER }, /^Error: swarm is not locked\nHint: .* is a worker\n$/],
+      [{ state: PENDING }, /^Error: swarm is not locked\nHint: this node starts/],
+      [{ state: ERROR, error: 'it was removed' }, /^Error: swarm is not locked\nHint: .*: it was removed\n$/],
+    ];
+    for (const [info, expected] of cases) {
+      const { exitCode, stderr } = await unlock({ stdin }, info);
+      assert.equal(exitCode, 1);
+      assert.match(stderr, expected);
+    }
+    assert.deepEqual(given, []);
+  });
+
+  it('asks no key over a context', async () => {
+    const variables = { HOME: '/nonexistent', STARLING_CONTEXT: 'prod' };
+    const { exitCode, stderr } = await unlock({ stdin: [Buffer.from(`${KEY}\n`)], variables });
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /does not work over context "prod": .*\nHint: log in to the machine/);
+    assert.deepEqual(given, []);
+  });
+
+  it('Ctrl-C at the prompt ends it as it ends any command', async () => {
+    const { exitCode, stderr } = await unlock({ stdin: [Buffer.from('SWM\u0003')] });
+    assert.deepEqual([exitCode, stderr, given], [130, '', []]);
   });
 
   it('takes no argument', async () => {
