@@ -21,7 +21,7 @@ import { type Refusal, RefusalBudget } from './refusals.ts';
 
 export interface AuditWriterOptions {
   readonly directory: string;
-  readonly store: Pick<ReplicatedStore, 'viewAndWatch'>;
+  readonly store: Pick<ReplicatedStore, 'view' | 'viewAndWatch'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -60,8 +60,9 @@ export class AuditWriter {
   /** Notes that a call was refused, unless too many were in a short time. Never fails. */
   refused(refusal: Refusal): void {
     const log = this.#log;
-    const cluster = log?.position.cluster ?? '';
-    if (log === undefined || cluster === '') return;
+    const cluster = this.#options.store.view().cluster()?.id;
+    // It stands in the record of its own swarm, which begins with a line that says so.
+    if (log === undefined || cluster === undefined || log.position.cluster !== cluster) return;
     const entry = this.#refusals.entry(refusal, cluster, this.#options.clock.now());
     if (entry !== undefined) log.append([entry]).catch(() => {}); // the next event meets the same disk, and says so
   }

@@ -36,6 +36,8 @@ const CONFIG = {
   retry: { baseMs: 5, maxMs: 20, factor: 2, jitter: 0 },
 };
 
+const REFUSAL = { method: '/swarm.v1.A/B', caller: 'worker x', peer: '192.0.2.7:1', reason: 'wrong-role' };
+
 class World {
   readonly cluster = new SimulatedCluster(2);
   readonly stores: ReplicatedStore[];
@@ -277,6 +279,51 @@ describe('audit writer', () => {
     assert.equal((await verifyLines(linesOfLog(directory))).problem, undefined);
   });
 
+  it('says of each line which swarm it is about, also when it begins before that swarm does', async () => {
+    await world.found();
+    const first = world.writer();
+    await world.services(2);
+    await toldAre(names(2));
+    await first.close();
+    const other = new World(directory, 10_000);
+    let isOpen = false;
+    const second = other.writer(other.leader, silentLogger, () => {
+      isOpen = true;
+      return Promise.resolve();
+    });
+    await eventually('the file of the former swarm to be open', () => isOpen);
+    await nextTurn(); // it follows
+    second.refused(REFUSAL);
+    let release = (): void => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const flushes = await interceptFlushes(() => released);
+    try {
+      await other.found('c2');
+      await eventually('the first line to be on its way', () => flushes.count === 1);
+      second.refused(REFUSAL);
+      await other.services(2);
+      release();
+      await eventually('the other swarm', async () => (await other.told()).length === 4);
+    } finally {
+      release();
+      flushes.restore();
+    }
+    second.refused(REFUSAL);
+    await second.close();
+    const lines = await other.lines();
+    const begun = lines.findLastIndex(({ kind }) => kind === 'begin');
+    assert.deepEqual(lines.map(({ kind, cluster }) => [kind, cluster].join(' of ')).slice(begun), [
+      'begin of c2',
+      'event of c2',
+      'event of c2',
+      'event of c2',
+      'refused of c2',
+    ]);
+    assert.ok(lines.slice(0, begun).every(({ cluster, kind }) => cluster === 'c1' && kind !== 'refused'));
+  });
+
   it('does not take a state for put back that is behind the file after a restart', async () => {
     await world.found();
     const writer = world.writer();
@@ -317,12 +364,11 @@ describe('audit writer', () => {
     const writer = world.writer();
     await world.services(1);
     await toldAre(names(1));
-    const refusal = { method: '/swarm.v1.A/B', caller: 'worker x', peer: '192.0.2.7:1', reason: 'wrong-role' };
     await eventually('the first one', async () => {
-      writer.refused(refusal);
+      writer.refused(REFUSAL);
       return (await world.lines()).some(({ kind }) => kind === 'refused');
     });
-    for (let count = 0; count < CONFIG.refusalsBurst + 40; count++) writer.refused(refusal);
+    for (let count = 0; count < CONFIG.refusalsBurst + 40; count++) writer.refused(REFUSAL);
     await writer.close();
     const refused = (await world.lines()).filter(({ kind }) => kind === 'refused');
     assert.equal(refused.length, CONFIG.refusalsBurst);
