@@ -40,9 +40,7 @@ describe('cli: unlock', () => {
   });
 
   it('asks no key of a node that is not locked, and says what it is', async () => {
-    const stdin = (function* (): Generator<Uint8Array> {
-      assert.fail('the key was asked for');
-    })();
+    const stdin = { [Symbol.iterator]: (): never => assert.fail('the key was asked for') };
     const { ACTIVE, PENDING, INACTIVE, ERROR } = LocalNodeState;
     const cases: readonly [Partial<GetInfoResponse>, RegExp][] = [
       [{ state: INACTIVE }, /^Error: This node is not part of a swarm\nHint: .*swarm info/],
