@@ -49,16 +49,18 @@ export class CertificateRenewer {
   #state: RenewalStatus['state'] = 'waiting';
   #cancel: CancelTimer | undefined;
   #closed = false;
-  /** The certificate that the times below are about. */
+  /** The certificate that the times below, the failures and the problem are about; see `#see`. */
   #serial = '';
   #seenMs = 0;
   /** A manager wants this certificate replaced (PEM); it may say so again before it has heard that it was. */
   #wanted: Buffer | undefined;
   #answered: Buffer | undefined;
-  /** Monotonic: an attempt because certificates are to hold shorter; undefined when there is no such reason. */
-  #shortenedAtMs: number | undefined;
-  /** The lifetime for which the last such attempt was planned: an authority that does not keep to it is asked once. */
-  #shortenedTo = 0;
+  /** How long certificates hold that are issued now, as it was told last; 0 before. */
+  #toldLifetimeMs = 0;
+  /** An attempt because certificates are to hold shorter, at this time of the monotonic clock. */
+  #shortened: { readonly lifetimeMs: number; readonly atMs: number } | undefined;
+  /** What was got after this lifetime had been told; an authority that does not keep to it is asked once. */
+  #asked: { readonly lifetimeMs: number; readonly serial: string } | undefined;
   /** Monotonic; counts while retrying. */
   #retryAtMs = 0;
   #failures = 0;
@@ -80,6 +82,7 @@ export class CertificateRenewer {
   }
 
   get status(): RenewalStatus {
+    this.#see();
     const nowMs = this.#options.clock.now();
     return {
       state: this.#state,
@@ -104,27 +107,45 @@ export class CertificateRenewer {
   /** A manager has told how long certificates hold that are issued now; 0 when it has not. */
   lifetimeTold(lifetimeMs: number): void {
     const { current, clock, config, random, logger } = this.#options;
-    if (lifetimeMs <= 0 || lifetimeMs === this.#shortenedTo) return;
-    const leftMs = current().notAfterMs - clock.now();
-    if (leftMs <= lifetimeMs + config.clockSlackMs) return;
-    this.#shortenedTo = lifetimeMs;
+    if (lifetimeMs <= 0) return;
+    this.#see();
+    this.#toldLifetimeMs = lifetimeMs;
+    const { serial, notAfterMs } = current();
+    const isLonger = notAfterMs - clock.now() > lifetimeMs + config.clockSlackMs;
+    if (this.#asked?.lifetimeMs !== lifetimeMs) this.#asked = undefined;
+    if (!isLonger || this.#asked?.serial === serial) {
+      this.#shortened = undefined;
+      return;
+    }
+    if (this.#shortened?.lifetimeMs === lifetimeMs) return;
     const spreadMs = Math.min(config.shortenedSpreadMs, lifetimeMs * config.shortenedShare);
-    this.#shortenedAtMs = clock.monotonic() + random.next() * spreadMs;
+    this.#shortened = { lifetimeMs, atMs: clock.monotonic() + random.next() * spreadMs };
     logger.info('certificates are to hold shorter than this one does: it is renewed soon', { lifetimeMs });
     this.#look();
   }
 
-  /** The node has another certificate, whoever got it. */
+  /** The node may have another certificate, whoever got it. */
   replaced(): void {
+    this.#see();
+    if (this.#state !== 'renewing') this.#look();
+  }
+
+  /** What was known of another certificate is of no meaning for this one. */
+  #see(): void {
+    const { current, clock } = this.#options;
+    const { serial } = current();
+    if (serial === this.#serial) return;
+    this.#serial = serial;
+    this.#seenMs = clock.now();
     this.#failures = 0;
     this.#problem = undefined;
-    this.#shortenedAtMs = undefined;
-    if (this.#state !== 'renewing') this.#look();
+    this.#shortened = undefined;
   }
 
   /** Decides what is to be done now, and sets the timer for the next look. */
   #look(): void {
     if (this.#closed || this.#state === 'renewing') return;
+    this.#see();
     const { clock, config, current, logger, renewsExpired } = this.#options;
     const nowMs = clock.now();
     const problem = timeProblem(current(), nowMs);
@@ -154,16 +175,11 @@ export class CertificateRenewer {
   /** How long until the next attempt; at most 0 when it is due. */
   #dueInMs(nowMs: number): number {
     const { clock, config, current } = this.#options;
-    const certificate = current();
-    if (certificate.serial !== this.#serial) {
-      this.#serial = certificate.serial;
-      this.#seenMs = nowMs;
-    }
     if (this.#failures > 0) return this.#retryAtMs - clock.monotonic();
     if (this.#wanted !== undefined) return 0;
-    const byTimeMs = renewalTime(certificate, this.#seenMs, config) - nowMs;
-    if (this.#shortenedAtMs === undefined) return byTimeMs;
-    return Math.min(byTimeMs, this.#shortenedAtMs - clock.monotonic());
+    const byTimeMs = renewalTime(current(), this.#seenMs, config) - nowMs;
+    if (this.#shortened === undefined) return byTimeMs;
+    return Math.min(byTimeMs, this.#shortened.atMs - clock.monotonic());
   }
 
   /** Never rejects. */
@@ -172,19 +188,19 @@ export class CertificateRenewer {
     this.#cancel?.();
     this.#state = 'renewing';
     const wanted = this.#wanted;
-    const before = current().serial;
+    const [before, lifetimeMs] = [current().serial, this.#toldLifetimeMs];
     try {
       await renew();
-      if (current().serial === before)
+      const { serial } = current();
+      if (serial === before)
         throw new SwarmError({
           code: 'conflict',
           reason: 'bad-certificate',
           message: 'the manager answered with the certificate that this node has already',
         });
       this.#renewedTotal++;
-      this.#failures = 0;
-      this.#problem = undefined;
-      this.#shortenedAtMs = undefined;
+      this.#see();
+      this.#asked = { lifetimeMs, serial };
       this.#answered = wanted ?? this.#answered;
       this.#wanted = undefined;
       this.#state = 'waiting';

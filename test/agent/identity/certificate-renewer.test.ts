@@ -30,6 +30,8 @@ class TestNode {
   lifetimeMs: number;
   up = true;
   asksItself = false;
+  /** What was issued arrives then. */
+  way: Promise<void> = Promise.resolve();
   #serial = 0;
 
   constructor(lifetimeMs: number, seed = 1) {
@@ -40,7 +42,9 @@ class TestNode {
       renew: async () => {
         this.attempts.push(this.clock.now());
         if (!this.up) throw refused();
-        this.certificate = this.issue();
+        const issued = this.issue();
+        await this.way;
+        this.certificate = issued;
         this.renewer.replaced();
       },
       renewsExpired: () => this.asksItself,
@@ -248,6 +252,94 @@ describe('a certificate', () => {
     }
     assert.ok(Math.max(...times) <= RENEWAL_CONFIG.shortenedSpreadMs + SECOND_MS);
     assert.ok(Math.max(...times) - Math.min(...times) > 100 * SECOND_MS);
+  });
+
+  it('is renewed again by a lifetime that was told before, when it has become longer in between', async () => {
+    const node = new TestNode(90 * DAY_MS);
+    node.renewer.start();
+    for (const lifetimeMs of [DAY_MS, 90 * DAY_MS, DAY_MS]) {
+      node.lifetimeMs = lifetimeMs;
+      node.renewer.lifetimeTold(lifetimeMs);
+      await node.pass(DAY_MS, MINUTE_MS);
+      assert.ok(node.certificate.notAfterMs - node.clock.now() <= lifetimeMs);
+    }
+    const leftMs = node.certificate.notAfterMs - node.clock.now();
+    assert.ok(leftMs <= DAY_MS, `it holds for ${leftMs / DAY_MS} days`);
+  });
+
+  it('is renewed within minutes though other roots come to be trusted meanwhile', async () => {
+    const node = new TestNode(90 * DAY_MS);
+    node.renewer.start();
+    node.lifetimeMs = DAY_MS;
+    node.renewer.lifetimeTold(DAY_MS);
+    node.renewer.replaced();
+    await node.pass(RENEWAL_CONFIG.shortenedSpreadMs + MINUTE_MS, SECOND_MS);
+    assert.equal(node.attempts.length, 1);
+  });
+
+  it('is renewed again when one of the former lifetime was on its way', async () => {
+    const node = new TestNode(90 * DAY_MS);
+    node.renewer.start();
+    node.renewer.lifetimeTold(90 * DAY_MS);
+    const slow = Promise.withResolvers<void>();
+    node.way = slow.promise;
+    node.wants('one');
+    node.renewer.lifetimeTold(DAY_MS);
+    slow.resolve();
+    await settled();
+    assert.equal(node.status.renewedTotal, 1);
+    node.lifetimeMs = DAY_MS;
+    for (let beat = 0; beat < 600; beat++) {
+      node.renewer.lifetimeTold(DAY_MS);
+      await node.pass(SECOND_MS, SECOND_MS);
+    }
+    assert.equal(node.status.renewedTotal, 2);
+    assert.ok(node.certificate.notAfterMs - node.clock.now() <= DAY_MS);
+  });
+
+  it('is renewed once at its point, and no more, by an authority that does not keep to the lifetime', async () => {
+    const node = new TestNode(90 * DAY_MS);
+    node.renewer.start();
+    for (let hour = 0; hour < 100 * 24; hour++) {
+      node.renewer.lifetimeTold(DAY_MS);
+      await node.pass(HOUR_MS, HOUR_MS);
+    }
+    assert.ok(node.attempts.length >= 2 && node.attempts.length <= 3, `${node.attempts.length}`);
+  });
+
+  it('is asked for again from such an authority when another lifetime was told in between', async () => {
+    const node = new TestNode(90 * DAY_MS);
+    node.renewer.start();
+    for (const lifetimeMs of [DAY_MS, DAY_MS, 90 * DAY_MS, DAY_MS, DAY_MS]) {
+      node.renewer.lifetimeTold(lifetimeMs);
+      await node.pass(HOUR_MS);
+    }
+    assert.equal(node.attempts.length, 2);
+  });
+
+  it('got by somebody else, such as for another role, is renewed if it holds longer than told', async () => {
+    const node = new TestNode(90 * DAY_MS);
+    node.renewer.start();
+    node.renewer.lifetimeTold(DAY_MS);
+    node.certificate = node.issue();
+    node.renewer.replaced();
+    for (let beat = 0; beat < 600; beat++) {
+      node.renewer.lifetimeTold(DAY_MS);
+      await node.pass(SECOND_MS, SECOND_MS);
+    }
+    assert.equal(node.attempts.length, 1);
+  });
+
+  it('that could not be renewed is not forgotten to be late because other roots are trusted', async () => {
+    const node = new TestNode(90 * DAY_MS);
+    node.up = false;
+    node.renewer.start();
+    node.wants('one');
+    await node.pass(HOUR_MS);
+    const { failures } = node.status;
+    node.renewer.replaced();
+    assert.equal(node.status.failures, failures);
+    assert.notEqual(node.status.problem, undefined);
   });
 
   it('is left alone by a longer lifetime, the same one, and by managers that tell none', async () => {
