@@ -286,14 +286,6 @@ export class RpcServer {
     await chmod(path, 0o600);
   }
 
-  /** Ends all calls that a node has made or passed on, such as one that was removed. */
-  dropNode(nodeId: string, error: SwarmError): void {
-    for (const call of this.#calls) {
-      const own = call.caller.kind === 'node' && call.caller.nodeId === nodeId;
-      if (own || call.forwardedBy?.nodeId === nodeId) call.abort(error);
-    }
-  }
-
   /**
    * Asks again whether who made a call, or passed it on, may make it, and ends streams whose caller may not any more:
    * who was demoted, removed or revoked since. Calls with one answer are left to come to their end.

@@ -3,7 +3,6 @@
 import { createServer, type Server as HttpServer } from 'node:http';
 import { hostname } from 'node:os';
 import { IdentityStore } from '#agent/identity/index.ts';
-import type { CancelTimer } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { systemClock } from '#common/system/clock.ts';
@@ -33,7 +32,6 @@ export class Daemon {
   #membership: Membership | undefined;
   #server: RpcServer | undefined;
   #metrics: HttpServer | undefined;
-  #reconcile: CancelTimer | undefined;
 
   constructor(options: DaemonOptions, logger: Logger, onFailure: (error: SwarmError) => void) {
     this.#options = options;
@@ -102,7 +100,6 @@ export class Daemon {
 
   /** Lets go of everything; containers, networks and ports stay. */
   async close(): Promise<void> {
-    this.#reconcile?.();
     this.#metrics?.close();
     // First of all: as long as this manager leads, nobody else can take writes.
     await this.#membership?.handOver();

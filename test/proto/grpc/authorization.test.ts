@@ -35,12 +35,15 @@ describe('authorization', () => {
   after(() => server.close());
   beforeEach(() => server.reset());
 
-  /** From here on calls stay open; `reached` is told of each. */
-  function keepOpen(reached: () => void): void {
+  /** From here on calls stay open; `reached` is told of each. Returns how to end those that are. */
+  function keepOpen(reached: () => void): () => void {
+    const over = Promise.withResolvers<never>();
+    over.promise.catch(() => {});
     server.answer = (context) => {
       reached();
-      return untilAborted(context);
+      return Promise.race([untilAborted(context), over.promise]);
     };
+    return () => over.reject(new SwarmError({ code: 'cancelled', reason: 'cancelled', message: 'over' }));
   }
 
   it('has a row for every method of the contract and no other', () => {
@@ -134,28 +137,27 @@ describe('authorization', () => {
     assert.equal((await failure(client.check({}))).reason, 'node-removed');
   });
 
-  it('ends the calls of a removed node', async () => {
+  it('ends the streams of a removed node, and of no other', async () => {
     const call = server.connect(worker).open('/swarm.v1.DispatcherService/Session', { timeoutMs: undefined });
     const reached = Promise.withResolvers<undefined>();
     keepOpen(() => reached.resolve(undefined));
     const ended = failure(call.messages.next());
     await reached.promise;
-    server.rpc.dropNode(
-      manager.identity.nodeId,
-      new SwarmError({ code: 'denied', reason: 'node-removed', message: 'not you' }),
-    );
-    server.rpc.dropNode(
-      worker.identity.nodeId,
-      new SwarmError({ code: 'denied', reason: 'node-removed', message: 'removed' }),
-    );
-    assert.equal((await ended).message, 'removed');
+    server.removed = manager.identity.nodeId;
+    server.rpc.review(() => true);
+    assert.equal(server.rpc.callsInFlight, 1);
+    server.removed = worker.identity.nodeId;
+    server.rpc.review(() => true);
+    const { code, reason, message } = await ended;
+    assert.deepEqual([code, reason], ['denied', 'node-removed']);
+    assert.equal(message, `node ${worker.identity.nodeId} was removed`);
   });
 
   it('ends the streams of a node that was demoted or removed, and only those that it may not have any more', async () => {
     const other = testNode(authority, 'manager');
     let reached = 0;
     const all = Promise.withResolvers<undefined>();
-    keepOpen(() => {
+    const endAll = keepOpen(() => {
       if (++reached === 5) all.resolve(undefined);
     });
     const ended: string[] = [];
@@ -195,11 +197,7 @@ describe('authorization', () => {
       ['one Session', 'one SubscribeLogs', 'one Watch'],
       'a call with one answer ends itself',
     );
-    for (const who of [manager, other])
-      server.rpc.dropNode(
-        who.identity.nodeId,
-        new SwarmError({ code: 'denied', reason: 'node-removed', message: 'over' }),
-      );
+    endAll();
     await Promise.all([answer, others]);
   });
 
