@@ -5,6 +5,7 @@ import type { Logger } from '#common/log.ts';
 import type { Cluster, Node } from '#gen/swarm/v1/objects.ts';
 import type { CaStore } from './ca-store.ts';
 import { nodeLifetimeMs } from './cluster-bootstrap.ts';
+import { SigningFailure } from './external/signing-failure.ts';
 import type { NodeSigner, SigningOrder } from './node-signer.ts';
 import { roleName } from './roles.ts';
 import { issuingRoot } from './trusted-roots.ts';
@@ -60,7 +61,7 @@ export class Issuing {
       return await this.sign({ ...order, nodeId: node.id, role: node.role });
     } catch (thrown) {
       const refusal = SwarmError.from(thrown);
-      if (refusal.reason === 'no-certificate') await this.#note(node, refusal.message);
+      if (refusal.reason === 'no-certificate') await this.#note(node, summaryOf(refusal));
       throw refusal;
     }
   }
@@ -73,6 +74,10 @@ export class Issuing {
       logger.debug('why a certificate was not renewed could not be noted', { error: SwarmError.from(thrown).message });
     });
   }
+}
+
+function summaryOf(refusal: SwarmError): string {
+  return refusal instanceof SigningFailure ? refusal.summary : refusal.message;
 }
 
 function rootDigest({ rootCa }: Cluster): string | undefined {

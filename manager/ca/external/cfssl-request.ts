@@ -1,7 +1,7 @@
 /** One request of the CFSSL protocol: `POST .../sign`, over mutual TLS. */
 import { request as httpsRequest } from 'node:https';
 import type { TlsIdentity } from '#certs/tls-client.ts';
-import { SwarmError } from '#common/errors.ts';
+import { SigningFailure } from './signing-failure.ts';
 
 export interface CfsslOrder {
   readonly certificate_request: string;
@@ -26,13 +26,13 @@ export interface CfsslCall {
 
 const DEFAULT_PATH = '/api/v1/cfssl/sign';
 
-/** The certificate of the answer, unverified. @throws SwarmError `unavailable` or `deadline`, without the address */
+/** The certificate of the answer, unverified. @throws SigningFailure `unavailable` or `deadline`, without the address */
 export async function cfsslSign(call: CfsslCall): Promise<string> {
   const { status, body } = await post(call);
   const answer = parseAnswer(body);
   if (answer?.success === true && typeof answer.result?.certificate === 'string') return answer.result.certificate;
   const said = answer?.errors?.map((error) => error?.message).find((message) => typeof message === 'string');
-  if (said !== undefined) throw failed(`it refused: ${said.slice(0, SAID_MAX)}`);
+  if (said !== undefined) throw failed('it refused', said.slice(0, SAID_MAX));
   if (status !== 200) throw failed(`it answered with status ${status}`);
   throw failed('its answer is not one of the CFSSL protocol');
 }
@@ -84,7 +84,7 @@ function post({ url, order, rootsPem, identity, timeoutMs, answerMaxBytes }: Cfs
       minVersion: 'TLSv1.2',
       signal: AbortSignal.timeout(timeoutMs),
     });
-    request.once('error', (error) => reject(connectionError(error, timeoutMs)));
+    request.once('error', (error) => reject(connectionError(error)));
     request.once('response', (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
@@ -93,7 +93,7 @@ function post({ url, order, rootsPem, identity, timeoutMs, answerMaxBytes }: Cfs
         if (size <= answerMaxBytes) chunks.push(chunk);
         else request.destroy(failed(`its answer is longer than ${answerMaxBytes} bytes`));
       });
-      response.once('error', (error) => reject(connectionError(error, timeoutMs)));
+      response.once('error', (error) => reject(connectionError(error)));
       response.once('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
       response.once('close', () => reject(failed('the connection was closed before its answer was complete')));
     });
@@ -101,13 +101,16 @@ function post({ url, order, rootsPem, identity, timeoutMs, answerMaxBytes }: Cfs
   });
 }
 
-function connectionError(error: Error, timeoutMs: number): SwarmError {
-  if (error instanceof SwarmError) return error;
-  if (error.name === 'AbortError' || error.name === 'TimeoutError')
-    return new SwarmError({ code: 'deadline', reason: 'timeout', message: `it gave no answer within ${timeoutMs} ms` });
-  return failed(error.message);
+function connectionError(error: Error): SigningFailure {
+  if (error instanceof SigningFailure) return error;
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') {
+    const message = 'it gave no answer in time';
+    return new SigningFailure({ code: 'deadline', reason: 'timeout', message, summary: message });
+  }
+  return failed('the connection failed', error.message);
 }
 
-function failed(message: string): SwarmError {
-  return new SwarmError({ code: 'unavailable', reason: 'connection-failed', message });
+function failed(summary: string, details?: string): SigningFailure {
+  const message = details === undefined ? summary : `${summary}: ${details}`;
+  return new SigningFailure({ code: 'unavailable', reason: 'connection-failed', message, summary });
 }

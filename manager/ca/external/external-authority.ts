@@ -14,6 +14,7 @@ import type { SigningOrder } from '../node-signer.ts';
 import { type CfsslOrder, cfsslSign } from './cfssl-request.ts';
 import { checkSigned, dnsNamesOf, type WantedTimes } from './check-signed.ts';
 import type { ExternalConfig } from './config.ts';
+import { SigningFailure } from './signing-failure.ts';
 
 export interface ExternalAuthorityOptions {
   /** What this manager shows to the authority; undefined while it has no certificate. */
@@ -29,6 +30,8 @@ const AUTHORITY_PROFILE = 'CA';
 interface Rest {
   readonly failures: number;
   readonly untilMs: number;
+  /** What was wrong, by its kind. */
+  readonly summary: string;
 }
 
 export class ExternalAuthority {
@@ -42,7 +45,7 @@ export class ExternalAuthority {
 
   /**
    * A node's certificate by the first of `authorities` that signs one as it was ordered; PEM, the leaf alone.
-   * @throws SwarmError `no-certificate` that names every address with what was wrong there
+   * @throws SigningFailure `no-certificate` that names every address with what was wrong there
    */
   async sign(authorities: readonly ExternalCa[], root: Certificate, order: SigningOrder): Promise<string> {
     const times = timesOf(order, root);
@@ -107,16 +110,18 @@ export class ExternalAuthority {
         this.#resting.delete(url);
         return accepted;
       } catch (thrown) {
-        const { message } = SwarmError.from(thrown);
-        this.#failed(url);
+        const failure = SwarmError.from(thrown);
+        const { message } = failure;
+        this.#failed(url, summaryOf(failure));
         problems.push(`${shownUrl(url)}: ${message}`);
         logger.warn('an external certificate authority did not sign', { url: shownUrl(url), error: message });
       }
     }
-    throw new SwarmError({
+    throw new SigningFailure({
       code: 'unavailable',
       reason: 'no-certificate',
       message: `no external certificate authority signed: ${problems.join('; ') || 'none had time to answer'}`,
+      summary: this.#summary(authorities),
       hint: 'see that the authority runs and knows its request, or name another one: `swarm update --external-ca`; it is asked again',
     });
   }
@@ -128,12 +133,25 @@ export class ExternalAuthority {
     return [...authorities.filter((one) => !rests(one)), ...authorities.filter(rests)];
   }
 
-  #failed(url: string): void {
+  /** In the order of the spec, with the latest that is known of each: there may have been no time to ask all of them. */
+  #summary(authorities: readonly ExternalCa[]): string {
+    const problems = authorities.map(
+      ({ url }) => `${shownUrl(url)}: ${this.#resting.get(url)?.summary ?? 'there was no time to ask it'}`,
+    );
+    return `no external certificate authority signed: ${problems.join('; ')} (the log of the leader has the details)`;
+  }
+
+  #failed(url: string, summary: string): void {
     const { clock, config } = this.#options;
     const failures = (this.#resting.get(url)?.failures ?? 0) + 1;
     const restMs = Math.min(config.restMaxMs, config.restBaseMs * 2 ** Math.min(failures - 1, 16));
-    this.#resting.set(url, { failures, untilMs: clock.monotonic() + restMs });
+    this.#resting.set(url, { failures, untilMs: clock.monotonic() + restMs, summary });
   }
+}
+
+function summaryOf(failure: SwarmError): string {
+  if (failure instanceof SigningFailure) return failure.summary;
+  return failure.reason === 'bad-certificate' ? 'its certificate will not do' : 'it did not sign';
 }
 
 function timesOf(order: SigningOrder, root: Certificate): WantedTimes {

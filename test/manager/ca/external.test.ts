@@ -13,6 +13,7 @@ import { SeededRandom } from '#common/random.ts';
 import { systemClock } from '#common/system/clock.ts';
 import { Cluster, IssuanceState, JoinTokens, Node, NodeCertificate, RootCa } from '#gen/swarm/v1/objects.ts';
 import { CaConfig, ClusterSpec, ExternalCa, ExternalCaProtocol, NodeAvailability } from '#gen/swarm/v1/specs.ts';
+import { SigningFailure } from '#manager/ca/external/signing-failure.ts';
 import {
   authorityWarnings,
   EXTERNAL_CONFIG,
@@ -23,7 +24,7 @@ import {
 import type { SigningOrder } from '#manager/ca/node-signer.ts';
 import { bootstrapFor } from '#src/swarmd/founding-root.ts';
 import { CLUSTER_ID, identity, testNode } from '#test/certs/fixtures.ts';
-import { rejects } from '#test/certs/rejects.ts';
+import { must, rejects } from '#test/certs/rejects.ts';
 import {
   type Answer,
   CfsslServer,
@@ -37,6 +38,8 @@ import { failure } from '#test/support/failure.ts';
 import { csrOf, Setup } from './authority-setup.ts';
 
 const DAY_MS = 24 * 3_600_000;
+/** A life that is too long to be taken. */
+const LATE: Changed = { lifetimeMs: 400 * DAY_MS };
 const random = new SeededRandom(3);
 const root = createRootAuthority(Date.now());
 const rootPem = Buffer.from(certificatesPem([root.certificate]));
@@ -165,7 +168,7 @@ describe('an authority outside of the swarm', () => {
       outside({ totalTimeoutMs: 400 }).sign([named(server.url)], root.certificate, orderFor('worker')),
       60_000,
     );
-    assert.match(slow.message, /no answer within/);
+    assert.match(slow.message, /no answer in time/);
   });
 
   it('must show a certificate of the root, or of its own; one that is not there is told by its address', async () => {
@@ -183,6 +186,29 @@ describe('an authority outside of the swarm', () => {
     } finally {
       await imposter.close();
     }
+  });
+
+  it('is told of by the kind of its trouble, in the same words however often and whoever comes first', async () => {
+    let requests = 0;
+    server.answer = () => ({
+      kind: 'text',
+      status: 400,
+      body: JSON.stringify({ success: false, errors: [{ message: `request ${++requests} of today` }] }),
+    });
+    const authority = outside();
+    const all = [named(server.url), named('https://localhost:1/')];
+    const attempt = async (): Promise<SigningFailure> => {
+      const refused = await failure(authority.sign(all, root.certificate, orderFor('worker')), 60_000);
+      assert.ok(refused instanceof SigningFailure);
+      return refused;
+    };
+    const [first, second] = [await attempt(), await attempt()];
+    assert.match(second.message, /it refused: request 2 of today/);
+    assert.notEqual(second.message, first.message, 'whoever asks is told all of it');
+    assert.equal(second.summary, first.summary);
+    assert.match(first.summary, /sign: it refused; https:\/\/localhost:1\/: the connection failed \(the log/);
+    server.answer = () => ({ kind: 'certificate', pem: signAsOrdered(root, must(server.orders.at(-1)).order, LATE) });
+    assert.match((await attempt()).summary, /sign: its certificate will not do; /);
   });
 
   describe('of a swarm', () => {
@@ -303,6 +329,9 @@ describe('an authority outside of the swarm', () => {
       const noted = setup.store.view().get('node', nodeId)?.certificate;
       assert.equal(noted?.state, IssuanceState.ISSUED, 'the certificate that it has still holds');
       assert.match(noted.error, /no external certificate authority signed: https:\/\/localhost:1/);
+      const node = setup.store.view().get('node', nodeId);
+      await failure(setup.issue({ csrPem: csrOf(generateKeyPair()) }, caller), 60_000);
+      assert.equal(setup.store.view().get('node', nodeId), node, 'the same trouble is written once');
 
       await withAuthorities([]);
       await setup.issue({ csrPem: csrOf(generateKeyPair()) }, caller);
