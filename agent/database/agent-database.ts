@@ -11,6 +11,8 @@ export interface StoredTask {
   readonly status: TaskStatus | undefined;
   /** False: the manager has taken the assignment back and removal has not finished. */
   readonly wanted: boolean;
+  /** Why this node itself brings it to an end; undefined while it does not. */
+  readonly stopReason: string | undefined;
 }
 
 export interface StoredState {
@@ -22,7 +24,12 @@ export interface StoredState {
 }
 
 export type DatabaseWrite =
-  | { readonly kind: 'put-task'; readonly task: Task; readonly wanted: boolean }
+  | {
+      readonly kind: 'put-task';
+      readonly task: Task;
+      readonly wanted: boolean;
+      readonly stopReason: string | undefined;
+    }
   | { readonly kind: 'put-status'; readonly taskId: string; readonly status: TaskStatus }
   | { readonly kind: 'delete-task'; readonly taskId: string }
   | { readonly kind: 'put-revision'; readonly revision: Revision }
@@ -70,7 +77,8 @@ export class MemoryDatabase implements AgentDatabase {
     switch (write.kind) {
       case 'put-task': {
         const status = this.#tasks.get(write.task.id)?.status;
-        this.#tasks.set(write.task.id, { task: write.task, status, wanted: write.wanted });
+        const { task, wanted, stopReason } = write;
+        this.#tasks.set(task.id, { task, status, wanted, stopReason });
         return;
       }
       case 'put-status': {

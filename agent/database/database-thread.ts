@@ -8,7 +8,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 
 export interface ThreadRow {
   readonly sql: keyof typeof SQL;
-  readonly values: readonly (string | number | Uint8Array)[];
+  readonly values: readonly (string | number | Uint8Array | null)[];
 }
 
 export interface ThreadRequest {
@@ -25,7 +25,12 @@ export interface ThreadAnswer {
 }
 
 export interface LoadedRows {
-  readonly tasks: readonly { readonly task: Uint8Array; readonly status: Uint8Array | null; readonly wanted: number }[];
+  readonly tasks: readonly {
+    readonly task: Uint8Array;
+    readonly status: Uint8Array | null;
+    readonly wanted: number;
+    readonly stop_reason: string | null;
+  }[];
   readonly revisions: readonly { readonly revision: Uint8Array }[];
   readonly settings: readonly { readonly key: string; readonly value: string }[];
   readonly networks: readonly { readonly change: Uint8Array }[];
@@ -37,7 +42,7 @@ const PRIVATE = 0o600;
 
 const SQL = {
   putTask:
-    'INSERT INTO tasks (id, task, wanted) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET task = excluded.task, wanted = excluded.wanted',
+    'INSERT INTO tasks (id, task, wanted, stop_reason) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET task = excluded.task, wanted = excluded.wanted, stop_reason = excluded.stop_reason',
   putStatus: 'UPDATE tasks SET status = ? WHERE id = ?',
   deleteTask: 'DELETE FROM tasks WHERE id = ?',
   putRevision: 'INSERT OR REPLACE INTO revisions (service_id, number, revision) VALUES (?, ?, ?)',
@@ -49,7 +54,7 @@ const SQL = {
 } as const;
 
 const TABLES = `
-  CREATE TABLE IF NOT EXISTS tasks (id TEXT PRIMARY KEY, task BLOB NOT NULL, status BLOB, wanted INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS tasks (id TEXT PRIMARY KEY, task BLOB NOT NULL, status BLOB, wanted INTEGER NOT NULL, stop_reason TEXT) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS revisions (service_id TEXT, number INTEGER, revision BLOB NOT NULL, PRIMARY KEY (service_id, number)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS network_entries (network_id TEXT, key TEXT, change BLOB NOT NULL, PRIMARY KEY (network_id, key)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -64,6 +69,13 @@ function keepPrivate(path: string): void {
   for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, PRIVATE);
 }
 
+/** Releases before it know nothing of this column, and leave it alone: the format is still the same. */
+function addStopReason(database: DatabaseSync): void {
+  const columns = database.prepare('PRAGMA table_info(tasks)').all() as { readonly name: string }[];
+  if (!columns.some(({ name }) => name === 'stop_reason'))
+    database.exec('ALTER TABLE tasks ADD COLUMN stop_reason TEXT');
+}
+
 function open(path: string): DatabaseSync {
   keepPrivate(path);
   const database = new DatabaseSync(path);
@@ -73,13 +85,15 @@ function open(path: string): DatabaseSync {
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
   if (version > FORMAT) throw new Error(`${path} has format ${version}, this release reads up to ${FORMAT}`);
   database.exec(TABLES);
+  addStopReason(database);
   database.exec(`PRAGMA user_version = ${FORMAT}`);
   return database;
 }
 
 function load(database: DatabaseSync): LoadedRows {
   return {
-    tasks: database.prepare('SELECT task, status, wanted FROM tasks').all() as LoadedRows['tasks'] & never[],
+    tasks: database.prepare('SELECT task, status, wanted, stop_reason FROM tasks').all() as LoadedRows['tasks'] &
+      never[],
     revisions: database.prepare('SELECT revision FROM revisions').all() as LoadedRows['revisions'] & never[],
     settings: database.prepare('SELECT key, value FROM settings').all() as LoadedRows['settings'] & never[],
     networks: database.prepare('SELECT change FROM network_entries').all() as LoadedRows['networks'] & never[],

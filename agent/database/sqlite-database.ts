@@ -41,6 +41,7 @@ export class SqliteDatabase implements AgentDatabase {
           task: Task.decode(row.task),
           status: row.status === null ? undefined : TaskStatus.decode(row.status),
           wanted: row.wanted !== 0,
+          stopReason: row.stop_reason ?? undefined,
         })),
         revisions: rows.revisions.map((row) => Revision.decode(row.revision)),
         settings: new Map(rows.settings.map((row) => [row.key, row.value])),
@@ -103,8 +104,10 @@ export class SqliteDatabase implements AgentDatabase {
 
 function rowOf(write: DatabaseWrite): ThreadRow {
   switch (write.kind) {
-    case 'put-task':
-      return { sql: 'putTask', values: [write.task.id, Task.encode(write.task), write.wanted ? 1 : 0] };
+    case 'put-task': {
+      const { task, wanted, stopReason = null } = write;
+      return { sql: 'putTask', values: [task.id, Task.encode(task), wanted ? 1 : 0, stopReason] };
+    }
     case 'put-status':
       return { sql: 'putStatus', values: [TaskStatus.encode(write.status), write.taskId] };
     case 'delete-task':

@@ -71,9 +71,10 @@ export interface Executor {
   remove(taskId: string, signal: AbortSignal): Promise<void>;
   /**
    * Called once at start with every task that the agent knows of: adopts what lives, says what it found, and removes
-   * what belongs to nobody.
+   * what belongs to nobody. `onFound` is called once for each before it resolves: in the order given for those that have
+   * not ended, and after them for those that have, each of which takes a look. It must not throw.
    */
-  recover(known: readonly TaskAssignment[]): Promise<ReadonlyMap<string, FoundTask>>;
+  recover(known: readonly TaskAssignment[], onFound?: (taskId: string, found: FoundTask) => void): Promise<void>;
   logs(taskId: string, query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine>;
   statistics(taskId: string): Promise<TaskStatistics | undefined>;
   /** Lets go of everything without stopping a container. */

@@ -23,7 +23,10 @@ export interface HeartbeatOptions {
 
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
-  /** When those were sent that have no answer, the oldest first, on the clock of signs. Invariant: a session ends when a few are missing. */
+  /**
+   * When those were sent that have no answer, the oldest first, on the clock of signs. Invariant: a session ends when a
+   * few are missing.
+   */
   #unanswered: number[] = [];
   /** On the same clock. */
   #provenMs = 0;

@@ -80,9 +80,15 @@ export interface TaskMachineConfig {
   readonly retryDelayMs: (attempts: number) => number;
 }
 
-export function createMachine(assignment: TaskAssignment, status: TaskStatus | undefined, wanted = true): TaskMachine {
+/** `stopReason`: why this node has decided before to bring it to an end. */
+export function createMachine(
+  assignment: TaskAssignment,
+  status: TaskStatus | undefined,
+  wanted = true,
+  stopReason?: string,
+): TaskMachine {
   return {
-    assignment,
+    assignment: stopReason === undefined ? assignment : ending(assignment),
     status: status ?? assignment.task.status ?? TaskStatus.create({ state: TaskState.ASSIGNED }),
     wanted,
     operation: undefined,
@@ -90,7 +96,7 @@ export function createMachine(assignment: TaskAssignment, status: TaskStatus | u
     waiting: false,
     started: false,
     plan: undefined,
-    stopReason: undefined,
+    stopReason,
     failure: undefined,
     prepared: false,
     attempts: 0,
@@ -183,8 +189,13 @@ function absorb(machine: TaskMachine, input: TaskInput, nowMs: number, config: T
 /** A task that this node stops by itself. What was decided before, by whomever, stays. */
 export function toldToStop(machine: TaskMachine, reason: string): TaskMachine {
   if (shouldStop(machine) || isTerminal(machine.status.state)) return machine;
-  const task = { ...machine.assignment.task, desiredState: TaskState.SHUTDOWN };
-  return { ...machine, assignment: { ...machine.assignment, task }, stopReason: reason };
+  return { ...machine, assignment: ending(machine.assignment), stopReason: reason };
+}
+
+/** Whatever a manager wants of it: the desired state never goes back. */
+function ending(assignment: TaskAssignment): TaskAssignment {
+  const desiredState = Math.max(assignment.task.desiredState, TaskState.SHUTDOWN) as TaskState;
+  return { ...assignment, task: { ...assignment.task, desiredState } };
 }
 
 /** How a task ends that was told to. */

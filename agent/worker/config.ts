@@ -16,6 +16,8 @@ export interface WorkerConfig {
   /** Last lines of a task that failed, for its status: enough to see why, little enough for every manager to keep. */
   readonly lastLinesMax: number;
   readonly lastLinesBytesMax: number;
+  /** When a daemon starts, those of so many tasks are read together. */
+  readonly explainedAtATime: number;
   /** They are read before the end is reported. */
   readonly lastLinesTimeoutMs: number;
 }
@@ -31,5 +33,7 @@ export const WORKER_DEFAULTS: WorkerConfig = {
   signKeptEveryMs: 1000,
   lastLinesMax: 10,
   lastLinesBytesMax: 4096,
+  // Twenty open files; half a thousand tasks that failed meanwhile keep the node from its managers for 25 s at most.
+  explainedAtATime: 20,
   lastLinesTimeoutMs: 1000,
 };

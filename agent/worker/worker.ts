@@ -2,10 +2,11 @@
  * The tasks of this node: one machine each, driven through an executor. What is assigned is durable before anything is
  * done about it, so that a killed agent finds its containers again. Works on while no manager can be reached.
  */
-import type { AgentDatabase, DatabaseWrite } from '#agent/database/index.ts';
+import type { AgentDatabase, DatabaseWrite, StoredTask } from '#agent/database/index.ts';
 import type { Executor, TaskAssignment } from '#agent/executor/index.ts';
 import {
   createMachine,
+  type FoundTask,
   type Operation,
   step,
   type TaskInput,
@@ -17,6 +18,7 @@ import type { CancelTimer, Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
+import { eachAtATime } from '#common/system/each-at-a-time.ts';
 import { type Task, TaskState, type TaskStatus } from '#gen/swarm/v1/objects.ts';
 import type { AssignmentStep } from './assignment-set.ts';
 import type { WorkerConfig } from './config.ts';
@@ -49,6 +51,9 @@ interface RunningTask {
   cancelRetry: CancelTimer | undefined;
 }
 
+/** As agent.db has it. */
+type KnownTask = Omit<StoredTask, 'task'> & { readonly assignment: TaskAssignment };
+
 function atRest(machine: TaskMachine): RunningTask {
   return { machine, operation: undefined, waiting: undefined, told: undefined, cancelRetry: undefined };
 }
@@ -56,6 +61,14 @@ function atRest(machine: TaskMachine): RunningTask {
 /** What an agent that comes back has to know. */
 function mustBeKept(before: TaskStatus, after: TaskStatus): boolean {
   return before.state !== after.state || before.error !== after.error || before.health?.ready !== after.health?.ready;
+}
+
+function putTask({
+  assignment: { task },
+  wanted,
+  stopReason,
+}: TaskMachine): Extract<DatabaseWrite, { kind: 'put-task' }> {
+  return { kind: 'put-task', task, wanted, stopReason };
 }
 
 export class Worker {
@@ -78,29 +91,59 @@ export class Worker {
     });
   }
 
-  /** Loads what the agent knew, adopts what lives, and goes on. Call once, before anything else. */
+  /**
+   * Loads what the agent knew, adopts what lives, and goes on; first of all it stops what must not go on. Call once, before
+   * anything else.
+   */
   async start(): Promise<void> {
-    const { database, executor, config } = this.#options;
+    const { executor, config } = this.#options;
+    const known = new Map((await this.#load()).map((one) => [one.assignment.task.id, one] as const));
+    const ended: (() => Promise<void>)[] = [];
+    const assignments = [...known.values()].map(({ assignment }) => assignment);
+    await executor.recover(assignments, (taskId, found) => {
+      const one = known.get(taskId);
+      if (one === undefined) return;
+      const machine = this.#toGoOn(one);
+      if (found.kind === 'exited')
+        ended.push(async () => {
+          const exit = await explained(executor, machine, found.exit, config);
+          this.#adopt(machine, { ...found, exit });
+        });
+      else this.#adopt(machine, found);
+    });
+    await eachAtATime(ended, config.explainedAtATime, (adopt) => adopt());
+  }
+
+  /** What agent.db has, what must not go on first. */
+  async #load(): Promise<readonly KnownTask[]> {
+    const { database, overdue, logger } = this.#options;
     const stored = await database.load();
     for (const revision of stored.revisions) this.#revisions.keep(revision);
-    const known: { assignment: TaskAssignment; status: TaskStatus | undefined; wanted: boolean }[] = [];
-    for (const { task, status, wanted } of stored.tasks) {
+    const stopping: KnownTask[] = [];
+    const others: KnownTask[] = [];
+    for (const { task, ...rest } of stored.tasks) {
       const assignment = this.#assignment(task);
-      if (assignment === undefined)
-        this.#options.logger.warn('a task without its revision is dropped', { task: task.id });
-      else known.push({ assignment, status, wanted });
+      if (assignment === undefined) logger.warn('a task without its revision is dropped', { task: task.id });
+      else if (rest.stopReason !== undefined || overdue?.(assignment) !== undefined)
+        stopping.push({ ...rest, assignment });
+      else others.push({ ...rest, assignment });
     }
-    const found = await executor.recover(known.map((one) => one.assignment));
-    for (const { assignment, status, wanted } of known) {
-      const taskId = assignment.task.id;
-      const reason = this.#options.overdue?.(assignment);
-      const last = createMachine(assignment, status, wanted);
-      const machine = reason === undefined ? last : toldToStop(last, reason);
-      this.#tasks.set(taskId, atRest(machine));
-      const one = found.get(taskId) ?? { kind: 'absent' };
-      const told = one.kind === 'exited' ? { ...one, exit: await explained(executor, machine, one.exit, config) } : one;
-      this.#feed(taskId, { kind: 'found', found: told, plan: executor.healthPlan(assignment) });
-    }
+    return [...stopping, ...others];
+  }
+
+  /** As it was, or stopped where that was decided before, or is due by now. */
+  #toGoOn({ assignment, status, wanted, stopReason }: KnownTask): TaskMachine {
+    const last = createMachine(assignment, status, wanted, stopReason);
+    const reason = this.#options.overdue?.(assignment);
+    const machine = reason === undefined ? last : toldToStop(last, reason);
+    this.#keepStop(last, machine);
+    return machine;
+  }
+
+  #adopt(machine: TaskMachine, found: FoundTask): void {
+    const { assignment } = machine;
+    this.#tasks.set(assignment.task.id, atRest(machine));
+    this.#feed(assignment.task.id, { kind: 'found', found, plan: this.#options.executor.healthPlan(assignment) });
   }
 
   /** The last status of every task, for a new session. */
@@ -151,9 +194,15 @@ export class Worker {
     const before = this.#tasks.get(taskId)?.machine;
     this.#feed(taskId, { kind: 'stop', reason });
     const machine = this.#tasks.get(taskId)?.machine;
-    if (machine === undefined || machine.stopReason === before?.stopReason) return;
-    this.#options.logger.warn('a task is stopped', { task: taskId, reason });
-    this.#writeBehind([{ kind: 'put-task', task: machine.assignment.task, wanted: machine.wanted }]);
+    if (machine !== undefined) this.#keepStop(before, machine);
+  }
+
+  /** What this node has decided holds also when the daemon is killed over it, and managers are back. */
+  #keepStop(before: TaskMachine | undefined, machine: TaskMachine): void {
+    const { stopReason: reason } = machine;
+    if (reason === before?.stopReason) return;
+    this.#options.logger.warn('a task is stopped', { task: machine.assignment.task.id, reason });
+    this.#writeBehind([putTask(machine)]);
   }
 
   /** Removes every task and whatever belongs to it: the node has left the swarm. */
@@ -255,13 +304,13 @@ export class Worker {
     } else if (existing.machine.assignment.task.version !== task.version)
       inputs.push({ taskId: task.id, input: { kind: 'assign', assignment } });
     else return;
-    writes.push({ kind: 'put-task', task, wanted: true });
+    writes.push({ kind: 'put-task', task, wanted: true, stopReason: existing?.machine.stopReason });
   }
 
   #unassign(taskId: string, writes: DatabaseWrite[], inputs: { taskId: string; input: TaskInput }[]): void {
     const existing = this.#tasks.get(taskId);
     if (existing === undefined || !existing.machine.wanted) return;
-    writes.push({ kind: 'put-task', task: existing.machine.assignment.task, wanted: false });
+    writes.push({ ...putTask(existing.machine), wanted: false });
     inputs.push({ taskId, input: { kind: 'unassign' } });
   }
 

@@ -16,6 +16,7 @@ import { checkTaskMounts, namedVolumes, type TaskVolumes, withImageVolumes } fro
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
+import { eachAtATime } from '#common/system/each-at-a-time.ts';
 import type { ContainerStatus } from '#gen/swarm/v1/objects.ts';
 import type { PortConfig } from '#gen/swarm/v1/specs.ts';
 import type { Executor, LogLine, LogQuery, TaskStatistics } from '../executor.ts';
@@ -262,7 +263,10 @@ export class OciExecutor implements Executor {
     this.#ends.delete(taskId);
   }
 
-  async recover(known: readonly TaskAssignment[]): Promise<ReadonlyMap<string, FoundTask>> {
+  async recover(
+    known: readonly TaskAssignment[],
+    onFound: (taskId: string, found: FoundTask) => void = () => {},
+  ): Promise<void> {
     const ids = new Set(known.map(({ task }) => task.id));
     for (const { record } of this.#runtime.list()) if (!ids.has(record.id)) await this.#removeUnknown(record.id);
     const living = this.#runtime.list().filter(({ record }) => record.state.phase !== 'exited');
@@ -279,9 +283,16 @@ export class OciExecutor implements Executor {
       all: new Set(this.#runtime.list().map(({ record }) => record.id)),
     });
     const ports = new Map(adopted.map((attached) => [attached.taskId, portConfigs(attached.ports)]));
-    // A node may have hundreds that ended, each with something to look at.
-    const find = async (id: string) => [id, await this.#find(id, ports.get(id) ?? [])] as const;
-    return new Map(await Promise.all([...ids].map(find)));
+    const ended: string[] = [];
+    for (const id of ids) {
+      const found = this.#find(id, ports.get(id) ?? []);
+      if (found === undefined) ended.push(id);
+      else onFound(id, found);
+    }
+    // A node may have hundreds of these.
+    await eachAtATime(ended, ENDS_AT_A_TIME, async (id) =>
+      onFound(id, { kind: 'exited', exit: await this.#follow(id) }),
+    );
   }
 
   /** Of a task that nobody knows of any more. */
@@ -302,14 +313,15 @@ export class OciExecutor implements Executor {
     return restored.adopted;
   }
 
-  async #find(taskId: string, ports: readonly PortConfig[]): Promise<FoundTask> {
+  /** Undefined for one that has ended: how, and what it holds still, has to be looked at. */
+  #find(taskId: string, ports: readonly PortConfig[]): FoundTask | undefined {
     const view = this.#runtime.inspect(taskId);
     if (view === undefined) return { kind: 'absent' };
     const { state } = view.record;
     if (state.phase === 'creating') return { kind: 'absent' };
     if (state.phase === 'created') return { kind: 'prepared' };
-    const end = this.#follow(taskId);
-    if (state.phase === 'exited') return { kind: 'exited', exit: await end };
+    if (state.phase === 'exited') return undefined;
+    void this.#follow(taskId);
     return { kind: 'running', container: statusOf(view), ports };
   }
 
@@ -425,5 +437,7 @@ export class OciExecutor implements Executor {
 
 /** What starts sooner than this needs no word about it. */
 const SAY_AFTER_MS = 1000;
+/** Containers that had ended when the daemon started, looked at together: each may take some system calls. */
+const ENDS_AT_A_TIME = 20;
 /** Containers stopped at once at a shutdown: most of them only wait for their programs. */
 const STOP_CONCURRENCY = 50;

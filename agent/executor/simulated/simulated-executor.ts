@@ -152,11 +152,15 @@ export class SimulatedExecutor implements Executor {
     this.#host.containers.delete(taskId);
   }
 
-  async recover(known: readonly TaskAssignment[]): Promise<ReadonlyMap<string, FoundTask>> {
-    const found = new Map<string, FoundTask>();
-    for (const { task } of known) found.set(task.id, this.#find(task.id));
-    for (const taskId of [...this.#host.containers.keys()]) if (!found.has(taskId)) await this.remove(taskId, never());
-    return found;
+  async recover(
+    known: readonly TaskAssignment[],
+    onFound: (taskId: string, found: FoundTask) => void = () => {},
+  ): Promise<void> {
+    const ids = new Set(known.map(({ task }) => task.id));
+    for (const taskId of [...this.#host.containers.keys()]) if (!ids.has(taskId)) await this.remove(taskId, never());
+    const found = [...ids].map((id) => [id, this.#find(id)] as const);
+    for (const [id, one] of found) if (one.kind !== 'exited') onFound(id, one);
+    for (const [id, one] of found) if (one.kind === 'exited') onFound(id, one);
   }
 
   #find(taskId: string): FoundTask {

@@ -21,7 +21,12 @@ class SmallDisk extends MemoryDatabase {
 
 describe('agent.db on a full disk', () => {
   const task = (id: string): Task => Task.create({ id, desiredState: TaskState.RUNNING });
-  const put = (id: string): DatabaseWrite => ({ kind: 'put-task', task: task(id), wanted: true });
+  const put = (id: string): DatabaseWrite => ({
+    kind: 'put-task',
+    task: task(id),
+    wanted: true,
+    stopReason: undefined,
+  });
   const status = (taskId: string, state: TaskState): DatabaseWrite => ({
     kind: 'put-status',
     taskId,

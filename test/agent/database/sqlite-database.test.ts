@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { SqliteDatabase } from '#agent/database/index.ts';
 import { NetworkChange, NetworkEndpoint } from '#gen/swarm/v1/networks.ts';
 import { Revision, Task, TaskState, TaskStatus } from '#gen/swarm/v1/objects.ts';
@@ -21,6 +22,7 @@ describe('agent.db', () => {
   afterEach(() => rm(folder, { recursive: true }));
 
   const task = Task.create({ id: 't', serviceId: 's', revision: 2, desiredState: TaskState.RUNNING });
+  const stopping = { ...task, desiredState: TaskState.SHUTDOWN };
   const status = TaskStatus.create({ state: TaskState.RUNNING, message: 'started' });
   const revision = Revision.create({ id: 'r', serviceId: 's', number: 2, spec: ServiceSpec.create({ name: 'web' }) });
 
@@ -28,21 +30,42 @@ describe('agent.db', () => {
     const database = new SqliteDatabase(join(folder, 'agent.db'));
     assert.deepEqual((await database.load()).tasks, []);
     await database.write([
-      { kind: 'put-task', task, wanted: true },
+      { kind: 'put-task', task, wanted: true, stopReason: undefined },
       { kind: 'put-status', taskId: 't', status },
-      { kind: 'put-task', task: { ...task, desiredState: TaskState.SHUTDOWN }, wanted: false },
+      { kind: 'put-task', task: stopping, wanted: false, stopReason: 'no manager' },
       { kind: 'put-revision', revision },
       { kind: 'put-setting', key: 'a', value: '1' },
-      { kind: 'put-task', task: { ...task, id: 'gone' }, wanted: true },
+      { kind: 'put-task', task: { ...task, id: 'gone' }, wanted: true, stopReason: undefined },
       { kind: 'delete-task', taskId: 'gone' },
     ]);
     await database.close();
     const again = new SqliteDatabase(join(folder, 'agent.db'));
     const stored = await again.load();
-    assert.deepEqual(stored.tasks, [{ task: { ...task, desiredState: TaskState.SHUTDOWN }, status, wanted: false }]);
+    assert.deepEqual(stored.tasks, [{ task: stopping, status, wanted: false, stopReason: 'no manager' }]);
     assert.deepEqual(stored.revisions, [revision]);
     assert.equal(stored.settings.get('a'), '1');
     await again.close();
+  });
+
+  it('reads the tasks of a release that did not keep why one is stopped, which in turn reads its own', async () => {
+    const path = join(folder, 'agent.db');
+    const earlier = new DatabaseSync(path);
+    const insert = 'INSERT INTO tasks (id, task, wanted) VALUES (?, ?, ?)';
+    earlier.exec('CREATE TABLE tasks (id TEXT PRIMARY KEY, task BLOB NOT NULL, status BLOB, wanted INTEGER NOT NULL)');
+    earlier.exec('PRAGMA user_version = 1');
+    earlier.prepare(insert).run('t', Task.encode(task), 1);
+    earlier.close();
+    const database = new SqliteDatabase(path);
+    assert.deepEqual((await database.load()).tasks, [{ task, status: undefined, wanted: true, stopReason: undefined }]);
+    await database.write([{ kind: 'put-task', task: stopping, wanted: true, stopReason: 'no manager' }]);
+    await database.close();
+    const again = new DatabaseSync(path);
+    again.prepare(insert).run('u', Task.encode({ ...task, id: 'u' }), 1);
+    assert.deepEqual(
+      again.prepare('PRAGMA user_version').get(),
+      Object.assign(Object.create(null), { user_version: 1 }),
+    );
+    again.close();
   });
 
   it('keeps the entries of networks one by one, and drops them with their network', async () => {

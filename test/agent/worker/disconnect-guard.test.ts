@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { MemoryDatabase } from '#agent/database/index.ts';
-import { SimulatedExecutor, SimulatedHost } from '#agent/executor/index.ts';
+import { type LogLine, SIMULATED_DEFAULTS, SimulatedExecutor, SimulatedHost } from '#agent/executor/index.ts';
+import type { TaskAssignment } from '#agent/tasks/index.ts';
 import { DisconnectGuard, readBootClock, WORKER_DEFAULTS, Worker } from '#agent/worker/index.ts';
 import { ManualClock } from '#common/clock.ts';
 import { silentLogger } from '#common/log.ts';
@@ -19,7 +20,47 @@ async function settle(): Promise<void> {
   for (let round = 0; round < 30; round++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+function task(id: string, number: number, version = 1): Task {
+  return Task.create({
+    id,
+    serviceId: 's',
+    revision: number,
+    slot: number,
+    nodeId: 'n',
+    version,
+    desiredState: TaskState.RUNNING,
+    status: TaskStatus.create({ state: TaskState.ASSIGNED }),
+  });
+}
+
+/** Stops as slowly as the test wants; says in which order things were done. */
+class SlowExecutor extends SimulatedExecutor {
+  readonly #agent: Agent;
+  #reading = 0;
+
+  constructor(agent: Agent) {
+    super(agent.clock, agent.host, () => ({ ...SIMULATED_DEFAULTS, stopMs: agent.stopMs }));
+    this.#agent = agent;
+  }
+
+  override shutdown(assignment: TaskAssignment, signal: AbortSignal): Promise<void> {
+    this.#agent.done.push(`stop ${assignment.task.id}`);
+    return super.shutdown(assignment, signal);
+  }
+
+  // oxlint-disable-next-line require-yield -- it takes its time, and has nothing to say
+  override async *logs(taskId: string): AsyncIterable<LogLine> {
+    this.#agent.done.push(`read ${taskId}`);
+    this.#agent.readAtOnce = Math.max(this.#agent.readAtOnce, ++this.#reading);
+    await settle();
+    this.#reading--;
+  }
+}
+
 class Agent {
+  stopMs = 1;
+  readonly done: string[] = [];
+  readAtOnce = 0;
   readonly clock = new ManualClock();
   readonly host = new SimulatedHost();
   readonly database = new MemoryDatabase();
@@ -35,7 +76,7 @@ class Agent {
 
   async start(): Promise<void> {
     const { clock, database } = this;
-    const executor = new SimulatedExecutor(clock, this.host);
+    const executor = new SlowExecutor(this);
     this.worker = new Worker({
       executor,
       database,
@@ -85,17 +126,6 @@ class Agent {
         spec: ServiceSpec.create({ name: 'web', task }),
       });
     };
-    const task = (id: string, number: number): Task =>
-      Task.create({
-        id,
-        serviceId: 's',
-        revision: number,
-        slot: number,
-        nodeId: 'n',
-        version: 1,
-        desiredState: TaskState.RUNNING,
-        status: TaskStatus.create({ state: TaskState.ASSIGNED }),
-      });
     await this.worker.apply({
       complete: true,
       version: 1,
@@ -202,6 +232,40 @@ describe('agent: tasks that are not to go on without managers', () => {
     agent.guard.heard(agent.bootNowMs);
     await agent.pass(1000);
     assert.deepEqual(agent.states(), ['SHUTDOWN', 'RUNNING']);
+    assert.match(agent.worker.status('bound')?.error ?? '', /^stopped: no manager for \d+ s$/);
+  });
+
+  it('what a daemon has begun to stop at its start it goes on to stop at its next, whatever managers say', async () => {
+    agent.stopMs = 5000;
+    await agent.kill();
+    agent.clock.advance(LIMIT_MS);
+    await agent.start();
+    assert.deepEqual(agent.states(), ['RUNNING', 'RUNNING'], 'it takes its time to end');
+    agent.guard.heard(agent.bootNowMs);
+    const item = { kind: 'task', value: task('bound', 1, 2) } as const;
+    await agent.worker.apply({ complete: false, version: 2, changes: [{ item, remove: false }] });
+    await agent.pass(1000);
+    await agent.kill();
+    await agent.start();
+    await agent.pass(agent.stopMs);
+    assert.deepEqual(agent.states(), ['SHUTDOWN', 'RUNNING']);
+    assert.match(agent.worker.status('bound')?.error ?? '', /^stopped: no manager for \d+ s$/);
+  });
+
+  it('they are stopped before it is looked at what others died of, of which only some are read at a time', async () => {
+    const many = Array.from({ length: 100 }, (_, number) => task(`many${number}`, 2));
+    const changes = many.map((value) => ({ item: { kind: 'task', value } as const, remove: false }));
+    await agent.worker.apply({ complete: false, version: 2, changes });
+    await agent.pass(1000);
+    await agent.kill();
+    const others = new SimulatedExecutor(agent.clock, agent.host);
+    for (const { id } of many) others.end(id, 1);
+    agent.clock.advance(LIMIT_MS);
+    agent.done.length = 0;
+    await agent.start();
+    assert.equal(agent.done[0], 'stop bound');
+    assert.equal(agent.done.length, 101);
+    assert.equal(agent.readAtOnce, WORKER_DEFAULTS.explainedAtATime);
   });
 
   it('after a reboot nothing starts that would have had to stop', async () => {
