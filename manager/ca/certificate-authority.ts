@@ -13,6 +13,7 @@ import { SwarmError } from '#common/errors.ts';
 import { isId } from '#common/ids.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
+import { TokenBucket, TokenBuckets } from '#common/token-bucket.ts';
 import {
   type GetNodeCertificateStatusRequest,
   GetNodeCertificateStatusResponse,
@@ -36,7 +37,6 @@ import { nodeIdOfKey } from './node-id.ts';
 import { type Former, formerRefusal, namesakeWarnings, provenFormer, readmissionChanges } from './readmission.ts';
 import { NODE_ROLES, roleName } from './roles.ts';
 import { ClusterSigner } from './signer.ts';
-import { TokenBucket, TokenBuckets } from './token-bucket.ts';
 import { trustedRootsPem } from './trusted-roots.ts';
 
 export interface CertificateAuthorityOptions {

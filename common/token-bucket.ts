@@ -1,4 +1,4 @@
-/** So many at once, so many a second after that. */
+/** How often something may happen: so many at once, so many a second after that. */
 export class TokenBucket {
   readonly #perSecond: number;
   readonly #burst: number;
