@@ -13,7 +13,8 @@ export interface RotationConfig {
 }
 
 export const ROTATION_CONFIG: RotationConfig = {
-  // Swarm's batch. A node needs half a second for it, so a thousand take twenty: and managers sign 500 a second.
+  // Swarm's batch. A node needs half a second to renew and a second until its session has moved, so a thousand take a
+  // minute: and managers sign 500 a second.
   atOnce: 30,
   // Longer than a renewal that is tried at every manager takes.
   patienceMs: 20_000,
