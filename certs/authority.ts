@@ -8,8 +8,9 @@ import * as der from './der-writer.ts';
 import { type DistinguishedName, writeName } from './distinguished-name.ts';
 import { badCertificate } from './errors.ts';
 import { authorityExtensions, clientExtensions, leafExtensions } from './extensions.ts';
-import { CA_SERVER_NAME, type NodeIdentity, ROLE_UNITS } from './identity.ts';
+import { CA_SERVER_NAME, ROLE_UNITS } from './identity.ts';
 import { generateKeyPair, keyIdentifier, keysMatch, publicKeyDer } from './key.ts';
+import { type NodeCertificateOrder, nodeCertificateTimes, nodeDnsNames } from './node-certificate.ts';
 import { algorithmIdentifier, signPart } from './signature.ts';
 
 export interface Authority {
@@ -47,41 +48,23 @@ export function loadAuthority(certificate: Certificate, privateKey: KeyObject): 
   return { certificate, privateKey };
 }
 
-export interface NodeCertificateOrder {
-  readonly identity: NodeIdentity;
-  /** SubjectPublicKeyInfo of a verified request. */
-  readonly publicKeyDer: Buffer;
-  readonly nowMs: number;
-  readonly lifetimeMs: number;
-  /** Start of the certificate that this one takes the place of: it begins later, so that the newer of two is known. */
-  readonly replacesNotBeforeMs?: number | undefined;
-}
-
 /**
  * Signs a node's certificate; PEM, the leaf first, then the intermediates of the authority. Every name in it comes from
- * `identity`, none from the node's request. It never outlives the authority's own certificate, holds from now on at the
- * latest, and begins at least a second, which is what certificates count in, after the one that it replaces. Only where a
- * clock was set back by more than the time that certificates are dated back is there no such start, and it is now.
+ * `identity`, none from the node's request.
  */
 export function issueNodeCertificate(authority: Authority, order: NodeCertificateOrder): string {
-  const { identity, nowMs } = order;
+  const { identity, publicKeyDer: spki } = order;
   const root = authority.certificate;
-  const unit = ROLE_UNITS[identity.role];
-  const dnsNames = [unit, identity.nodeId];
-  if (identity.role === 'manager') dnsNames.push(CA_SERVER_NAME);
-  const earliestStarts = [nowMs - CERTIFICATE_CONFIG.backdateMs, root.notBeforeMs];
-  if (order.replacesNotBeforeMs !== undefined) earliestStarts.push(order.replacesNotBeforeMs + 1000);
   const part = signedPart({
     issuer: der.raw(root.subjectDer),
     subject: writeName({
       organization: identity.clusterId,
-      organizationalUnit: unit,
+      organizationalUnit: ROLE_UNITS[identity.role],
       commonName: identity.nodeId,
     }),
-    publicKeyDer: order.publicKeyDer,
-    notBeforeMs: Math.min(nowMs, Math.max(...earliestStarts)),
-    notAfterMs: Math.min(nowMs + order.lifetimeMs, root.notAfterMs),
-    extensions: leafExtensions(keyIdentifier(order.publicKeyDer), keyIdOf(root), dnsNames),
+    publicKeyDer: spki,
+    ...nodeCertificateTimes(order, root),
+    extensions: leafExtensions(keyIdentifier(spki), keyIdOf(root), nodeDnsNames(identity)),
   });
   return signedChain(authority, part);
 }

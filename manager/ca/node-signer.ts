@@ -1,4 +1,4 @@
-import type { NodeCertificateOrder } from '#certs/authority.ts';
+import type { NodeCertificateOrder } from '#certs/node-certificate.ts';
 import type { Cluster } from '#gen/swarm/v1/objects.ts';
 
 export interface SigningOrder extends NodeCertificateOrder {

@@ -1,23 +1,12 @@
 /** What an authority outside of the swarm sends back is taken for nothing before all of it was checked. */
 import { authorityKeyId } from '#certs/authority.ts';
 import { type Certificate, parseCertificates } from '#certs/certificate.ts';
-import { CA_SERVER_NAME, certifiedIdentity, ROLE_UNITS } from '#certs/identity.ts';
+import { certifiedIdentity } from '#certs/identity.ts';
+import { type CertificateTimes, nodeDnsNames } from '#certs/node-certificate.ts';
 import { OIDS } from '#certs/oids.ts';
 import { verifyChain } from '#certs/verify-chain.ts';
 import { SwarmError } from '#common/errors.ts';
 import type { SigningOrder } from '../node-signer.ts';
-
-/** When the certificate that is asked for begins and ends, as ms of the epoch. */
-export interface WantedTimes {
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-}
-
-/** DNS names that a node's certificate has, no more and no fewer. */
-export function dnsNamesOf({ identity }: Pick<SigningOrder, 'identity'>): readonly string[] {
-  const names = [ROLE_UNITS[identity.role], identity.nodeId];
-  return identity.role === 'manager' ? [...names, CA_SERVER_NAME] : names;
-}
 
 /**
  * The node's certificate out of the answer (chains may follow it, and are not taken over).
@@ -27,7 +16,7 @@ export function checkSigned(
   pem: string,
   order: SigningOrder,
   root: Certificate,
-  times: WantedTimes,
+  times: CertificateTimes,
   toleranceMs: number,
 ): Certificate {
   const [leaf] = reading(() => parseCertificates(pem, 'the certificate'));
@@ -48,7 +37,7 @@ export function checkSigned(
 }
 
 function checkNames(leaf: Certificate, order: SigningOrder): void {
-  const wanted = [...dnsNamesOf(order)].sort();
+  const wanted = [...nodeDnsNames(order.identity)].sort();
   const found = [...leaf.dnsNames].sort();
   if (wanted.length === found.length && wanted.every((name, index) => name === found[index])) return;
   throw lie(`its DNS names are ${found.join(', ') || 'none'} instead of ${wanted.join(', ')}`);
@@ -64,7 +53,7 @@ function checkUse(leaf: Certificate): void {
   if (leaf.keyUsage?.certificateSign === true) throw lie('its key may be used to sign certificates');
 }
 
-function checkTimes(leaf: Certificate, order: SigningOrder, times: WantedTimes, toleranceMs: number): void {
+function checkTimes(leaf: Certificate, order: SigningOrder, times: CertificateTimes, toleranceMs: number): void {
   const end = new Date(leaf.notAfterMs).toISOString();
   // A node would ask for another one at once, again and again.
   if (leaf.notAfterMs > times.notAfterMs + toleranceMs)

@@ -3,8 +3,8 @@
  * that has just failed comes last for a while. Whatever they send is checked as if they were strangers.
  */
 import { type Certificate, certificatesPem, parseCertificates } from '#certs/certificate.ts';
-import { CERTIFICATE_CONFIG } from '#certs/config.ts';
 import { ROLE_UNITS } from '#certs/identity.ts';
+import { nodeCertificateTimes, nodeDnsNames } from '#certs/node-certificate.ts';
 import type { TlsIdentity } from '#certs/tls-client.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
@@ -12,7 +12,7 @@ import type { Logger } from '#common/log.ts';
 import type { ExternalCa } from '#gen/swarm/v1/specs.ts';
 import type { SigningOrder } from '../node-signer.ts';
 import { type CfsslOrder, cfsslSign } from './cfssl-request.ts';
-import { checkSigned, dnsNamesOf, type WantedTimes } from './check-signed.ts';
+import { checkSigned } from './check-signed.ts';
 import type { ExternalConfig } from './config.ts';
 import { SigningFailure } from './signing-failure.ts';
 
@@ -48,10 +48,10 @@ export class ExternalAuthority {
    * @throws SigningFailure `no-certificate` that names every address with what was wrong there
    */
   async sign(authorities: readonly ExternalCa[], root: Certificate, order: SigningOrder): Promise<string> {
-    const times = timesOf(order, root);
+    const times = nodeCertificateTimes(order, root);
     const request: CfsslOrder = {
       certificate_request: Buffer.from(order.csrPem).toString('latin1'),
-      hosts: dnsNamesOf(order),
+      hosts: nodeDnsNames(order.identity),
       subject: {
         CN: order.identity.nodeId,
         names: [{ O: order.identity.clusterId, OU: ROLE_UNITS[order.identity.role] }],
@@ -152,16 +152,6 @@ export class ExternalAuthority {
 function summaryOf(failure: SwarmError): string {
   if (failure instanceof SigningFailure) return failure.summary;
   return failure.reason === 'bad-certificate' ? 'its certificate will not do' : 'it did not sign';
-}
-
-function timesOf(order: SigningOrder, root: Certificate): WantedTimes {
-  const { nowMs, lifetimeMs, replacesNotBeforeMs } = order;
-  const earliest = [nowMs - CERTIFICATE_CONFIG.backdateMs, root.notBeforeMs];
-  if (replacesNotBeforeMs !== undefined) earliest.push(replacesNotBeforeMs + 1000);
-  return {
-    notBeforeMs: Math.min(nowMs, Math.max(...earliest)),
-    notAfterMs: Math.min(nowMs + lifetimeMs, root.notAfterMs),
-  };
 }
 
 /** Without what may be a password. */
