@@ -6,6 +6,7 @@ import { SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
 import type { Random } from '#common/random.ts';
+import { readableText } from '#common/readable-text.ts';
 import type {
   GetContainerRequest,
   GetContainerResponse,
@@ -195,10 +196,11 @@ export class ControlApi {
     return {};
   }
 
-  /** The calling node leaves the swarm. */
-  async leaveCluster(caller: ControlCaller, nodeId: string): Promise<Record<never, never>> {
-    const { now, members } = this.#options;
+  /** The calling node leaves the swarm. What it gives as its reason goes to the log of this manager. */
+  async leaveCluster(caller: ControlCaller, nodeId: string, reason: string): Promise<Record<never, never>> {
+    const { now, members, logger } = this.#options;
     await this.#write(caller, (view) => leaveCluster(view, nodeId, now(), members()));
+    logger.info('a node has left the swarm', { nodeId, reason: readableText(reason) });
     return {};
   }
 

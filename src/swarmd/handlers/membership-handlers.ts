@@ -26,7 +26,8 @@ export function membershipHandlers(manager: ManagerAccess): Handlers<typeof Memb
     leaveCluster: async (request, context) => {
       const role = manager();
       return role.leaderCalls.unary(context, {
-        local: () => role.control.leaveCluster({ author: authorOf(context, role) }, callerNode(context)),
+        local: () =>
+          role.control.leaveCluster({ author: authorOf(context, role) }, callerNode(context), request.reason),
         remote: (transport, options) => createClient(MembershipService, transport).leaveCluster(request, options),
       });
     },

@@ -3,7 +3,7 @@
  * cost the swarm its managers. Method: the real API on a plain store, with members of the log that the test names.
  */
 import assert from 'node:assert/strict';
-import { silentLogger } from '#common/log.ts';
+import { type LogFields, silentLogger } from '#common/log.ts';
 import { SeededRandom } from '#common/random.ts';
 import { ListNodesRequest, UpdateNodeRequest } from '#gen/swarm/v1/control.ts';
 import {
@@ -23,6 +23,7 @@ const caller = { author: 'test' };
 const { MANAGER, WORKER } = NodeRole;
 
 interface World {
+  readonly logged: LogFields[];
   readonly api: ControlApi;
   readonly view: MemoryView;
   members: ManagerMember[];
@@ -61,8 +62,9 @@ function setUp(nodes: Readonly<Record<string, NodeRole>>, members: ManagerMember
       images: { resolve: async () => undefined },
       tokens: () => 'token',
       now: () => 1_000,
-      logger: silentLogger,
+      logger: { ...silentLogger, info: (_message, fields = {}) => world.logged.push(fields) },
     }),
+    logged: [],
   };
   return world;
 }
@@ -159,12 +161,15 @@ describe('control API: managers among the nodes', () => {
 
   it('a node leaves by itself unless it is a manager; one that has left already is no mistake', async () => {
     const world = setUp({ a: MANAGER, w: WORKER }, [member('a'), member('w')]);
-    await assert.rejects(world.api.leaveCluster(caller, 'a'), /must be demoted/);
-    await assert.rejects(world.api.leaveCluster(caller, 'w'), /still a member of the raft cluster/);
+    await assert.rejects(world.api.leaveCluster(caller, 'a', ''), /must be demoted/);
+    await assert.rejects(world.api.leaveCluster(caller, 'w', ''), /still a member of the raft cluster/);
     world.members = [member('a')];
-    await world.api.leaveCluster(caller, 'w');
+    await world.api.leaveCluster(caller, 'w', `by hand\u001b[2J${'!'.repeat(5_000)}`);
     assert.equal(world.view.get('node', 'w'), undefined);
-    await world.api.leaveCluster(caller, 'w');
+    const reason = String(world.logged.find(({ nodeId }) => nodeId === 'w')?.['reason']);
+    assert.match(reason, /^by hand\\u001b\[2J!/, 'no more than text');
+    assert.ok(reason.length < 3_000, `${reason.length} characters`);
+    await world.api.leaveCluster(caller, 'w', '');
   });
 
   it('a node of an older release is not promoted, and one that a new leader has yet to hear of is not removed', async () => {
