@@ -9,7 +9,7 @@ export interface OrchestratorConfig {
   readonly unplacedForMs: number;
   /** Jobs looked at as a whole in one slice. */
   readonly jobsPerSlice: number;
-  /** Tasks looked at in one slice by what moves tasks. */
+  /** Tasks looked at in one slice by what moves tasks; a node is looked at whole. */
   readonly movesPerSlice: number;
   /** Tasks of a drained node on their way at once, where its operator said nothing. */
   readonly drainParallelism: number;

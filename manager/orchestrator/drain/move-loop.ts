@@ -8,6 +8,7 @@ import type { ChangeGroup, EventOf, Loop, Plan, StoreEvent, StoreView } from '#m
 import type { OrchestratorConfig } from '../config.ts';
 import { isAssigned, isDrained, isHealthy, isWanted, updateTask } from '../task-facts.ts';
 import { DRAIN_REASON, drainParallelism, drainsInPace } from './drain-rules.ts';
+import { MoveCounts } from './move-counts.ts';
 import { isUpdating, MoveRoom } from './move-room.ts';
 import { NodeDrain } from './node-drain.ts';
 
@@ -22,6 +23,11 @@ export class MoveLoop implements Loop {
   readonly #drains = new Map<string, ReadonlySet<string>>();
   /** Those in which something may have changed. Invariant: every one of them is in `drains`. */
   readonly #dirtyNodes = new Set<string>();
+  readonly #counts = new MoveCounts();
+  /** The one that was looked at last. */
+  #lastNode = '';
+  /** Services may be counted that nothing hangs on any more. */
+  #hasIdleCounts = false;
   #featureLevel = 0;
   /** For how long the swarm waits for nodes that are lost. */
   #replaceAfterMs: number | undefined;
@@ -35,9 +41,15 @@ export class MoveLoop implements Loop {
     this.#dirtyServices.clear();
     this.#drains.clear();
     this.#dirtyNodes.clear();
+    this.#counts.clear();
+    this.#lastNode = '';
+    this.#hasIdleCounts = false;
     this.#featureLevel = view.cluster()?.featureLevel ?? 0;
     this.#replaceAfterMs = view.cluster()?.spec?.dispatcher?.replaceAfterMs;
-    for (const node of view.all('node')) this.#setNode(node);
+    for (const node of view.all('node')) {
+      this.#counts.setNode(node);
+      this.#setNode(node);
+    }
     for (const task of view.all('task')) this.#setTask(task);
   }
 
@@ -54,6 +66,7 @@ export class MoveLoop implements Loop {
         this.#lookAtNodesOf(event.object.id);
         return;
       case 'task':
+        this.#counts.observeTask(event);
         if (event.kind === 'remove') this.#unmark(event.object);
         else this.#setTask(event.object);
         if (this.#drains.has(event.object.nodeId)) this.#dirtyNodes.add(event.object.nodeId);
@@ -66,23 +79,47 @@ export class MoveLoop implements Loop {
 
   plan(view: StoreView, nowMs: number): Plan {
     const changes: ChangeGroup[] = [];
-    const room = new MoveRoom(view);
-    const isOver = (): boolean =>
-      changes.length >= this.#config.groupsPerSlice || room.looks >= this.#config.movesPerSlice;
-    // In an order that is the same for everyone: they share what their services can spare.
-    for (const nodeId of [...this.#dirtyNodes].sort()) {
+    const { groupsPerSlice, movesPerSlice } = this.#config;
+    // Half of the looks are for what may have to be counted: a node with many tasks leaves enough of them to get on.
+    const room = new MoveRoom(view, this.#counts, Math.ceil(movesPerSlice / 2));
+    const isOver = (): boolean => changes.length >= groupsPerSlice || room.looks >= movesPerSlice;
+    for (const nodeId of this.#nodesInTurn()) {
       if (isOver()) return { changes, wakeAtMs: undefined, more: true };
       const before = changes.length;
-      this.#lookAtNode(view, nodeId, room, nowMs, changes);
+      if (!this.#lookAtNode(view, nodeId, room, nowMs, changes)) return this.#unfinished(changes);
+      this.#lastNode = nodeId;
       if (changes.length === before) this.#dirtyNodes.delete(nodeId);
     }
     for (const serviceId of this.#dirtyServices) {
       if (isOver()) return { changes, wakeAtMs: undefined, more: true };
       const before = changes.length;
-      this.#lookAtService(view, serviceId, room, changes);
+      if (!this.#lookAtService(view, serviceId, room, changes)) return this.#unfinished(changes);
       if (changes.length === before) this.#dirtyServices.delete(serviceId);
     }
+    this.#forgetCounts();
     return { changes, wakeAtMs: undefined };
+  }
+
+  /** In the middle of a look, which the next plan begins again with what has been counted by then. */
+  #unfinished(changes: readonly ChangeGroup[]): Plan {
+    this.#hasIdleCounts = true;
+    return { changes, wakeAtMs: undefined, more: true };
+  }
+
+  /** After the one that was looked at last: they share what slices, and their services, can spare. */
+  #nodesInTurn(): readonly string[] {
+    const nodes = [...this.#dirtyNodes].sort();
+    const next = nodes.findIndex((nodeId) => nodeId > this.#lastNode);
+    return next <= 0 ? nodes : [...nodes.slice(next), ...nodes.slice(0, next)];
+  }
+
+  /** Counts of services that nothing hangs on any more. */
+  #forgetCounts(): void {
+    if (!this.#hasIdleCounts) return;
+    this.#hasIdleCounts = false;
+    const services = new Set(this.#marked.keys());
+    for (const ids of this.#drains.values()) for (const id of ids) services.add(id);
+    this.#counts.keepOnly(services);
   }
 
   #clusterChanged({ featureLevel, spec }: Cluster): void {
@@ -90,7 +127,7 @@ export class MoveLoop implements Loop {
     if (featureLevel === this.#featureLevel && replaceAfterMs === this.#replaceAfterMs) return;
     this.#featureLevel = featureLevel;
     this.#replaceAfterMs = replaceAfterMs;
-    this.#lookAtAllNodes();
+    this.#lookAtAll();
   }
 
   #nodeChanged(event: EventOf<'node'>): void {
@@ -98,7 +135,7 @@ export class MoveLoop implements Loop {
     if (kind === 'remove') this.#forgetNode(object.id);
     else this.#setNode(object);
     // Whether others are healthy depends on their nodes.
-    if (kind !== 'update' || event.old.status?.state !== object.status?.state) this.#lookAtAllNodes();
+    if (this.#counts.observeNode(event)) this.#lookAtAll();
   }
 
   #setNode(node: Node): void {
@@ -110,12 +147,13 @@ export class MoveLoop implements Loop {
   }
 
   #forgetNode(nodeId: string): void {
-    this.#drains.delete(nodeId);
+    if (this.#drains.delete(nodeId)) this.#hasIdleCounts = true;
     this.#dirtyNodes.delete(nodeId);
   }
 
-  #lookAtAllNodes(): void {
+  #lookAtAll(): void {
     for (const nodeId of this.#drains.keys()) this.#dirtyNodes.add(nodeId);
+    for (const serviceId of this.#marked.keys()) this.#dirtyServices.add(serviceId);
   }
 
   #lookAtNodesOf(serviceId: string): void {
@@ -138,29 +176,36 @@ export class MoveLoop implements Loop {
     if (tasks.size > 0) this.#dirtyServices.add(task.serviceId);
     else {
       this.#marked.delete(task.serviceId);
+      this.#hasIdleCounts = true;
       this.#dirtyServices.delete(task.serviceId);
     }
   }
 
-  #lookAtNode(view: StoreView, nodeId: string, room: MoveRoom, nowMs: number, changes: ChangeGroup[]): void {
+  /** False when the slice was over before it was finished: nothing is decided then. */
+  #lookAtNode(view: StoreView, nodeId: string, room: MoveRoom, nowMs: number, changes: ChangeGroup[]): boolean {
     const node = view.get('node', nodeId);
-    if (node === undefined || !drainsInPace(view.cluster())) return;
+    if (node === undefined || !drainsInPace(view.cluster())) return true;
     if (!isDrained(node)) {
       changes.push(...endOfDrain(node, view));
-      return;
+      return true;
     }
     const parallelism = drainParallelism(node, this.#config.drainParallelism);
     const look = new NodeDrain(node, view, room, parallelism).look(nowMs);
+    if (look === undefined) return false;
+    for (const id of this.#drains.get(nodeId) ?? []) if (!look.services.has(id)) this.#hasIdleCounts = true;
     this.#drains.set(nodeId, look.services);
     changes.push(...look.changes);
+    return true;
   }
 
-  #lookAtService(view: StoreView, serviceId: string, room: MoveRoom, changes: ChangeGroup[]): void {
+  /** False when the slice was over before it was finished. */
+  #lookAtService(view: StoreView, serviceId: string, room: MoveRoom, changes: ChangeGroup[]): boolean {
     const service = view.get('service', serviceId);
-    if (service?.spec?.mode?.kind !== 'replicated' || service.pendingDelete || isUpdating(service)) return;
+    if (service?.spec?.mode?.kind !== 'replicated' || service.pendingDelete || isUpdating(service)) return true;
     const serviceRoom = room.of(service);
+    if (serviceRoom === undefined) return false;
     for (const id of [...(this.#marked.get(serviceId) ?? [])].sort()) {
-      if (serviceRoom.left <= 0) return;
+      if (serviceRoom.left <= 0) return true;
       const task = view.get('task', id);
       const node = task === undefined ? undefined : view.get('node', task.nodeId);
       // What is on a drained node leaves with it.
@@ -170,6 +215,7 @@ export class MoveLoop implements Loop {
       changes.push([updateTask({ ...task, moveReason: '', evictReason, evictGently })]);
       if (isHealthy(task)) serviceRoom.left--;
     }
+    return true;
   }
 }
 

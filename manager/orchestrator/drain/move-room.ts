@@ -2,9 +2,9 @@
  * How many more of a service's tasks may be on their way at once, whatever the reason: as many as its updates would
  * move, less those that do not do their work already.
  */
-import { type Service, type Task, UpdateState } from '#gen/swarm/v1/objects.ts';
+import { type Service, UpdateState } from '#gen/swarm/v1/objects.ts';
 import type { StoreView } from '#manager/store/index.ts';
-import { isHealthy, isLost, isWanted } from '../task-facts.ts';
+import type { MoveCounts } from './move-counts.ts';
 
 export interface ServiceRoom {
   readonly replicas: number;
@@ -17,44 +17,34 @@ export interface ServiceRoom {
 /** Of one plan: what it takes is gone for the rest of it. */
 export class MoveRoom {
   readonly #view: StoreView;
+  readonly #counts: MoveCounts;
   readonly #rooms = new Map<string, ServiceRoom>();
+  /** Tasks that may be counted yet. */
+  #readsLeft: number;
   /** Tasks looked at. */
   looks = 0;
 
-  constructor(view: StoreView) {
+  /** `readsMax`: tasks that this plan counts; those that are known by their changes cost nothing. */
+  constructor(view: StoreView, counts: MoveCounts, readsMax: number) {
     this.#view = view;
+    this.#counts = counts;
+    this.#readsLeft = readsMax;
   }
 
-  of(service: Service): ServiceRoom {
+  /** Undefined when the service could not be counted to the end: the next plan goes on with it. */
+  of(service: Service): ServiceRoom | undefined {
     const known = this.#rooms.get(service.id);
     if (known !== undefined) return known;
+    const count = this.#counts.of(service.id, this.#view);
+    const reads = count.read(this.#readsLeft);
+    this.#readsLeft -= reads;
+    this.looks += reads;
+    if (!count.isRead) return undefined;
     const replicas = service.spec?.mode?.kind === 'replicated' ? service.spec.mode.value.replicas : 0;
-    const slots = this.#slots(service.id);
-    const missing = Math.max(0, replicas - slots.healthy - slots.final);
-    const room = { replicas, healthy: slots.healthy, left: paceOf(service, replicas) - missing };
+    const missing = Math.max(0, replicas - count.healthy - count.final);
+    const room = { replicas, healthy: count.healthy, left: paceOf(service, replicas) - missing };
     this.#rooms.set(service.id, room);
     return room;
-  }
-
-  #slots(serviceId: string): { readonly healthy: number; readonly final: number } {
-    const healthy = new Set<number>();
-    const wanted = new Set<number>();
-    const final = new Set<number>();
-    for (const task of this.#view.tasksOfService(serviceId)) {
-      this.looks++;
-      if (!isWanted(task)) {
-        if (task.finalReason !== '') final.add(task.slot);
-        continue;
-      }
-      wanted.add(task.slot);
-      if (this.#isInPlace(task)) healthy.add(task.slot);
-    }
-    // What the restart policy has ended for good is nothing to wait for.
-    return { healthy: healthy.size, final: [...final].filter((slot) => !wanted.has(slot)).length };
-  }
-
-  #isInPlace(task: Task): boolean {
-    return task.evictReason === '' && isHealthy(task) && !isLost(this.#view.get('node', task.nodeId));
   }
 }
 

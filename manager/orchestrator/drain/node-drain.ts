@@ -12,7 +12,7 @@ import { isJob } from '../jobs/job-settings.ts';
 import { isGivenUp, ViewedLoss } from '../node-loss.ts';
 import { hasEnded, isAssigned, isHealthy, isLost, isWanted, stateOf, updateTask } from '../task-facts.ts';
 import { DRAIN_REASON } from './drain-rules.ts';
-import { isUpdating, type MoveRoom } from './move-room.ts';
+import { isUpdating, type MoveRoom, type ServiceRoom } from './move-room.ts';
 import { type TaskMove, taskMove } from './task-move.ts';
 
 export interface DrainLook {
@@ -33,6 +33,7 @@ const RANKS = ['stuck', 'held', 'job', 'moving'] as const;
 interface Candidate {
   readonly task: Task;
   readonly service: Service;
+  readonly healthy: boolean;
 }
 
 export class NodeDrain {
@@ -46,6 +47,8 @@ export class NodeDrain {
   readonly #services = new Set<string>();
   readonly #reasons: { readonly rank: number; readonly text: string }[] = [];
   readonly #candidates: Candidate[] = [];
+  /** By service: of those with a healthy candidate and no update. */
+  readonly #rooms = new Map<string, ServiceRoom>();
   readonly #globals: Task[] = [];
   #moving = 0;
   /** Tasks that are there. */
@@ -61,15 +64,18 @@ export class NodeDrain {
     this.#parallelism = parallelism;
   }
 
-  look(nowMs: number): DrainLook {
+  /** Undefined when the slice was over before all was known that it hangs on: nothing is decided then. */
+  look(nowMs: number): DrainLook | undefined {
     for (const task of this.#view.tasksOfNode(this.#node.id)) {
       this.#room.looks++;
       if (task.oneOff === undefined && isAssigned(task)) this.#sort(task);
     }
+    // Where the node is lost, others take the place of its tasks as soon as nobody waits for them.
+    const moves = this.#parallelism !== Number.POSITIVE_INFINITY && !isLost(this.#node);
+    if (moves && !this.#findRooms()) return undefined;
     // At once: each goes by itself, and nothing is told to.
     if (this.#parallelism !== Number.POSITIVE_INFINITY) {
-      // Where the node is lost, others take the place of its tasks as soon as nobody waits for them.
-      if (!isLost(this.#node)) this.#moveOn();
+      if (moves) this.#moveOn();
       if (this.#leftBeforeGlobals === 0) for (const task of this.#globals) this.#tell(task, false);
     }
     const before = this.#node.drain;
@@ -92,7 +98,7 @@ export class NodeDrain {
     if (service === undefined || service.pendingDelete) return;
     if (isJob(service.spec)) this.#sortJob(task, service, isThere);
     else if (task.evictReason !== '') this.#sortMove(task, service);
-    else if (isThere && isWanted(task)) this.#candidates.push({ task, service });
+    else if (isThere && isWanted(task)) this.#candidates.push({ task, service, healthy: isHealthy(task) });
   }
 
   /** What has begun its work ends it; the rest begins elsewhere. */
@@ -118,30 +124,40 @@ export class NodeDrain {
     this.#wait(move.kind, task, service, move.why);
   }
 
+  /** What the services of healthy tasks can spare; false when that is not known yet. */
+  #findRooms(): boolean {
+    for (const { service, healthy } of this.#candidates) {
+      if (!healthy || this.#rooms.has(service.id) || isUpdating(service)) continue;
+      const room = this.#room.of(service);
+      if (room === undefined) return false;
+      this.#rooms.set(service.id, room);
+    }
+    return true;
+  }
+
   /** Tells as many to leave as may be on their way. What does not do its work costs nobody anything: it goes first. */
   #moveOn(): void {
     const order = this.#candidates.toSorted(
-      (a, b) =>
-        Number(isHealthy(a.task)) - Number(isHealthy(b.task)) ||
-        a.task.slot - b.task.slot ||
-        (a.task.id < b.task.id ? -1 : 1),
+      (a, b) => Number(a.healthy) - Number(b.healthy) || a.task.slot - b.task.slot || (a.task.id < b.task.id ? -1 : 1),
     );
-    for (const { task, service } of order) {
+    for (const { task, service, healthy } of order) {
       this.#services.add(service.id);
-      const obstacle = this.#obstacle(task, service);
+      const obstacle = this.#obstacle(service, healthy);
       if (obstacle !== '') this.#wait('held', task, service, obstacle);
       else if (this.#moving < this.#parallelism) {
-        if (isHealthy(task)) this.#room.of(service).left--;
+        const room = this.#rooms.get(service.id);
+        if (room !== undefined && healthy) room.left--;
         this.#moving++;
         this.#tell(task, true);
       }
     }
   }
 
-  #obstacle(task: Task, service: Service): string {
+  #obstacle(service: Service, isNeeded: boolean): string {
     if (isUpdating(service)) return 'its service is being updated';
-    if (!isHealthy(task)) return '';
-    const { left, healthy, replicas } = this.#room.of(service);
+    const room = this.#rooms.get(service.id);
+    if (room === undefined || !isNeeded) return '';
+    const { left, healthy, replicas } = room;
     return left > 0 ? '' : `it waits for others of its service: ${healthy} of ${replicas} are healthy where they stay`;
   }
 
