@@ -158,11 +158,14 @@ export class ActiveNode {
     return part;
   }
 
-  /** Closes the manager part. The agent goes on with another manager. */
+  /** Closes the manager part. The agent goes on with another manager. It is none any more also when this rejects. */
   async stopManager(): Promise<void> {
     const part = this.#part;
-    await part?.close();
-    if (this.#part === part) this.#part = undefined;
+    try {
+      await part?.close();
+    } finally {
+      if (this.#part === part) this.#part = undefined;
+    }
   }
 
   /** The node has another certificate, or trusts other roots. */
@@ -182,13 +185,18 @@ export class ActiveNode {
     return isHere ? openLocalSession(this.#ownManager, this.#identity.nodeId) : this.#connections.session(address);
   }
 
-  /** Lets go of everything; containers stay. */
+  /** Lets go of everything, also where a step of it fails; containers stay. Rejects with the first failure. */
   async close(): Promise<void> {
     this.certificate.close();
-    await this.#part?.handOver();
-    await this.agent.close();
-    await this.stopManager();
+    const failures: unknown[] = [];
+    for (const step of [() => this.#part?.handOver(), () => this.agent.close(), () => this.stopManager()])
+      try {
+        await step();
+      } catch (thrown) {
+        failures.push(thrown);
+      }
     this.#connections.close();
+    if (failures.length > 0) throw SwarmError.from(failures[0]);
   }
 
   readonly #ownManager = (): ManagerRole => {

@@ -40,6 +40,11 @@ const FINAL: ReadonlySet<string> = new Set(['corrupt-log', 'corrupt-state', 'fea
 /** What a node meets in passing while its promotion or the election of a leader is under way. */
 const PASSING: ReadonlySet<string> = new Set(['wrong-role', 'not-leader', 'no-quorum', 'leadership-lost', 'timeout']);
 
+/** Whether what `settled` has resolved with may be over by itself: then the manager part goes on trying. */
+export function mayPass(problem: SwarmError): boolean {
+  return PASSING.has(problem.reason);
+}
+
 /** What is said of this manager and would mean something else to who asks it. */
 const OWN_REASONS: ReadonlySet<string> = new Set(['node-removed', 'wrong-role', 'wiped-member', 'wrong-member']);
 
@@ -137,13 +142,17 @@ export class ManagerPart {
   async close(): Promise<void> {
     this.#closing.abort(closedError());
     this.#wake?.();
-    // Also ends a start that waits for others.
-    await this.#role?.close();
-    await this.#running;
-    this.#become({ kind: 'closed' });
-    const server = this.#server;
-    this.#server = undefined;
-    await server?.close();
+    try {
+      // Also ends a start that waits for others.
+      await this.#role?.close();
+    } finally {
+      await this.#running;
+      this.#become({ kind: 'closed' });
+      const server = this.#server;
+      this.#server = undefined;
+      // Whatever else fails: the port is needed by who comes next.
+      await server?.close();
+    }
   }
 
   #become(state: State): void {
