@@ -8,7 +8,11 @@ export interface DaemonConfig {
   readonly roleRetry: BackoffOptions;
   /** Between looks whether what is in the way of the start has passed: a full disk, a wrong clock. */
   readonly passingRetry: BackoffOptions;
-  /** How long init, join and promotion wait for the manager part; a join goes on in the background after that. */
+  /** Between attempts to tell the managers that this node leaves, within `leaveClusterMs`. */
+  readonly farewellRetry: BackoffOptions;
+  /** Between attempts to forget a swarm that was left, when something on this host is in the way. */
+  readonly forgetRetry: BackoffOptions;
+  /** How long init, restore, join and promotion wait for the manager part; it goes on in the background after that. */
   readonly managerPatienceMs: number;
   /** How long the start of the daemon waits for the manager part before the agent looks for another manager. */
   readonly managerHeadStartMs: number;
@@ -31,6 +35,10 @@ export const DAEMON_CONFIG: DaemonConfig = {
   roleRetry: { baseMs: 300, maxMs: 10_000, factor: 2, jitter: 0.5 },
   // A look is one system call; who has made room should not have to wait.
   passingRetry: { baseMs: 1_000, maxMs: 5_000, factor: 2, jitter: 0.5 },
+  // A network that comes up, or an election, takes a second or two; ten attempts fit into the time that there is.
+  farewellRetry: { baseMs: 200, maxMs: 2_000, factor: 2, jitter: 0.5 },
+  // Who makes room on the disk, or ends what holds a file, should not have to wait long.
+  forgetRetry: { baseMs: 1_000, maxMs: 30_000, factor: 2, jitter: 0.5 },
   // Swarm's patience with a join.
   managerPatienceMs: 20_000,
   // A log of 10,000 entries is recovered in a second; an agent that waits longer keeps containers waiting.

@@ -79,7 +79,8 @@ export class Daemon {
         membership.requireInactive();
         const { listenAddress, skipPreflight } = request;
         const warnings = await preflight.beforeInit(InitSwarmRequest.create({ listenAddress, skipPreflight }));
-        return { ...(await membership.restore(request, file)), warnings };
+        const restored = await membership.restore(request, file);
+        return { ...restored, warnings: [...warnings, ...restored.warnings] };
       },
     });
     await membership.start();

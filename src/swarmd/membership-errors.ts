@@ -20,11 +20,37 @@ export function joinedWithout(error: SwarmError, part: 'manager' | 'agent'): Swa
   });
 }
 
+/** The first manager of a swarm that is there on the disk, and not up yet. */
+export function foundedSlowly(problem: SwarmError): string {
+  return `the manager of this node is not up yet (${problem.message}): it goes on in the background, and \`swarm info\` shows when it is done`;
+}
+
 export function alreadyInSwarm(): SwarmError {
   return new SwarmError({
     code: 'unavailable',
     reason: 'already-in-swarm',
     message: 'This node is already part of a swarm. Use "swarm leave" to leave this swarm and join another one.',
+  });
+}
+
+/** Who waits for the host to be in no swarm any more has to wait a little longer. */
+export function stillLeaving(error: SwarmError | undefined): SwarmError {
+  return new SwarmError({
+    code: 'unavailable',
+    reason: 'already-in-swarm',
+    message: `this node is still leaving its swarm${error === undefined ? '' : `: ${error.message}`}`,
+    hint: 'it goes on by itself: `swarm info` shows when it is done',
+  });
+}
+
+/** The swarm is left, and something on this host is in the way of forgetting it. */
+export function leavingGoesOn(error: SwarmError): SwarmError {
+  return new SwarmError({
+    code: error.code,
+    reason: error.reason,
+    message: `this node leaves the swarm, but what it has of it could not be removed yet: ${error.message}`,
+    hint: `${error.hint ?? 'mend that'}; it goes on trying by itself, and \`swarm info\` shows when it is done`,
+    cause: error,
   });
 }
 

@@ -2,7 +2,7 @@
  * Whether this host is part of a swarm, and the parts that run because it is. Every transition is in this file:
  *
  *   inactive --init|join|restore--> pending --> active --leave|removed--> leaving --> inactive
- *   leaving is written down first: a start that finds it goes on with it
+ *   leaving is written down first: a start that finds it goes on with it, and so does this run until all is forgotten
  *   start: inactive | active | error (an identity that cannot be used; leave --force ends it)
  *   start: locked, where the keys are encrypted --unlock--> as at any start; leave --force ends it, too
  *   error, of a full disk or a wrong clock --there is room, the certificate holds--> active
@@ -27,22 +27,27 @@ import type { DaemonParts } from './daemon-parts.ts';
 import type { Departure } from './departure.ts';
 import { Departures } from './departures.ts';
 import { goOnAlone } from './forced-cluster.ts';
+import { forgetLog } from './forget-log.ts';
 import { foundCluster } from './found-cluster.ts';
 import { joinSwarm } from './join-swarm.ts';
-import { forgetMembership } from './leave-swarm.ts';
+import { forgetLeftovers, forgetMembership } from './leave-swarm.ts';
+import { mayPass } from './manager-part.ts';
 import {
   alreadyInSwarm,
   cannotServe,
+  foundedSlowly,
   joinedWithout,
   leaveRefusal,
+  leavingGoesOn,
   notForcible,
   refuseClone,
+  stillLeaving,
 } from './membership-errors.ts';
 import type { MembershipState } from './membership-state.ts';
 import { refuseBesideOthers } from './other-managers.ts';
 import { type PassingProblem, passingProblem } from './passing-problem.ts';
 import { readSaved, restoreCluster } from './restore-cluster.ts';
-import { changeRole, toldRole } from './role-change.ts';
+import { RoleChange } from './role-change.ts';
 import { Unlocking, unlockedWithout } from './unlocking.ts';
 
 export interface InitResult {
@@ -52,6 +57,11 @@ export interface InitResult {
   readonly managerAddress: string;
   /** Empty when managers are not locked automatically. */
   readonly unlockKey: string;
+}
+
+interface Founded {
+  /** What the operator should know. */
+  readonly warnings: readonly string[];
 }
 
 export interface JoinResult {
@@ -68,8 +78,11 @@ export class Membership {
   #state: MembershipState = { kind: 'inactive' };
   /** One transition at a time. */
   #turn: Promise<unknown> = Promise.resolve();
-  #roleRetry: CancelTimer | undefined;
-  #roleFailures = 0;
+  /** Of the node that is active, or about to be. */
+  #roleChange: RoleChange | undefined;
+  /** Set while something is in the way of forgetting the swarm that was left. */
+  #leavingRetry: CancelTimer | undefined;
+  #leavingFailures = 0;
   /** Set while something is in the way of this node that may pass. */
   #passingCheck: CancelTimer | undefined;
   #closed = false;
@@ -104,7 +117,8 @@ export class Membership {
   start(): Promise<void> {
     return this.#transition(async () => {
       try {
-        await this.#goOn();
+        if (await this.#departures.begun()) this.#goOnLeavingLater();
+        else await this.#goOn();
       } catch (thrown) {
         const error = SwarmError.from(thrown);
         if (error.reason === 'bad-flag') throw error;
@@ -114,10 +128,11 @@ export class Membership {
   }
 
   async #goOn(): Promise<void> {
-    if (await this.#departures.resume()) return;
     const identity = await this.#store.load(this.#parts.clock.now(), { expiredManager: true });
     if (identity === undefined) {
       await this.#parts.executor.recover([]);
+      // Of an init or a departure that was interrupted.
+      await forgetLeftovers(this.#parts.paths);
       return;
     }
     refuseClone(identity);
@@ -182,7 +197,7 @@ export class Membership {
     });
   }
 
-  init(request: InitSwarmRequest): Promise<InitResult> {
+  init(request: InitSwarmRequest): Promise<InitResult & Founded> {
     return this.#founding(async () => {
       const listen = listenAddress(request.listenAddress || this.#parts.addresses.listen);
       const advertise = advertiseAddress(request.advertiseAddress || this.#parts.addresses.advertise, listen);
@@ -195,6 +210,7 @@ export class Membership {
         workerToken: cluster.rootCa?.joinTokens?.worker ?? '',
         managerAddress: formatHostPort(advertise),
         unlockKey: unlockKeyOf(cluster),
+        warnings: [],
       };
     });
   }
@@ -240,9 +256,11 @@ export class Membership {
       this.#state = { kind: 'pending' };
       let warnings: readonly string[];
       try {
+        await this.#departures.setAside();
         warnings = await joinSwarm(this.#parts, this.#store, request);
       } catch (thrown) {
         this.#state = { kind: 'inactive' };
+        await this.#departures.putBack();
         throw thrown;
       }
       return { identity: await this.#joined(), warnings };
@@ -269,6 +287,7 @@ export class Membership {
    */
   leave(force: boolean): Promise<readonly string[]> {
     return this.#transition(async () => {
+      if (this.#state.kind === 'leaving') return this.#goOnLeaving();
       const refusal = leaveRefusal(this.#state, force);
       if (refusal !== undefined) throw refusal;
       return this.#leave('the node has left the swarm', false);
@@ -296,9 +315,11 @@ export class Membership {
   /** Lets go of everything; containers stay. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#roleRetry?.();
+    this.#roleChange?.close();
     this.#passingCheck?.();
+    this.#leavingRetry?.();
     // Ends what a transition may be waiting for.
+    this.#departures.close();
     if (this.#state.kind === 'active') this.#state.certificate.close();
     if (this.#state.kind === 'active') await this.#state.managerPart?.close();
     await this.#turn.catch(() => {});
@@ -324,26 +345,43 @@ export class Membership {
   requireInactive(): void {
     if (this.#state.kind === 'inactive') return;
     if (this.#state.kind === 'locked') throw this.#state.error;
+    if (this.#state.kind === 'leaving') throw stillLeaving(this.#state.error);
     throw alreadyInSwarm();
   }
 
-  /** Makes this host the first manager of a swarm, or leaves nothing. */
-  #founding<T>(found: () => Promise<T>): Promise<T> {
+  /** Makes this host the first manager of a swarm, or leaves nothing. A manager that is merely slow goes on. */
+  #founding<T extends Founded>(found: () => Promise<T>): Promise<T> {
     return this.#transition(async () => {
       this.requireInactive();
       try {
+        await this.#departures.setAside();
         const result = await found();
         const active = await this.#activate();
         const problem = await active.managerPart?.settled(this.#config.managerPatienceMs);
-        if (problem !== undefined) throw problem;
-        return result;
+        if (problem === undefined) return result;
+        if (!mayPass(problem)) throw problem;
+        return { ...result, warnings: [...result.warnings, foundedSlowly(problem)] };
       } catch (thrown) {
-        if (this.#state.kind === 'active') await this.#state.close();
-        await forgetMembership(this.#parts, this.#store, 'dropped');
-        this.#state = { kind: 'inactive' };
+        await this.#unfound();
         throw thrown;
       }
     });
+  }
+
+  /** Nothing stays of a swarm that was not founded. */
+  async #unfound(): Promise<void> {
+    const { logger } = this.#parts;
+    if (this.#state.kind === 'active')
+      await this.#state.close().catch((thrown: unknown) => {
+        logger.warn('not everything was closed in order', { error: SwarmError.from(thrown).message });
+      });
+    try {
+      await forgetMembership(this.#parts, this.#store, 'dropped');
+      this.#state = { kind: 'inactive' };
+      await this.#departures.putBack();
+    } catch (thrown) {
+      await this.#failed(SwarmError.from(thrown));
+    }
   }
 
   async #loadIdentity(): Promise<LoadedIdentity> {
@@ -369,41 +407,36 @@ export class Membership {
         config: this.#config,
         store: this.#store,
         turn: (node, run) => this.#turnOf(node, run),
-        onNode: () => this.#followRole(),
+        onNode: () => this.#roleChange?.look(),
         onRemoved: (message) => this.#removed(message),
       },
       await this.#loadIdentity(),
     );
+    this.#roleChange?.close();
+    this.#roleChange = this.#roleChangeOf(active);
     await active.start();
-    await this.#departures.over();
+    this.#departures.over();
     this.#state = active;
-    this.#followRole();
+    this.#roleChange.look();
     return active;
   }
 
-  /** Looks whether the node's object has another role than the certificate; tries again until they are the same. */
-  #followRole(): void {
-    const active = this.#state;
-    if (active.kind !== 'active' || this.#closed || this.#roleRetry !== undefined) return;
-    const differs = (): boolean => {
-      const told = toldRole(active.agent.node);
-      return this.#state === active && told !== undefined && told !== active.identity.identity.role;
-    };
-    if (!differs()) return;
-    this.#transition(async () => {
-      const role = toldRole(active.agent.node);
-      if (role === undefined || !differs() || this.#closed) return;
-      await changeRole(active, role, { parts: this.#parts, store: this.#store });
-      this.#roleFailures = 0;
-    }).catch((thrown: unknown) => {
-      const { clock, logger, random } = this.#parts;
-      logger.warn('this node cannot take its new role yet', { error: SwarmError.from(thrown).message });
-      if (this.#closed) return;
-      this.#roleRetry?.();
-      this.#roleRetry = clock.setTimer(backoffDelay(this.#config.roleRetry, this.#roleFailures++, random), () => {
-        this.#roleRetry = undefined;
-        this.#followRole();
-      });
+  #roleChangeOf(active: ActiveNode): RoleChange {
+    const { clock, random, logger, paths } = this.#parts;
+    return new RoleChange({
+      isActive: () => this.#state === active && !this.#closed,
+      told: () => active.agent.node,
+      role: () => active.identity.identity.role,
+      renew: () => active.certificate.renewNow(),
+      hasManager: () => active.managerPart !== undefined,
+      startManager: () => void active.startManager(),
+      stopManager: () => active.stopManager(),
+      forgetLog: () => forgetLog(paths),
+      turn: (run) => this.#turnOf(active, run),
+      retry: this.#config.roleRetry,
+      clock,
+      random,
+      logger,
     });
   }
 
@@ -416,11 +449,45 @@ export class Membership {
     });
   }
 
-  async #leave(reason: string, removed: boolean): Promise<readonly string[]> {
-    const warnings = await this.#departures.leave(this.#state, reason, removed, () => {
-      this.#state = { kind: 'leaving' };
-    });
-    this.#state = { kind: 'inactive' };
-    return warnings;
+  #leave(message: string, removed: boolean): Promise<readonly string[]> {
+    const active = this.#state.kind === 'active' ? this.#state : undefined;
+    const decided = (): void => {
+      this.#state = { kind: 'leaving', error: undefined };
+    };
+    return this.#leaving(() => this.#departures.leave({ active, message, removed, decided }));
+  }
+
+  /** Managers may be out of reach for a while yet: nobody should have to wait for the daemon meanwhile. */
+  #goOnLeavingLater(): void {
+    this.#state = { kind: 'leaving', error: undefined };
+    void this.#transition(() => this.#goOnLeaving()).catch(() => {}); // told there
+  }
+
+  #goOnLeaving(): Promise<readonly string[]> {
+    return this.#leaving(() => this.#departures.goOn());
+  }
+
+  /** Once it is decided there is no way back: what fails then is tried again until this host is in no swarm. */
+  async #leaving(run: () => Promise<readonly string[]>): Promise<readonly string[]> {
+    this.#leavingRetry?.();
+    try {
+      const warnings = await run();
+      this.#state = { kind: 'inactive' };
+      this.#leavingFailures = 0;
+      return warnings;
+    } catch (thrown) {
+      const error = SwarmError.from(thrown);
+      if (this.#state.kind !== 'leaving' || this.#closed) throw error;
+      this.#state = { kind: 'leaving', error };
+      const { clock, logger, random } = this.#parts;
+      logger.warn('what this host has of the swarm that it leaves is not forgotten yet', { error: error.message });
+      const delayMs = backoffDelay(this.#config.forgetRetry, this.#leavingFailures++, random);
+      this.#leavingRetry = clock.setTimer(delayMs, () => {
+        this.#transition(async () => {
+          if (this.#state.kind === 'leaving' && !this.#closed) await this.#goOnLeaving();
+        }).catch(() => {}); // told here
+      });
+      throw leavingGoesOn(error);
+    }
   }
 }

@@ -40,7 +40,7 @@ export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof Node
       const warnings = await preflight.beforeInit(request);
       const result = await membership.init(request);
       await membership.keysSettled();
-      return InitSwarmResponse.create({ ...result, warnings });
+      return InitSwarmResponse.create({ ...result, warnings: [...warnings, ...result.warnings] });
     },
     joinSwarm: async (request) => {
       membership.requireInactive();
@@ -90,11 +90,15 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
     nodeVersion: process.version,
     description: await parts.describe(),
     state: STATES[state.kind],
-    error: state.kind === 'error' ? state.error.message : removalText(membership.departure),
+    error: problemOf(state) ?? removalText(membership.departure),
     stateDirectory: stateDir,
     containersTotal: total,
     images,
-    warnings: state.kind === 'locked' ? [`${state.error.message} (${state.error.hint ?? ''})`] : [],
+    // What the managers could not be told stays to be done, whoever has seen it before.
+    warnings:
+      state.kind === 'locked'
+        ? [`${state.error.message} (${state.error.hint ?? ''})`]
+        : (membership.departure?.warnings ?? []),
   });
   if (state.kind !== 'active') return base;
   const { identity, agent, manager } = state;
@@ -118,6 +122,11 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
     certificate: state.certificate.info(),
     warnings: [...warningsOf(manager), ...[state.certificate.warning()].filter((text) => text !== undefined)],
   };
+}
+
+/** Why this host is not what it should be. */
+function problemOf(state: MembershipState): string | undefined {
+  return state.kind === 'error' || state.kind === 'leaving' ? state.error?.message : undefined;
 }
 
 /** Why the node that this host was is no node any more, where that was not its own doing. */
