@@ -153,6 +153,9 @@ export class MembershipWorld {
   /** What every write needs. @throws SwarmError `no-quorum` */
   commit(changes: readonly Change[]): void {
     if (!this.log.hasQuorum) throw new SwarmError({ code: 'unavailable', reason: 'no-quorum', message: 'no leader' });
+    for (const { kind, table, object } of changes)
+      if (kind === 'remove' && table === 'node')
+        assert.ok(!this.log.has(object.id), `the entry of ${this.nameOf(object.id)} goes, a member of the log`);
     this.view.commit(changes);
   }
 
