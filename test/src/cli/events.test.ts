@@ -165,7 +165,9 @@ describe('swarm events', () => {
       [['audit', 'erase'], /unknown word/],
       [['audit', '--since', 'x'], /invalid value for "since"/],
       [['audit', 'verify', '--since', '1h'], /first line to its last/],
-      [['audit', 'verify', '/nonexistent/audit.log'], /no such file/],
+      [['audit', 'verify', '/nonexistent/audit.log'], /^open \/nonexistent\/audit\.log: no such file or directory\n/],
+      [['audit', 'verify', '/'], /^\/ is no file of lines\nHint: /],
+      [['audit', 'verify', '/dev/null'], /^\/dev\/null is no file of lines\nHint: /],
     ] as const) {
       const { stderr, exitCode } = await runCli(words, daemon());
       assert.notEqual(exitCode, 0, words.join(' '));
@@ -217,6 +219,12 @@ describe('swarm audit', () => {
       await log.close();
       const path = join(directory, 'audit.log');
       assert.match((await runCli(['audit', 'verify', path], { api: {} })).stdout, /^2 lines are as/);
+      for (const nothing of ['', '{"half":']) {
+        await writeFile(path, nothing);
+        const empty = await runCli(['audit', 'verify', path], { api: {} });
+        assert.equal(empty.exitCode, 1);
+        assert.match(empty.stderr, /audit\.log has no lines\nHint: /);
+      }
       await writeFile(path, 'x\n');
       assert.match((await runCli(['audit', 'verify', path], { api: {} })).stderr, /cannot be read: it was changed/);
     } finally {

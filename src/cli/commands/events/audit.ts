@@ -1,9 +1,11 @@
 /** `swarm audit`: the record that this node has of what was done to the swarm, and whether it is as it was written. */
+import { stat } from 'node:fs/promises';
 import { linesOfPath, type Verification, verifyLines } from '#manager/audit/index.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
 import { stringFlag } from '../../flags.ts';
+import { openError } from '../image/open-error.ts';
 import { momentOf } from './event-request.ts';
 
 const SINCE = stringFlag({
@@ -70,11 +72,18 @@ async function verifyHere(context: Invocation['context']): Promise<Verification>
   return { lines, lastHash, problem: problem === '' ? undefined : problem };
 }
 
+/** @throws CliError also for a file without lines: a copy that holds nothing must not pass for one that is whole */
 async function verifyFile(path: string): Promise<Verification> {
+  const hint = 'name a copy of an audit log, such as audit.log of a backup';
   try {
-    return await verifyLines(linesOfPath(path));
+    // Before it is opened: a pipe would be waited for.
+    if (!(await stat(path)).isFile()) throw new CliError(`${path} is no file of lines`, { hint });
+    const verification = await verifyLines(linesOfPath(path));
+    if (verification.lines === 0 && verification.problem === undefined)
+      throw new CliError(`${path} has no lines`, { hint });
+    return verification;
   } catch (thrown) {
-    const { code, message } = thrown as NodeJS.ErrnoException;
-    throw new CliError(`${path} cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}`);
+    if (thrown instanceof CliError) throw thrown;
+    throw openError('open', path, thrown);
   }
 }
