@@ -19,6 +19,7 @@ try {
   await listNodes(swarm);
   const { version } = await lastEvent(swarm);
   const told = followEvents(swarm, version);
+  told.catch(() => {}); // It is asked for at the end, unless something else goes wrong before.
   const { service } = (await swarm.call('ControlService', 'CreateService', {
     spec: {
       name: NAME,
@@ -33,7 +34,7 @@ try {
     await swarm.call('ControlService', 'RemoveService', { reference: service.id });
     console.log(`removed service ${NAME}`);
   }
-  await told;
+  await within(told, `nobody has told that ${NAME} was removed`);
 } finally {
   swarm.close();
 }
@@ -46,8 +47,6 @@ async function listNodes({ stream }: Swarm): Promise<void> {
 
 /** Tasks are read again with each change that the watch tells of: no polling. */
 async function untilRunning({ stream }: Swarm, serviceId: string): Promise<void> {
-  const { promise: tooLate, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`the tasks of ${NAME} do not run after ${WAIT_MS} ms`)), WAIT_MS);
   const running = async (): Promise<void> => {
     let shown = -1;
     const selectors = [{ kind: 'OBJECT_KIND_TASK' }];
@@ -61,8 +60,15 @@ async function untilRunning({ stream }: Swarm, serviceId: string): Promise<void>
       if (count === REPLICAS) return;
     }
   };
+  await within(running(), `the tasks of ${NAME} do not run`);
+}
+
+/** What has not come by then does not come. */
+async function within<T>(work: Promise<T>, complaint: string): Promise<T> {
+  const { promise: tooLate, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`${complaint} after ${WAIT_MS} ms`)), WAIT_MS);
   try {
-    await Promise.race([running(), tooLate]);
+    return await Promise.race([work, tooLate]);
   } finally {
     clearTimeout(timer);
   }

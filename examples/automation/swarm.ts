@@ -1,6 +1,7 @@
 /** A connection to a swarm, made of the bundle of a client and the .proto files: nothing else of Starling is needed. */
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
@@ -33,8 +34,7 @@ export function connect(bundle: string): Swarm {
     serverName: string;
   };
   const credentials = grpc.credentials.createSsl(file('ca.pem'), file('key.pem'), file('cert.pem'));
-  // All managers serve alike: gRPC takes the first that answers, and the next when that one goes away.
-  const target = `ipv4:${addresses.join(',')}`;
+  const target = targetOf(addresses);
   const options = { 'grpc.ssl_target_name_override': serverName, 'grpc.default_authority': serverName };
   const clients = new Map<string, grpc.Client>();
 
@@ -56,8 +56,9 @@ export function connect(bundle: string): Swarm {
       const { client, name } = methodOf(service, method);
       const deadline = Date.now() + 30_000;
       return new Promise((resolve, reject) => {
-        // Methods of a client that is made from a .proto file have no types: they come from it while the program runs.
-        (client as never as Record<string, (...values: unknown[]) => void>)[name](
+        const open = typed<(...values: unknown[]) => void>(client, name);
+        open.call(
+          client,
           request,
           new grpc.Metadata({ waitForReady: true }),
           { deadline },
@@ -67,8 +68,7 @@ export function connect(bundle: string): Swarm {
     },
     async *stream(service, method, request = {}) {
       const { client, name } = methodOf(service, method);
-      // As above: known from the .proto file alone.
-      const open = (client as never as Record<string, (request: Json) => grpc.ClientReadableStream<Json>>)[name];
+      const open = typed<(request: Json) => grpc.ClientReadableStream<Json>>(client, name);
       const answers = open.call(client, request);
       try {
         for await (const answer of answers) yield answer as Json;
@@ -83,5 +83,22 @@ export function connect(bundle: string): Swarm {
   };
 }
 
-/** The directory of the proto files, for messages. */
-export const PROTO_DIRECTORY = dirname(join(PROTO, 'swarm'));
+/** Methods of a client that is made from a .proto file have no types: they come from it while the program runs. */
+function typed<M>(client: grpc.Client, name: string): M {
+  const method = (client as never as Record<string, M | undefined>)[name];
+  if (method === undefined) throw new Error(`there is no method ${name}`);
+  return method;
+}
+
+/**
+ * Where gRPC finds managers, which all serve alike: it takes the first that answers, and the next when that one goes away.
+ * One target has addresses of one kind, so those of the first one's kind are taken; of names it takes one.
+ */
+export function targetOf(addresses: readonly string[]): string {
+  const kindOf = (address: string): number => isIP(address.replace(/:\d+$/, '').replace(/^\[|\]$/g, ''));
+  const [first] = addresses;
+  if (first === undefined) throw new Error('the bundle names no managers');
+  const kind = kindOf(first);
+  if (kind === 0) return `dns:///${first}`;
+  return `ipv${kind}:${addresses.filter((address) => kindOf(address) === kind).join(',')}`;
+}
