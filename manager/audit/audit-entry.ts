@@ -3,7 +3,8 @@
  * out is seen at the next one.
  */
 import { createHash } from 'node:crypto';
-import { type Event, EventActorKind } from '#gen/swarm/v1/objects.ts';
+import type { Event } from '#gen/swarm/v1/objects.ts';
+import { actorKindName } from '#proto/event-actor-kinds.ts';
 
 export type AuditEntry =
   /** The record of a swarm begins: this node has come to it, or the swarm's state was put back. */
@@ -107,7 +108,7 @@ function eventContent(event: Event, cluster: string): object {
     action,
     subject: { id: event.subjectId, name: event.subjectName },
     actor: {
-      kind: ACTOR_NAMES[actor?.kind ?? EventActorKind.UNSPECIFIED],
+      kind: actorKindName(actor?.kind) ?? '',
       id: actor?.id ?? '',
       name: actor?.name ?? '',
       peer: actor?.peer ?? '',
@@ -116,15 +117,6 @@ function eventContent(event: Event, cluster: string): object {
     attributes,
   };
 }
-
-const ACTOR_NAMES: { readonly [Kind in EventActorKind]: string } = {
-  [EventActorKind.UNSPECIFIED]: '',
-  [EventActorKind.SWARM]: 'swarm',
-  [EventActorKind.LOCAL]: 'local',
-  [EventActorKind.NODE]: 'node',
-  [EventActorKind.CLIENT]: 'client',
-  [EventActorKind.TOKEN]: 'token',
-};
 
 function timeText(timeMs: number): string {
   return new Date(timeMs).toISOString();

@@ -1,7 +1,8 @@
 /** What a transaction means to people: the one function that derives events from the changes of the store. */
-import { type Author, type AuthorKind, readAuthor, SWARM_AUTHOR } from '#common/author.ts';
-import { Event, EventActor, EventActorKind } from '#gen/swarm/v1/objects.ts';
+import { type Author, readAuthor, SWARM_AUTHOR } from '#common/author.ts';
+import { Event, EventActor } from '#gen/swarm/v1/objects.ts';
 import type { CommitEvents, StoreEvent, StoreView } from '#manager/store/index.ts';
+import { ACTOR_KINDS } from '#proto/event-actor-kinds.ts';
 import { describeClient } from './describe-client.ts';
 import { describeCluster } from './describe-cluster.ts';
 import { describeDeclared } from './describe-declared.ts';
@@ -98,14 +99,6 @@ function actorOf(author: Author, view: StoreView): EventActor {
     peer: bounded(author.peer, PEER_LENGTH_MAX),
   });
 }
-
-const ACTOR_KINDS: { readonly [Kind in AuthorKind]: EventActorKind } = {
-  swarm: EventActorKind.SWARM,
-  local: EventActorKind.LOCAL,
-  node: EventActorKind.NODE,
-  client: EventActorKind.CLIENT,
-  token: EventActorKind.TOKEN,
-};
 
 function withoutEmpty(attributes: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== ''));

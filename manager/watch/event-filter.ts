@@ -1,8 +1,9 @@
 /** Which events a reader wants. */
 import { invalidField } from '#common/errors.ts';
 import type { ListEventsRequest } from '#gen/swarm/v1/events.ts';
-import { type Event, EventActorKind } from '#gen/swarm/v1/objects.ts';
+import type { Event } from '#gen/swarm/v1/objects.ts';
 import { EVENT_ACTIONS } from '#manager/events/index.ts';
+import { actorKindName } from '#proto/event-actor-kinds.ts';
 
 export type EventFilter = (event: Event) => boolean;
 
@@ -32,20 +33,12 @@ export function eventFilter(request: ListEventsRequest): EventFilter {
 
 function isActor(wanted: string, { actor }: Event): boolean {
   if (actor === undefined) return false;
-  return KINDS.get(wanted) === actor.kind || isNamed(wanted, actor.id, actor.name);
+  return wanted === actorKindName(actor.kind) || isNamed(wanted, actor.id, actor.name);
 }
 
 function isNamed(wanted: string, id: string, name: string): boolean {
   return wanted === name || wanted === id || (wanted.length >= ID_PREFIX_MIN && id.startsWith(wanted));
 }
-
-const KINDS: ReadonlyMap<string, EventActorKind> = new Map([
-  ['swarm', EventActorKind.SWARM],
-  ['local', EventActorKind.LOCAL],
-  ['node', EventActorKind.NODE],
-  ['client', EventActorKind.CLIENT],
-  ['token', EventActorKind.TOKEN],
-]);
 
 function checkKnown(field: string, values: readonly string[], known: ReadonlySet<string>): void {
   const unknown = values.find((value) => !known.has(value));

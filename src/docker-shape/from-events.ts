@@ -1,7 +1,8 @@
 /** Events in Docker's shape: what Docker calls the actor is what it happened to; who did it is ours. */
 import { describeAuthor, writeAuthor } from '#common/author.ts';
 import { INT, STRING, STRING_MAP, type StructData, struct, UINT } from '#common/template/go-types.ts';
-import { type Event, EventActorKind } from '#gen/swarm/v1/objects.ts';
+import type { Event } from '#gen/swarm/v1/objects.ts';
+import { actorKindName } from '#proto/event-actor-kinds.ts';
 
 export const EVENT = struct('events.Message', {
   Type: STRING,
@@ -27,7 +28,7 @@ export function eventShape(event: Event): StructData {
     Version: version,
     Message: message,
     By: {
-      Kind: ACTOR_NAMES[actor?.kind ?? EventActorKind.UNSPECIFIED],
+      Kind: actorKindName(actor?.kind) ?? '',
       ID: actor?.id,
       Name: actor?.name,
       Peer: actor?.peer,
@@ -42,16 +43,7 @@ export function eventAttributes({ subjectName, attributes }: Event): Readonly<Re
 
 /** `root@m1`, `client ci`, `swarm`. */
 export function eventAuthor({ actor }: Event): string {
-  const kind = ACTOR_NAMES[actor?.kind ?? EventActorKind.UNSPECIFIED];
-  if (actor === undefined || kind === '') return '';
+  const kind = actorKindName(actor?.kind);
+  if (actor === undefined || kind === undefined) return '';
   return kind === 'swarm' ? kind : describeAuthor(writeAuthor({ ...actor, kind }));
 }
-
-const ACTOR_NAMES = {
-  [EventActorKind.UNSPECIFIED]: '',
-  [EventActorKind.SWARM]: 'swarm',
-  [EventActorKind.LOCAL]: 'local',
-  [EventActorKind.NODE]: 'node',
-  [EventActorKind.CLIENT]: 'client',
-  [EventActorKind.TOKEN]: 'token',
-} as const satisfies { readonly [Kind in EventActorKind]: string };
