@@ -67,19 +67,22 @@ export async function leave(world: MembershipWorld, host: SimHost): Promise<void
   if (host.disk.raftId !== undefined && host.isConnected)
     await world.act(host, 'is to be let go', async () => releaseFromLog(world, identity.nodeId));
   host.point();
-  host.disk.departure = { removed: false };
+  host.disk.departure = { removed: false, warned: undefined };
   host.point();
   finishLeaving(world, host);
 }
 
-/** From the note of its departure on: also at the next start. */
+/** From the note of its departure on: also at the next start, which tells again what an earlier one could not. */
 export function finishLeaving(world: MembershipWorld, host: SimHost): void {
   const { disk } = host;
   const { identity, departure } = disk;
   if (identity !== undefined && departure?.removed === false) {
     if (host.isConnected) world.gone(identity.nodeId);
     host.point();
-    if (!told(world, host, identity)) world.ghosts.add(identity.nodeId);
+    const isTold = told(world, host, identity);
+    host.point();
+    // Before the identity is forgotten: after that nobody could tell whose entry stays behind.
+    disk.departure = { ...departure, warned: isTold ? undefined : identity.nodeId };
     host.point();
   }
   if (identity !== undefined) {
@@ -90,6 +93,8 @@ export function finishLeaving(world: MembershipWorld, host: SimHost): void {
   host.point();
   disk.raftId = undefined;
   host.point();
+  // From here on `swarm info` shows what the managers could not be told; before, nobody was sure to see it.
+  if (disk.departure?.warned !== undefined) world.ghosts.add(disk.departure.warned);
   disk.departure = undefined;
   world.trace(`${host.name} has left`);
 }
@@ -135,7 +140,7 @@ export async function live(world: MembershipWorld, host: SimHost): Promise<void>
   if (!world.log.hasQuorum) return;
   if (admitted(world, identity) !== undefined) {
     world.trace(`${host.name} is told that it was removed`);
-    disk.departure = { removed: true };
+    disk.departure = { removed: true, warned: undefined };
     host.point();
     finishLeaving(world, host);
     return;

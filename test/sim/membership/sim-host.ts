@@ -20,8 +20,8 @@ export interface SimDisk {
   former: SimIdentity | undefined;
   /** The key of a join that is under way. */
   pending: KeyPair | undefined;
-  /** Leaving was begun; `removed`: by the swarm. */
-  departure: { readonly removed: boolean } | undefined;
+  /** Leaving was begun; `removed`: by the swarm; `warned`: of a node whose managers could not be told. */
+  departure: { readonly removed: boolean; readonly warned: string | undefined } | undefined;
   /** Whose member of the log this is. */
   raftId: number | undefined;
 }
