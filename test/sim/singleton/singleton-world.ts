@@ -12,6 +12,7 @@ import type { SessionRequest, SessionResponse } from '#gen/swarm/v1/dispatcher.t
 import { Cluster, NodeState } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, ContainerSpec, type ServiceSpec } from '#gen/swarm/v1/specs.ts';
 import { DISPATCHER_DEFAULTS, Dispatcher, type DispatcherSession } from '#manager/dispatcher/index.ts';
+import { isLost, overhang } from '#manager/orchestrator/index.ts';
 import type { Loop } from '#manager/store/index.ts';
 import { LoopCluster } from '#test/manager/loops/loop-cluster.ts';
 import { node, revision, service, spec } from '#test/manager/loops/objects.ts';
@@ -59,6 +60,8 @@ export class SingletonWorld implements SimNetwork {
   nowMs = 0;
   /** The most that ran at a time. */
   most = 0;
+  /** When a node that ran something could have been removed without force; undefined: never. */
+  removable: string | undefined;
   #leader = 0;
   readonly #managers: readonly Manager[];
   #messages: Message[] = [];
@@ -101,8 +104,11 @@ export class SingletonWorld implements SimNetwork {
 
   /** Of hosts that sleep, or have just woken up, nothing counts: until their daemons have noticed, nobody can stop it. */
   get running(): number {
-    const awake = this.agents.filter((agent) => this.nowMs >= (this.#sleepers.get(agent)?.untilMs ?? 0) + NOTICED_MS);
-    return awake.reduce((count, { containers }) => count + containers.size, 0);
+    return this.#awake.reduce((count, { containers }) => count + containers.size, 0);
+  }
+
+  get #awake(): readonly SimAgent[] {
+    return this.agents.filter((agent) => this.nowMs >= (this.#sleepers.get(agent)?.untilMs ?? 0) + NOTICED_MS);
   }
 
   /** One thing goes wrong, or is asked for. */
@@ -324,6 +330,14 @@ export class SingletonWorld implements SimNetwork {
     for (let round = 0; round < 3; round++) await new Promise((resolve) => setImmediate(resolve));
     this.#plan();
     this.most = Math.max(this.most, this.running);
+    for (const { id, containers } of this.#awake)
+      if (containers.size > 0 && this.#isRemovable(id)) this.removable ??= `${id} at ${this.nowMs}`;
+  }
+
+  /** As `node rm` decides, pruning and cleanup: nobody would wait for what runs there. */
+  #isRemovable(id: string): boolean {
+    const found = this.cluster.store.get('node', id);
+    return found !== undefined && isLost(found) && overhang(found, this.cluster.store) === undefined;
   }
 
   #passManager(manager: Manager): void {

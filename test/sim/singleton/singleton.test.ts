@@ -1,6 +1,6 @@
 /**
  * Goal: of a service whose tasks stop without managers there are never two at a time, whatever links, processes, hosts,
- * leaders and clocks do, and in the end there is one. Method: random histories; the same with nodes that ignore their
+ * leaders and clocks do, and in the end there is one; no node may be removed as long as it runs one. Method: random histories; the same with nodes that ignore their
  * limit shows that a second one would be seen. `HISTORIES=2000` for more of them.
  */
 import assert from 'node:assert/strict';
@@ -40,6 +40,7 @@ describe('sim: tasks that stop without managers', () => {
       const story = `seed ${seed} at ${world.nowMs}:\n${told}\n${world.states}`;
       assert.equal(world.most, 1, story);
       assert.equal(world.running, 1, story);
+      assert.equal(world.removable, undefined, story);
     }
   }).timeout(60_000 + HISTORIES * 2000);
 
