@@ -1,7 +1,8 @@
 /**
- * Goal: of a service whose tasks stop without managers there are never two at a time, whatever links, processes, hosts,
- * leaders and clocks do, and in the end there is one; no node may be removed as long as it runs one. Method: random histories; the same with nodes that ignore their
- * limit shows that a second one would be seen. `HISTORIES=2000` for more of them.
+ * Goal: of a service whose tasks stop without managers there are never two at a time, whatever links, processes,
+ * hosts, leaders and clocks do, and in the end there is one; no node may be removed as long as it runs one. Method:
+ * random histories; the same with nodes that ignore their limit shows that a second one would be seen.
+ * `HISTORIES=2000` for more of them.
  */
 import assert from 'node:assert/strict';
 import { SingletonWorld } from './singleton-world.ts';
