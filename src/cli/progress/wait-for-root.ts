@@ -5,6 +5,7 @@ import type { GetRootCaResponse, RotationNode, RotationProgress } from '#gen/swa
 import { CliError } from '../cli-errors.ts';
 import { pause } from '../commands/shared/pause.ts';
 import type { CliContext } from '../context.ts';
+import { mayBeFollowedOn } from './passing-errors.ts';
 import { type ProgressLines, progressLines } from './progress-lines.ts';
 
 const POLL_MS = 300;
@@ -43,7 +44,7 @@ export async function waitForRoot({ context, digest, isQuiet }: RootWait): Promi
       const seen = await look(context).catch((thrown: unknown) => SwarmError.from(thrown));
       if (seen instanceof SwarmError) {
         unheardSinceMs ??= context.clock.monotonic();
-        if (!isPassing(seen) || context.clock.monotonic() - unheardSinceMs > PATIENCE_MS) throw seen;
+        if (!mayBeFollowedOn(seen) || context.clock.monotonic() - unheardSinceMs > PATIENCE_MS) throw seen;
       } else {
         unheardSinceMs = undefined;
         const { rootCa, progress } = seen;
@@ -70,11 +71,6 @@ const QUIET_LINES: ProgressLines = { show() {}, message() {} };
 
 async function look(context: CliContext): Promise<GetRootCaResponse> {
   return (await context.api()).rootCa.getRootCa({});
-}
-
-/** A change of leader, or a daemon that is restarted, does not end the wait. */
-function isPassing(error: SwarmError): boolean {
-  return error.code === 'unavailable' || error.code === 'deadline';
 }
 
 function replaced(): CliError {

@@ -9,6 +9,7 @@ import { EXIT_INTERRUPTED, SilentExit } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { printLine, printWarning } from '../../context.ts';
 import { stringFlag } from '../../flags.ts';
+import { mayBeFollowedOn } from '../../progress/passing-errors.ts';
 import { FILTER, OUTPUT, wantsDocument } from '../shared/format-flags.ts';
 import { pause } from '../shared/pause.ts';
 import { eventPrinter, jsonLine } from './event-output.ts';
@@ -23,8 +24,6 @@ const FORMAT = stringFlag({
 
 /** A manager that restarts is back in seconds; another one is found at once. */
 const RETRY: BackoffOptions = { baseMs: 200, maxMs: 5_000, factor: 1.7, jitter: 0.5 };
-/** Passes when another manager leads, the daemon is back or the reader begins again. */
-const PASSING: ReadonlySet<string> = new Set(['unavailable', 'deadline', 'cancelled', 'exhausted']);
 
 export const events: CommandImplementation = {
   flags: [EVENTS_SINCE, EVENTS_UNTIL, FILTER, FORMAT, OUTPUT, FOLLOW_EVENTS, NO_FOLLOW],
@@ -90,7 +89,7 @@ class EventReader {
       } catch (thrown) {
         failure = SwarmError.from(thrown);
         // What was never reached is told at once: there is nothing to go on with.
-        if (!this.#request.follow || !PASSING.has(failure.code) || !this.#hasBegun) throw failure;
+        if (!this.#request.follow || !mayBeFollowedOn(failure) || !this.#hasBegun) throw failure;
       }
       if (signal.aborted || !this.#request.follow || this.#isOver(clock.now())) return;
       if (this.#failures === 0 && failure !== undefined) this.#warn(`WARNING: ${failure.message}; trying again`);

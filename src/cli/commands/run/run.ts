@@ -10,6 +10,7 @@ import type { CommandImplementation, Invocation } from '../../command.ts';
 import { type CliContext, printLine, printWarning } from '../../context.ts';
 import type { FlagValues } from '../../flags.ts';
 import { imageWithTag } from '../../image-argument.ts';
+import { mayBeMadeAgain } from '../../progress/passing-errors.ts';
 import { progressLines } from '../../progress/progress-lines.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
 import { daemonMessage } from '../../report-error.ts';
@@ -25,15 +26,6 @@ import { runSpec } from './run-spec.ts';
 /** While managers change places a call is made again, with the same id, for this long. */
 const RETRY_MS = 15_000;
 const RETRY_DELAY_MS = 300;
-
-/** What may pass by itself: the call had no effect, or nobody knows. */
-const PASSING: ReadonlySet<string> = new Set([
-  'not-leader',
-  'leadership-lost',
-  'connection-failed',
-  'shutting-down',
-  'timeout',
-]);
 
 export const run: CommandImplementation = {
   flags: RUN_FLAGS,
@@ -123,7 +115,7 @@ async function created(context: CliContext, api: SwarmApi, request: Partial<RunC
       await api.containers.runContainer(request);
       return;
     } catch (thrown) {
-      const passes = thrown instanceof SwarmError && PASSING.has(thrown.reason);
+      const passes = thrown instanceof SwarmError && mayBeMadeAgain(thrown);
       if (!passes || clock.monotonic() >= deadlineMs) throw thrown;
     }
     await pause(context, RETRY_DELAY_MS);
