@@ -10,6 +10,7 @@ import type { TlsIdentity } from '#certs/tls-client.ts';
 import { readAuthor, writeAuthor } from '#common/author.ts';
 import type { Clock } from '#common/clock.ts';
 import { SwarmError } from '#common/errors.ts';
+import { HOST_NAME_LENGTH_MAX, isHostName } from '#common/host-name.ts';
 import { isId } from '#common/ids.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Logger } from '#common/log.ts';
@@ -401,15 +402,13 @@ function removed(nodeId: string): SwarmError {
   });
 }
 
-const HOSTNAME_MAX = 253;
-
 function checkHostname(hostname: string): void {
-  if (hostname.length <= HOSTNAME_MAX && /^[\x21-\x7e]*$/.test(hostname)) return;
+  if (isHostName(hostname)) return;
   throw new SwarmError({
     code: 'invalid',
     reason: 'bad-field',
     field: 'hostname',
-    message: `hostname: must be at most ${HOSTNAME_MAX} printable ASCII characters without blanks`,
+    message: `hostname: must be at most ${HOST_NAME_LENGTH_MAX} printable ASCII characters without blanks`,
     hint: 'set the host name of the joining machine: `hostnamectl set-hostname`',
   });
 }

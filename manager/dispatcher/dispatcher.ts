@@ -26,6 +26,7 @@ import { ChangeWriter, type DispatcherStore, type NodeEdit } from './change-writ
 import type { DispatcherConfig } from './config.ts';
 import { DispatcherSession, type SessionOutput } from './dispatcher-session.ts';
 import { NetworkFeed } from './network-feed.ts';
+import { NodeDescriptions, shownLine } from './node-descriptions.ts';
 import type { HeardElsewhere } from './node-tracker.ts';
 import { NodeWatch } from './node-watch.ts';
 import { SessionBegins } from './session-begins.ts';
@@ -56,6 +57,7 @@ export class Dispatcher {
   readonly #networks = new NetworkTables();
   readonly #withdrawal: TaskWithdrawal;
   readonly #volumes: VolumeReports;
+  readonly #descriptions: NodeDescriptions;
   #writer: ChangeWriter;
   #leading = false;
   #flushing: CancelTimer | undefined;
@@ -83,6 +85,7 @@ export class Dispatcher {
       logger,
       config,
     });
+    this.#descriptions = new NodeDescriptions(logger);
     this.#volumes = new VolumeReports({ store, clock, random, logger, featureLevel: config.volumesFeatureLevel });
     this.#begins = new SessionBegins({
       begin: (session, shared) => {
@@ -219,15 +222,16 @@ export class Dispatcher {
       session.end(SessionEndReason.NODE_REMOVED, `node ${nodeId} is not part of the swarm any more`);
       return session;
     }
+    const description = this.#described(session, node, hello.description);
+    if (session.ended) return session;
     this.#sessions.get(nodeId)?.end(SessionEndReason.SUPERSEDED, 'the node has opened another session');
     this.#sessions.set(nodeId, session);
     this.#volumes.forget(nodeId);
     this.#nodes.heard(nodeId);
+    const shownAddress = shownLine(hello.advertiseAddress) || address;
     const ready: NodeEdit = (current) =>
       // What it said of its tasks could not be kept: it says it again in its next session, and is lost until then.
-      session.ended && isLost(current)
-        ? undefined
-        : this.#nodes.ready(this.#described(current, hello.description), hello.advertiseAddress || address);
+      session.ended && isLost(current) ? undefined : this.#nodes.ready({ ...current, ...description }, shownAddress);
     const show = (): void =>
       this.#writer.editNode(nodeId, ready, {
         // The tables know that the node is there.
@@ -288,9 +292,7 @@ export class Dispatcher {
         this.#statuses(session, message.value);
         return;
       case 'description':
-        this.#writer.editNode(session.nodeId, (node) => this.#described(node, message.value), {
-          failed: () => this.#notWritten(session),
-        });
+        this.#describedAnew(session, message.value);
         return;
       case 'leaving':
         this.#leaving(session, message.value);
@@ -359,13 +361,14 @@ export class Dispatcher {
     const { nodeId } = session;
     this.#sessions.delete(nodeId);
     session.lost();
-    this.#nodes.leaving(nodeId, leaving.removed, leaving.reason || 'the node is going down');
+    this.#nodes.leaving(nodeId, leaving.removed, shownLine(leaving.reason) || 'the node is going down');
   }
 
   #nodeChanged(node: Node, removed: boolean): void {
     const session = this.#sessions.get(node.id);
     this.#nodes.observe(node, removed);
     if (removed) {
+      this.#descriptions.forget(node.id);
       this.#sessions.delete(node.id);
       session?.end(SessionEndReason.NODE_REMOVED, `node ${node.id} was removed from the swarm`);
     } else session?.send(SessionResponse.create({ message: { kind: 'node', value: nodeAsTold(node) } }));
@@ -379,8 +382,29 @@ export class Dispatcher {
       session.send(SessionResponse.create({ message: { kind: 'trustedRoots', value } }));
   }
 
-  #described(node: Node, description: NodeDescription | undefined): Node {
-    return description === undefined ? node : { ...node, description };
+  /** What the node says of itself, for its object. Where that cannot be kept its session ends. */
+  #described(
+    session: DispatcherSession,
+    node: Node,
+    told: NodeDescription | undefined,
+  ): Pick<Node, 'description'> | {} {
+    try {
+      const description = this.#descriptions.taken(node, told, this.#options.store.view());
+      return description === undefined ? {} : { description };
+    } catch (thrown) {
+      const { message, hint } = SwarmError.from(thrown);
+      session.end(SessionEndReason.SHUTTING_DOWN, `${message}: ${hint}`);
+      return {};
+    }
+  }
+
+  #describedAnew(session: DispatcherSession, told: NodeDescription): void {
+    const node = this.#options.store.view().get('node', session.nodeId);
+    if (node === undefined) return;
+    const description = this.#described(session, node, told);
+    if (session.ended) return;
+    const edit: NodeEdit = (current) => ({ ...current, ...description });
+    this.#writer.editNode(session.nodeId, edit, { failed: () => this.#notWritten(session) });
   }
 
   #adoptConfig(view: StoreView): void {
