@@ -15,7 +15,7 @@ import { type ClusterServer, startClusterServer } from './cluster-server.ts';
 import type { DaemonConfig } from './config.ts';
 import { forgetLog } from './forget-log.ts';
 import { asFullDisk } from './full-disk.ts';
-import { KeyLocker } from './key-locker.ts';
+import { KeyLocker, keysPending } from './key-locker.ts';
 import type { ManagerRole } from './manager-role.ts';
 import { finishForced, type ManagerStart, makeManager } from './manager-start.ts';
 import { watchMemberships } from './membership-watch.ts';
@@ -241,9 +241,14 @@ export class ManagerPart {
     return makeManager({ ...this.#options, transport, signal: this.#closing.signal, onRemoved });
   }
 
-  /** Resolves when the keys on the disk are as the cluster wants them, or the time is up. */
-  async keysSettled(timeoutMs: number): Promise<void> {
-    await this.#locker?.settled(timeoutMs);
+  /** Resolves when the keys on the disk are as the cluster wants them; or, with why they are not, when the time is up. */
+  async keysSettled(timeoutMs: number): Promise<SwarmError | undefined> {
+    return this.#locker === undefined ? keysPending(this.problem) : this.#locker.settled(timeoutMs);
+  }
+
+  /** Why the keys on the disk are not as the cluster wants them; undefined when they are, or about to be. */
+  get keysProblem(): SwarmError | undefined {
+    return this.#locker?.problem;
   }
 
   #keepKeys({ store, log }: ManagerRole): KeyLocker {

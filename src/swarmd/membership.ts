@@ -171,9 +171,10 @@ export class Membership {
     );
   }
 
-  /** The keys of this manager are on the disk as the cluster wants them, or will be before long. */
-  async keysSettled(): Promise<void> {
-    if (this.#state.kind === 'active') await this.#state.managerPart?.keysSettled(this.#config.keysPatienceMs);
+  /** Why the keys of this manager are not on its disk as the cluster wants them, after some patience. */
+  async keysSettled(): Promise<SwarmError | undefined> {
+    if (this.#state.kind !== 'active') return undefined;
+    return this.#state.managerPart?.keysSettled(this.#config.keysPatienceMs);
   }
 
   #startWhenOver(problem: PassingProblem, attempt: number): void {

@@ -39,8 +39,9 @@ export function nodeHandlers(options: NodeHandlersOptions): Handlers<typeof Node
       validateNetworkDefaults(request);
       const warnings = await preflight.beforeInit(request);
       const result = await membership.init(request);
-      await membership.keysSettled();
-      return InitSwarmResponse.create({ ...result, warnings: [...warnings, ...result.warnings] });
+      const keysWarnings =
+        request.spec?.encryption?.autoLockManagers === true ? hinted(await membership.keysSettled()) : [];
+      return InitSwarmResponse.create({ ...result, warnings: [...warnings, ...result.warnings, ...keysWarnings] });
     },
     joinSwarm: async (request) => {
       membership.requireInactive();
@@ -120,7 +121,11 @@ async function info({ membership, parts, counts, stateDir }: NodeHandlersOptions
     cluster: cluster === undefined ? undefined : redactCluster(cluster, false),
     containersRunning: agent.worker.runningCount(),
     certificate: state.certificate.info(),
-    warnings: [...warningsOf(manager), ...[state.certificate.warning()].filter((text) => text !== undefined)],
+    warnings: [
+      ...warningsOf(manager),
+      ...hinted(state.managerPart?.keysProblem),
+      ...[state.certificate.warning()].filter((text) => text !== undefined),
+    ],
   };
 }
 
@@ -145,12 +150,13 @@ function withHint({ message, hint }: SwarmError): string {
   return hint === undefined ? message : `${message}; ${hint}`;
 }
 
+function hinted(problem: SwarmError | undefined): readonly string[] {
+  return problem === undefined ? [] : [withHint(problem)];
+}
+
 /** What needs somebody's attention, though the node does its work. */
 function warningsOf(manager: ManagerRole | undefined): readonly string[] {
   if (manager === undefined) return [];
-  const problems = [manager.log.dispute(), manager.backups.status.problem].flatMap((problem) => {
-    if (problem === undefined) return [];
-    return [withHint(problem)];
-  });
+  const problems = [manager.log.dispute(), manager.backups.status.problem].flatMap(hinted);
   return [...problems, ...authorityWarnings(manager.store.view(), Date.now())];
 }
