@@ -8,8 +8,9 @@ import { newId } from '#common/ids.ts';
 import { LIMITS } from '#common/limits.ts';
 import type { Random } from '#common/random.ts';
 import type * as api from '#gen/swarm/v1/clients.ts';
-import { Client, ClientRole } from '#gen/swarm/v1/objects.ts';
+import { Client } from '#gen/swarm/v1/objects.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import { clientRoleName } from '#proto/client-roles.ts';
 import { checkCertificateLifetime, checkRootOutlives } from './certificate-lifetime.ts';
 import {
   type ClientCertificate,
@@ -61,12 +62,6 @@ export interface ClientApiOptions {
   /** Absent where there is no certificate authority. */
   readonly issuer: ClientIssuer | undefined;
 }
-
-const ROLE_NAMES: ReadonlyMap<ClientRole, ClientRoleName> = new Map([
-  [ClientRole.ADMIN, 'admin'],
-  [ClientRole.OPERATOR, 'operator'],
-  [ClientRole.VIEWER, 'viewer'],
-]);
 
 export class ClientApi {
   readonly #options: ClientApiOptions;
@@ -162,7 +157,7 @@ export class ClientApi {
     { id, role }: Pick<Client, 'id' | 'role'>,
     lifetimeMs: number,
   ): Promise<ClientCertificate> {
-    const roleName = ROLE_NAMES.get(role);
+    const roleName = clientRoleName(role);
     const clusterId = this.#options.view().cluster()?.id;
     if (roleName === undefined || clusterId === undefined) throw cannotIssue();
     const { publicKeyDer } = csr;

@@ -3,8 +3,9 @@ import { invalidField, SwarmError } from '#common/errors.ts';
 import { LIMITS } from '#common/limits.ts';
 import { checkName } from '#common/names.ts';
 import type { CreateClientRequest, ListClientsRequest } from '#gen/swarm/v1/clients.ts';
-import { type Client, ClientRole } from '#gen/swarm/v1/objects.ts';
+import type { Client } from '#gen/swarm/v1/objects.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import { clientRoleName } from '#proto/client-roles.ts';
 import { checkCertificateLifetime } from './certificate-lifetime.ts';
 import type { Decision } from './decision.ts';
 import { requireIdentity } from './feature-gates.ts';
@@ -18,14 +19,13 @@ export type ClientCertificate = Pick<
   'serial' | 'notBeforeMs' | 'notAfterMs' | 'issuerKeyId' | 'keyId' | 'certificatePem'
 >;
 
-const ROLES: ReadonlySet<ClientRole> = new Set([ClientRole.ADMIN, ClientRole.OPERATOR, ClientRole.VIEWER]);
-
 /** @throws SwarmError for the first rule that the request breaks; asked before a certificate is signed, and again after */
 export function checkNewClient(view: StoreView, { name, role, expiryMs }: CreateClientRequest): void {
   requireIdentity(view, 'client');
   const badName = checkName('name', name);
   if (badName !== undefined) throw badName;
-  if (!ROLES.has(role)) throw invalidField('role', 'role: must be admin, operator or viewer', 'use --role');
+  if (clientRoleName(role) === undefined)
+    throw invalidField('role', 'role: must be admin, operator or viewer', 'use --role');
   checkCertificateLifetime('expiry', expiryMs === 0 ? undefined : expiryMs);
   if (view.find('client', 'name', name.toLowerCase()) !== undefined)
     throw new SwarmError({

@@ -1,6 +1,7 @@
 /** What changes of clients from outside mean. */
-import { type Client, ClientRole } from '#gen/swarm/v1/objects.ts';
+import type { Client } from '#gen/swarm/v1/objects.ts';
 import type { EventOf } from '#manager/store/index.ts';
+import { clientRoleName } from '#proto/client-roles.ts';
 import type { EventDraft } from './event-types.ts';
 import { called, changedFields, listed } from './texts.ts';
 
@@ -8,7 +9,7 @@ export function describeClient(event: EventOf<'client'>): readonly EventDraft[] 
   const client = event.object;
   const subject = { id: client.id, name: client.name };
   const name = called(subject);
-  const role = ROLES[client.role];
+  const role = clientRoleName(client.role) ?? '';
   const attributes = { role, serial: client.serial };
   switch (event.kind) {
     case 'create':
@@ -42,10 +43,3 @@ export function describeClient(event: EventOf<'client'>): readonly EventDraft[] 
 function declared({ name, role }: Client): object {
   return { name, role };
 }
-
-const ROLES: { readonly [Role in ClientRole]: string } = {
-  [ClientRole.UNSPECIFIED]: '',
-  [ClientRole.VIEWER]: 'viewer',
-  [ClientRole.OPERATOR]: 'operator',
-  [ClientRole.ADMIN]: 'admin',
-};

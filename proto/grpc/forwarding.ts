@@ -2,10 +2,10 @@
 import { SwarmError } from '#common/errors.ts';
 import { isId } from '#common/ids.ts';
 import { ForwardedCaller, ForwardedClient, ForwardedNode } from '#gen/swarm/v1/forwarding.ts';
-import { ClientRole } from '#gen/swarm/v1/objects.ts';
 import { NodeRole } from '#gen/swarm/v1/specs.ts';
+import { CLIENT_ROLES, clientRoleName } from '../client-roles.ts';
 import type { CallContext } from './call-context.ts';
-import type { Caller, ClientRoleName, NodeRoleName } from './caller.ts';
+import type { Caller, NodeRoleName } from './caller.ts';
 import type { CallMetadata } from './transport.ts';
 
 /** Metadata of a call that is passed on: a `ForwardedCaller`. */
@@ -65,7 +65,7 @@ function decodedCaller(caller: ForwardedCaller['caller']): Caller {
     }
     case 'client': {
       const { clientId, clusterId, serial, notBeforeMs, notAfterMs, issuerKeyId } = caller.value;
-      const role = CLIENT_ROLE_NAMES.get(caller.value.role);
+      const role = clientRoleName(caller.value.role);
       if (role === undefined) throw malformed('its role is unknown');
       if (!isId(clientId) || !isId(clusterId)) throw malformed('its ids are none');
       return { kind: 'client', clientId, role, clusterId, serial, notBeforeMs, notAfterMs, issuerKeyId };
@@ -78,18 +78,6 @@ function decodedCaller(caller: ForwardedCaller['caller']): Caller {
 const ROLES: ReadonlyMap<NodeRole, NodeRoleName> = new Map([
   [NodeRole.MANAGER, 'manager'],
   [NodeRole.WORKER, 'worker'],
-]);
-
-const CLIENT_ROLES: { readonly [Name in ClientRoleName]: ClientRole } = {
-  admin: ClientRole.ADMIN,
-  operator: ClientRole.OPERATOR,
-  viewer: ClientRole.VIEWER,
-};
-
-const CLIENT_ROLE_NAMES: ReadonlyMap<ClientRole, ClientRoleName> = new Map([
-  [ClientRole.ADMIN, 'admin'],
-  [ClientRole.OPERATOR, 'operator'],
-  [ClientRole.VIEWER, 'viewer'],
 ]);
 
 function malformed(why: string): SwarmError {

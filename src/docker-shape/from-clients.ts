@@ -1,7 +1,8 @@
 /** Clients in the form of Docker's other declared objects. Docker itself has none. */
 import { describeAuthor } from '#common/author.ts';
 import { BOOL, STRING, type StructData, struct, TIME } from '#common/template/go-types.ts';
-import { type Client, ClientRole } from '#gen/swarm/v1/objects.ts';
+import type { Client } from '#gen/swarm/v1/objects.ts';
+import { clientRoleName } from '#proto/client-roles.ts';
 import { META } from './meta-types.ts';
 
 export const CLIENT = struct('starling.Client', {
@@ -20,13 +21,6 @@ export const CLIENT = struct('starling.Client', {
   }),
 });
 
-export const CLIENT_ROLES: Readonly<Record<ClientRole, string>> = {
-  [ClientRole.UNSPECIFIED]: '',
-  [ClientRole.ADMIN]: 'admin',
-  [ClientRole.OPERATOR]: 'operator',
-  [ClientRole.VIEWER]: 'viewer',
-};
-
 export function clientShape(client: Client): StructData {
   return {
     ID: client.id,
@@ -34,7 +28,7 @@ export function clientShape(client: Client): StructData {
     CreatedAt: client.createdAtMs,
     UpdatedAt: client.updatedAtMs,
     Name: client.name,
-    Role: CLIENT_ROLES[client.role],
+    Role: clientRoleName(client.role) ?? '',
     CreatedBy: describeAuthor(client.createdBy),
     Renewable: !client.fixed,
     Certificate: {

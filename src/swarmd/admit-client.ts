@@ -1,17 +1,11 @@
 /** What the store knows of a client from outside of the swarm whose certificate the cluster's root has signed. */
 import { SwarmError } from '#common/errors.ts';
-import { ClientRole } from '#gen/swarm/v1/objects.ts';
 import { isRetiredIssuer, retiredIssuerError } from '#manager/ca/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
+import { CLIENT_ROLES } from '#proto/client-roles.ts';
 import type { CallContext } from '#proto/grpc/call-context.ts';
-import type { ClientIdentity, ClientRoleName } from '#proto/grpc/caller.ts';
+import type { ClientIdentity } from '#proto/grpc/caller.ts';
 import type { JudgingAccess } from './admit-node.ts';
-
-const ROLES: { readonly [Role in ClientRoleName]: ClientRole } = {
-  admin: ClientRole.ADMIN,
-  operator: ClientRole.OPERATOR,
-  viewer: ClientRole.VIEWER,
-};
 
 /**
  * Why the client may make no call; undefined when it may. Unlike a node, a client that is not in the store is nobody on
@@ -41,7 +35,7 @@ function clientProblem(view: StoreView, caller: ClientIdentity): SwarmError | un
   if (isRetiredIssuer(view.cluster(), caller.issuerKeyId))
     return retiredIssuerError('client', `client ${caller.clientId}`);
   const client = view.get('client', caller.clientId);
-  if (client === undefined || client.role !== ROLES[caller.role]) return revoked(caller);
+  if (client === undefined || client.role !== CLIENT_ROLES[caller.role]) return revoked(caller);
   if (caller.serial === client.serial) return undefined;
   // A renewal is no revocation: what was there before goes on until its end.
   if (caller.serial === client.previousSerial) return undefined;

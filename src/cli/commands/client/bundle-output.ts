@@ -5,7 +5,7 @@ import { generateKeyPair } from '#certs/key.ts';
 import { privateKeyPem } from '#certs/key-file.ts';
 import type { ClientBundle as IssuedBundle } from '#gen/swarm/v1/clients.ts';
 import type { Client } from '#gen/swarm/v1/objects.ts';
-import { CLIENT_ROLES } from '../../../docker-shape/from-clients.ts';
+import { clientRoleName } from '#proto/client-roles.ts';
 import { CliError } from '../../cli-errors.ts';
 import { type CliContext, printLine, printWarning } from '../../context.ts';
 import { BUNDLE_FORMAT, type ClientBundle, checkBundle, writeBundle } from '../../contexts/client-bundle.ts';
@@ -84,7 +84,7 @@ function bundleOf({ answer: { client, bundle: issued }, keyPem }: GivenClient): 
         clusterId: issued?.clusterId ?? '',
         clientId: client.id,
         clientName: client.name,
-        role: CLIENT_ROLES[client.role],
+        role: clientRoleName(client.role) ?? '',
         addresses: [...(issued?.addresses ?? [])],
         serverName: SERVER_NAME,
         expiresAt: new Date(client.notAfterMs).toISOString(),

@@ -1,21 +1,15 @@
 /** What the commands of clients have in common. */
-import { ClientRole } from '#gen/swarm/v1/objects.ts';
+import { CLIENT_ROLES } from '#proto/client-roles.ts';
 import { stringFlag, valueFlag } from '../../flags.ts';
 import { oneOf, positiveMs } from '../../values/scalars.ts';
-
-export const ROLE_NAMES: Readonly<Record<string, ClientRole>> = {
-  admin: ClientRole.ADMIN,
-  operator: ClientRole.OPERATOR,
-  viewer: ClientRole.VIEWER,
-};
 
 export const ROLE = valueFlag({
   name: 'role',
   type: 'string',
   usage: 'What the client may do: see everything ("viewer"), declare services ("operator"), or run the swarm ("admin")',
   shownDefault: '"viewer"',
-  completions: Object.keys(ROLE_NAMES),
-  parse: oneOf(ROLE_NAMES, (text) => `role must be admin, operator or viewer, not ${JSON.stringify(text)}`),
+  completions: Object.keys(CLIENT_ROLES),
+  parse: oneOf(CLIENT_ROLES, (text) => `role must be admin, operator or viewer, not ${JSON.stringify(text)}`),
 });
 
 export const EXPIRY = valueFlag({

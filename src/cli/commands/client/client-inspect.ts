@@ -1,7 +1,8 @@
 import { describeAuthor } from '#common/author.ts';
 import { printTime } from '#common/template/print-value.ts';
 import type { Client } from '#gen/swarm/v1/objects.ts';
-import { CLIENT, CLIENT_ROLES, clientShape } from '../../../docker-shape/from-clients.ts';
+import { clientRoleName } from '#proto/client-roles.ts';
+import { CLIENT, clientShape } from '../../../docker-shape/from-clients.ts';
 import { CliError } from '../../cli-errors.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { INSPECT_FORMAT, OUTPUT, PRETTY, wantsDocument } from '../shared/format-flags.ts';
@@ -41,7 +42,7 @@ function pretty(client: Client): string {
   return [
     `ID:              ${client.id}`,
     `Name:            ${client.name}`,
-    `Role:            ${CLIENT_ROLES[client.role]}`,
+    `Role:            ${clientRoleName(client.role) ?? ''}`,
     `Created at:      ${time(client.createdAtMs)}`,
     `Created by:      ${describeAuthor(client.createdBy)}`,
     'Certificate:',

@@ -1,13 +1,12 @@
 import { describeAuthor } from '#common/author.ts';
 import { invalidField } from '#common/errors.ts';
 import type { Client, ClientRole } from '#gen/swarm/v1/objects.ts';
-import { CLIENT_ROLES } from '../../../docker-shape/from-clients.ts';
+import { CLIENT_ROLES, clientRoleName } from '#proto/client-roles.ts';
 import type { CommandImplementation, Invocation } from '../../command.ts';
 import { formatList, type ListView } from '../../format/list-format.ts';
 import { ago, naturalOrder } from '../../format/texts.ts';
 import { groupFilters } from '../shared/filters.ts';
 import { FILTER, LIST_FORMAT, OUTPUT, QUIET_IDS, wantsDocument } from '../shared/format-flags.ts';
-import { ROLE_NAMES } from './client-flags.ts';
 import { expiryText } from './expiry-text.ts';
 
 const FILTERS = ['name', 'role'] as const;
@@ -42,7 +41,7 @@ async function listClients({ context, flags }: Invocation): Promise<void> {
 }
 
 function roleOf(text: string): ClientRole {
-  const role = Object.hasOwn(ROLE_NAMES, text) ? ROLE_NAMES[text] : undefined;
+  const role = Object.entries(CLIENT_ROLES).find(([name]) => name === text)?.[1];
   if (role !== undefined) return role;
   throw invalidField('filter', `invalid role filter '${text}'`, 'use admin, operator or viewer');
 }
@@ -57,7 +56,7 @@ function viewAt(nowMs: number): ListView<Client> {
     columns: {
       ID: { header: 'ID', value: ({ id }) => id },
       Name: { header: 'NAME', value: ({ name }) => name },
-      Role: { header: 'ROLE', value: ({ role }) => CLIENT_ROLES[role] },
+      Role: { header: 'ROLE', value: ({ role }) => clientRoleName(role) ?? '' },
       Expires: { header: 'EXPIRES', value: ({ notAfterMs }) => expiryText(notAfterMs, nowMs) },
       CreatedAt: { header: 'CREATED', value: ({ createdAtMs }) => ago(createdAtMs, nowMs) },
       CreatedBy: { header: 'BY', value: ({ createdBy }) => describeAuthor(createdBy) },
