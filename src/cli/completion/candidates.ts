@@ -1,4 +1,5 @@
 /** What a shell may offer at the end of a command line. */
+import { visibleLine } from '#common/readable-text.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import { networkDriver, networkName } from '../../docker-shape/from-networks.ts';
 import { PREDEFINED_NETWORKS } from '../../docker-shape/predefined-networks.ts';
@@ -20,6 +21,12 @@ export interface Answer {
 
 /** A shell that waits is worse than one that offers nothing. */
 const LOOKUP_TIMEOUT_MS = 1000;
+
+/**
+ * What a shell takes for one word and nothing else. It puts what is offered onto the command line as it is: a node that
+ * calls itself `$(reboot)` must not wait there for the administrator's Enter.
+ */
+const WORD = /^[\w./][\w@%+=:,./-]*$/;
 
 const NOTHING: Answer = { candidates: [], mayBeFile: false };
 const FILES: Answer = { candidates: [], mayBeFile: true };
@@ -149,7 +156,8 @@ async function values(
     };
   try {
     const found = await withDeadline(objects(context, kind), LOOKUP_TIMEOUT_MS, 'names', context.clock);
-    return { ...NOTHING, candidates: beginning(found, typed) };
+    const safe = found.filter(({ value }) => WORD.test(value));
+    return { ...NOTHING, candidates: beginning(safe, typed).map(onOneLine) };
   } catch {
     // Without a daemon there are no names to offer.
     return NOTHING;
@@ -175,7 +183,10 @@ async function objects(context: CliContext, kind: Exclude<ObjectKind, 'file'>): 
     case 'node':
       found.push({ value: 'self', description: 'this node' });
       for await (const { nodes } of api.control.listNodes({}))
-        for (const node of nodes) found.push({ value: node.description?.hostname ?? node.id, description: node.id });
+        for (const { id, description } of nodes) {
+          const hostname = description?.hostname ?? '';
+          found.push({ value: WORD.test(hostname) ? hostname : id, description: id });
+        }
       break;
     case 'task':
       for await (const { tasks } of api.control.listTasks({}))
@@ -219,6 +230,10 @@ async function objects(context: CliContext, kind: Exclude<ObjectKind, 'file'>): 
       break;
   }
   return found;
+}
+
+function onOneLine({ value, description }: Candidate): Candidate {
+  return { value, description: visibleLine(description) };
 }
 
 function beginning(candidates: readonly Candidate[], typed: string): readonly Candidate[] {

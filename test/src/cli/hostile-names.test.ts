@@ -84,6 +84,17 @@ function run(...words: string[]): Promise<CliResult> {
   return runCli(words, { api: { control, node } });
 }
 
+function completing(hostname: string): Promise<CliResult> {
+  const control = {
+    ...fakeApi(swarmFixture(NOW_MS)).control,
+    async *listNodes() {
+      yield ListNodesResponse.create({ nodes: [{ ...NODE, description: NodeDescription.create({ hostname }) }] });
+      await Promise.resolve();
+    },
+  };
+  return runCli(['complete', '--', 'node', 'inspect', ''], { api: { control } });
+}
+
 describe('cli: hostile names', () => {
   it('stay in their cells and on their lines', async () => {
     const pages: readonly (readonly string[])[] = [
@@ -110,6 +121,14 @@ describe('cli: hostile names', () => {
     assert.equal(document?.Hostname, HOSTILE);
     const [inspected] = JSON.parse((await run('node', 'inspect', 'n1')).stdout) as { Status: { Message: string } }[];
     assert.equal(inspected?.Status.Message, HOSTILE);
+  });
+
+  it('are not offered to a shell: the node is, by its id', async () => {
+    const { stdout } = await run('complete', '--', 'node', 'inspect', '');
+    assert.equal(stdout, `self\tthis node\n${NODE.id}\t${NODE.id}\n:4\n`);
+    for (const hostname of ['$(reboot)', 'a;reboot', '-f', '`x`', 'a b', "a'", 'a\nb', ''])
+      assert.match((await completing(hostname)).stdout, new RegExp(`^self\t.*\n${NODE.id}\t`));
+    assert.match((await completing('web-1.example')).stdout, /^self\t.*\nweb-1\.example\t/);
   });
 
   it('move no cursor in what the doctor finds', async () => {
