@@ -105,7 +105,7 @@ export function leaveRefusal(state: MembershipState, force: boolean): SwarmError
   if (state.kind === 'error')
     return needsForce(
       `this node cannot reach its swarm properly: ${state.error.message}`,
-      'add --force to forget the swarm on this node; remove the node on a manager too',
+      'add --force to leave it all the same; you are told what to do on a manager, if anything',
     );
   return undefined;
 }

@@ -255,17 +255,25 @@ export class Membership {
     return this.#transition(async () => {
       this.requireInactive();
       this.#state = { kind: 'pending' };
-      let warnings: readonly string[];
+      let warnings: readonly string[] = [];
       try {
         await this.#departures.setAside();
         warnings = await joinSwarm(this.#parts, this.#store, request);
       } catch (thrown) {
-        this.#state = { kind: 'inactive' };
-        await this.#departures.putBack();
-        throw thrown;
+        if (!(await this.#isMember())) {
+          this.#state = { kind: 'inactive' };
+          await this.#departures.putBack();
+          throw thrown;
+        }
+        this.#parts.logger.warn('what a join leaves over is still there', { error: SwarmError.from(thrown).message });
       }
       return { identity: await this.#joined(), warnings };
     });
+  }
+
+  /** Whether the identity is there, which is what makes this host a member. */
+  #isMember(): Promise<boolean> {
+    return this.#store.exists().catch(() => false);
   }
 
   /** From here on this host is a member: what fails now is repaired, not forgotten, or a ghost would stay behind. */

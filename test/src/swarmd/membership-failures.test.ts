@@ -112,6 +112,46 @@ describe('swarmd: the membership of a host on which something fails', () => {
     assert.equal(await has(parts.paths.node), false);
   });
 
+  it('a node that cannot be closed in order leaves all the same', async () => {
+    const membership = await started();
+    await init(membership);
+    const { state } = membership;
+    assert.ok(state.kind === 'active');
+    const close = state.close.bind(state);
+    state.close = async () => {
+      await close();
+      throw new Error('the database is broken');
+    };
+    state.agent.leave = async () => {
+      await state.agent.session.close();
+      throw new Error('the session is broken');
+    };
+    assert.deepEqual(await membership.leave(true), []);
+    assert.equal(membership.state.kind, 'inactive');
+    assert.equal(await has(parts.paths.node), false);
+  });
+
+  it('a join that fails after this host has become a member goes on', async () => {
+    const other = join(directory, 'other');
+    await mkdir(other);
+    const manager = new Membership(await hostParts(other), new IdentityStore(other));
+    const { workerToken } = await init(manager);
+    try {
+      const store = new IdentityStore(directory);
+      store.removeFormer = async () => {
+        throw new Error('the disk is broken');
+      };
+      const membership = await started({}, store);
+      const request = JoinSwarmRequest.create({ token: workerToken, remoteAddresses: [address] });
+      const { identity } = await membership.join(request);
+      assert.equal(identity.identity.role, 'worker');
+      assert.equal(membership.state.kind, 'active');
+      await membership.leave(false);
+    } finally {
+      await manager.close();
+    }
+  });
+
   it('who asks again while it is held up finishes it', async () => {
     const membership = await started({ forgetRetry: { baseMs: 60_000, maxMs: 60_000, factor: 1, jitter: 0 } });
     const { nodeId } = await init(membership);
