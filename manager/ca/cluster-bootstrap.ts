@@ -33,7 +33,6 @@ import {
   OrchestrationConfig,
 } from '#gen/swarm/v1/specs.ts';
 import { DATA_KEY_BYTES } from '#manager/log/index.ts';
-import { ClusterAuthority } from './cluster-authority.ts';
 import { nodeIdOfKey } from './node-id.ts';
 import type { NodeSigner, SigningOrder } from './node-signer.ts';
 import { trustedRootsPem } from './trusted-roots.ts';
@@ -147,27 +146,23 @@ function bootstrapped(
 
 /**
  * A new manager for a cluster that is taken over from a saved snapshot: with a key and an id of its own, certified by
- * the root that signs there.
+ * whoever signs there, which may be an authority outside of the swarm.
  */
-export function managerOfRestored(cluster: Cluster, host: ManagerHost): FirstManager {
-  const manager = newManager(cluster.id, host);
-  const certificatePem = issueNodeCertificate(new ClusterAuthority().of(cluster), orderOf(manager, cluster.spec));
-  return restoredManager(cluster, manager, certificatePem);
-}
-
-/** The same where an authority outside of the swarm may have the root's key. */
 export async function managerOfRestoredBy(
   signer: NodeSigner,
   cluster: Cluster,
   host: ManagerHost,
 ): Promise<FirstManager> {
+  const { rootCa, spec } = cluster;
+  if (rootCa === undefined)
+    throw new SwarmError({
+      code: 'data-loss',
+      reason: 'corrupt-state',
+      message: 'the cluster has no root certificate',
+    });
   const manager = newManager(cluster.id, host);
-  return restoredManager(cluster, manager, await signer.sign(cluster, orderOf(manager, cluster.spec)));
-}
-
-function restoredManager({ rootCa }: Cluster, manager: NewManager, certificatePem: string): FirstManager {
-  if (rootCa !== undefined) return firstManager(manager, certificatePem, trustedRootsPem(rootCa));
-  throw new SwarmError({ code: 'data-loss', reason: 'corrupt-state', message: 'the cluster has no root certificate' });
+  const certificatePem = await signer.sign(cluster, orderOf(manager, spec));
+  return firstManager(manager, certificatePem, trustedRootsPem(rootCa));
 }
 
 type ManagerHost = Pick<BootstrapOptions, 'nowMs' | 'hostname' | 'availability'>;

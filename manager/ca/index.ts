@@ -6,7 +6,6 @@ export {
   type CertificateAuthorityOptions,
 } from './certificate-authority.ts';
 export { ClientCertificates } from './client-certificates.ts';
-export { ClusterAuthority } from './cluster-authority.ts';
 export {
   type BootstrapOptions,
   bootstrapCluster,
@@ -14,7 +13,6 @@ export {
   CLUSTER_DEFAULTS,
   type ClusterBootstrap,
   type FirstManager,
-  managerOfRestored,
   managerOfRestoredBy,
   nodeLifetimeMs,
 } from './cluster-bootstrap.ts';
@@ -23,13 +21,11 @@ export { checkSignsFor, completeExternalCas } from './external/check-external.ts
 export { EXTERNAL_CONFIG } from './external/config.ts';
 export { ExternalAuthority } from './external/external-authority.ts';
 export { externalsOfRotation, settleExternalCas } from './external/settle-external.ts';
-export { roleOfToken } from './join-token-check.ts';
 export { ROTATION_CONFIG, type RotationConfig } from './rotation/config.ts';
-export { decideRotation, type RotationDecision } from './rotation/decide-rotation.ts';
-export { isManager, type NodePhase, progressOf, targetOf } from './rotation/node-phase.ts';
+export { isManager } from './rotation/node-phase.ts';
 export { type PreparedRoot, prepareRoot, type WantedRoot } from './rotation/prepare-root.ts';
 export { RootRotator } from './rotation/root-rotator.ts';
-export { finishChanges, LEFT_BEHIND, supersededBy, withRotation } from './rotation/rotation-changes.ts';
+export { supersededBy, withRotation } from './rotation/rotation-changes.ts';
 export { rotationProgress } from './rotation/rotation-progress.ts';
 export { ClusterSigner } from './signer.ts';
 export { isRetiredIssuer, retiredIssuerError, trustedRootsPem } from './trusted-roots.ts';

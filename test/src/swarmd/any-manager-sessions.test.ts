@@ -11,10 +11,10 @@ import { systemClock } from '#common/system/clock.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import { AgentHello, DispatcherService, SessionEndReason, type SessionResponse } from '#gen/swarm/v1/dispatcher.ts';
 import { NodeDescription, NodeState } from '#gen/swarm/v1/objects.ts';
-import { managerOfRestored } from '#manager/ca/index.ts';
 import { createClient } from '#proto/grpc/client.ts';
 import { openLocalSession } from '#src/swarmd/local-manager.ts';
 import { ManagerConnections } from '#src/swarmd/manager-connections.ts';
+import { anotherManager } from '#test/fixtures/another-manager.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { ManagerOnLoopback } from './support/manager-on-loopback.ts';
 import { ThreeManagers, tlsIdentityOf, WAIT_MS } from './support/three-managers.ts';
@@ -185,7 +185,7 @@ describe('any manager, for agents', () => {
 
   it('a node that the leader does not know is told that it was removed', async () => {
     const { a, b, cluster } = swarm;
-    const stranger = managerOfRestored(cluster, { nowMs: Date.now(), hostname: 'x', availability: 1 });
+    const stranger = await anotherManager(cluster, { nowMs: Date.now(), hostname: 'x', availability: 1 });
     const identity = tlsIdentityOf(stranger.identity);
     const open = async (manager: ManagerOnLoopback): Promise<SessionEndReason | undefined> => {
       const call = createClient(DispatcherService, manager.connect(identity)).session();

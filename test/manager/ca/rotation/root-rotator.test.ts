@@ -5,13 +5,9 @@ import { certificatesPem, parseCertificates } from '#certs/certificate.ts';
 import { parseJoinToken } from '#certs/join-token.ts';
 import { IssuanceState, NodeState, NodeStatus } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability, NodeRole } from '#gen/swarm/v1/specs.ts';
-import {
-  isRetiredIssuer,
-  LEFT_BEHIND,
-  managerOfRestored,
-  rotationProgress,
-  trustedRootsPem,
-} from '#manager/ca/index.ts';
+import { isRetiredIssuer, rotationProgress, trustedRootsPem } from '#manager/ca/index.ts';
+import { LEFT_BEHIND } from '#manager/ca/rotation/rotation-changes.ts';
+import { anotherManager } from '#test/fixtures/another-manager.ts';
 import { NEW_ROOT, World } from './world.ts';
 
 const DEADLINE_ROUNDS = 60;
@@ -303,7 +299,7 @@ describe('roots to trust', () => {
     const old = world.rootCa;
     await world.rotate();
     const host = { nowMs: world.clock.now(), hostname: 'restored', availability: NodeAvailability.ACTIVE };
-    const { identity } = managerOfRestored(world.cluster, host);
+    const { identity } = await anotherManager(world.cluster, host);
     assert.equal(identity.rootPem, trustedRootsPem(world.rootCa));
     assert.equal(world.problem(identity.certificatePem, trustedRootsPem(old)), '', 'who knows the old root alone');
     assert.equal(world.problem(identity.certificatePem, identity.rootPem), '');

@@ -20,9 +20,9 @@ import {
   NodeTls,
 } from '#gen/swarm/v1/objects.ts';
 import { NodeAvailability, NodeRole, NodeSpec } from '#gen/swarm/v1/specs.ts';
+import { ClusterAuthority } from '#manager/ca/cluster-authority.ts';
 import {
   bootstrapCluster,
-  ClusterAuthority,
   prepareRoot,
   ROTATION_CONFIG,
   RootRotator,

@@ -5,8 +5,9 @@ import { SeededRandom } from '#common/random.ts';
 import { ControlService } from '#gen/swarm/v1/control.ts';
 import type { Cluster, Node } from '#gen/swarm/v1/objects.ts';
 import { ContainerSpec, NodeAvailability, ServiceSpec, TaskSpec } from '#gen/swarm/v1/specs.ts';
-import { bootstrapCluster, type FirstManager, managerOfRestored } from '#manager/ca/index.ts';
+import { bootstrapCluster, type ClusterBootstrap, type FirstManager } from '#manager/ca/index.ts';
 import { createClient } from '#proto/grpc/client.ts';
+import { anotherManager } from '#test/fixtures/another-manager.ts';
 import { ManagerOnLoopback } from './manager-on-loopback.ts';
 import { SharedLog } from './shared-log.ts';
 
@@ -29,19 +30,11 @@ export class ThreeManagers {
   readonly callerId: string;
   readonly #nodes: readonly Node[];
 
-  private constructor() {
-    const nowMs = Date.now();
-    const first = bootstrapCluster({
-      nowMs,
-      random: new SeededRandom(3),
-      hostname: 'host-0',
-      availability: NodeAvailability.ACTIVE,
-      featureLevel: 1,
-    });
+  private constructor(
+    first: ClusterBootstrap,
+    [second, third, fourth]: readonly [FirstManager, FirstManager, FirstManager],
+  ) {
     this.cluster = first.cluster;
-    const other = (number: number) =>
-      managerOfRestored(first.cluster, { nowMs, hostname: `host-${number}`, availability: NodeAvailability.ACTIVE });
-    const [second, third, fourth] = [other(1), other(2), other(3)];
     const manager = ({ node, identity }: FirstManager): ManagerOnLoopback =>
       new ManagerOnLoopback(this.shared, node.id, first.cluster.id, tlsIdentityOf(identity));
     this.a = manager(first);
@@ -54,7 +47,13 @@ export class ThreeManagers {
   }
 
   static async start(): Promise<ThreeManagers> {
-    const made = new ThreeManagers();
+    const nowMs = Date.now();
+    const availability = NodeAvailability.ACTIVE;
+    const random = new SeededRandom(3);
+    const first = bootstrapCluster({ nowMs, random, hostname: 'host-0', availability, featureLevel: 1 });
+    const other = (number: number) =>
+      anotherManager(first.cluster, { nowMs, hostname: `host-${number}`, availability });
+    const made = new ThreeManagers(first, await Promise.all([other(1), other(2), other(3)]));
     for (const manager of made.managers) await manager.start();
     made.elect(made.a);
     await made.a.store.commit([
