@@ -78,10 +78,8 @@ export class EntryQueue {
   #flush(): void {
     if (this.#writing !== undefined || this.#waiting.length === 0 || this.#failure !== undefined) return;
     this.#stopGathering();
-    const entries = this.#waiting;
-    this.#waiting = [];
-    const { log, onWritten, onFailed } = this.#options;
-    this.#writing = log.append(entries).then(
+    const { log, config, onWritten, onFailed } = this.#options;
+    this.#writing = log.append(this.#waiting.splice(0, config.waiting)).then(
       () => {
         this.#writing = undefined;
         onWritten();
