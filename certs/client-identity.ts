@@ -3,20 +3,15 @@ import { isId } from '#common/ids.ts';
 import type { CertificateFacts } from './certificate.ts';
 import { badCertificate } from './errors.ts';
 import { OIDS } from './oids.ts';
+import { type Validity, validityOf } from './validity.ts';
 
 export type ClientRoleName = 'admin' | 'operator' | 'viewer';
 
 /** What a certificate says about its client. */
-export interface CertifiedClient {
+export interface CertifiedClient extends Validity {
   readonly clientId: string;
   readonly role: ClientRoleName;
   readonly clusterId: string;
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-  /** Hexadecimal. */
-  readonly serial: string;
-  /** Subject key identifier of the root that signed it, hexadecimal. */
-  readonly issuerKeyId: string;
 }
 
 /** OU of a client's certificate. None of them is the OU of a node. */
@@ -50,15 +45,7 @@ export function certifiedClient(certificate: CertificateFacts): CertifiedClient 
   const purposes = certificate.extendedKeyUsage;
   if (purposes?.length !== 1 || purposes[0] !== OIDS.clientAuthentication || certificate.dnsNames.length > 0)
     throw badCertificate(WHAT, 'is for more than calling managers');
-  return {
-    clientId: commonName,
-    role,
-    clusterId: organization,
-    notBeforeMs: certificate.notBeforeMs,
-    notAfterMs: certificate.notAfterMs,
-    serial: certificate.serial,
-    issuerKeyId: certificate.authorityKeyId ?? '',
-  };
+  return { clientId: commonName, role, clusterId: organization, ...validityOf(certificate) };
 }
 
 function roleOfUnit(unit: string | undefined): ClientRoleName | undefined {

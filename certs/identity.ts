@@ -2,6 +2,7 @@
 import { isId } from '#common/ids.ts';
 import type { CertificateFacts } from './certificate.ts';
 import { badCertificate } from './errors.ts';
+import { type Validity, validityOf } from './validity.ts';
 
 export type NodeRoleName = 'manager' | 'worker';
 
@@ -12,14 +13,7 @@ export interface NodeIdentity {
 }
 
 /** What a certificate says about its node. */
-export interface CertifiedIdentity extends NodeIdentity {
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-  /** Hexadecimal. */
-  readonly serial: string;
-  /** Subject key identifier of the root that signed it, hexadecimal: tells roots apart during a rotation. */
-  readonly issuerKeyId: string;
-}
+export interface CertifiedIdentity extends NodeIdentity, Validity {}
 
 /** OU of a certificate and, as a DNS name in it, the name that TLS clients expect of their peer. */
 export const ROLE_UNITS: { readonly [Role in NodeRoleName]: string } = {
@@ -40,15 +34,7 @@ export function certifiedIdentity(certificate: CertificateFacts): CertifiedIdent
     throw badCertificate(what, 'names no cluster (O is not a cluster id)');
   const role = roleOfUnit(organizationalUnit);
   if (role === undefined) throw badCertificate(what, `has no role (OU is ${JSON.stringify(organizationalUnit ?? '')})`);
-  return {
-    nodeId: commonName,
-    role,
-    clusterId: organization,
-    notBeforeMs: certificate.notBeforeMs,
-    notAfterMs: certificate.notAfterMs,
-    serial: certificate.serial,
-    issuerKeyId: certificate.authorityKeyId ?? '',
-  };
+  return { nodeId: commonName, role, clusterId: organization, ...validityOf(certificate) };
 }
 
 function roleOfUnit(unit: string | undefined): NodeRoleName | undefined {
