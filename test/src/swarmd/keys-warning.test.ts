@@ -46,6 +46,9 @@ describe('keys that are not encrypted', function () {
         );
         assert.match(await host.read('raft.key'), /^format: 2\nlock-version/);
       });
+      const { findings } = await host.node.runDoctor({});
+      const said = findings.find(({ check }) => check === 'identity')?.message;
+      assert.match(said ?? '', /^manager \w+, certified until/, 'the doctor is told by the daemon, which has the keys');
     } finally {
       await host.destroy();
     }
