@@ -8,6 +8,7 @@ import type { ClusterSpec, LogConfig } from '#gen/swarm/v1/specs.ts';
 import { settleExternalCas } from '#manager/ca/index.ts';
 import type { StoreView } from '#manager/store/index.ts';
 import { checkCertificateLifetime } from './certificate-lifetime.ts';
+import { checkHeartbeatPeriod } from './disconnect-periods.ts';
 import { checkClusterFeatures } from './feature-gates.ts';
 import { validateLabels } from './validate-labels.ts';
 import { validateNodeConfig } from './validate-nodes.ts';
@@ -28,6 +29,7 @@ export function updateClusterSpec(view: StoreView, request: UpdateClusterRequest
     });
   if (request.spec === undefined) return current;
   validateClusterSpec(request.spec);
+  checkHeartbeatPeriod(view, request.spec.dispatcher?.heartbeatPeriodMs);
   checkClusterFeatures(current.featureLevel, request.spec);
   return { ...current, spec: settleExternalCas(current, request.spec, nowMs) };
 }

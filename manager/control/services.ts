@@ -10,6 +10,7 @@ import { isCrashLooping, isHealthy, isJob, reviseService, revisionOf, waitsFor }
 import type { Change, StoreView } from '#manager/store/index.ts';
 import { underPolicy } from './cluster-policy.ts';
 import type { Decision } from './decision.ts';
+import { checkStopAfterDisconnect } from './disconnect-periods.ts';
 import { checkServiceFeatures } from './feature-gates.ts';
 import { countJobTasks } from './jobs.ts';
 import { resolvedAffinities } from './service-affinities.ts';
@@ -25,6 +26,7 @@ export function createService(
   random: Random,
 ): Decision<Service> {
   validateService(declared);
+  checkStopAfterDisconnect(view, declared);
   checkServiceFeatures(view, declared);
   const id = newId(random);
   const resolved = resolvedPayloads(view, validatedNetworksOf(view, declared, ''));
@@ -124,6 +126,7 @@ export function updateService(
     });
   const declared = keepCredentials(current.spec, request.spec);
   validateService(declared);
+  checkStopAfterDisconnect(view, declared);
   checkServiceFeatures(view, declared);
   refuseUnchangeable(current.spec, declared);
   const resolved = resolvedPayloads(view, validatedNetworksOf(view, declared, current.id));
