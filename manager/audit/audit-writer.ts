@@ -43,6 +43,7 @@ export class AuditWriter {
   readonly #refusals: RefusalBudget;
   #log: AuditLog | undefined;
   #stream: CommitStream | undefined;
+  #queue: EntryQueue | undefined;
   #running: Promise<void> | undefined;
   #failures = 0;
   #isCaughtUp = false;
@@ -65,6 +66,11 @@ export class AuditWriter {
     if (log === undefined || cluster === undefined || log.position.cluster !== cluster) return;
     const entry = this.#refusals.entry(refusal, cluster, this.#options.clock.now());
     if (entry !== undefined) log.append([entry]).catch(() => {}); // the next event meets the same disk, and says so
+  }
+
+  /** For who looks into the file: resolves when what this manager knows by now is in it, or is not to be had in there yet. */
+  async flush(): Promise<void> {
+    await this.#queue?.flush();
   }
 
   /** Writes what is known by now, and ends. */
@@ -112,6 +118,7 @@ export class AuditWriter {
       },
       onFailed: () => commits.close(),
     });
+    this.#queue = queue;
     try {
       await this.#catchUp(this.#log, view);
       let cluster = view.cluster()?.id ?? '';

@@ -24,7 +24,7 @@ export const DEFAULT_AUDIT_CONFIG: AuditConfig = {
   files: 10,
   // Their lines take the event loop 4 ms, the hashes above all; what waits longer is in the table of events anyway.
   waiting: 250,
-  // Four flushes a second at most, whatever happens; whoever looks into the log after what they did finds it there. What a
+  // Four flushes a second at most, whatever happens. Whoever asks the daemon for the log does not wait for it, and what a
   // crash takes away within that time is written at the next start.
   gatherMs: 250,
   // A full disk is emptied by people.

@@ -45,6 +45,13 @@ export class EntryQueue {
     }
   }
 
+  /** Writes what waits, without waiting for more. Resolves when the log has answered for it, whatever it says. */
+  async flush(): Promise<void> {
+    await this.#writing;
+    this.#flush();
+    await this.#writing;
+  }
+
   /**
    * Writes everything now.
    * @throws what the log had against it

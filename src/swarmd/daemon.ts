@@ -92,7 +92,7 @@ export class Daemon {
       images: engine.imageHandlers,
       containers: localContainerHandlers({ membership, executor: engine.executor }),
       snapshots,
-      audit: auditHandlers(paths.audit),
+      audit: auditHandlers(paths.audit, () => membership.manager().audit.flush()),
       logger,
     });
     if (options.metricsAddress !== undefined) this.#metrics = await this.#serveMetrics(options.metricsAddress);

@@ -77,14 +77,19 @@ class World {
       );
   }
 
-  writer(store = this.leader, logger: Logger = silentLogger, caughtUp = () => Promise.resolve()): AuditWriter {
+  writer(
+    store = this.leader,
+    logger: Logger = silentLogger,
+    caughtUp = () => Promise.resolve(),
+    config = CONFIG,
+  ): AuditWriter {
     const writer = new AuditWriter({
       directory: this.directory,
       store,
       clock: systemClock,
       random: new SeededRandom(1),
       logger,
-      config: CONFIG,
+      config,
       caughtUp,
     });
     this.writers.push(writer);
@@ -357,6 +362,17 @@ describe('audit writer', () => {
     assert.match(warnings[0] ?? '', /audit log cannot be written/);
     await rm(join(outer, 'in-the-way'));
     await toldAre(names(3));
+  });
+
+  it('has in the file what is known when it is asked to', async () => {
+    await world.found();
+    const writer = world.writer(world.leader, silentLogger, undefined, { ...CONFIG, waiting: 100, gatherMs: 60_000 });
+    await eventually('the first event', async () => (await world.lines()).length === 2);
+    await world.services(3);
+    await nextTurn(); // it has heard of them
+    assert.deepEqual(await world.told(), []);
+    await writer.flush();
+    assert.deepEqual(await world.told(), names(3));
   });
 
   it('notes refused calls, a few of many', async () => {

@@ -81,6 +81,20 @@ describe('entry queue', () => {
     assert.deepEqual(times(), [[1, 2, 3, 4], [5]]);
   });
 
+  it('writes what waits when it is asked to, after what is under way', async () => {
+    await queue.flush();
+    queue.add(entries(1));
+    clock.advance(250);
+    queue.add(entries(2, 3));
+    const flushed = queue.flush();
+    asked[0]?.answer();
+    await nextTurn();
+    queue.add(entries(4));
+    asked[1]?.answer();
+    await flushed;
+    assert.deepEqual(times(), [[1], [2, 3]]);
+  });
+
   it('writes everything at the end', async () => {
     queue.add(entries(1));
     const finished = queue.finish();
