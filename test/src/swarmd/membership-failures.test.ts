@@ -131,6 +131,24 @@ describe('swarmd: the membership of a host on which something fails', () => {
     assert.equal(await has(parts.paths.node), false);
   });
 
+  it('a manager part whose end fails gives its place and its port to the next one', async () => {
+    const membership = await started();
+    await init(membership);
+    const { state } = membership;
+    assert.ok(state.kind === 'active' && state.manager !== undefined);
+    const role = state.manager;
+    const close = role.close.bind(role);
+    role.close = async () => {
+      await close();
+      throw new Error('the log is broken');
+    };
+    await assert.rejects(state.stopManager(), /the log is broken/);
+    assert.equal(state.managerPart, undefined);
+    state.startManager();
+    await serves(membership);
+    assert.notEqual(state.manager, role);
+  });
+
   it('a join that fails after this host has become a member goes on', async () => {
     const other = join(directory, 'other');
     await mkdir(other);

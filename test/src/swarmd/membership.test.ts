@@ -77,6 +77,18 @@ describe('the life of nodes', function () {
     await lives.remove(ghost, true);
   });
 
+  it('a node that cannot take part leaves, and the managers are told', async () => {
+    const { worker } = lives;
+    await lives.join(worker);
+    await worker.kill();
+    for (const name of ['agent.db-wal', 'agent.db-shm']) await rm(join(worker.state, name), { force: true });
+    await writeFile(join(worker.state, 'agent.db'), Buffer.alloc(64 * 1024, 'rubbish'));
+    await worker.start();
+    assert.equal((await worker.info()).state, LocalNodeState.ERROR);
+    assert.deepEqual((await worker.leave(true)).warnings, []);
+    assert.deepEqual(await lives.names(), ['one', 'other']);
+  });
+
   it('a note of a departure that cannot be read keeps a member a member', async () => {
     const { one, other } = lives;
     const id = await lives.idOf(other);

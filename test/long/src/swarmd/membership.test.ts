@@ -33,9 +33,14 @@ describe('the life of nodes that are away', function () {
     const { warnings } = await worker.leave();
     assert.equal(warnings.length, 1);
     assert.match(warnings[0] ?? '', new RegExp(`swarm node rm ${before.id}`));
+    // Whoever looks at this host later is told, too.
+    await worker.kill();
+    await worker.start();
+    assert.deepEqual((await worker.info()).warnings, warnings);
     await one.start();
     await lives.isDown('worker');
     await lives.join(worker);
+    assert.deepEqual((await worker.info()).warnings, []);
     const after = await lives.nodeOf('worker');
     assert.equal(after.id, before.id);
     assert.deepEqual(after.spec?.labels, { zone: 'a' });
