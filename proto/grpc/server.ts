@@ -22,7 +22,7 @@ import { cancelledError, STATUS } from './errors.ts';
 import { FirstCalls } from './first-calls.ts';
 import { FORWARDED_KEY, readForwardedCall } from './forwarding.ts';
 import { type AuthContext, acceptCall, type IncomingCall } from './incoming-call.ts';
-import { useBacklog } from './listen-backlog.ts';
+import { prepareListeners } from './listener-options.ts';
 import type { Handlers } from './methods.ts';
 import { type AnyHandler, type CallOrigin, ServerCall } from './server-call.ts';
 
@@ -104,7 +104,7 @@ export class RpcServer {
       ...messageOptions(options.trust.kind === 'local'),
       'grpc.max_concurrent_streams': RPC_CONFIG.streamsPerConnection,
     });
-    useBacklog(this.#server, RPC_CONFIG.backlog);
+    prepareListeners(this.#server, { backlog: RPC_CONFIG.backlog });
     // grpc-js keeps listeners, connections and their signs of life; calls are served without it, at half the cost.
     // A private method to the types, which a subclass may not replace either.
     const streams = this.#server as unknown as StreamServer;

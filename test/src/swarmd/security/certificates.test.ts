@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
-import { connect as tlsConnect } from 'node:tls';
+import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import type { SwarmError } from '#common/errors.ts';
 import { withDeadline } from '#common/system/deadline.ts';
 import { type MethodPath, services } from '#gen/services.ts';
@@ -122,17 +122,34 @@ describe('certificates that do not count', function () {
       assert.equal(manager.version, before);
     });
 
-  it('of another root with the name and the key identifier of ours: its caller is nobody', async () => {
+  /** A connection with a certificate of another root that has the name and the key identifier of ours. */
+  function posingSocket(): TLSSocket {
     const other = testAuthority();
     const { certificate } = manager.authority;
     const posing = { ...other, certificate: { ...certificate, publicKeyDer: other.certificate.publicKeyDer } };
     const shown = manager.mint({ role: 'manager', nodeId: manager.swarm.a.nodeId, authority: posing });
     // Without our own client, which gives up a connection on which its own certificate does not fit its root.
     const port = Number(manager.address.split(':')[1]);
-    const socket = tlsConnect({
+    return tlsConnect({
       ...{ host: '127.0.0.1', port, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined },
       ...{ ca: shown.rootsPem, cert: shown.certificatePem, key: shown.privateKeyPem },
     });
+  }
+
+  it('of another root with the name and the key identifier of ours: nobody else notices', async () => {
+    const transport = manager.connect(manager.mint({ role: 'manager', nodeId: manager.swarm.a.nodeId }));
+    const health = createClient(HealthService, transport);
+    for (let i = 0; i < 10; i++) {
+      // Says nothing after its handshake: what TLS has to say of its certificate must not come up with others.
+      const socket = posingSocket();
+      await withDeadline(once(socket, 'secureConnect'), WAIT_MS, 'the handshake');
+      await Promise.all([health.check({}), health.check({})]);
+      socket.destroy();
+    }
+  });
+
+  it('of another root with the name and the key identifier of ours: its caller is nobody', async () => {
+    const socket = posingSocket();
     const session = connectHttp2('https://localhost', { createConnection: () => socket });
     try {
       const headers = { ':path': HealthService.check.path, ':method': 'POST', 'content-type': 'application/grpc' };
