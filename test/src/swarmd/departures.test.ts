@@ -182,8 +182,14 @@ describe('swarmd: how a host leaves', () => {
 
   it('a fault of this host is no end: what was begun is finished, and told once', async () => {
     const id = await member('worker');
-    const running = departures();
-    faults = 2;
+    const store = storeOf('this');
+    const remove = store.remove.bind(store);
+    let removals = 0;
+    store.remove = async (kept) => {
+      if (removals++ === 0) throw error('internal', 'internal', 'the disk is broken');
+      await remove(kept);
+    };
+    const running = new Departures(parts, store, DAEMON_CONFIG, calls);
     await assert.rejects(leave(running), /the disk is broken/);
     assert.deepEqual(await running.goOn(), []);
     assert.equal(asked.length, 1);

@@ -79,9 +79,13 @@ export class Managers {
   /** Waits until the node is heard of, in its role. */
   ready(seenBy: DaemonProcess, name: string, role: NodeRole): Promise<void> {
     return until(`${name} to be ready in its role`, SOON_MS, async () => {
-      const node = await this.node(seenBy, name);
-      assert.equal(node?.role, role);
-      assert.equal(node.status?.state, NodeState.READY);
+      // A dead node may have had the same name.
+      const found = (await seenBy.nodes()).filter(({ description }) => description?.hostname === name);
+      const seen = found.map((node) => [node.role, node.status?.state]);
+      assert.ok(
+        seen.some(([is, state]) => is === role && state === NodeState.READY),
+        `role and state of ${name}: ${JSON.stringify(seen)}`,
+      );
     });
   }
 
