@@ -3,11 +3,15 @@
  * host in this process, with faults of the host and no patience.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IdentityStore } from '#agent/identity/index.ts';
+import { withDeadline } from '#common/system/deadline.ts';
 import { InitSwarmRequest, JoinSwarmRequest } from '#gen/swarm/v1/node.ts';
+import { NodeRole } from '#gen/swarm/v1/specs.ts';
 import { DAEMON_CONFIG, type DaemonConfig } from '#src/swarmd/config.ts';
 import type { DaemonParts } from '#src/swarmd/daemon-parts.ts';
 import { Membership } from '#src/swarmd/membership.ts';
@@ -166,6 +170,36 @@ describe('swarmd: the membership of a host on which something fails', () => {
       assert.equal(membership.state.kind, 'active');
       await membership.leave(false);
     } finally {
+      await manager.close();
+    }
+  });
+
+  it('the end of the daemon does not wait for the certificate of another role', async () => {
+    const other = join(directory, 'other');
+    await mkdir(other);
+    const manager = new Membership(await hostParts(other), new IdentityStore(other));
+    const { workerToken } = await init(manager);
+    const silent = createServer();
+    try {
+      const membership = await started();
+      await membership.join(JoinSwarmRequest.create({ token: workerToken, remoteAddresses: [address] }));
+      const { state } = membership;
+      assert.ok(state.kind === 'active');
+      const asked = once(silent, 'connection');
+      silent.listen(0, HOST);
+      await once(silent, 'listening');
+      state.otherManagers = () => [`${HOST}:${(silent.address() as AddressInfo).port}`];
+      await manager.manager().store.update((transaction) => {
+        const node = transaction.view.get('node', state.identity.identity.nodeId);
+        assert.ok(node?.spec);
+        const spec = { ...node.spec, desiredRole: NodeRole.MANAGER };
+        transaction.update('node', { ...node, role: NodeRole.MANAGER, spec });
+      });
+      const [connection] = (await withDeadline(asked, 10_000, 'a manager to be asked')) as [Socket];
+      await withDeadline(membership.close(), 3_000, 'the membership to be closed');
+      connection.destroy();
+    } finally {
+      silent.close();
       await manager.close();
     }
   });
