@@ -121,15 +121,11 @@ export class IncomingCall {
     this.#listener = listener;
     const stream = this.#stream;
     stream.on('data', (chunk: Buffer) => this.#receive(chunk, listener));
-    stream.on('end', () => {
-      // A stream that was reset ends first like one that is complete. A cut upload must not pass for a whole one.
-      if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) return;
-      if (this.#frames.isMidway) listener.broken(badRequest('its last message is cut off'));
-      else listener.ended();
-    });
+    stream.on('end', () => this.#requestEnded(listener));
     stream.on('drain', () => listener.drained());
     stream.on('close', () => this.#closed());
     // Before anybody listened.
+    if (stream.readableEnded) queueMicrotask(() => this.#requestEnded(listener));
     if (stream.closed || stream.destroyed) queueMicrotask(() => this.#closed());
   }
 
@@ -209,6 +205,13 @@ export class IncomingCall {
     } catch (error) {
       listener.broken(error instanceof FrameTooLarge ? tooLargeMessage(error.bytes) : badRequest(String(error)));
     }
+  }
+
+  #requestEnded(listener: IncomingListener): void {
+    // A stream that was reset ends first like one that is complete. A cut upload must not pass for a whole one.
+    if (this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) return;
+    if (this.#frames.isMidway) listener.broken(badRequest('its last message is cut off'));
+    else listener.ended();
   }
 
   #expired(): void {
