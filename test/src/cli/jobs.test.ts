@@ -205,7 +205,7 @@ describe('cli: jobs', () => {
         }),
       },
     );
-    assert.match(stdout, /^2 user running 0\/3 \ds\n- schedule skipped 4 times {2}\n1 update failed 1\/3 2.5s\n$/);
+    assert.match(stdout, /^2 user running 0\/3 \d+m?s\n- schedule skipped 4 times {2}\n1 update failed 1\/3 2.5s\n$/);
   });
 
   it('service ls, inspect and --pretty show jobs in Docker’s shape', async () => {

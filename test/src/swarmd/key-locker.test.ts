@@ -18,7 +18,7 @@ import { systemClock } from '#common/system/clock.ts';
 import { Cluster, UnlockKey } from '#gen/swarm/v1/objects.ts';
 import { ClusterSpec, EncryptionConfig } from '#gen/swarm/v1/specs.ts';
 import { type DataKeys, keyName } from '#manager/log/index.ts';
-import { KeyLocker, type KeyLockerOptions } from '#src/swarmd/key-locker.ts';
+import { KeyLocker, type KeyLockerOptions, wantedLock } from '#src/swarmd/key-locker.ts';
 import { ManagerKeys } from '#src/swarmd/manager-keys.ts';
 import { testAuthority, testNode } from '#test/certs/fixtures.ts';
 import { eventually } from '#test/support/eventually.ts';
@@ -140,7 +140,7 @@ describe('the locker of keys', function () {
     keys.isLockedBy({ key: cluster.unlockKey?.key ?? new Uint8Array(), version });
   const quiet = (): Promise<void> =>
     eventually('nothing to be left', async () => {
-      const isAsWanted = keys.isLocked === (cluster.spec?.encryption?.autoLockManagers === true);
+      const isAsWanted = keys.isLockedBy(wantedLock(cluster));
       const isExposed = await store.keys.isExposed();
       return isAsWanted && !isExposed && renewing === 0 && locker.problem === undefined && keys.former === 0;
     });
