@@ -34,7 +34,7 @@ export async function forcedPhase({ forced }: Pick<Paths, 'forced'>): Promise<Fo
   }
 }
 
-/** Nothing happens where it is so far already: what was decided stays decided. */
+/** Nothing happens where it has come to that already: what was decided stays decided. */
 export async function markForced(paths: Pick<Paths, 'forced'>, phase: ForcedPhase): Promise<void> {
   const before = await forcedPhase(paths);
   if (before === 'decided' || before === phase) return;
