@@ -62,9 +62,7 @@ describe('keys that are not encrypted', function () {
         keysSettled: async () => Promise.resolve(problem),
       };
       const preflight = { beforeInit: async () => Promise.resolve([]) };
-      // Nothing else of them is asked for.
       const handlers = nodeHandlers({ membership, preflight } as unknown as Options); // init asks for nothing else
-      // It does not look at who calls.
       const context = {} as unknown as Parameters<typeof handlers.initSwarm>[1]; // which init does not look at
       const { warnings } = await handlers.initSwarm(InitSwarmRequest.create({ spec }), context);
       return warnings.filter((text) => SAID.test(text)).length;
