@@ -83,9 +83,9 @@ export function connect(bundle: string): Swarm {
   };
 }
 
-/** Methods of a client that is made from a .proto file have no types: they come from it while the program runs. */
+/** A method of a client that is made from a .proto file: it has no type before the program runs. */
 function typed<M>(client: grpc.Client, name: string): M {
-  const method = (client as never as Record<string, M | undefined>)[name];
+  const method = (client as never as Record<string, M | undefined>)[name]; // grpc-js makes them at run time
   if (method === undefined) throw new Error(`there is no method ${name}`);
   return method;
 }
