@@ -132,6 +132,28 @@ describe('keys of a manager on disk', function () {
     return { store, wasReached: () => writes >= at };
   }
 
+  interface FailingWrite {
+    readonly store: IdentityStore;
+    readonly wasReached: () => boolean;
+    /** The first write decides, and it was done. */
+    readonly isDecided: boolean;
+    readonly step: string;
+  }
+
+  /** An identity that is locked by ONE, each time with another of its next writes to fail. */
+  async function eachFailingWrite(writes: number, meets: (failing: FailingWrite) => Promise<void>): Promise<void> {
+    for (const isDone of [false, true])
+      for (let write = 1; write <= writes; write++) {
+        await rm(directory, { recursive: true });
+        await installed();
+        await lockedBy(ONE, 'one');
+        const { store, wasReached } = failing(write, isDone);
+        await store.keys.unlock(ONE.key);
+        const step = `write ${write}, ${isDone ? 'done' : 'not done'}`;
+        await meets({ store, wasReached, isDecided: write > 1 || isDone, step });
+      }
+  }
+
   const another = (): TestNode => testNode(authority, 'manager', { identity: manager.identity });
   const renew = (store: IdentityStore, { privateKeyPem, certificatePem }: TestNode): Promise<void> =>
     store.replaceCertificate({
@@ -154,46 +176,30 @@ describe('keys of a manager on disk', function () {
   }
 
   it('are known to a process that goes on after its disk failed in the middle of a change of the lock', async () => {
-    for (const isDone of [false, true])
-      for (let write = 1; write <= 3; write++) {
-        const step = `write ${write}, ${isDone ? 'done' : 'not done'}`;
-        await rm(directory, { recursive: true });
-        await installed();
-        await lockedBy(ONE, 'one');
-        const { store, wasReached } = failing(write, isDone);
-        await store.keys.unlock(ONE.key);
-        const changed = store.keys.relock(TWO, 'two').then(() => store.keys.settle());
-        await assert.rejects(changed, { reason: 'disk-full' }, step);
-        assert.ok(wasReached());
-        assert.equal(store.keys.isSettled, false, step);
-        const isDecided = write > 1 || isDone;
-        const renewed = another();
-        await renew(store, renewed);
-        assert.equal(store.keys.isSettled, true, step);
-        const lock = isDecided ? TWO : ONE;
-        assert.deepEqual(store.keys.current, lock, step);
-        assert.equal((await store.load(Date.now()))?.tls.certificatePem, renewed.certificatePem, step);
-        await opensWith(lock, isDecided ? 'two' : 'one', renewed.certificatePem, step);
-      }
+    await eachFailingWrite(3, async ({ store, wasReached, isDecided, step }) => {
+      const changed = store.keys.relock(TWO, 'two').then(() => store.keys.settle());
+      await assert.rejects(changed, { reason: 'disk-full' }, step);
+      assert.ok(wasReached());
+      assert.equal(store.keys.isSettled, false, step);
+      const renewed = another();
+      await renew(store, renewed);
+      assert.equal(store.keys.isSettled, true, step);
+      const lock = isDecided ? TWO : ONE;
+      assert.deepEqual(store.keys.current, lock, step);
+      assert.equal((await store.load(Date.now()))?.tls.certificatePem, renewed.certificatePem, step);
+      await opensWith(lock, isDecided ? 'two' : 'one', renewed.certificatePem, step);
+    });
   });
 
   it('change together after the disk failed in the middle of a renewal', async () => {
-    for (const isDone of [false, true])
-      for (let write = 1; write <= 4; write++) {
-        const step = `write ${write}, ${isDone ? 'done' : 'not done'}`;
-        await rm(directory, { recursive: true });
-        await installed();
-        await lockedBy(ONE, 'one');
-        const { store, wasReached } = failing(write, isDone);
-        await store.keys.unlock(ONE.key);
-        const renewed = another();
-        await assert.rejects(renew(store, renewed), { reason: 'disk-full' }, step);
-        assert.ok(wasReached());
-        assert.equal(await store.keys.relock(TWO, 'two'), true);
-        // The process ends here, before anything is in its place.
-        const isDecided = write > 1 || isDone;
-        await opensWith(TWO, 'two', (isDecided ? renewed : manager).certificatePem, step);
-      }
+    await eachFailingWrite(4, async ({ store, wasReached, isDecided, step }) => {
+      const renewed = another();
+      await assert.rejects(renew(store, renewed), { reason: 'disk-full' }, step);
+      assert.ok(wasReached());
+      assert.equal(await store.keys.relock(TWO, 'two'), true);
+      // The process ends here, before anything is in its place.
+      await opensWith(TWO, 'two', (isDecided ? renewed : manager).certificatePem, step);
+    });
   });
 
   it('leave nothing behind that an interrupted write may have left', async () => {

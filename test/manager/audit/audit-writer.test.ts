@@ -18,7 +18,7 @@ import { ReplicatedStore, type StoreConfig } from '#manager/replicated-store/ind
 import { type Member, SimulatedCluster } from '#test/manager/replicated-store/simulated-log.ts';
 import { service } from '#test/manager/store/support.ts';
 import { eventually } from '#test/support/eventually.ts';
-import { interceptFlushes } from './intercept-files.ts';
+import { whileFlushesAreHeld } from './intercept-files.ts';
 
 interface Line {
   readonly kind: string;
@@ -209,12 +209,7 @@ describe('audit writer', () => {
     await world.services(1);
     world.applyAll(follower);
     await toldAre(names(1));
-    let release = (): void => {};
-    const released = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const flushes = await interceptFlushes(() => released);
-    try {
+    await whileFlushesAreHeld(async (flushes, release) => {
       await world.services(1);
       world.applyAll(follower);
       await eventually('the second to be on its way to the disk', () => flushes.count === 1);
@@ -230,10 +225,7 @@ describe('audit writer', () => {
       await world.services(1);
       world.applyAll(follower);
       await toldAre(names(6));
-    } finally {
-      release();
-      flushes.restore();
-    }
+    });
     await world.writers[0]?.close();
     assert.deepEqual(await world.told(), names(6));
   });
@@ -244,12 +236,7 @@ describe('audit writer', () => {
     world.writer();
     await world.services(1);
     await toldAre(names(1));
-    let release = (): void => {};
-    const released = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const flushes = await interceptFlushes(() => released);
-    try {
+    await whileFlushesAreHeld(async (flushes, release) => {
       await world.services(1);
       await eventually('the second to be on its way to the disk', () => flushes.count === 1);
       // Three wait with the writer, two in the stream; the next ends it.
@@ -258,10 +245,7 @@ describe('audit writer', () => {
       release();
       await world.services(1);
       await toldAre(names(11));
-    } finally {
-      release();
-      flushes.restore();
-    }
+    });
   });
 
   it('begins anew in another swarm, and when the state was put back', async () => {
@@ -299,22 +283,14 @@ describe('audit writer', () => {
     await eventually('the file of the former swarm to be open', () => isOpen);
     await nextTurn(); // it follows
     second.refused(REFUSAL);
-    let release = (): void => {};
-    const released = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const flushes = await interceptFlushes(() => released);
-    try {
+    await whileFlushesAreHeld(async (flushes, release) => {
       await other.found('c2');
       await eventually('the first line to be on its way', () => flushes.count === 1);
       second.refused(REFUSAL);
       await other.services(2);
       release();
       await eventually('the other swarm', async () => (await other.told()).length === 4);
-    } finally {
-      release();
-      flushes.restore();
-    }
+    });
     second.refused(REFUSAL);
     await second.close();
     const lines = await other.lines();

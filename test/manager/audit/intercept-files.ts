@@ -30,6 +30,20 @@ export async function interceptFlushes(instead: () => Promise<void>): Promise<In
   };
 }
 
+/** While `work` is under way, flushes wait until it calls `release`, and end when it does at the latest. */
+export async function whileFlushesAreHeld(
+  work: (flushes: Interception, release: () => void) => Promise<void>,
+): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const flushes = await interceptFlushes(() => promise);
+  try {
+    await work(flushes, resolve);
+  } finally {
+    resolve();
+    flushes.restore();
+  }
+}
+
 /** `then` is awaited once a first file is open, before whoever opened it hears of it. */
 export function interceptFirstOpen(then: () => Promise<void>): Interception {
   const original = files.open;

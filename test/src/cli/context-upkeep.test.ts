@@ -18,6 +18,7 @@ import { contextPaths } from '#src/cli/contexts/context-paths.ts';
 import { addContext, readContext, removeContext } from '#src/cli/contexts/context-store.ts';
 import { keepUsable } from '#src/cli/contexts/keep-usable.ts';
 import { CLUSTER_ID, testAuthority, testClient } from '#test/certs/fixtures.ts';
+import { clientFacts } from './support/client-facts.ts';
 import { scriptedClient } from './support/run-cli.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
@@ -27,17 +28,7 @@ const authority = testAuthority();
 function bundle(): ClientBundle {
   const client = testClient(authority, 'operator', { lifetimeMs: 30 * HOUR_MS });
   return {
-    facts: {
-      format: 1,
-      clusterId: CLUSTER_ID,
-      clientId: client.clientId,
-      clientName: 'ci',
-      role: client.role,
-      addresses: ['10.0.0.1:2377'],
-      serverName: 'swarm-manager',
-      expiresAt: '',
-      fixed: false,
-    },
+    facts: clientFacts(client, '10.0.0.1:2377'),
     rootsPem: client.rootsPem,
     certificatePem: client.certificatePem,
     keyPem: client.privateKeyPem,

@@ -12,7 +12,8 @@ import { SeededRandom } from '#common/random.ts';
 import { writeBundle } from '#src/cli/contexts/client-bundle.ts';
 import { connectEndpoint } from '#src/cli/contexts/connect-endpoint.ts';
 import { runCommandLine } from '#src/cli/run.ts';
-import { CLUSTER_ID, type TestClientOptions, testAuthority, testClient } from '#test/certs/fixtures.ts';
+import { type TestClientOptions, testAuthority, testClient } from '#test/certs/fixtures.ts';
+import { clientFacts } from './support/client-facts.ts';
 import { type CliResult, runCli } from './support/run-cli.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -22,17 +23,7 @@ const authority = testAuthority();
 function bundle(options: TestClientOptions = {}, facts: Readonly<Record<string, unknown>> = {}): string {
   const client = testClient(authority, 'operator', options);
   const made = writeBundle({
-    facts: {
-      format: 1,
-      clusterId: CLUSTER_ID,
-      clientId: client.clientId,
-      clientName: 'ci',
-      role: client.role,
-      addresses: ['127.0.0.1:1'],
-      serverName: 'swarm-manager',
-      expiresAt: '',
-      fixed: false,
-    },
+    facts: clientFacts(client, '127.0.0.1:1'),
     rootsPem: client.rootsPem,
     certificatePem: client.certificatePem,
     keyPem: client.privateKeyPem,
